@@ -1,0 +1,197 @@
+//! The contract between the alias challenge flow and the backends that write TXT records.
+//!
+//! A backend lives in a crate of its own. It implements [`TxtProvider`], declares its options
+//! and registers itself with [`inventory::submit!`] as a [`ProviderKind`]; nothing else in the
+//! workspace names it, save the feature that links it into the program.
+
+mod options;
+mod registry;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+pub use self::options::{OptionError, OptionKind, OptionSpec, OptionValue, Options};
+pub use self::registry::{ProviderKind, RegistryError, find, kinds};
+use crate::name::DnsName;
+
+/// Writes TXT records in the zones of one backend, with one set of credentials.
+///
+/// The rules, which the core relies upon:
+///
+/// - *By value, never by name.* Whatever else lives at a name survives every call.
+/// - *Idempotent.* Adding a value that is there and removing one that is not are successes.
+/// - *Batch first.* One call carries everything that waits for a zone; the backend sends it in
+///   as few requests as it can. Where it cannot do so atomically, an error means that any part
+///   may have been carried out, and the caller removes what it asked for, by value.
+/// - *Concurrent.* The core sends one `apply` per zone at a time, but other processes and other
+///   hosts write to the same zone: nothing may be lost to a read followed by a write.
+/// - *Names are absolute* and lie within `zone`; a name outside it is [`Failure::Rejected`].
+/// - *Bounded.* Every call ends in finite time, by timeouts of the provider's own.
+/// - *Silent.* No secret appears in `Debug`, in an error or in a log.
+#[async_trait]
+pub trait TxtProvider: Send + Sync {
+    /// Adds and removes exactly these values, in as few requests as the backend allows.
+    async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError>;
+
+    /// The values that the backend itself holds at `name`, in no particular order.
+    ///
+    /// Asked of the place where the write went, not of the public servers, and trusted only as
+    /// far as the backend authenticates its answers.
+    async fn values(&self, zone: &DnsName, name: &DnsName) -> Result<Vec<TxtValue>, ProviderError>;
+
+    /// Waits until the backend says that `applied` is on all its servers; returns at once where
+    /// the backend cannot tell. The core asks the authoritative servers afterwards anyway.
+    async fn settle(&self, zone: &DnsName, applied: &Applied) -> Result<(), ProviderError>;
+
+    /// What the backend takes in one request.
+    fn limits(&self) -> Limits;
+}
+
+/// One value to be added to, or removed from, the TXT records at a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TxtChange {
+    /// Where the record is: the alias name.
+    pub name: DnsName,
+    /// The record's whole content.
+    pub value: TxtValue,
+    /// What is to happen.
+    pub action: Action,
+}
+
+/// What is to happen to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The value is there afterwards.
+    Add,
+    /// The value is not there afterwards.
+    Remove,
+}
+
+/// The content of a TXT record that is one character-string: 1 to 255 octets of printable ASCII.
+///
+/// The values of DNS-01 are 43 characters of base64url (RFC 8555 §8.4).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TxtValue(String);
+
+impl TxtValue {
+    /// The text, without quotes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TxtValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for TxtValue {
+    type Err = TxtValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "" => Err(TxtValueError::Empty),
+            long if long.len() > 255 => Err(TxtValueError::TooLong(long.len())),
+            odd if odd.bytes().any(|b| !(b' '..=b'~').contains(&b)) => {
+                Err(TxtValueError::NotPrintable)
+            }
+            good => Ok(TxtValue(good.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for TxtValue {
+    type Error = TxtValueError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<TxtValue> for String {
+    fn from(value: TxtValue) -> Self {
+        value.0
+    }
+}
+
+/// A text that cannot be the value of a challenge.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the messages are the documentation
+pub enum TxtValueError {
+    #[error("a TXT value is not empty")]
+    Empty,
+    #[error("a TXT value has at most 255 octets, this one has {0}")]
+    TooLong(usize),
+    #[error("a TXT value is printable ASCII")]
+    NotPrintable,
+}
+
+/// What a successful [`TxtProvider::apply`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Requests that were sent to the backend.
+    pub requests: usize,
+    /// The server or endpoint that took them.
+    pub server: String,
+    /// Identifiers of changes that [`TxtProvider::settle`] can wait for; empty where it cannot.
+    pub pending: Vec<String>,
+}
+
+/// What a backend takes in one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Changes in one request.
+    pub changes_per_request: usize,
+    /// Whether one request is carried out wholly or not at all.
+    pub atomic: bool,
+}
+
+/// A backend call that did not succeed: what happened, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct ProviderError {
+    /// Who must act, and whether trying again can help.
+    pub failure: Failure,
+    /// What happened, with the server and its answer.
+    pub what: String,
+    /// What the reader can do about it.
+    pub remedy: String,
+}
+
+/// Who must act after a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The credentials are wrong or may not do this; nothing was changed.
+    Denied,
+    /// The backend wants fewer requests; nothing was changed.
+    Throttled {
+        /// How long it asked to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The backend could not be reached or cannot work now; nothing was changed.
+    Unavailable,
+    /// Somebody else's data stands in the way, or changed between a read and a write.
+    Conflict,
+    /// The backend understood the request and will never carry it out as it is.
+    Rejected,
+    /// The request was sent, and whether it was carried out is not known.
+    UnknownOutcome,
+}
+
+impl ProviderError {
+    /// An error of this kind.
+    pub fn new(failure: Failure, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        ProviderError {
+            failure,
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
