@@ -1,4 +1,11 @@
 //! The ACME DNS-01 challenge through a CNAME alias.
 
+pub mod acme;
+pub mod certificate;
+pub mod delegation;
+pub mod dns;
 pub mod name;
 pub mod provider;
+pub mod renewal;
+pub mod store;
+pub mod zone;

@@ -1,0 +1,15 @@
+//! The certification authority's side: HTTPS, accounts, orders (RFC 8555), through
+//! `instant-acme` over a transport of our own.
+
+mod account;
+mod error;
+mod key;
+mod order;
+mod retry;
+mod transport;
+
+pub use self::account::{Account, AccountSettings, ExternalAccount};
+pub use self::error::{AcmeError, TransportError};
+pub use self::key::{CertificateKey, KeyError, KeyType};
+pub use self::order::{Challenge, Order};
+pub use self::transport::Transport;

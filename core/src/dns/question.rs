@@ -1,0 +1,91 @@
+//! One question to one server: over UDP, and over TCP where the answer was cut (RFC 7766 §5).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use hickory_net::NetError;
+use hickory_net::runtime::TokioRuntimeProvider;
+use hickory_net::tcp::TcpClientStream;
+use hickory_net::udp::UdpClientStream;
+use hickory_net::xfer::{DnsExchange, DnsHandle};
+use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query};
+use hickory_proto::rr::{Name, RecordType};
+
+use super::message::Answer;
+use crate::name::DnsName;
+
+/// The UDP payload that crosses every path unfragmented (DNS flag day 2020).
+const UDP_PAYLOAD: u16 = 1232;
+
+/// Asks `server` for the `kind` records of `name`; the error says in words what it did instead.
+pub(super) async fn ask(
+    server: SocketAddr,
+    name: &DnsName,
+    kind: RecordType,
+    recursive: bool,
+    timeout: Duration,
+) -> Result<Answer, String> {
+    let mut query = Query::query(
+        Name::from_ascii(name.fqdn()).map_err(|error| format!("{name}: {error}"))?,
+        kind,
+    );
+    query.set_query_class(hickory_proto::rr::DNSClass::IN);
+    let mut options = DnsRequestOptions::default();
+    options.use_edns = true;
+    options.edns_payload_len = UDP_PAYLOAD;
+    options.recursion_desired = recursive;
+
+    let udp = UdpClientStream::builder(server, TokioRuntimeProvider::new())
+        .with_timeout(Some(timeout))
+        .exchange();
+    let mut response = first(udp, DnsRequest::from_query(query.clone(), options), timeout).await;
+    if response
+        .as_ref()
+        .is_ok_and(|response| response.metadata.truncation)
+    {
+        response = match TcpClientStream::exchange(
+            server,
+            None,
+            timeout,
+            None,
+            TokioRuntimeProvider::new(),
+        )
+        .await
+        {
+            Ok(tcp) => first(tcp, DnsRequest::from_query(query, options), timeout).await,
+            Err(error) => Err(error),
+        };
+    }
+    match response {
+        Ok(response) => Ok(Answer::new(
+            server,
+            name.clone(),
+            kind,
+            response.into_message(),
+        )),
+        Err(error) => Err(in_words(&error, timeout)),
+    }
+}
+
+/// The response, within `timeout` in all: a server that drips must not hold the walk up.
+async fn first(
+    exchange: DnsExchange<TokioRuntimeProvider>,
+    request: DnsRequest,
+    timeout: Duration,
+) -> Result<DnsResponse, NetError> {
+    let mut responses = exchange.send(request);
+    match tokio::time::timeout(timeout, responses.next()).await {
+        Ok(Some(response)) => response,
+        Ok(None) => Err(NetError::NoConnections),
+        Err(_) => Err(NetError::Timeout),
+    }
+}
+
+fn in_words(error: &NetError, timeout: Duration) -> String {
+    match error {
+        NetError::Timeout => format!("no answer within {timeout:?}"),
+        NetError::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}

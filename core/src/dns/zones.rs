@@ -1,0 +1,264 @@
+//! Which zone holds a name, and which servers are authoritative for it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use hickory_proto::rr::RecordType;
+
+use super::message::Referral;
+use super::{Answer, Dns, DnsError, Server, question};
+use crate::name::DnsName;
+
+/// How many delegations are followed downwards from the first zone found.
+const REFERRAL_MAX: usize = 16;
+
+/// A zone and the servers to ask about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// The zone's apex.
+    pub apex: DnsName,
+    /// Its authoritative servers.
+    pub servers: Vec<Server>,
+}
+
+/// Zones met on the way. Only *where to ask* is remembered, never what was answered.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<DnsName, Arc<Zone>>>);
+
+impl Known {
+    fn closest(&self, name: &DnsName) -> Option<Arc<Zone>> {
+        let zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        name.ancestors()
+            .find_map(|ancestor| zones.get(&ancestor).cloned())
+    }
+
+    fn remember(&self, zone: Zone) -> Arc<Zone> {
+        let zone = Arc::new(zone);
+        let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        zones.insert(zone.apex.clone(), Arc::clone(&zone));
+        zone
+    }
+}
+
+impl Dns {
+    /// Asks the authoritative servers of the zone that holds `name`, one after the other until
+    /// one answers with authority, and follows delegations to zones below on the way.
+    pub async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Answer, DnsError> {
+        let mut zone = self.enclosing_zone(name).await?;
+        for _ in 0..REFERRAL_MAX {
+            match self.ask_zone(&zone, name, kind).await? {
+                Reply::Answer(answer) => return Ok(answer),
+                Reply::Referral(referral) => {
+                    let servers = self.servers_of_referral(&referral).await;
+                    zone = self.known.remember(Zone {
+                        apex: referral.zone,
+                        servers,
+                    });
+                }
+            }
+        }
+        Err(DnsError::TooDeep {
+            name: name.clone(),
+            limit: REFERRAL_MAX,
+        })
+    }
+
+    /// The apex of the zone that holds `name`: the first ancestor, itself included, for which a
+    /// server gives an authoritative SOA record whose owner is that ancestor.
+    pub async fn apex(&self, name: &DnsName) -> Result<DnsName, DnsError> {
+        for candidate in name.ancestors() {
+            if self.ask(&candidate, RecordType::SOA).await?.is_apex() {
+                return Ok(candidate);
+            }
+        }
+        Err(DnsError::NoZone { name: name.clone() })
+    }
+
+    /// The authoritative servers of the zone at `apex`: those configured, or else those of the
+    /// NS set that the zone itself holds.
+    pub async fn servers(&self, apex: &DnsName) -> Result<Vec<Server>, DnsError> {
+        if let Some(zone) = self.configured(apex).filter(|zone| zone.apex == *apex) {
+            return Ok(zone.servers);
+        }
+        let names = self.ask(apex, RecordType::NS).await?.name_servers();
+        let servers = self
+            .with_addresses(names.into_iter().map(|name| (name, Vec::new())))
+            .await;
+        if servers.is_empty() {
+            return Err(DnsError::NoZone { name: apex.clone() });
+        }
+        Ok(servers)
+    }
+
+    /// Asks one server, on the first of its addresses that answers.
+    pub async fn ask_server(
+        &self,
+        server: &Server,
+        name: &DnsName,
+        kind: RecordType,
+    ) -> Result<Answer, String> {
+        let mut failure = "it has no address".to_owned();
+        for address in &server.addresses {
+            match question::ask(*address, name, kind, false, self.config.timeout).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => failure = format!("{address}: {error}"),
+            }
+        }
+        Err(failure)
+    }
+
+    async fn ask_zone(
+        &self,
+        zone: &Zone,
+        name: &DnsName,
+        kind: RecordType,
+    ) -> Result<Reply, DnsError> {
+        let mut attempts = Vec::new();
+        for server in &zone.servers {
+            match self.ask_server(server, name, kind).await {
+                Ok(answer) if answer.is_authoritative() => return Ok(Reply::Answer(answer)),
+                Ok(answer) => match answer.referral(&zone.apex) {
+                    Some(referral) => return Ok(Reply::Referral(referral)),
+                    None => attempts.push(format!("{server} answered {answer}")),
+                },
+                Err(error) => attempts.push(format!("{server}: {error}")),
+            }
+        }
+        if attempts.is_empty() {
+            attempts.push("none of its servers has an address".to_owned());
+        }
+        Err(DnsError::Unanswered {
+            name: name.clone(),
+            zone: zone.apex.clone(),
+            attempts: attempts.join("; "),
+        })
+    }
+
+    /// A zone from which the walk down to `name` can start.
+    async fn enclosing_zone(&self, name: &DnsName) -> Result<Arc<Zone>, DnsError> {
+        if let Some(zone) = self.configured(name) {
+            // A zone met below a configured one is closer to the name.
+            return Ok(self
+                .known
+                .closest(name)
+                .filter(|known| known.apex.is_within(&zone.apex))
+                .unwrap_or_else(|| Arc::new(zone)));
+        }
+        if let Some(zone) = self.known.closest(name) {
+            return Ok(zone);
+        }
+        // The walk starts above the name, so that no resolver learns that it is not there yet.
+        let above = name.parent().unwrap_or_else(|| name.clone());
+        for candidate in above.ancestors() {
+            let names = self
+                .resolve(&candidate, RecordType::NS)
+                .await?
+                .name_servers();
+            if !names.is_empty() {
+                let servers = self
+                    .with_addresses(names.into_iter().map(|name| (name, Vec::new())))
+                    .await;
+                return Ok(self.known.remember(Zone {
+                    apex: candidate,
+                    servers,
+                }));
+            }
+        }
+        Err(DnsError::NoZone { name: name.clone() })
+    }
+
+    /// The closest configured zone that contains `name`.
+    fn configured(&self, name: &DnsName) -> Option<Zone> {
+        let zones = self
+            .config
+            .zones
+            .iter()
+            .filter(|zone| name.is_within(&zone.zone));
+        zones
+            .max_by_key(|zone| zone.zone.labels().count())
+            .map(|zone| Zone {
+                apex: zone.zone.clone(),
+                servers: zone
+                    .servers
+                    .iter()
+                    .map(|address| Server {
+                        name: None,
+                        addresses: vec![*address],
+                    })
+                    .collect(),
+            })
+    }
+
+    async fn servers_of_referral(&self, referral: &Referral) -> Vec<Server> {
+        match self
+            .configured(&referral.zone)
+            .filter(|zone| zone.apex == referral.zone)
+        {
+            Some(zone) => zone.servers,
+            None => self.with_addresses(referral.servers.iter().cloned()).await,
+        }
+    }
+
+    /// The servers of these names, with the addresses that the resolver knows or else the glue.
+    async fn with_addresses(
+        &self,
+        names: impl Iterator<Item = (DnsName, Vec<IpAddr>)>,
+    ) -> Vec<Server> {
+        let servers = names.map(async |(name, glue)| {
+            let mut addresses = self.addresses(&name).await;
+            if addresses.is_empty() {
+                addresses = glue;
+            }
+            let addresses = addresses
+                .into_iter()
+                .map(|address| SocketAddr::new(address, self.config.port))
+                .collect();
+            Server {
+                name: Some(name),
+                addresses,
+            }
+        });
+        join_all(servers).await
+    }
+
+    async fn addresses(&self, name: &DnsName) -> Vec<IpAddr> {
+        let (v4, v6) = futures_util::future::join(
+            self.resolve(name, RecordType::A),
+            self.resolve(name, RecordType::AAAA),
+        )
+        .await;
+        let answers = [v4, v6];
+        answers
+            .iter()
+            .flatten()
+            .flat_map(Answer::addresses)
+            .collect()
+    }
+
+    /// Asks the resolvers, one after the other until one has an answer.
+    async fn resolve(&self, name: &DnsName, kind: RecordType) -> Result<Answer, DnsError> {
+        if self.config.resolvers.is_empty() {
+            return Err(DnsError::NoResolver { name: name.clone() });
+        }
+        let mut attempts = Vec::new();
+        for resolver in &self.config.resolvers {
+            match question::ask(*resolver, name, kind, true, self.config.timeout).await {
+                Ok(answer) if answer.has_result() => return Ok(answer),
+                Ok(answer) => attempts.push(format!("{resolver} answered {answer}")),
+                Err(error) => attempts.push(format!("{resolver}: {error}")),
+            }
+        }
+        Err(DnsError::Resolver {
+            name: name.clone(),
+            kind: kind.into(),
+            attempts: attempts.join("; "),
+        })
+    }
+}
+
+enum Reply {
+    Answer(Answer),
+    Referral(Referral),
+}

@@ -1,0 +1,115 @@
+//! The values of one run: brought into their zones, seen on every server, withdrawn again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use super::{AliasZones, TxtRecord, ZoneError, ZoneWriter, propagation};
+use crate::dns::Dns;
+use crate::name::DnsName;
+use crate::provider::Action;
+
+/// All the TXT values of one run, by zone.
+#[derive(Debug)]
+pub struct Publication {
+    dns: Arc<Dns>,
+    zones: Vec<(Arc<ZoneWriter>, Vec<TxtRecord>)>,
+    propagation_timeout: Duration,
+}
+
+/// What it took to publish in one zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The alias zone.
+    pub zone: DnsName,
+    /// The number of servers that have the values.
+    pub servers: usize,
+    /// From the acknowledgement until the last of them had them.
+    pub propagation: Duration,
+}
+
+impl Publication {
+    pub(super) fn new(zones: &AliasZones, records: Vec<TxtRecord>) -> Result<Self, ZoneError> {
+        let mut by_zone: Vec<(Arc<ZoneWriter>, Vec<TxtRecord>)> = Vec::new();
+        for record in records {
+            let writer = zones
+                .writer(&record.name)
+                .ok_or_else(|| ZoneError::NoZone {
+                    name: record.name.clone(),
+                })?;
+            match by_zone
+                .iter_mut()
+                .find(|(known, _)| Arc::ptr_eq(known, writer))
+            {
+                Some((_, records)) => records.push(record),
+                None => by_zone.push((Arc::clone(writer), vec![record])),
+            }
+        }
+        Ok(Publication {
+            dns: Arc::clone(&zones.dns),
+            zones: by_zone,
+            propagation_timeout: zones.propagation_timeout,
+        })
+    }
+
+    /// Writes all values, in all zones at once, and returns when every authoritative server of
+    /// each zone has them. After an error any of them may be there: withdraw.
+    pub async fn publish(&self) -> Result<Vec<Published>, ZoneError> {
+        let zones = self
+            .zones
+            .iter()
+            .map(|(writer, records)| self.publish_in(writer, records));
+        join_all(zones).await.into_iter().collect()
+    }
+
+    /// Removes all values, by value, whether or not they were ever written.
+    pub async fn withdraw(&self) -> Result<(), ZoneError> {
+        let zones = self.zones.iter().map(async |(writer, records)| {
+            writer
+                .write(Action::Remove, records)
+                .await
+                .map_err(|source| ZoneError::Write {
+                    zone: writer.zone().clone(),
+                    source,
+                })
+        });
+        join_all(zones).await.into_iter().collect()
+    }
+
+    async fn publish_in(
+        &self,
+        writer: &ZoneWriter,
+        records: &[TxtRecord],
+    ) -> Result<Published, ZoneError> {
+        let zone = writer.zone();
+        // The servers are looked for first: where they cannot be found, nothing is written.
+        let servers = self
+            .dns
+            .servers(zone)
+            .await
+            .map_err(|source| ZoneError::Servers {
+                zone: zone.clone(),
+                source,
+            })?;
+        writer
+            .write(Action::Add, records)
+            .await
+            .map_err(|source| ZoneError::Write {
+                zone: zone.clone(),
+                source,
+            })?;
+        let acknowledged = Instant::now();
+        propagation::wait(&self.dns, &servers, records, self.propagation_timeout)
+            .await
+            .map_err(|source| ZoneError::Propagation {
+                zone: zone.clone(),
+                source,
+            })?;
+        Ok(Published {
+            zone: zone.clone(),
+            servers: servers.len(),
+            propagation: acknowledged.elapsed(),
+        })
+    }
+}
