@@ -4,6 +4,7 @@ pub mod acme;
 pub mod certificate;
 pub mod delegation;
 pub mod dns;
+pub mod issue;
 pub mod name;
 pub mod provider;
 pub mod renewal;

@@ -7,7 +7,7 @@ mod propagation;
 mod publication;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 pub use self::propagation::{Lagging, PropagationError};
@@ -26,51 +26,87 @@ pub struct TxtRecord {
     pub value: TxtValue,
 }
 
-/// The alias zones of a run, each with its writer.
-#[derive(Debug)]
+/// The alias zones that a certificate may use, each with its writer.
 pub struct AliasZones {
     dns: Arc<Dns>,
-    writers: Vec<Arc<ZoneWriter>>,
+    writers: RwLock<Vec<Arc<ZoneWriter>>>,
+    fallback: Option<Arc<dyn TxtProvider>>,
     propagation_timeout: Duration,
 }
 
 impl AliasZones {
-    /// No zones yet. Values are given `propagation_timeout` to reach every server of a zone.
-    pub fn new(dns: Arc<Dns>, propagation_timeout: Duration) -> Self {
+    /// The zones of these writers. An alias name outside all of them is written through
+    /// `fallback` where there is one, in the zone that its SOA record tells. Values are given
+    /// `propagation_timeout` to reach every server of a zone.
+    pub fn new(
+        dns: Arc<Dns>,
+        writers: Vec<Arc<ZoneWriter>>,
+        fallback: Option<Arc<dyn TxtProvider>>,
+        propagation_timeout: Duration,
+    ) -> Self {
         AliasZones {
             dns,
-            writers: Vec::new(),
+            writers: RwLock::new(writers),
+            fallback,
             propagation_timeout,
         }
     }
 
-    /// Adds a zone that `provider` writes in. The servers to wait for are those that [`Dns`] has
-    /// for the zone.
-    pub fn add(&mut self, zone: DnsName, provider: Arc<dyn TxtProvider>) {
-        self.writers
-            .push(Arc::new(ZoneWriter::start(zone, provider)));
-    }
-
     /// The apexes of the zones.
     pub fn names(&self) -> Vec<DnsName> {
-        self.writers
+        self.writers()
             .iter()
             .map(|writer| writer.zone().clone())
             .collect()
     }
 
-    /// The writer of the longest alias zone that contains `alias_name`.
-    pub fn writer(&self, alias_name: &DnsName) -> Option<&Arc<ZoneWriter>> {
-        let containing = self
-            .writers
-            .iter()
-            .filter(|writer| alias_name.is_within(writer.zone()));
-        containing.max_by_key(|writer| writer.zone().labels().count())
+    /// Whether alias names outside all zones can be written.
+    pub fn has_fallback(&self) -> bool {
+        self.fallback.is_some()
+    }
+
+    /// The writer of the longest alias zone that contains `alias_name`; one is started where
+    /// there is none and the fallback may write there.
+    pub async fn locate(&self, alias_name: &DnsName) -> Result<Arc<ZoneWriter>, ZoneError> {
+        match (self.writer(alias_name), &self.fallback) {
+            (Some(writer), _) => Ok(writer),
+            (None, None) => Err(ZoneError::NoZone {
+                name: alias_name.clone(),
+            }),
+            (None, Some(provider)) => {
+                let zone =
+                    self.dns
+                        .apex(alias_name)
+                        .await
+                        .map_err(|source| ZoneError::Servers {
+                            zone: alias_name.clone(),
+                            source,
+                        })?;
+                let writer = Arc::new(ZoneWriter::start(zone, Arc::clone(provider)));
+                let mut writers = self.writers.write().unwrap_or_else(PoisonError::into_inner);
+                writers.push(Arc::clone(&writer));
+                Ok(writer)
+            }
+        }
     }
 
     /// A publication of `records`; nothing is written before [`Publication::publish`].
     pub fn publication(&self, records: Vec<TxtRecord>) -> Result<Publication, ZoneError> {
         Publication::new(self, records)
+    }
+
+    fn writer(&self, alias_name: &DnsName) -> Option<Arc<ZoneWriter>> {
+        let writers = self.writers();
+        let containing = writers
+            .iter()
+            .filter(|writer| alias_name.is_within(writer.zone()));
+        containing
+            .max_by_key(|writer| writer.zone().labels().count())
+            .cloned()
+    }
+
+    fn writers(&self) -> RwLockReadGuard<'_, Vec<Arc<ZoneWriter>>> {
+        self.writers.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -40,10 +40,10 @@ impl Publication {
                 })?;
             match by_zone
                 .iter_mut()
-                .find(|(known, _)| Arc::ptr_eq(known, writer))
+                .find(|(known, _)| Arc::ptr_eq(known, &writer))
             {
                 Some((_, records)) => records.push(record),
-                None => by_zone.push((Arc::clone(writer), vec![record])),
+                None => by_zone.push((writer, vec![record])),
             }
         }
         Ok(Publication {
@@ -51,6 +51,13 @@ impl Publication {
             zones: by_zone,
             propagation_timeout: zones.propagation_timeout,
         })
+    }
+
+    /// The records, by zone.
+    pub fn records(&self) -> impl Iterator<Item = (&DnsName, &[TxtRecord])> {
+        self.zones
+            .iter()
+            .map(|(writer, records)| (writer.zone(), records.as_slice()))
     }
 
     /// Writes all values, in all zones at once, and returns when every authoritative server of

@@ -1,0 +1,8 @@
+//! A file per command.
+
+pub(crate) mod config;
+pub(crate) mod issue;
+pub(crate) mod list;
+pub(crate) mod pages;
+pub(crate) mod providers;
+pub(crate) mod renew;

@@ -1,0 +1,171 @@
+//! Text for people.
+
+use std::io::Write as _;
+
+use acme_alias_core::delegation::{Finding, Severity};
+use acme_alias_core::issue::Plan;
+use acme_alias_core::provider::ProviderKind;
+use acme_alias_core::store::CertificateId;
+use jiff::Timestamp;
+
+use super::{Listed, Obtained, Renewal, Report};
+use crate::failure::Failure;
+
+pub(super) fn report(report: &Report) {
+    let text = match report {
+        Report::Issued(obtained) => self::obtained(obtained),
+        Report::Rehearsed(plans) => plans.iter().map(|(id, plan)| rehearsed(id, plan)).collect(),
+        Report::Renewed(renewal) => self::renewal(renewal),
+        Report::List(all) if all.is_empty() => "There is no certificate yet.\n".to_owned(),
+        Report::List(all) => all.iter().map(listed).collect(),
+        Report::Providers(kinds) if kinds.is_empty() => {
+            "This program was built without any provider: it can look, and write nowhere.\n\
+             Build it with a feature such as `--features rfc2136`.\n"
+                .to_owned()
+        }
+        Report::Providers(kinds) => kinds.iter().map(|kind| provider(kind)).collect(),
+        Report::Settings(all) => {
+            let width = all.iter().map(|shown| shown.key.len() + shown.value.len() + 3).max();
+            let width = width.unwrap_or(0).min(70);
+            all.iter()
+                .map(|shown| {
+                    let setting = format!("{} = {}", shown.key, shown.value);
+                    format!("{setting:width$}  # {}\n", shown.source)
+                })
+                .collect()
+        }
+        Report::SettingsGood { warnings: 0 } => "The settings are good.\n".to_owned(),
+        Report::SettingsGood { .. } => "The settings can be used; see the warnings.\n".to_owned(),
+    };
+    // A reader that went away has seen what it wanted.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+pub(super) fn failure(failure: &Failure) {
+    let mut text = match &failure.settings {
+        Some(error) => error.render(),
+        None => format!("error: {}\n", failure.message),
+    };
+    if !failure.findings.is_empty() {
+        text.extend(failure.findings.iter().map(|finding| format!("\n{}", of_finding(finding))));
+        text.push('\n');
+    }
+    if let Some(remedy) = &failure.remedy {
+        text.push_str(&format!("help: {remedy}\n"));
+    }
+    if let Some(left_behind) = &failure.left_behind {
+        text.push_str(&format!("also: TXT values may be left in a zone: {left_behind}\n"));
+    }
+    stderr(&text);
+}
+
+pub(super) fn warning(warning: &str) {
+    stderr(&format!("warning: {warning}\n"));
+}
+
+pub(super) fn finding(finding: &Finding) {
+    stderr(&of_finding(finding));
+}
+
+fn of_finding(finding: &Finding) -> String {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let domains: Vec<_> = finding.domains.iter().map(ToString::to_string).collect();
+    let mut text = format!("{severity}: {}\n", domains.join(", "));
+    text.push_str(&format!("  {}: {}\n", finding.name.fqdn(), finding.answer));
+    if let Some(server) = &finding.server {
+        text.push_str(&format!("  asked: {server}\n"));
+    }
+    text.push_str(&format!("  help: {}\n", finding.remedy));
+    if let Some(record) = &finding.record {
+        text.push_str(&format!("\n      {record}\n\n"));
+    }
+    text
+}
+
+fn obtained(obtained: &Obtained) -> String {
+    let stored = &obtained.stored;
+    let mut text = format!(
+        "{}: {}\n  valid until {}, to be renewed from {} on\n  {}\n",
+        stored.id,
+        stored.info.names.join(", "),
+        moment(stored.info.not_after),
+        day(obtained.due),
+        stored.path.join("fullchain.pem").display(),
+    );
+    if let Some(left_behind) = &obtained.left_behind {
+        text.push_str(&format!("  but TXT values may be left in a zone: {left_behind}\n"));
+    }
+    if let Some(failure) = &obtained.hook_failure {
+        text.push_str(&format!("  but the deploy hook failed: {failure}\n"));
+    }
+    text
+}
+
+fn rehearsed(id: &CertificateId, plan: &Plan) -> String {
+    let mut text =
+        format!("{id}: everything is in order; the CA was asked for nothing (dry run)\n");
+    for (challenge_name, alias_name) in plan.aliases.iter() {
+        text.push_str(&format!("  {challenge_name} -> {alias_name}\n"));
+    }
+    text
+}
+
+fn renewal(renewal: &Renewal) -> String {
+    let mut text = String::new();
+    text.extend(renewal.renewed.iter().map(obtained));
+    for skipped in &renewal.skipped {
+        text.push_str(&format!("{}: not due before {}\n", skipped.stored.id, day(skipped.due)));
+    }
+    for (id, _) in &renewal.failed {
+        text.push_str(&format!("{id}: failed\n"));
+    }
+    if text.is_empty() {
+        text.push_str("There is no certificate to renew.\n");
+    }
+    text
+}
+
+fn listed(listed: &Listed) -> String {
+    let stored = &listed.stored;
+    format!(
+        "{}: {}\n  valid until {}, to be renewed from {} on\n  {}\n",
+        stored.id,
+        stored.info.names.join(", "),
+        moment(stored.info.not_after),
+        day(listed.due),
+        stored.path.display(),
+    )
+}
+
+fn provider(kind: &ProviderKind) -> String {
+    let mut text = format!("{}: {}\n", kind.kind, kind.summary);
+    for option in kind.options {
+        let note = match (option.required, option.default) {
+            (true, _) => " (required)".to_owned(),
+            (false, Some(default)) => format!(" (default: {default})"),
+            (false, None) => String::new(),
+        };
+        text.push_str(&format!("  {:16} {}{note}\n", option.name, option.help));
+    }
+    text
+}
+
+fn moment(timestamp: Timestamp) -> String {
+    timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn day(timestamp: Timestamp) -> String {
+    timestamp.strftime("%Y-%m-%d").to_string()
+}
+
+fn stderr(text: &str) {
+    // Where standard error is closed, nobody is there to be told.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+pub(super) fn line(text: &str) {
+    stderr(&format!("{text}\n"));
+}

@@ -1,0 +1,148 @@
+//! The JSON shapes, as `docs/json.md` documents them.
+
+use acme_alias_core::delegation::Finding;
+use acme_alias_core::issue::Plan;
+use acme_alias_core::provider::OptionKind;
+use serde_json::{Value, json};
+
+use super::{Listed, Obtained, Renewal, Report};
+use crate::failure::Failure;
+
+pub(super) fn print(value: &Value) {
+    use std::io::Write as _;
+    // A reader that went away has seen what it wanted.
+    let _ = writeln!(std::io::stdout(), "{value}");
+}
+
+pub(super) fn report(report: &Report) -> Value {
+    match report {
+        Report::Issued(obtained) => self::obtained(obtained),
+        Report::Rehearsed(plans) => {
+            let plans: Vec<_> = plans
+                .iter()
+                .map(|(id, plan)| {
+                    json!({
+                        "certificate": id,
+                        "delegations": delegations(plan),
+                        "warnings": plan.warnings,
+                    })
+                })
+                .collect();
+            json!({ "dry_run": plans })
+        }
+        Report::Renewed(renewal) => self::renewal(renewal),
+        Report::List(all) => {
+            json!({ "certificates": all.iter().map(listed).collect::<Vec<_>>() })
+        }
+        Report::Providers(kinds) => {
+            let kinds: Vec<_> = kinds
+                .iter()
+                .map(|kind| {
+                    let options: Vec<_> = kind
+                        .options
+                        .iter()
+                        .map(|option| {
+                            json!({
+                                "name": option.name,
+                                "help": option.help,
+                                "required": option.required,
+                                "secret": option.kind == OptionKind::Secret,
+                                "default": option.default,
+                            })
+                        })
+                        .collect();
+                    json!({ "kind": kind.kind, "summary": kind.summary, "options": options })
+                })
+                .collect();
+            json!({ "providers": kinds })
+        }
+        Report::Settings(all) => {
+            let all: Vec<_> = all
+                .iter()
+                .map(|shown| {
+                    json!({ "key": shown.key, "value": shown.value, "source": shown.source })
+                })
+                .collect();
+            json!({ "settings": all })
+        }
+        Report::SettingsGood { warnings } => json!({ "good": true, "warnings": warnings }),
+    }
+}
+
+pub(super) fn failure(failure: &Failure) -> Value {
+    json!({ "error": error(failure) })
+}
+
+fn error(failure: &Failure) -> Value {
+    json!({
+        "code": failure.part.exit_code(),
+        "kind": failure.part,
+        "message": failure.message,
+        "remedy": failure.remedy,
+        "findings": failure.findings.iter().map(finding).collect::<Vec<_>>(),
+        "left_behind": failure.left_behind,
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!(finding)
+}
+
+fn delegations(plan: &Plan) -> Vec<Value> {
+    plan.aliases
+        .iter()
+        .map(|(challenge_name, alias_name)| {
+            let walk = plan.walks.iter().find(|walk| walk.challenge_name == *challenge_name);
+            json!({
+                "challenge_name": challenge_name,
+                "alias_name": alias_name,
+                "hops": walk.map(|walk| &walk.hops),
+            })
+        })
+        .collect()
+}
+
+fn obtained(obtained: &Obtained) -> Value {
+    let stored = &obtained.stored;
+    json!({
+        "certificate": stored.id,
+        "domains": stored.info.names,
+        "not_before": stored.info.not_before,
+        "not_after": stored.info.not_after,
+        "due": obtained.due,
+        "serial": stored.info.serial,
+        "issuer": stored.info.issuer,
+        "version": stored.version,
+        "path": stored.path,
+        "left_behind": obtained.left_behind,
+        "deploy_hook_failure": obtained.hook_failure,
+    })
+}
+
+fn listed(listed: &Listed) -> Value {
+    let stored = &listed.stored;
+    json!({
+        "certificate": stored.id,
+        "domains": stored.info.names,
+        "not_before": stored.info.not_before,
+        "not_after": stored.info.not_after,
+        "due": listed.due,
+        "serial": stored.info.serial,
+        "issuer": stored.info.issuer,
+        "version": stored.version,
+        "path": stored.path,
+    })
+}
+
+fn renewal(renewal: &Renewal) -> Value {
+    let failed: Vec<_> = renewal
+        .failed
+        .iter()
+        .map(|(id, failure)| json!({ "certificate": id, "error": error(failure) }))
+        .collect();
+    json!({
+        "renewed": renewal.renewed.iter().map(obtained).collect::<Vec<_>>(),
+        "skipped": renewal.skipped.iter().map(listed).collect::<Vec<_>>(),
+        "failed": failed,
+    })
+}

@@ -1,0 +1,127 @@
+//! What a person, or a program, gets to see.
+//!
+//! Results go to standard output; progress, warnings and errors go to standard error. With
+//! `--output json` standard output carries one JSON object and nothing else, errors included.
+
+mod human;
+mod json;
+mod progress;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use acme_alias_core::delegation::Finding;
+use acme_alias_core::issue::{Issued, Observer, Plan};
+use acme_alias_core::provider::ProviderKind;
+use acme_alias_core::store::{CertificateId, Stored};
+use jiff::Timestamp;
+
+use crate::failure::Failure;
+use crate::settings::Shown;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Human,
+    Json,
+}
+
+/// The result of a command.
+pub(crate) enum Report {
+    Issued(Obtained),
+    Rehearsed(Vec<(CertificateId, Plan)>),
+    Renewed(Renewal),
+    List(Vec<Listed>),
+    Providers(Vec<&'static ProviderKind>),
+    Settings(Vec<Shown>),
+    SettingsGood { warnings: usize },
+}
+
+/// A certificate obtained in this run.
+pub(crate) struct Obtained {
+    pub(crate) stored: Stored,
+    pub(crate) due: Timestamp,
+    /// TXT values that may still be in a zone, in words.
+    pub(crate) left_behind: Option<String>,
+    /// What went wrong in the deploy hook, in words.
+    pub(crate) hook_failure: Option<String>,
+}
+
+impl Obtained {
+    pub(crate) fn new(issued: Issued, hook_failure: Option<String>) -> Self {
+        Obtained {
+            due: acme_alias_core::renewal::due(&issued.stored.info),
+            stored: issued.stored,
+            left_behind: issued.left_behind.as_ref().map(crate::failure::in_words),
+            hook_failure,
+        }
+    }
+}
+
+/// What a renewal run did.
+#[derive(Default)]
+pub(crate) struct Renewal {
+    pub(crate) renewed: Vec<Obtained>,
+    pub(crate) skipped: Vec<Listed>,
+    pub(crate) failed: Vec<(CertificateId, Failure)>,
+}
+
+/// A certificate in the store.
+pub(crate) struct Listed {
+    pub(crate) stored: Stored,
+    pub(crate) due: Timestamp,
+}
+
+impl Listed {
+    pub(crate) fn new(stored: Stored) -> Self {
+        Listed { due: acme_alias_core::renewal::due(&stored.info), stored }
+    }
+}
+
+/// Where everything that is printed goes through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) quiet: bool,
+    /// Log lines go to standard error, where a moving display would be torn by them.
+    pub(crate) logging: bool,
+}
+
+impl Output {
+    /// Someone who shows the progress of a run with this many certificates.
+    pub(crate) fn observer(self, certificates: usize) -> Arc<dyn Observer> {
+        if self.quiet {
+            Arc::new(progress::Silent)
+        } else if std::io::stderr().is_terminal() && !self.logging {
+            Arc::new(progress::Display::new(certificates))
+        } else {
+            Arc::new(progress::Lines::default())
+        }
+    }
+
+    pub(crate) fn report(self, report: &Report) {
+        match self.format {
+            Format::Human => human::report(report),
+            Format::Json => json::print(&json::report(report)),
+        }
+    }
+
+    pub(crate) fn failure(self, failure: &Failure) {
+        match self.format {
+            Format::Human => human::failure(failure),
+            Format::Json => json::print(&json::failure(failure)),
+        }
+    }
+
+    pub(crate) fn warning(self, warning: &str) {
+        if !self.quiet {
+            human::warning(warning);
+        }
+    }
+
+    pub(crate) fn warn_findings(self, findings: &[Finding]) {
+        if !self.quiet {
+            findings.iter().for_each(human::finding);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! How far the work is: a moving display on a terminal, plain lines elsewhere.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use acme_alias_core::issue::{Observer, Step};
+use acme_alias_core::store::CertificateId;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// Names that get a line of their own on a terminal.
+const NAMES_SHOWN: usize = 8;
+
+/// Nobody looks.
+pub(super) struct Silent;
+
+impl Observer for Silent {
+    fn step(&self, _: &CertificateId, _: &Step<'_>) {}
+}
+
+/// A line per step, with the time since the certificate's first one.
+#[derive(Default)]
+pub(super) struct Lines {
+    began: Mutex<HashMap<CertificateId, Instant>>,
+}
+
+impl Observer for Lines {
+    fn step(&self, certificate: &CertificateId, step: &Step<'_>) {
+        let elapsed =
+            locked(&self.began).entry(certificate.clone()).or_insert_with(Instant::now).elapsed();
+        super::human::line(&format!(
+            "{certificate}: {} [{:.1} s]",
+            in_words(step),
+            elapsed.as_secs_f32()
+        ));
+        if let Step::Planned(plan) = step {
+            for (challenge_name, alias_name) in plan.aliases.iter() {
+                super::human::line(&format!("{certificate}:   {challenge_name} -> {alias_name}"));
+            }
+        }
+    }
+}
+
+/// A spinner per certificate; where there is one certificate only, a line per name below it.
+pub(super) struct Display {
+    bars: MultiProgress,
+    with_names: bool,
+    certificates: Mutex<HashMap<CertificateId, Bars>>,
+}
+
+struct Bars {
+    step: ProgressBar,
+    names: Vec<ProgressBar>,
+}
+
+impl Display {
+    pub(super) fn new(certificates: usize) -> Self {
+        Display {
+            bars: MultiProgress::new(),
+            with_names: certificates == 1,
+            certificates: Mutex::default(),
+        }
+    }
+
+    fn bar(&self, template: &str) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar
+    }
+}
+
+impl Observer for Display {
+    fn step(&self, certificate: &CertificateId, step: &Step<'_>) {
+        let mut certificates = locked(&self.certificates);
+        let bars = certificates.entry(certificate.clone()).or_insert_with(|| {
+            let step = self.bar("{spinner} {prefix}  {msg}  {elapsed}");
+            step.set_prefix(certificate.to_string());
+            step.enable_steady_tick(Duration::from_millis(100));
+            Bars { step, names: Vec::new() }
+        });
+        bars.step.set_message(in_words(step));
+        if let (Step::Planned(plan), true) = (step, self.with_names) {
+            let all: Vec<_> = plan.aliases.iter().collect();
+            for (challenge_name, alias_name) in all.iter().take(NAMES_SHOWN) {
+                let bar = self.bar("    {prefix}  {msg}");
+                bar.set_prefix(format!("{challenge_name} -> {alias_name}"));
+                bars.names.push(bar);
+            }
+            if all.len() > NAMES_SHOWN {
+                let bar = self.bar("    {prefix}  {msg}");
+                bar.set_prefix(format!("and {} more", all.len() - NAMES_SHOWN));
+                bars.names.push(bar);
+            }
+        }
+        for name in &bars.names {
+            name.set_message(state(step));
+        }
+        if let Step::Withdraw = step {
+            bars.step.finish_and_clear();
+            bars.names.drain(..).for_each(|name| name.finish_and_clear());
+        }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        // Where there is nothing to draw on any more, nothing has to be cleared.
+        let _ = self.bars.clear();
+    }
+}
+
+fn in_words(step: &Step<'_>) -> String {
+    match step {
+        Step::Preflight => "following the delegations".to_owned(),
+        Step::Planned(plan) => format!("{} delegations are good", plan.aliases.iter().count()),
+        Step::Order => "opening an order".to_owned(),
+        Step::Publish(publication) => {
+            let zones: Vec<_> = publication
+                .records()
+                .map(|(zone, records)| format!("{} in {zone}", records.len()))
+                .collect();
+            if zones.is_empty() {
+                "nothing to write: the CA knows these names".to_owned()
+            } else {
+                format!("writing TXT values, waiting for every server: {}", zones.join(", "))
+            }
+        }
+        Step::Validate(published) => {
+            let zones: Vec<_> = published
+                .iter()
+                .map(|published| {
+                    format!(
+                        "{} has them on {} servers after {:.1} s",
+                        published.zone,
+                        published.servers,
+                        published.propagation.as_secs_f32()
+                    )
+                })
+                .collect();
+            format!("the CA validates; {}", zones.join(", "))
+        }
+        Step::Finalize => "the CA signs".to_owned(),
+        Step::Store => "storing the certificate".to_owned(),
+        Step::Withdraw => "withdrawing the TXT values".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The state of each name from this step on.
+fn state(step: &Step<'_>) -> &'static str {
+    match step {
+        Step::Preflight | Step::Planned(_) | Step::Order => "delegated",
+        Step::Publish(_) => "being written",
+        Step::Validate(_) => "on every server",
+        Step::Finalize | Step::Store => "validated",
+        _ => "withdrawn",
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

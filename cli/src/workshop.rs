@@ -1,0 +1,197 @@
+//! From settings to issuers. Certificates that have servers, keys and an authority in common
+//! share their writers and connections, however many there are.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use acme_alias_core::acme::{AccountSettings, ExternalAccount, Transport, TransportError};
+use acme_alias_core::dns::{self, Dns, ZoneServers};
+use acme_alias_core::issue::{Authority, CertificateRequest, Issuer, Observer, RequestedName};
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::TxtProvider;
+use acme_alias_core::store::{CertificateId, FileStore, Store};
+use acme_alias_core::zone::{AliasZones, ZoneWriter};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::{Failure, Part};
+use crate::settings::{AcmeSettings, CertificateSettings, ProviderSettings, Settings};
+
+/// What certificates of one run share.
+pub(crate) struct Workshop {
+    pub(crate) store: Arc<FileStore>,
+    observer: Arc<dyn Observer>,
+    cancel: CancellationToken,
+    authorities: Shared<AcmeSettings, Arc<Authority>>,
+    providers: Shared<ProviderSettings, Arc<dyn TxtProvider>>,
+    writers: Shared<(DnsName, ProviderSettings), Arc<ZoneWriter>>,
+}
+
+/// Things made once per distinct settings.
+struct Shared<K, V>(Mutex<Vec<(K, V)>>);
+
+impl<K: PartialEq, V: Clone> Shared<K, V> {
+    fn new() -> Self {
+        Shared(Mutex::new(Vec::new()))
+    }
+
+    fn get(&self, key: &K) -> Option<V> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+    }
+
+    fn keep(&self, key: K, value: V) -> V {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.push((key, value.clone()));
+        value
+    }
+}
+
+impl Workshop {
+    pub(crate) fn new(
+        store: FileStore,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Workshop {
+            store: Arc::new(store),
+            observer,
+            cancel,
+            authorities: Shared::new(),
+            providers: Shared::new(),
+            writers: Shared::new(),
+        }
+    }
+
+    /// An issuer for certificates under these settings.
+    pub(crate) async fn issuer(
+        &self,
+        settings: &Settings,
+        certificate: &CertificateSettings,
+    ) -> Result<Issuer, Failure> {
+        let dns = Arc::new(Dns::new(dns_config(settings)));
+        let mut writers = Vec::new();
+        for alias_zone in &settings.alias_zones {
+            writers.push(self.writer(settings, &alias_zone.zone, &alias_zone.provider).await?);
+        }
+        let fallback = match &certificate.provider {
+            Some(provider) => Some(self.provider(settings, provider).await?.1),
+            None => None,
+        };
+        let timeout = settings.dns.propagation_timeout;
+        Ok(Issuer {
+            zones: AliasZones::new(Arc::clone(&dns), writers, fallback, timeout),
+            dns,
+            authority: self.authority(&settings.acme).await?,
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            observer: Arc::clone(&self.observer),
+            cancel: self.cancel.clone(),
+        })
+    }
+
+    async fn writer(
+        &self,
+        settings: &Settings,
+        zone: &DnsName,
+        provider: &str,
+    ) -> Result<Arc<ZoneWriter>, Failure> {
+        let (provider_settings, provider) = self.provider(settings, provider).await?;
+        let key = (zone.clone(), provider_settings);
+        Ok(match self.writers.get(&key) {
+            Some(writer) => writer,
+            None => {
+                let writer = Arc::new(ZoneWriter::start(zone.clone(), provider));
+                self.writers.keep(key, writer)
+            }
+        })
+    }
+
+    async fn provider(
+        &self,
+        settings: &Settings,
+        id: &str,
+    ) -> Result<(ProviderSettings, Arc<dyn TxtProvider>), Failure> {
+        let Some(wanted) = settings.providers.get(id) else {
+            let message = format!("there is no provider `{id}` in the settings");
+            let remedy = format!("add `[providers.{id}]`, or name one that is there");
+            return Err(Failure::new(Part::Settings, message, remedy));
+        };
+        let provider = match self.providers.get(wanted) {
+            Some(provider) => provider,
+            None => {
+                self.providers.keep(wanted.clone(), settings.build_provider(id).await?)
+            }
+        };
+        Ok((wanted.clone(), provider))
+    }
+
+    async fn authority(&self, acme: &AcmeSettings) -> Result<Arc<Authority>, Failure> {
+        if let Some(authority) = self.authorities.get(acme) {
+            return Ok(authority);
+        }
+        let root = match &acme.ca_file {
+            Some(path) => Some(read_root(path)?),
+            None => None,
+        };
+        let external = match &acme.eab {
+            Some(eab) => Some(ExternalAccount {
+                key_id: eab.kid.clone(),
+                hmac_key: eab.hmac_key.fetch("acme.eab-hmac-key").await?,
+            }),
+            None => None,
+        };
+        let account = AccountSettings {
+            directory: acme.directory.clone(),
+            contact: acme.contact.clone(),
+            agree_tos: acme.agree_tos,
+            external,
+        };
+        let transport = Transport::new(root.as_deref())?;
+        let authority = Arc::new(Authority::new(transport, account));
+        Ok(self.authorities.keep(acme.clone(), authority))
+    }
+}
+
+/// What to order for a certificate in the settings.
+pub(crate) fn request(
+    id: &CertificateId,
+    certificate: &CertificateSettings,
+    skip_preflight: bool,
+) -> Result<CertificateRequest, Failure> {
+    let names = certificate.domains.iter().map(|domain| {
+        let alias = domain.alias.as_ref().map(crate::settings::Alias::name).transpose();
+        Ok(RequestedName {
+            identifier: domain.identifier.clone(),
+            alias: alias.map_err(|error| Failure::new(Part::Settings, error, None))?,
+        })
+    });
+    Ok(CertificateRequest {
+        id: id.clone(),
+        names: names.collect::<Result<_, Failure>>()?,
+        key_type: certificate.key_type,
+        skip_preflight,
+    })
+}
+
+fn dns_config(settings: &Settings) -> dns::Config {
+    let alias_zones = settings.alias_zones.iter().filter(|zone| !zone.servers.is_empty());
+    let alias_zones = alias_zones
+        .map(|zone| ZoneServers { zone: zone.zone.clone(), servers: zone.servers.clone() });
+    dns::Config {
+        resolvers: if settings.dns.resolver.is_empty() {
+            crate::resolvers::of_the_system()
+        } else {
+            settings.dns.resolver.clone()
+        },
+        timeout: settings.dns.timeout,
+        // The servers to wait for in an alias zone come first, so that they count there.
+        zones: alias_zones.chain(settings.dns.zones.iter().cloned()).collect(),
+        ..dns::Config::default()
+    }
+}
+
+fn read_root(path: &PathBuf) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        let message = format!("the CA's root certificate {} cannot be read: {error}", path.display());
+        Failure::new(Part::Settings, message, "correct `ca-file` under `[acme]`".to_owned())
+    })
+}

@@ -1,0 +1,226 @@
+//! The way of one certificate, from its names to its files.
+
+mod error;
+mod events;
+mod preflight;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+pub use self::error::{IssueError, IssueFailure};
+pub use self::events::{Observer, Step};
+pub use self::preflight::{Aliases, Plan};
+use crate::acme::{Account, AccountSettings, AcmeError, CertificateKey, KeyType, Order, Transport};
+use crate::certificate;
+use crate::dns::Dns;
+use crate::name::{DnsName, Identifier};
+use crate::store::{CertificateId, Store, Stored};
+use crate::zone::{AliasZones, Publication, TxtRecord, ZoneError};
+
+/// A certificate that is wanted.
+#[derive(Clone, Debug)]
+pub struct CertificateRequest {
+    /// The id under which it is stored.
+    pub id: CertificateId,
+    /// The names it shall hold for, each with the alias name that the settings give it.
+    pub names: Vec<RequestedName>,
+    /// The kind of its key.
+    pub key_type: KeyType,
+    /// Take the alias names from the settings as they are, without looking at the delegations.
+    pub skip_preflight: bool,
+}
+
+/// A name for a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedName {
+    /// The name.
+    pub identifier: Identifier,
+    /// The alias name to write at; without one, the CNAME that is there is followed.
+    pub alias: Option<DnsName>,
+}
+
+impl CertificateRequest {
+    /// The names alone.
+    pub fn identifiers(&self) -> Vec<Identifier> {
+        self.names
+            .iter()
+            .map(|name| name.identifier.clone())
+            .collect()
+    }
+}
+
+/// A certificate that was obtained.
+#[derive(Debug)]
+pub struct Issued {
+    /// Where it is.
+    pub stored: Stored,
+    /// What could not be withdrawn, although the certificate is there.
+    pub left_behind: Option<ZoneError>,
+}
+
+/// What all certificates of one authority share: the way to it, and the account there.
+pub struct Authority {
+    transport: Transport,
+    settings: AccountSettings,
+    account: OnceCell<Account>,
+}
+
+impl Authority {
+    /// An authority that nothing has been asked of yet.
+    pub fn new(transport: Transport, settings: AccountSettings) -> Self {
+        Authority {
+            transport,
+            settings,
+            account: OnceCell::new(),
+        }
+    }
+
+    /// The account, taken from the store or made now, once.
+    async fn account(&self, store: &dyn Store) -> Result<&Account, IssueError> {
+        self.account
+            .get_or_try_init(async || self.restore_or_create(store).await)
+            .await
+    }
+
+    async fn restore_or_create(&self, store: &dyn Store) -> Result<Account, IssueError> {
+        let directory = &self.settings.directory;
+        let _lock = store.lock_accounts().await?;
+        if let Some(credentials) = store.account(directory).await? {
+            return Ok(Account::restore(&self.transport, &credentials).await?);
+        }
+        let (account, credentials) = Account::create(&self.transport, &self.settings).await?;
+        store.put_account(directory, &credentials).await?;
+        Ok(account)
+    }
+}
+
+/// Obtains certificates.
+pub struct Issuer {
+    /// Asks about delegations.
+    pub dns: Arc<Dns>,
+    /// Where TXT records may be written.
+    pub zones: AliasZones,
+    /// Who signs.
+    pub authority: Arc<Authority>,
+    /// Where the result goes.
+    pub store: Arc<dyn Store>,
+    /// Who is told of the progress.
+    pub observer: Arc<dyn Observer>,
+    /// Ends the work early; what was written is withdrawn all the same.
+    pub cancel: CancellationToken,
+}
+
+impl Issuer {
+    /// Obtains the certificate and stores it. An error leaves no TXT record behind that it does
+    /// not name.
+    pub async fn issue(&self, request: &CertificateRequest) -> Result<Issued, IssueFailure> {
+        let _lock = self
+            .store
+            .lock_certificate(&request.id)
+            .await
+            .map_err(IssueError::from)?;
+        let (order, publication) = self.or_cancelled(self.open(request)).await?;
+        let stored = self
+            .or_cancelled(self.complete(request, order, &publication))
+            .await;
+        self.tell(request, Step::Withdraw);
+        let withdrawn = publication.withdraw().await;
+        match (stored, withdrawn) {
+            (Ok(stored), withdrawn) => Ok(Issued {
+                stored,
+                left_behind: withdrawn.err(),
+            }),
+            (Err(error), withdrawn) => Err(IssueFailure {
+                error,
+                left_behind: withdrawn.err(),
+            }),
+        }
+    }
+
+    /// Follows every delegation, and only then asks the CA for an order and its challenges.
+    async fn open(&self, request: &CertificateRequest) -> Result<(Order, Publication), IssueError> {
+        self.tell(request, Step::Preflight);
+        let plan = self.preflight(request).await?;
+        self.tell(request, Step::Planned(&plan));
+        let account = self.authority.account(&*self.store).await?;
+        self.tell(request, Step::Order);
+        let mut order = account.order(&request.identifiers()).await?;
+        let challenges = order.challenges().await?;
+        let records = plan.aliases.records(challenges)?;
+        Ok((order, self.zones.publication(records)?))
+    }
+
+    /// From the TXT records to the stored certificate.
+    async fn complete(
+        &self,
+        request: &CertificateRequest,
+        mut order: Order,
+        publication: &Publication,
+    ) -> Result<Stored, IssueError> {
+        self.tell(request, Step::Publish(publication));
+        let published = publication.publish().await?;
+        self.tell(request, Step::Validate(&published));
+        order.validate().await?;
+        self.tell(request, Step::Finalize);
+        let names = request.identifiers();
+        let key = CertificateKey::generate(request.key_type)
+            .await
+            .map_err(AcmeError::from)?;
+        let signing_request = key.request(&names).map_err(AcmeError::from)?;
+        let pem = order.finalize(&signing_request).await?;
+        let chain = certificate::judge(&pem, &key.public(), &names, Timestamp::now())?;
+        self.tell(request, Step::Store);
+        Ok(self
+            .store
+            .put_certificate(&request.id, &key.to_pem(), &chain)
+            .await?)
+    }
+
+    /// Does everything that concerns the DNS with a probe value at each alias name, and asks
+    /// nothing of the CA.
+    pub async fn rehearse(&self, request: &CertificateRequest) -> Result<Plan, IssueFailure> {
+        let prepared = self.or_cancelled(async {
+            self.tell(request, Step::Preflight);
+            let plan = self.preflight(request).await?;
+            self.tell(request, Step::Planned(&plan));
+            let publication = self.zones.publication(plan.aliases.probes()?)?;
+            Ok((plan, publication))
+        });
+        let (plan, publication) = prepared.await?;
+        self.tell(request, Step::Publish(&publication));
+        let published = self
+            .or_cancelled(async { Ok(publication.publish().await?) })
+            .await;
+        self.tell(request, Step::Withdraw);
+        let withdrawn = publication.withdraw().await;
+        match (published, withdrawn) {
+            (Ok(_), Ok(())) => Ok(plan),
+            (Ok(_), Err(error)) => Err(IssueError::Zone(error).into()),
+            (Err(error), withdrawn) => Err(IssueFailure {
+                error,
+                left_behind: withdrawn.err(),
+            }),
+        }
+    }
+
+    async fn preflight(&self, request: &CertificateRequest) -> Result<Plan, IssueError> {
+        preflight::plan(&self.dns, &self.zones, request).await
+    }
+
+    async fn or_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, IssueError>>,
+    ) -> Result<T, IssueError> {
+        self.cancel
+            .run_until_cancelled(work)
+            .await
+            .unwrap_or(Err(IssueError::Interrupted))
+    }
+
+    fn tell(&self, request: &CertificateRequest, step: Step<'_>) {
+        self.observer.step(&request.id, &step);
+    }
+}

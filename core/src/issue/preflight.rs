@@ -1,0 +1,177 @@
+//! Before the CA is asked for anything: where does every challenge name lead, and who writes
+//! there?
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+use rand::Rng;
+
+use super::{CertificateRequest, IssueError, TxtRecord};
+use crate::acme::{AcmeError, Challenge};
+use crate::delegation::{self, Finding, Question, Severity, Walk};
+use crate::dns::Dns;
+use crate::name::{DnsName, Identifier};
+use crate::zone::AliasZones;
+
+/// Challenge names that are followed at a time.
+const WALKS_AT_ONCE: usize = 32;
+
+/// What a certificate's delegations amount to.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where each challenge name leads.
+    pub aliases: Aliases,
+    /// How it leads there; empty where the pre-flight was skipped.
+    pub walks: Vec<Walk>,
+    /// Findings that do not stand in the way.
+    pub warnings: Vec<Finding>,
+}
+
+/// The alias name of each challenge name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Aliases(BTreeMap<DnsName, DnsName>);
+
+impl Aliases {
+    /// The challenge names with their alias names.
+    pub fn iter(&self) -> impl Iterator<Item = (&DnsName, &DnsName)> {
+        self.0.iter()
+    }
+
+    /// The TXT records that answer `challenges`.
+    pub(super) fn records(&self, challenges: Vec<Challenge>) -> Result<Vec<TxtRecord>, AcmeError> {
+        let record = |challenge: Challenge| match self.0.get(&challenge.challenge_name) {
+            Some(alias) => Ok(TxtRecord {
+                name: alias.clone(),
+                value: challenge.value,
+            }),
+            None => Err(AcmeError::ForeignAuthorization(
+                challenge.challenge_name.to_string(),
+            )),
+        };
+        challenges.into_iter().map(record).collect()
+    }
+
+    /// One record at each alias name that shows that it can be written, and no CA would take.
+    pub(super) fn probes(&self) -> Result<Vec<TxtRecord>, AcmeError> {
+        let probe = |name: &DnsName| {
+            let value = format!("acme-alias-probe-{:016x}", rand::rng().next_u64());
+            let value = value.parse().map_err(|error| AcmeError::NotAcme {
+                what: "the probe",
+                cause: format!("{error}"),
+            })?;
+            Ok(TxtRecord {
+                name: name.clone(),
+                value,
+            })
+        };
+        let mut names: Vec<_> = self.0.values().collect();
+        names.sort();
+        names.dedup();
+        names.into_iter().map(probe).collect()
+    }
+}
+
+/// The identifiers that share a challenge name, and the alias name wanted for them.
+struct Shared {
+    challenge_name: DnsName,
+    first: Identifier,
+    identifiers: Vec<Identifier>,
+    wanted: Option<DnsName>,
+}
+
+/// Follows and judges every delegation of the request; all findings are reported together.
+pub(super) async fn plan(
+    dns: &Dns,
+    zones: &AliasZones,
+    request: &CertificateRequest,
+) -> Result<Plan, IssueError> {
+    let shared = by_challenge_name(request)?;
+    if request.skip_preflight {
+        return as_configured(zones, shared).await;
+    }
+    let walks = stream::iter(&shared).map(|shared| Walk::follow(dns, &shared.challenge_name));
+    let walks: Vec<Walk> = walks.buffered(WALKS_AT_ONCE).collect().await;
+
+    let alias_zones = zones.names();
+    let mut findings = Vec::new();
+    for (walk, shared) in walks.iter().zip(&shared) {
+        findings.extend(delegation::judge(
+            walk,
+            &Question {
+                identifiers: &shared.identifiers,
+                wanted: shared.wanted.as_ref(),
+                alias_zones: &alias_zones,
+                any_zone: zones.has_fallback(),
+            },
+        ));
+    }
+    if findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+    {
+        return Err(IssueError::Delegation(findings));
+    }
+    let aliases = walks
+        .iter()
+        .map(|walk| (walk.challenge_name.clone(), walk.last().clone()))
+        .collect::<BTreeMap<_, _>>();
+    for alias in aliases.values() {
+        zones.locate(alias).await?;
+    }
+    Ok(Plan {
+        aliases: Aliases(aliases),
+        walks,
+        warnings: findings,
+    })
+}
+
+async fn as_configured(zones: &AliasZones, shared: Vec<Shared>) -> Result<Plan, IssueError> {
+    let mut aliases = BTreeMap::new();
+    for Shared {
+        challenge_name,
+        first,
+        wanted,
+        ..
+    } in shared
+    {
+        let Some(alias) = wanted else {
+            return Err(IssueError::AliasNeeded { domain: first });
+        };
+        zones.locate(&alias).await?;
+        aliases.insert(challenge_name, alias);
+    }
+    Ok(Plan {
+        aliases: Aliases(aliases),
+        walks: Vec::new(),
+        warnings: Vec::new(),
+    })
+}
+
+/// `x` and `*.x` share a challenge name, hence a CNAME, hence an alias name.
+fn by_challenge_name(request: &CertificateRequest) -> Result<Vec<Shared>, IssueError> {
+    let mut all: Vec<Shared> = Vec::new();
+    for name in &request.names {
+        let challenge_name = name.identifier.challenge_name();
+        match all
+            .iter_mut()
+            .find(|shared| shared.challenge_name == *challenge_name)
+        {
+            Some(shared) if shared.wanted == name.alias => {
+                shared.identifiers.push(name.identifier.clone());
+            }
+            Some(shared) => {
+                return Err(IssueError::Conflict {
+                    first: shared.first.clone(),
+                    second: name.identifier.clone(),
+                });
+            }
+            None => all.push(Shared {
+                challenge_name: challenge_name.clone(),
+                first: name.identifier.clone(),
+                identifiers: vec![name.identifier.clone()],
+                wanted: name.alias.clone(),
+            }),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,122 @@
+//! The provider: changes and questions, to the first server that carries them out.
+
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::{
+    Applied, Failure, Limits, ProviderError, TxtChange, TxtProvider, TxtValue,
+};
+use async_trait::async_trait;
+use hickory_proto::op::Message;
+use hickory_proto::rr::{RData, RecordType};
+use tracing::debug;
+
+use crate::config::{Config, Server};
+use crate::error::{Place, all_failed};
+use crate::exchange::exchange;
+use crate::message;
+
+/// What fits into one message at the least: the longest name and the longest value each time.
+const CHANGES_PER_MESSAGE: usize = 120;
+
+/// Writes TXT values by DNS UPDATE.
+#[derive(Clone, Debug)]
+pub struct Rfc2136 {
+    config: Config,
+}
+
+impl Rfc2136 {
+    /// A provider with this configuration.
+    pub fn new(config: Config) -> Self {
+        Rfc2136 { config }
+    }
+
+    /// Sends `message` to the servers in order, until one answers with a success that is signed.
+    /// What is sent is idempotent, so a second server may see what a first one did.
+    async fn send(
+        &self,
+        zone: &DnsName,
+        message: &Message,
+    ) -> Result<(&Server, Message), ProviderError> {
+        let mut errors = Vec::new();
+        for server in &self.config.servers {
+            match exchange(server, &self.config.key, message, self.config.timeout).await {
+                Ok(response) => return Ok((server, response)),
+                Err(error) => {
+                    debug!(%server, %zone, ?error, "the exchange failed");
+                    let place = Place {
+                        server,
+                        zone,
+                        key: &self.config.key,
+                    };
+                    errors.push(place.error(&error));
+                }
+            }
+        }
+        Err(all_failed(errors))
+    }
+}
+
+#[async_trait]
+impl TxtProvider for Rfc2136 {
+    async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
+        let messages = message::updates(zone, changes, self.config.ttl).map_err(rejected)?;
+        let mut applied = Applied::default();
+        for message in &messages {
+            let (server, _) = self.send(zone, message).await?;
+            applied.requests += 1;
+            applied.server = server.to_string();
+        }
+        Ok(applied)
+    }
+
+    async fn values(&self, zone: &DnsName, name: &DnsName) -> Result<Vec<TxtValue>, ProviderError> {
+        let question = message::question(name).map_err(rejected)?;
+        let (server, response) = self.send(zone, &question).await?;
+        let own = response
+            .answers
+            .iter()
+            .filter(|record| record.name.to_ascii().eq_ignore_ascii_case(&name.fqdn()));
+        let mut values = Vec::new();
+        for record in own {
+            match &record.data {
+                RData::TXT(txt) => {
+                    let text = txt.txt_data.concat();
+                    // What is no value of a challenge is somebody else's record.
+                    values.extend(
+                        std::str::from_utf8(&text)
+                            .ok()
+                            .and_then(|text| text.parse().ok()),
+                    );
+                }
+                _ if record.record_type() == RecordType::CNAME => {
+                    return Err(ProviderError::new(
+                        Failure::Conflict,
+                        format!("{server} has a CNAME at {name}, so no TXT record can stand there"),
+                        format!("remove the CNAME at {name}, or use the name that it leads to"),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(values)
+    }
+
+    /// The protocol cannot tell whether the secondaries have a change.
+    async fn settle(&self, _: &DnsName, _: &Applied) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            changes_per_request: CHANGES_PER_MESSAGE,
+            atomic: true,
+        }
+    }
+}
+
+fn rejected(what: String) -> ProviderError {
+    ProviderError::new(
+        Failure::Rejected,
+        what,
+        "correct the zone under `[[alias-zones]]`, or the alias of the certificate",
+    )
+}
