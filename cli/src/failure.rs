@@ -51,7 +51,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(part: Part, message: impl ToString, remedy: impl Into<Option<String>>) -> Self {
+    pub(crate) fn new(
+        part: Part,
+        message: impl ToString,
+        remedy: impl Into<Option<String>>,
+    ) -> Self {
         Failure {
             part,
             message: message.to_string(),

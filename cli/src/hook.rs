@@ -5,15 +5,17 @@ use std::process::Stdio;
 use acme_alias_core::store::Stored;
 use tokio::process::Command;
 
+use crate::settings::HOOK_PREFIX;
+
 /// Runs the hook, without a shell, and says what went wrong. Its standard output goes to
 /// standard error: standard output belongs to the result.
 pub(crate) async fn run(hook: &[String], stored: &Stored) -> Option<String> {
     let (program, arguments) = hook.split_first()?;
     let child = Command::new(program)
         .args(arguments)
-        .env("ACME_ALIAS_CERTIFICATE", stored.id.as_str())
-        .env("ACME_ALIAS_PATH", &stored.path)
-        .env("ACME_ALIAS_DOMAINS", stored.info.names.join(" "))
+        .env(format!("{HOOK_PREFIX}CERTIFICATE"), stored.id.as_str())
+        .env(format!("{HOOK_PREFIX}PATH"), &stored.path)
+        .env(format!("{HOOK_PREFIX}DOMAINS"), stored.info.names.join(" "))
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
         .status()

@@ -1,1 +1,119 @@
-fn main() {}
+//! `acme-alias`: TLS certificates by ACME DNS-01 through a CNAME alias zone.
+
+mod cli;
+mod commands;
+mod failure;
+mod flags;
+mod hook;
+mod output;
+mod resolvers;
+mod run;
+mod settings;
+mod workshop;
+
+// A provider that nobody names is not linked, and what it registers is lost.
+#[cfg(feature = "rfc2136")]
+use acme_alias_rfc2136 as _;
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, ConfigCommand, OutputFormat};
+use crate::failure::{Failure, Part};
+use crate::output::{Format, Output, Report};
+use crate::run::Run;
+
+fn main() -> ExitCode {
+    let cli = cli::parse();
+    let output = Output {
+        format: match cli.global.output {
+            OutputFormat::Human => Format::Human,
+            OutputFormat::Json => Format::Json,
+        },
+        quiet: cli.global.quiet,
+        logging: cli.global.verbose > 0,
+    };
+    log(cli.global.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return end(output, Err(Failure::new(Part::Unexpected, error, None))),
+    };
+    let result = runtime.block_on(command(cli, output));
+    end(output, result)
+}
+
+/// Carries the command out; `None` where it has printed by itself.
+async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
+    let cancel = CancellationToken::new();
+    cancel_on_signals(&cancel)?;
+    let run = Run::new(cli, output, cancel);
+    let report = match &run.cli.command {
+        Command::Issue(args) => commands::issue::run(&run, args).await?,
+        Command::Renew(args) => commands::renew::run(&run, args).await?,
+        Command::List => commands::list::run(&run).await?,
+        Command::Providers => commands::providers::run()?,
+        Command::Config(ConfigCommand::Show) => commands::config::show(&run)?,
+        Command::Config(ConfigCommand::Check) => commands::config::check(&run).await?,
+        Command::Completions { shell } => {
+            commands::pages::completions(*shell);
+            return Ok(None);
+        }
+        Command::Man { dir } => {
+            commands::pages::man(dir)?;
+            return Ok(None);
+        }
+    };
+    Ok(Some(report))
+}
+
+fn end(output: Output, result: Result<Option<Report>, Failure>) -> ExitCode {
+    match result {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(report)) => {
+            output.report(&report);
+            report.exit_code().into()
+        }
+        Err(failure) => {
+            output.failure(&failure);
+            failure.part.exit_code().into()
+        }
+    }
+}
+
+/// The first SIGINT or SIGTERM ends the work and withdraws what was written; a second one ends
+/// the program as it stands.
+fn cancel_on_signals(cancel: &CancellationToken) -> Result<(), Failure> {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut signals = signal(kind).map_err(|e| Failure::new(Part::Unexpected, e, None))?;
+        let cancel = cancel.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if cancel.is_cancelled() {
+                    std::process::exit(i32::from(Part::Interrupted.exit_code()));
+                }
+                cancel.cancel();
+            }
+        });
+    }
+    Ok(())
+}
+
+fn log(verbose: u8) {
+    let filter = match verbose {
+        0 => return,
+        1 => "warn,acme_alias=info,acme_alias_core=info,acme_alias_rfc2136=info",
+        2 => "info,acme_alias=debug,acme_alias_core=debug,acme_alias_rfc2136=debug",
+        _ => "trace",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .init();
+}

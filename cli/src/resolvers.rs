@@ -10,5 +10,9 @@ pub(crate) fn of_the_system() -> Vec<SocketAddr> {
     let Ok(config) = resolv_conf::Config::parse(&text) else {
         return Vec::new();
     };
-    config.nameservers.iter().map(|server| SocketAddr::new(IpAddr::from(server), 53)).collect()
+    config
+        .nameservers
+        .iter()
+        .map(|server| SocketAddr::new(IpAddr::from(server), 53))
+        .collect()
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use acme_alias_core::acme::{AccountSettings, ExternalAccount, Transport, TransportError};
+use acme_alias_core::acme::{AccountSettings, ExternalAccount, Transport};
 use acme_alias_core::dns::{self, Dns, ZoneServers};
 use acme_alias_core::issue::{Authority, CertificateRequest, Issuer, Observer, RequestedName};
 use acme_alias_core::name::DnsName;
@@ -36,7 +36,9 @@ impl<K: PartialEq, V: Clone> Shared<K, V> {
 
     fn get(&self, key: &K) -> Option<V> {
         let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        made.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+        made.iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value.clone())
     }
 
     fn keep(&self, key: K, value: V) -> V {
@@ -71,7 +73,10 @@ impl Workshop {
         let dns = Arc::new(Dns::new(dns_config(settings)));
         let mut writers = Vec::new();
         for alias_zone in &settings.alias_zones {
-            writers.push(self.writer(settings, &alias_zone.zone, &alias_zone.provider).await?);
+            writers.push(
+                self.writer(settings, &alias_zone.zone, &alias_zone.provider)
+                    .await?,
+            );
         }
         let fallback = match &certificate.provider {
             Some(provider) => Some(self.provider(settings, provider).await?.1),
@@ -117,9 +122,9 @@ impl Workshop {
         };
         let provider = match self.providers.get(wanted) {
             Some(provider) => provider,
-            None => {
-                self.providers.keep(wanted.clone(), settings.build_provider(id).await?)
-            }
+            None => self
+                .providers
+                .keep(wanted.clone(), settings.build_provider(id).await?),
         };
         Ok((wanted.clone(), provider))
     }
@@ -158,7 +163,11 @@ pub(crate) fn request(
     skip_preflight: bool,
 ) -> Result<CertificateRequest, Failure> {
     let names = certificate.domains.iter().map(|domain| {
-        let alias = domain.alias.as_ref().map(crate::settings::Alias::name).transpose();
+        let alias = domain
+            .alias
+            .as_ref()
+            .map(crate::settings::Alias::name)
+            .transpose();
         Ok(RequestedName {
             identifier: domain.identifier.clone(),
             alias: alias.map_err(|error| Failure::new(Part::Settings, error, None))?,
@@ -173,9 +182,14 @@ pub(crate) fn request(
 }
 
 fn dns_config(settings: &Settings) -> dns::Config {
-    let alias_zones = settings.alias_zones.iter().filter(|zone| !zone.servers.is_empty());
-    let alias_zones = alias_zones
-        .map(|zone| ZoneServers { zone: zone.zone.clone(), servers: zone.servers.clone() });
+    let alias_zones = settings
+        .alias_zones
+        .iter()
+        .filter(|zone| !zone.servers.is_empty());
+    let alias_zones = alias_zones.map(|zone| ZoneServers {
+        zone: zone.zone.clone(),
+        servers: zone.servers.clone(),
+    });
     dns::Config {
         resolvers: if settings.dns.resolver.is_empty() {
             crate::resolvers::of_the_system()
@@ -184,14 +198,23 @@ fn dns_config(settings: &Settings) -> dns::Config {
         },
         timeout: settings.dns.timeout,
         // The servers to wait for in an alias zone come first, so that they count there.
-        zones: alias_zones.chain(settings.dns.zones.iter().cloned()).collect(),
+        zones: alias_zones
+            .chain(settings.dns.zones.iter().cloned())
+            .collect(),
         ..dns::Config::default()
     }
 }
 
 fn read_root(path: &PathBuf) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| {
-        let message = format!("the CA's root certificate {} cannot be read: {error}", path.display());
-        Failure::new(Part::Settings, message, "correct `ca-file` under `[acme]`".to_owned())
+        let message = format!(
+            "the CA's root certificate {} cannot be read: {error}",
+            path.display()
+        );
+        Failure::new(
+            Part::Settings,
+            message,
+            "correct `ca-file` under `[acme]`".to_owned(),
+        )
     })
 }

@@ -1,48 +1,33 @@
 //! `acme-alias issue`: one certificate.
 
-use acme_alias_core::store::{CertificateId, FileStore, Store};
-use tokio_util::sync::CancellationToken;
+use acme_alias_core::store::{FileStore, Store};
 
-use crate::cli::{Cli, IssueArgs};
-use crate::failure::{Failure, Part};
-use crate::output::{Obtained, Output, Report};
-use crate::settings::Settings;
+use crate::cli::IssueArgs;
+use crate::failure::Failure;
+use crate::hook;
+use crate::output::{Obtained, Report};
+use crate::run::Run;
 use crate::workshop::{Workshop, request};
-use crate::{flags, hook};
 
-pub(crate) async fn run(
-    cli: &Cli,
-    args: &IssueArgs,
-    output: Output,
-    cancel: CancellationToken,
-) -> Result<Report, Failure> {
-    let order = flags::order(cli, args)?;
-    let settings = Settings::load(cli, None, order.layer.as_ref())?;
-    settings.warnings.iter().for_each(|warning| output.warning(warning));
-    let certificate = settings.certificates.get(&order.id).ok_or_else(|| unknown(&order.id))?;
-    let request = request(&order.id, certificate, args.skip_preflight)?;
-
-    let store = FileStore::open(&settings.state)?;
-    let workshop = Workshop::new(store, output.observer(1), cancel);
-    let issuer = workshop.issuer(&settings, certificate).await?;
+pub(crate) async fn run(run: &Run, args: &IssueArgs) -> Result<Report, Failure> {
+    let job = run.job(args).await?;
+    let request = request(&job.id, &job.certificate, args.skip_preflight)?;
+    let store = FileStore::open(&job.settings.state)?;
+    let workshop = Workshop::new(store, run.output.observer(1), run.cancel.clone());
+    let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
     if args.dry_run {
         let plan = issuer.rehearse(&request).await?;
-        output.warn_findings(&plan.warnings);
-        return Ok(Report::Rehearsed(vec![(order.id, plan)]));
+        run.output.warn_findings(&plan.warnings);
+        return Ok(Report::Rehearsed {
+            plans: vec![(job.id, plan)],
+            failed: Vec::new(),
+        });
     }
     let issued = issuer.issue(&request).await?;
-    output.warn_findings(&issued.warnings);
-    if let Some(layer) = &order.layer {
-        workshop.store.put_settings(&order.id, &flags::stored_text(layer)).await?;
+    run.output.warn_findings(&issued.warnings);
+    if let Some(keep) = &job.keep {
+        workshop.store.put_settings(&job.id, keep).await?;
     }
-    let hook_failure = hook::run(&certificate.deploy_hook, &issued.stored).await;
+    let hook_failure = hook::run(&job.certificate.deploy_hook, &issued.stored).await;
     Ok(Report::Issued(Obtained::new(issued, hook_failure)))
-}
-
-fn unknown(id: &CertificateId) -> Failure {
-    Failure::new(
-        Part::Settings,
-        format!("there is no certificate `{id}` in the settings"),
-        format!("add `[certificates.{id}]` with its `domains`, or give the domains themselves"),
-    )
 }

@@ -1,18 +1,14 @@
 //! `acme-alias list`: the certificates in the state folder.
 
-use acme_alias_core::store::{FileStore, Store};
+use acme_alias_core::store::Store;
 
-use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::output::{Listed, Report};
-use crate::settings::Settings;
+use crate::run::{Run, open_store};
 
-pub(crate) async fn run(cli: &Cli) -> Result<Report, Failure> {
-    let settings = Settings::load(cli, None, None)?;
+pub(crate) async fn run(run: &Run) -> Result<Report, Failure> {
     let mut all = Vec::new();
-    // Where there is no state folder yet, looking must not make one.
-    if settings.state.is_dir() {
-        let store = FileStore::open(&settings.state)?;
+    if let Some(store) = open_store(&run.settings()?.state)? {
         for id in store.certificates().await? {
             all.extend(store.certificate(&id).await?.map(Listed::new));
         }

@@ -14,8 +14,14 @@ use crate::failure::Failure;
 pub(super) fn report(report: &Report) {
     let text = match report {
         Report::Issued(obtained) => self::obtained(obtained),
-        Report::Rehearsed(plans) => plans.iter().map(|(id, plan)| rehearsed(id, plan)).collect(),
-        Report::Renewed(renewal) => self::renewal(renewal),
+        Report::Rehearsed { plans, failed } => {
+            failures(failed);
+            plans.iter().map(|(id, plan)| rehearsed(id, plan)).collect()
+        }
+        Report::Renewed(renewal) => {
+            failures(&renewal.failed);
+            self::renewal(renewal)
+        }
         Report::List(all) if all.is_empty() => "There is no certificate yet.\n".to_owned(),
         Report::List(all) => all.iter().map(listed).collect(),
         Report::Providers(kinds) if kinds.is_empty() => {
@@ -25,7 +31,10 @@ pub(super) fn report(report: &Report) {
         }
         Report::Providers(kinds) => kinds.iter().map(|kind| provider(kind)).collect(),
         Report::Settings(all) => {
-            let width = all.iter().map(|shown| shown.key.len() + shown.value.len() + 3).max();
+            let width = all
+                .iter()
+                .map(|shown| shown.key.len() + shown.value.len() + 3)
+                .max();
             let width = width.unwrap_or(0).min(70);
             all.iter()
                 .map(|shown| {
@@ -47,16 +56,31 @@ pub(super) fn failure(failure: &Failure) {
         None => format!("error: {}\n", failure.message),
     };
     if !failure.findings.is_empty() {
-        text.extend(failure.findings.iter().map(|finding| format!("\n{}", of_finding(finding))));
+        text.extend(
+            failure
+                .findings
+                .iter()
+                .map(|finding| format!("\n{}", of_finding(finding))),
+        );
         text.push('\n');
     }
     if let Some(remedy) = &failure.remedy {
         text.push_str(&format!("help: {remedy}\n"));
     }
     if let Some(left_behind) = &failure.left_behind {
-        text.push_str(&format!("also: TXT values may be left in a zone: {left_behind}\n"));
+        text.push_str(&format!(
+            "also: TXT values may be left in a zone: {left_behind}\n"
+        ));
     }
     stderr(&text);
+}
+
+/// Certificates that failed beside others that did not.
+fn failures(failed: &[(CertificateId, Failure)]) {
+    for (id, one) in failed {
+        line(&format!("{id}: failed"));
+        failure(one);
+    }
 }
 
 pub(super) fn warning(warning: &str) {
@@ -96,7 +120,9 @@ fn obtained(obtained: &Obtained) -> String {
         stored.path.join("fullchain.pem").display(),
     );
     if let Some(left_behind) = &obtained.left_behind {
-        text.push_str(&format!("  but TXT values may be left in a zone: {left_behind}\n"));
+        text.push_str(&format!(
+            "  but TXT values may be left in a zone: {left_behind}\n"
+        ));
     }
     if let Some(failure) = &obtained.hook_failure {
         text.push_str(&format!("  but the deploy hook failed: {failure}\n"));
@@ -117,12 +143,13 @@ fn renewal(renewal: &Renewal) -> String {
     let mut text = String::new();
     text.extend(renewal.renewed.iter().map(obtained));
     for skipped in &renewal.skipped {
-        text.push_str(&format!("{}: not due before {}\n", skipped.stored.id, day(skipped.due)));
+        text.push_str(&format!(
+            "{}: not due before {}\n",
+            skipped.stored.id,
+            day(skipped.due)
+        ));
     }
-    for (id, _) in &renewal.failed {
-        text.push_str(&format!("{id}: failed\n"));
-    }
-    if text.is_empty() {
+    if text.is_empty() && renewal.failed.is_empty() {
         text.push_str("There is no certificate to renew.\n");
     }
     text

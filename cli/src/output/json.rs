@@ -3,6 +3,7 @@
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::Plan;
 use acme_alias_core::provider::OptionKind;
+use acme_alias_core::store::CertificateId;
 use serde_json::{Value, json};
 
 use super::{Listed, Obtained, Renewal, Report};
@@ -17,7 +18,7 @@ pub(super) fn print(value: &Value) {
 pub(super) fn report(report: &Report) -> Value {
     match report {
         Report::Issued(obtained) => self::obtained(obtained),
-        Report::Rehearsed(plans) => {
+        Report::Rehearsed { plans, failed } => {
             let plans: Vec<_> = plans
                 .iter()
                 .map(|(id, plan)| {
@@ -28,7 +29,7 @@ pub(super) fn report(report: &Report) -> Value {
                     })
                 })
                 .collect();
-            json!({ "dry_run": plans })
+            json!({ "dry_run": plans, "failed": self::failed(failed) })
         }
         Report::Renewed(renewal) => self::renewal(renewal),
         Report::List(all) => {
@@ -92,7 +93,10 @@ fn delegations(plan: &Plan) -> Vec<Value> {
     plan.aliases
         .iter()
         .map(|(challenge_name, alias_name)| {
-            let walk = plan.walks.iter().find(|walk| walk.challenge_name == *challenge_name);
+            let walk = plan
+                .walks
+                .iter()
+                .find(|walk| walk.challenge_name == *challenge_name);
             json!({
                 "challenge_name": challenge_name,
                 "alias_name": alias_name,
@@ -135,14 +139,16 @@ fn listed(listed: &Listed) -> Value {
 }
 
 fn renewal(renewal: &Renewal) -> Value {
-    let failed: Vec<_> = renewal
-        .failed
-        .iter()
-        .map(|(id, failure)| json!({ "certificate": id, "error": error(failure) }))
-        .collect();
     json!({
         "renewed": renewal.renewed.iter().map(obtained).collect::<Vec<_>>(),
         "skipped": renewal.skipped.iter().map(listed).collect::<Vec<_>>(),
-        "failed": failed,
+        "failed": failed(&renewal.failed),
     })
+}
+
+fn failed(failed: &[(CertificateId, Failure)]) -> Vec<Value> {
+    failed
+        .iter()
+        .map(|(id, failure)| json!({ "certificate": id, "error": error(failure) }))
+        .collect()
 }

@@ -16,7 +16,7 @@ use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::{CertificateId, Stored};
 use jiff::Timestamp;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Part};
 use crate::settings::Shown;
 
 /// How results are printed.
@@ -29,12 +29,45 @@ pub(crate) enum Format {
 /// The result of a command.
 pub(crate) enum Report {
     Issued(Obtained),
-    Rehearsed(Vec<(CertificateId, Plan)>),
+    Rehearsed {
+        plans: Vec<(CertificateId, Plan)>,
+        failed: Vec<(CertificateId, Failure)>,
+    },
     Renewed(Renewal),
     List(Vec<Listed>),
     Providers(Vec<&'static ProviderKind>),
     Settings(Vec<Shown>),
-    SettingsGood { warnings: usize },
+    SettingsGood {
+        warnings: usize,
+    },
+}
+
+impl Report {
+    /// The exit code: that of the first failure, where there is one among successes.
+    pub(crate) fn exit_code(&self) -> u8 {
+        let (obtained, failed) = match self {
+            Report::Issued(obtained) => (std::slice::from_ref(obtained), [].as_slice()),
+            Report::Renewed(renewal) => (renewal.renewed.as_slice(), renewal.failed.as_slice()),
+            Report::Rehearsed { failed, .. } => ([].as_slice(), failed.as_slice()),
+            _ => ([].as_slice(), [].as_slice()),
+        };
+        let part = if let Some((_, failure)) = failed.first() {
+            failure.part
+        } else if obtained
+            .iter()
+            .any(|obtained| obtained.left_behind.is_some())
+        {
+            Part::Dns
+        } else if obtained
+            .iter()
+            .any(|obtained| obtained.hook_failure.is_some())
+        {
+            Part::Unexpected
+        } else {
+            return 0;
+        };
+        part.exit_code()
+    }
 }
 
 /// A certificate obtained in this run.
@@ -74,7 +107,14 @@ pub(crate) struct Listed {
 
 impl Listed {
     pub(crate) fn new(stored: Stored) -> Self {
-        Listed { due: acme_alias_core::renewal::due(&stored.info), stored }
+        Listed {
+            due: acme_alias_core::renewal::due(&stored.info),
+            stored,
+        }
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        self.due <= Timestamp::now()
     }
 }
 

@@ -26,8 +26,10 @@ pub(super) struct Lines {
 
 impl Observer for Lines {
     fn step(&self, certificate: &CertificateId, step: &Step<'_>) {
-        let elapsed =
-            locked(&self.began).entry(certificate.clone()).or_insert_with(Instant::now).elapsed();
+        let elapsed = locked(&self.began)
+            .entry(certificate.clone())
+            .or_insert_with(Instant::now)
+            .elapsed();
         super::human::line(&format!(
             "{certificate}: {} [{:.1} s]",
             in_words(step),
@@ -35,7 +37,9 @@ impl Observer for Lines {
         ));
         if let Step::Planned(plan) = step {
             for (challenge_name, alias_name) in plan.aliases.iter() {
-                super::human::line(&format!("{certificate}:   {challenge_name} -> {alias_name}"));
+                super::human::line(&format!(
+                    "{certificate}:   {challenge_name} -> {alias_name}"
+                ));
             }
         }
     }
@@ -78,7 +82,10 @@ impl Observer for Display {
             let step = self.bar("{spinner} {prefix}  {msg}  {elapsed}");
             step.set_prefix(certificate.to_string());
             step.enable_steady_tick(Duration::from_millis(100));
-            Bars { step, names: Vec::new() }
+            Bars {
+                step,
+                names: Vec::new(),
+            }
         });
         bars.step.set_message(in_words(step));
         if let (Step::Planned(plan), true) = (step, self.with_names) {
@@ -99,7 +106,9 @@ impl Observer for Display {
         }
         if let Step::Withdraw = step {
             bars.step.finish_and_clear();
-            bars.names.drain(..).for_each(|name| name.finish_and_clear());
+            bars.names
+                .drain(..)
+                .for_each(|name| name.finish_and_clear());
         }
     }
 }
@@ -124,7 +133,10 @@ fn in_words(step: &Step<'_>) -> String {
             if zones.is_empty() {
                 "nothing to write: the CA knows these names".to_owned()
             } else {
-                format!("writing TXT values, waiting for every server: {}", zones.join(", "))
+                format!(
+                    "writing TXT values, waiting for every server: {}",
+                    zones.join(", ")
+                )
             }
         }
         Step::Validate(published) => {

@@ -15,6 +15,7 @@ pub use self::events::{Observer, Step};
 pub use self::preflight::{Aliases, Plan};
 use crate::acme::{Account, AccountSettings, AcmeError, CertificateKey, KeyType, Order, Transport};
 use crate::certificate;
+use crate::delegation::Finding;
 use crate::dns::Dns;
 use crate::name::{DnsName, Identifier};
 use crate::store::{CertificateId, Store, Stored};
@@ -57,6 +58,8 @@ impl CertificateRequest {
 pub struct Issued {
     /// Where it is.
     pub stored: Stored,
+    /// Findings about the delegations that did not stand in the way.
+    pub warnings: Vec<Finding>,
     /// What could not be withdrawn, although the certificate is there.
     pub left_behind: Option<ZoneError>,
 }
@@ -97,6 +100,13 @@ impl Authority {
     }
 }
 
+/// An order, and what is to be published for it.
+struct Opened {
+    order: Order,
+    publication: Publication,
+    warnings: Vec<Finding>,
+}
+
 /// Obtains certificates.
 pub struct Issuer {
     /// Asks about delegations.
@@ -122,35 +132,41 @@ impl Issuer {
             .lock_certificate(&request.id)
             .await
             .map_err(IssueError::from)?;
-        let (order, publication) = self.or_cancelled(self.open(request)).await?;
+        let Opened {
+            order,
+            publication,
+            warnings,
+        } = self.or_cancelled(self.open(request)).await?;
         let stored = self
             .or_cancelled(self.complete(request, order, &publication))
             .await;
-        self.tell(request, Step::Withdraw);
-        let withdrawn = publication.withdraw().await;
-        match (stored, withdrawn) {
-            (Ok(stored), withdrawn) => Ok(Issued {
+        self.tell(request, &Step::Withdraw);
+        let left_behind = publication.withdraw().await.err();
+        match stored {
+            Ok(stored) => Ok(Issued {
                 stored,
-                left_behind: withdrawn.err(),
+                warnings,
+                left_behind,
             }),
-            (Err(error), withdrawn) => Err(IssueFailure {
-                error,
-                left_behind: withdrawn.err(),
-            }),
+            Err(error) => Err(IssueFailure { error, left_behind }),
         }
     }
 
     /// Follows every delegation, and only then asks the CA for an order and its challenges.
-    async fn open(&self, request: &CertificateRequest) -> Result<(Order, Publication), IssueError> {
-        self.tell(request, Step::Preflight);
+    async fn open(&self, request: &CertificateRequest) -> Result<Opened, IssueError> {
+        self.tell(request, &Step::Preflight);
         let plan = self.preflight(request).await?;
-        self.tell(request, Step::Planned(&plan));
+        self.tell(request, &Step::Planned(&plan));
         let account = self.authority.account(&*self.store).await?;
-        self.tell(request, Step::Order);
+        self.tell(request, &Step::Order);
         let mut order = account.order(&request.identifiers()).await?;
         let challenges = order.challenges().await?;
-        let records = plan.aliases.records(challenges)?;
-        Ok((order, self.zones.publication(records)?))
+        let publication = self.zones.publication(plan.aliases.records(challenges)?)?;
+        Ok(Opened {
+            order,
+            publication,
+            warnings: plan.warnings,
+        })
     }
 
     /// From the TXT records to the stored certificate.
@@ -160,11 +176,11 @@ impl Issuer {
         mut order: Order,
         publication: &Publication,
     ) -> Result<Stored, IssueError> {
-        self.tell(request, Step::Publish(publication));
+        self.tell(request, &Step::Publish(publication));
         let published = publication.publish().await?;
-        self.tell(request, Step::Validate(&published));
+        self.tell(request, &Step::Validate(&published));
         order.validate().await?;
-        self.tell(request, Step::Finalize);
+        self.tell(request, &Step::Finalize);
         let names = request.identifiers();
         let key = CertificateKey::generate(request.key_type)
             .await
@@ -172,7 +188,7 @@ impl Issuer {
         let signing_request = key.request(&names).map_err(AcmeError::from)?;
         let pem = order.finalize(&signing_request).await?;
         let chain = certificate::judge(&pem, &key.public(), &names, Timestamp::now())?;
-        self.tell(request, Step::Store);
+        self.tell(request, &Step::Store);
         Ok(self
             .store
             .put_certificate(&request.id, &key.to_pem(), &chain)
@@ -183,26 +199,23 @@ impl Issuer {
     /// nothing of the CA.
     pub async fn rehearse(&self, request: &CertificateRequest) -> Result<Plan, IssueFailure> {
         let prepared = self.or_cancelled(async {
-            self.tell(request, Step::Preflight);
+            self.tell(request, &Step::Preflight);
             let plan = self.preflight(request).await?;
-            self.tell(request, Step::Planned(&plan));
+            self.tell(request, &Step::Planned(&plan));
             let publication = self.zones.publication(plan.aliases.probes()?)?;
             Ok((plan, publication))
         });
         let (plan, publication) = prepared.await?;
-        self.tell(request, Step::Publish(&publication));
+        self.tell(request, &Step::Publish(&publication));
         let published = self
             .or_cancelled(async { Ok(publication.publish().await?) })
             .await;
-        self.tell(request, Step::Withdraw);
-        let withdrawn = publication.withdraw().await;
-        match (published, withdrawn) {
-            (Ok(_), Ok(())) => Ok(plan),
-            (Ok(_), Err(error)) => Err(IssueError::Zone(error).into()),
-            (Err(error), withdrawn) => Err(IssueFailure {
-                error,
-                left_behind: withdrawn.err(),
-            }),
+        self.tell(request, &Step::Withdraw);
+        let left_behind = publication.withdraw().await.err();
+        match (published, left_behind) {
+            (Ok(_), None) => Ok(plan),
+            (Ok(_), Some(error)) => Err(IssueError::Zone(error).into()),
+            (Err(error), left_behind) => Err(IssueFailure { error, left_behind }),
         }
     }
 
@@ -220,7 +233,7 @@ impl Issuer {
             .unwrap_or(Err(IssueError::Interrupted))
     }
 
-    fn tell(&self, request: &CertificateRequest, step: Step<'_>) {
-        self.observer.step(&request.id, &step);
+    fn tell(&self, request: &CertificateRequest, step: &Step<'_>) {
+        self.observer.step(&request.id, step);
     }
 }

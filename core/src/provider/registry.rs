@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{OptionError, OptionSpec, Options, TxtProvider};
 
 /// A kind of provider, as its crate registers it.
+#[derive(Debug)]
 pub struct ProviderKind {
     /// The word for it in settings (`kind = "…"`) and flags: lower-case letters and digits.
     pub kind: &'static str,

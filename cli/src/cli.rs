@@ -1,0 +1,332 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use acme_alias_core::acme::KeyType;
+use acme_alias_core::name::{DnsName, Identifier};
+use acme_alias_core::provider::{self, OptionKind, ProviderKind};
+use acme_alias_core::store::CertificateId;
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+};
+use clap_complete::Shell;
+
+/// TLS certificates by ACME, with TXT records in an alias zone and nowhere else.
+#[derive(Debug, Parser)]
+#[command(name = "acme-alias", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Provider flags, `kind` by `option`; declared by the providers themselves.
+    #[arg(skip)]
+    pub(crate) provider_flags: Vec<ProviderFlag>,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  something unexpected, or a deploy hook that failed
+    2  the command line or the settings
+    3  a delegation (CNAME) that is missing or leads astray
+    4  a TXT record that could not be written, propagated or withdrawn
+    5  the certification authority
+    6  the state folder
+  130  interrupted";
+
+const ISSUE_EXAMPLES: &str = "\
+Examples:
+  acme-alias issue example.com '*.example.com' --challenge-alias auth.example.net
+  acme-alias issue web                     # [certificates.web] in the settings
+  acme-alias issue example.com --dry-run   # everything but the CA
+
+In the zone of example.com there is, once and for all:
+  _acme-challenge.example.com. 600 IN CNAME _acme-challenge.auth.example.net.";
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Global {
+    /// Read this settings file above those of the system and the user
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Keep certificates, keys and accounts here
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Print results for people or as one JSON object
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
+    pub(crate) output: OutputFormat,
+    /// Log what is done to standard error; twice for more, three times for all
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Show no progress and no warnings
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// The CA's directory: letsencrypt, letsencrypt-staging, zerossl, google or an https:// URL
+    #[arg(
+        long,
+        global = true,
+        value_name = "CA",
+        help_heading = "Certification authority"
+    )]
+    pub(crate) directory: Option<String>,
+    /// Trust this root certificate (PEM) of a private CA as well
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Certification authority"
+    )]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// A mail address for the CA; may be repeated
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        help_heading = "Certification authority"
+    )]
+    pub(crate) contact: Vec<String>,
+    /// Agree to the CA's terms of service
+    #[arg(long, global = true, help_heading = "Certification authority")]
+    pub(crate) agree_tos: bool,
+    /// Start DNS walks at this resolver instead of the system's; may be repeated
+    #[arg(long, global = true, value_name = "ADDRESS", help_heading = "DNS")]
+    pub(crate) resolver: Vec<String>,
+    /// How long TXT values may take to reach every server, such as 90s or 10m
+    #[arg(long, global = true, value_name = "TIME", help_heading = "DNS")]
+    pub(crate) propagation_timeout: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    #[default]
+    Human,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Obtain a certificate
+    Issue(IssueArgs),
+    /// Renew every certificate that is due
+    Renew(RenewArgs),
+    /// List the certificates in the state folder
+    List,
+    /// List the providers that are compiled in, with their options
+    Providers,
+    /// Show or check the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages
+    Man {
+        /// The folder to write them to
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ISSUE_EXAMPLES)]
+pub(crate) struct IssueArgs {
+    /// The names of the certificate, or the id of one in the settings
+    #[arg(required = true, value_name = "NAME", value_parser = parse_subject)]
+    pub(crate) subjects: Vec<Subject>,
+    /// Store it under this id [default: the first name, with hyphens for dots]
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    pub(crate) id: Option<CertificateId>,
+    /// Write the TXT at `_acme-challenge.`ALIAS, for all names or for one; may be repeated
+    #[arg(long, value_name = "[NAME=]ALIAS", value_parser = parse_alias, help_heading = "Alias")]
+    pub(crate) challenge_alias: Vec<AliasFor>,
+    /// Write the TXT at ALIAS itself, for all names or for one; may be repeated
+    #[arg(long, value_name = "[NAME=]ALIAS", value_parser = parse_alias, help_heading = "Alias")]
+    pub(crate) domain_alias: Vec<AliasFor>,
+    /// Write through this provider: its id in the settings, or its kind
+    #[arg(long, value_name = "ID", help_heading = "Alias")]
+    pub(crate) provider: Option<String>,
+    /// The zone that holds the alias [default: found by its SOA record]; may be repeated
+    #[arg(long, value_name = "ZONE", help_heading = "Alias")]
+    pub(crate) alias_zone: Vec<DnsName>,
+    /// ecdsa-p256, ecdsa-p384, rsa-2048 or rsa-4096 [default: ecdsa-p256]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) key_type: Option<KeyType>,
+    /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not look at the delegations; for split-horizon networks
+    #[arg(long)]
+    pub(crate) skip_preflight: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenewArgs {
+    /// Only these certificates
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    pub(crate) ids: Vec<CertificateId>,
+    /// Renew even what is not due
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every setting and where it comes from
+    Show,
+    /// Check the settings, secrets included, without using the network
+    Check,
+}
+
+/// What `issue` is told to obtain. Ids have no dots and names have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Name(Identifier),
+    Certificate(CertificateId),
+}
+
+/// An alias for one name, or for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AliasFor {
+    pub(crate) name: Option<Identifier>,
+    pub(crate) alias: DnsName,
+}
+
+/// A provider option given as a flag.
+#[derive(Clone, Debug)]
+pub(crate) struct ProviderFlag {
+    pub(crate) kind: &'static ProviderKind,
+    pub(crate) option: &'static provider::OptionSpec,
+    pub(crate) values: Vec<String>,
+}
+
+fn parse_subject(text: &str) -> Result<Subject, String> {
+    if !text.contains('.') {
+        if let Ok(id) = text.parse() {
+            return Ok(Subject::Certificate(id));
+        }
+    }
+    text.parse()
+        .map(Subject::Name)
+        .map_err(|error| error.to_string())
+}
+
+fn parse_id(text: &str) -> Result<CertificateId, String> {
+    text.parse()
+}
+
+fn parse_alias(text: &str) -> Result<AliasFor, String> {
+    let (name, alias) = match text.split_once('=') {
+        Some((name, alias)) => (Some(name.parse().map_err(|e| format!("{e}"))?), alias),
+        None => (None, text),
+    };
+    Ok(AliasFor {
+        name,
+        alias: alias.parse().map_err(|error| format!("{error}"))?,
+    })
+}
+
+/// The definition of the command line, with the flags that the providers declare.
+pub(crate) fn command() -> clap::Command {
+    let kinds = provider::kinds().unwrap_or_default();
+    Cli::command().mut_subcommand("issue", |issue| {
+        let flags = kinds
+            .iter()
+            .flat_map(|kind| kind.options.iter().map(|option| flag(kind, option)));
+        issue.args(flags)
+    })
+}
+
+/// Reads the command line; leaves the program with code 2 where it is wrong.
+pub(crate) fn parse() -> Cli {
+    let matches = command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Some(("issue", issue)) = matches.subcommand() {
+        cli.provider_flags = provider_flags(issue);
+    }
+    cli
+}
+
+fn flag_name(kind: &ProviderKind, option: &provider::OptionSpec) -> String {
+    format!("{}-{}", kind.kind, option.name)
+}
+
+fn flag(kind: &'static ProviderKind, option: &'static provider::OptionSpec) -> Arg {
+    let (value, note) = match option.kind {
+        OptionKind::Secret => ("WHERE", " (file:PATH, env:NAME or credential:NAME)"),
+        OptionKind::List => ("VALUE,…", ""),
+        OptionKind::Number => ("NUMBER", ""),
+        OptionKind::Duration => ("TIME", ""),
+        OptionKind::Text => ("VALUE", ""),
+    };
+    let default = option
+        .default
+        .map(|default| format!(" [default: {default}]"));
+    let mut flag = Arg::new(flag_name(kind, option))
+        .long(flag_name(kind, option))
+        .value_name(value)
+        .help(format!(
+            "{}{note}{}",
+            option.help,
+            default.unwrap_or_default()
+        ))
+        .help_heading(format!("Provider {}", kind.kind));
+    if option.kind == OptionKind::List {
+        flag = flag.action(ArgAction::Append).value_delimiter(',');
+    }
+    flag
+}
+
+fn provider_flags(issue: &ArgMatches) -> Vec<ProviderFlag> {
+    let kinds = provider::kinds().unwrap_or_default();
+    let options = kinds
+        .into_iter()
+        .flat_map(|kind| kind.options.iter().map(move |o| (kind, o)));
+    options
+        .filter_map(|(kind, option)| {
+            let values = issue.get_many::<String>(&flag_name(kind, option))?;
+            Some(ProviderFlag {
+                kind,
+                option,
+                values: values.cloned().collect(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound_with_every_provider_compiled_in() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_word_without_a_dot_is_an_id_and_with_one_a_name() {
+        assert!(matches!(parse_subject("web"), Ok(Subject::Certificate(_))));
+        assert!(matches!(
+            parse_subject("*.example.com"),
+            Ok(Subject::Name(_))
+        ));
+        assert!(
+            parse_subject("192.0.2.1")
+                .unwrap_err()
+                .contains("IP address")
+        );
+        assert!(parse_subject("Web").is_err());
+    }
+
+    #[test]
+    fn an_alias_is_for_all_names_or_for_one() {
+        assert_eq!(parse_alias("auth.example.net").unwrap().name, None);
+        let one = parse_alias("*.example.com=auth.example.net").unwrap();
+        assert_eq!(one.name.unwrap().to_string(), "*.example.com");
+        assert!(parse_alias("=auth.example.net").is_err());
+    }
+}

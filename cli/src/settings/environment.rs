@@ -1,0 +1,187 @@
+//! `ACME_ALIAS_…`: settings from the environment.
+//!
+//! The parts of a path are joined by two underscores: `ACME_ALIAS_ACME__DIRECTORY` is
+//! `acme.directory`. An underscore stands for a hyphen, and an id is found whichever of the two
+//! it has: `ACME_ALIAS_PROVIDERS__CORP_BIND__TSIG_KEY`.
+
+use std::collections::BTreeMap;
+
+use acme_alias_core::provider::{self, OptionKind};
+use toml::{Table, Value};
+
+use super::layer::Layer;
+use super::mistake::Mistake;
+use super::schema;
+
+const PREFIX: &str = "ACME_ALIAS_";
+/// What the deploy hook gets; a hook that calls this program again must not set anything.
+pub(crate) const HOOK_PREFIX: &str = "ACME_ALIAS_HOOK_";
+
+/// The environment, as it was when the program began.
+pub(crate) type Variables = BTreeMap<String, String>;
+
+/// One layer per variable, so that each value's source is the variable. `below` are the layers
+/// that tell which ids there are.
+pub(crate) fn layers(variables: &Variables, below: &[Layer]) -> (Vec<Layer>, Vec<Mistake>) {
+    let (mut layers, mut mistakes) = (Vec::new(), Vec::new());
+    let ours = variables
+        .iter()
+        .filter(|(name, _)| name.starts_with(PREFIX) && !name.starts_with(HOOK_PREFIX));
+    for (name, text) in ours {
+        let parts: Vec<_> = name[PREFIX.len()..]
+            .split("__")
+            .map(str::to_ascii_lowercase)
+            .collect();
+        match path(&parts, below) {
+            Some(path) => {
+                let values = nested(&path, value(name, text, &path, below));
+                layers.push(Layer::new(format!("the variable {name}"), values));
+            }
+            None => mistakes.push(
+                Mistake::new(format!("the variable {name} sets nothing that there is"))
+                    .help("the parts of a setting are joined by two underscores, as in ACME_ALIAS_ACME__DIRECTORY"),
+            ),
+        }
+    }
+    (layers, mistakes)
+}
+
+/// The setting that the parts of a variable's name mean.
+fn path(parts: &[String], below: &[Layer]) -> Option<Vec<String>> {
+    let known = |word: &String, words: &[&str]| {
+        words
+            .iter()
+            .find(|known| same(known, word))
+            .map(|known| (*known).to_owned())
+    };
+    let id = |table: &str, word: &String| {
+        let ids = below
+            .iter()
+            .filter_map(|layer| layer.values().get(table)?.as_table());
+        let found = ids.flat_map(Table::keys).find(|id| same(id, word)).cloned();
+        found.unwrap_or_else(|| word.clone())
+    };
+    match parts {
+        [state] if state == "state" => Some(vec![state.clone()]),
+        [table, key] if table == "acme" => Some(vec![table.clone(), known(key, schema::ACME)?]),
+        [table, key] if table == "dns" => {
+            let key = known(key, schema::DNS).filter(|key| key != "zones")?;
+            Some(vec![table.clone(), key])
+        }
+        [table, name, key] if table == "certificates" => Some(vec![
+            table.clone(),
+            id(table, name),
+            known(key, schema::CERTIFICATE)?,
+        ]),
+        // Whether the option exists is known once the provider's kind is.
+        [table, name, key] if table == "providers" => {
+            Some(vec![table.clone(), id(table, name), key.replace('_', "-")])
+        }
+        _ => None,
+    }
+}
+
+fn same(one: &str, other: &str) -> bool {
+    let plain = |word: &str| word.to_ascii_lowercase().replace('-', "_");
+    plain(one) == plain(other)
+}
+
+fn value(name: &str, text: &str, path: &[String], below: &[Layer]) -> Value {
+    let Some(key) = path.last() else {
+        return Value::String(text.to_owned());
+    };
+    if schema::is_secret(key) {
+        // The secret itself stays where it is, and is fetched when it is needed.
+        return Value::Table(Table::from_iter([("env".to_owned(), name.into())]));
+    }
+    let is_list = schema::LISTS.contains(&key.as_str())
+        || (path[0] == "providers" && is_list_option(&path[1], key, below));
+    if is_list {
+        let items = text
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
+        return Value::Array(items.map(Value::from).collect());
+    }
+    Value::String(text.to_owned())
+}
+
+fn is_list_option(id: &str, option: &str, below: &[Layer]) -> bool {
+    let kind = below.iter().rev().find_map(|layer| {
+        layer
+            .values()
+            .get("providers")?
+            .get(id)?
+            .get("kind")?
+            .as_str()
+    });
+    kind.and_then(|kind| provider::find(kind).ok())
+        .is_some_and(|kind| {
+            kind.options
+                .iter()
+                .any(|spec| spec.name == option && spec.kind == OptionKind::List)
+        })
+}
+
+fn nested(path: &[String], value: Value) -> Table {
+    let (last, above) = match path.split_last() {
+        Some(split) => split,
+        None => return Table::new(),
+    };
+    let innermost = Table::from_iter([(last.clone(), value)]);
+    above.iter().rev().fold(innermost, |inner, key| {
+        Table::from_iter([(key.clone(), Value::Table(inner))])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(name: &str, text: &str, below: &str) -> Result<Table, ()> {
+        let below = [Layer::parse("below", below).unwrap()];
+        let variables = Variables::from_iter([(name.to_owned(), text.to_owned())]);
+        let (layers, _) = layers(&variables, &below);
+        layers.first().map(|layer| layer.values().clone()).ok_or(())
+    }
+
+    #[test]
+    fn a_variable_sets_what_its_parts_say() {
+        let table = of("ACME_ALIAS_ACME__AGREE_TOS", "true", "").unwrap();
+        assert_eq!(table["acme"]["agree-tos"].as_str(), Some("true"));
+        let table = of("ACME_ALIAS_DNS__RESOLVER", "192.0.2.1, 192.0.2.2", "").unwrap();
+        assert_eq!(table["dns"]["resolver"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn what_is_no_setting_is_told() {
+        for name in [
+            "ACME_ALIAS_ACME__X",
+            "ACME_ALIAS_X",
+            "ACME_ALIAS_DNS__ZONES",
+            "ACME_ALIAS_",
+        ] {
+            assert!(of(name, "1", "").is_err(), "{name}");
+        }
+        assert!(of("ACME_ALIAS_HOOK_CERTIFICATE", "web", "").is_err());
+        let variables = Variables::from_iter([("ACME_ALIAS_HOOK_PATH".to_owned(), "x".to_owned())]);
+        assert!(layers(&variables, &[]).1.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_found_whichever_of_hyphen_and_underscore_it_has(
+            id in "[a-z0-9]([a-z0-9]|[_-][a-z0-9]){0,8}"
+        ) {
+            let below = format!("[providers.{id}]\nkind = \"x\"\n");
+            let name = format!(
+                "ACME_ALIAS_PROVIDERS__{}__TSIG_KEY",
+                id.to_ascii_uppercase().replace('-', "_")
+            );
+            let table = of(&name, "k", &below).unwrap();
+            prop_assert_eq!(table["providers"][&id]["tsig-key"].as_str(), Some("k"));
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! One layer of settings: a file, the environment, the flags; and all of them merged, where
+//! every value still knows its layer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use config::{Config, Map, Source, Value, ValueKind};
+use miette::{NamedSource, SourceSpan};
+use toml::Table;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::Mistake;
+use super::schema;
+
+/// Settings with the name of where they come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    name: String,
+    values: Table,
+    text: Option<Text>,
+}
+
+/// A file's text, secrets masked, with the place of every value in it.
+#[derive(Clone, Debug)]
+struct Text {
+    masked: Arc<NamedSource<String>>,
+    spans: HashMap<String, Range<usize>>,
+}
+
+impl Layer {
+    /// A layer that was not written as a file.
+    pub(crate) fn new(name: impl Into<String>, values: Table) -> Self {
+        Layer {
+            name: name.into(),
+            values,
+            text: None,
+        }
+    }
+
+    /// Reads a file; `None` where there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Mistake> {
+        let name = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Layer::parse(&name, &text).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Mistake::new(format!("{name} cannot be read: {error}"))),
+        }
+    }
+
+    /// Reads the text of a file.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Mistake> {
+        let masked = Arc::new(NamedSource::new(name, schema::mask_secrets(text)));
+        let wrong = |error: toml::de::Error| {
+            let span = error.span().unwrap_or(0..0);
+            Mistake::new(error.message().trim())
+                .at(Arc::clone(&masked), span.into())
+                .help("this is not TOML; see https://toml.io for its rules")
+        };
+        let document = DeTable::parse(text).map_err(wrong)?;
+        let mut spans = HashMap::new();
+        for (key, value) in document.get_ref() {
+            note(key.get_ref(), key.span(), value, &mut spans);
+        }
+        let values = toml::from_str(text).map_err(wrong)?;
+        Ok(Layer {
+            name: name.to_owned(),
+            values,
+            text: Some(Text { masked, spans }),
+        })
+    }
+
+    pub(crate) fn values(&self) -> &Table {
+        &self.values
+    }
+
+    fn has(&self, path: &str) -> bool {
+        let mut steps = steps(path);
+        let Some(Step::Key(first)) = steps.next() else {
+            return false;
+        };
+        let first = self.values.get(first);
+        steps
+            .try_fold(first, |value, step| {
+                value.map(|value| match step {
+                    Step::Key(key) => value.get(key),
+                    Step::Index(index) => value.get(index),
+                })
+            })
+            .flatten()
+            .is_some()
+    }
+}
+
+/// Remembers where a value stands, and all the values in it. A key leads to its value; an
+/// unknown key is shown where the key itself stands.
+fn note(
+    path: &str,
+    key: Range<usize>,
+    value: &toml::Spanned<DeValue<'_>>,
+    spans: &mut HashMap<String, Range<usize>>,
+) {
+    spans.insert(format!("{path}#"), key);
+    spans.insert(path.to_owned(), value.span());
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            for (key, value) in table {
+                note(
+                    &format!("{path}.{}", key.get_ref()),
+                    key.span(),
+                    value,
+                    spans,
+                );
+            }
+        }
+        DeValue::Array(array) => {
+            for (index, value) in array.iter().enumerate() {
+                note(&format!("{path}[{index}]"), value.span(), value, spans);
+            }
+        }
+        _ => {}
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        let values = self.values.iter();
+        Ok(values
+            .map(|(key, value)| (key.clone(), with_origin(value, &self.name)))
+            .collect())
+    }
+}
+
+fn with_origin(value: &toml::Value, origin: &String) -> Value {
+    let kind = match value {
+        toml::Value::String(text) => ValueKind::String(text.clone()),
+        toml::Value::Integer(number) => ValueKind::I64(*number),
+        toml::Value::Float(number) => ValueKind::Float(*number),
+        toml::Value::Boolean(truth) => ValueKind::Boolean(*truth),
+        toml::Value::Datetime(datetime) => ValueKind::String(datetime.to_string()),
+        toml::Value::Array(array) => ValueKind::Array(
+            array
+                .iter()
+                .map(|value| with_origin(value, origin))
+                .collect(),
+        ),
+        toml::Value::Table(table) => ValueKind::Table(
+            table
+                .iter()
+                .map(|(key, value)| (key.clone(), with_origin(value, origin)))
+                .collect(),
+        ),
+    };
+    Value::new(Some(origin), kind)
+}
+
+/// All layers, the lowest first, and what they amount to.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    layers: Vec<Layer>,
+    root: Value,
+}
+
+impl Tree {
+    /// Merges the layers: a table key by key, anything else as a whole.
+    pub(crate) fn new(layers: Vec<Layer>) -> Result<Self, Mistake> {
+        let builder = layers
+            .iter()
+            .cloned()
+            .fold(Config::builder(), |all, layer| all.add_source(layer));
+        let merged = builder
+            .build()
+            .and_then(Config::try_deserialize::<BTreeMap<String, Value>>)
+            .map_err(|error| Mistake::new(error.to_string()))?;
+        let root = Value::new(None, ValueKind::Table(merged.into_iter().collect()));
+        Ok(Tree { layers, root })
+    }
+
+    /// The value at a path such as `certificates.web.domains[0]`; the empty path is the root.
+    pub(crate) fn at(&self, path: &str) -> Option<&Value> {
+        if path.is_empty() {
+            return Some(&self.root);
+        }
+        steps(path).try_fold(&self.root, |value, step| match (step, &value.kind) {
+            (Step::Key(key), ValueKind::Table(table)) => table.get(key),
+            (Step::Index(index), ValueKind::Array(array)) => array.get(index),
+            _ => None,
+        })
+    }
+
+    /// The keys of the table at a path, in order; none where there is no table.
+    pub(crate) fn keys(&self, path: &str) -> Vec<String> {
+        match self.at(path).map(|value| &value.kind) {
+            Some(ValueKind::Table(table)) => {
+                let mut keys: Vec<_> = table.keys().cloned().collect();
+                keys.sort();
+                keys
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The number of elements of the array at a path.
+    pub(crate) fn len(&self, path: &str) -> usize {
+        match self.at(path).map(|value| &value.kind) {
+            Some(ValueKind::Array(array)) => array.len(),
+            _ => 0,
+        }
+    }
+
+    /// Shows `mistake` where the value at `path` was written: at the value, at its key, or at
+    /// the closest table around it.
+    pub(crate) fn locate(&self, mistake: Mistake, path: &str, at_key: bool) -> Mistake {
+        let mut around = Some(path);
+        while let Some(path) = around {
+            if let Some(layer) = self.layers.iter().rev().find(|layer| layer.has(path)) {
+                let Some(text) = &layer.text else {
+                    return mistake.from_layer(&layer.name);
+                };
+                let key = format!("{path}#");
+                let span = text.spans.get(if at_key { key.as_str() } else { path });
+                if let Some(span) = span {
+                    return mistake.at(Arc::clone(&text.masked), SourceSpan::from(span.clone()));
+                }
+            }
+            around = path.rfind(['.', '[']).map(|end| &path[..end]);
+        }
+        mistake
+    }
+}
+
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+fn steps(path: &str) -> impl Iterator<Item = Step<'_>> {
+    path.split(['.', '['])
+        .map(|part| match part.strip_suffix(']').map(str::parse) {
+            Some(Ok(index)) => Step::Index(index),
+            _ => Step::Key(part),
+        })
+}

@@ -1,0 +1,221 @@
+//! Where a secret is kept, and fetching it at the moment it is needed.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::process::Command;
+
+use super::mistake::{Mistake, SettingsError};
+
+/// No key is larger, and nothing larger is read.
+const SIZE_MAX: u64 = 64 * 1024;
+/// A password manager may have to ask somebody.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where a secret is kept.
+#[derive(Clone, Debug)]
+pub(crate) enum SecretRef {
+    /// In a file that only its owner can read.
+    File(PathBuf),
+    /// In an environment variable.
+    Env(String),
+    /// In a credential that systemd passes to the service (systemd.exec(5), `LoadCredential=`).
+    Credential(String),
+    /// On the standard output of a program: its path and arguments.
+    Command(Vec<String>),
+    /// In the settings themselves.
+    Inline(SecretString),
+}
+
+impl PartialEq for SecretRef {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (SecretRef::File(one), SecretRef::File(other)) => one == other,
+            (SecretRef::Env(one), SecretRef::Env(other))
+            | (SecretRef::Credential(one), SecretRef::Credential(other)) => one == other,
+            (SecretRef::Command(one), SecretRef::Command(other)) => one == other,
+            (SecretRef::Inline(one), SecretRef::Inline(other)) => {
+                one.expose_secret() == other.expose_secret()
+            }
+            _ => false,
+        }
+    }
+}
+
+impl SecretRef {
+    /// Fetches the secret, without the line break at its end. `setting` names it in errors.
+    pub(crate) async fn fetch(&self, setting: &str) -> Result<SecretString, SettingsError> {
+        let fetched = match self {
+            SecretRef::File(path) => read_private(path),
+            SecretRef::Env(name) => std::env::var(name)
+                .map_err(|_| Mistake::new(format!("the variable {name} is not set"))),
+            SecretRef::Credential(name) => credential_path(name).and_then(|path| {
+                // Its mode is systemd's, which lets nobody else in.
+                read(&path).map(|(text, _)| text)
+            }),
+            SecretRef::Command(argv) => output_of(argv).await,
+            SecretRef::Inline(secret) => return Ok(secret.clone()),
+        };
+        match fetched {
+            Ok(text) if text.trim().is_empty() => {
+                Err(Mistake::new(format!("`{setting}`: the secret is empty")).into())
+            }
+            Ok(text) => Ok(text.trim_end_matches(['\n', '\r']).into()),
+            Err(mistake) => Err(mistake.about(setting).into()),
+        }
+    }
+}
+
+fn read_private(path: &Path) -> Result<String, Mistake> {
+    let (text, mode) = read(path)?;
+    if mode & 0o077 != 0 {
+        return Err(Mistake::new(format!(
+            "{} has the mode {mode:03o}, so that others can read it",
+            path.display()
+        ))
+        .help(format!("chmod 600 {}", path.display())));
+    }
+    Ok(text)
+}
+
+/// A regular file's text and permission bits.
+fn read(path: &Path) -> Result<(String, u32), Mistake> {
+    let wrong = |what: &str| Mistake::new(format!("{} {what}", path.display()));
+    let failed = |error: std::io::Error| wrong(&format!("cannot be read: {error}"));
+    // Looked at before it is opened: opening a pipe waits for somebody to write.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(wrong("is no regular file"));
+    }
+    let file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    let mut octets = Vec::new();
+    file.take(SIZE_MAX + 1)
+        .read_to_end(&mut octets)
+        .map_err(failed)?;
+    if octets.len() as u64 > SIZE_MAX {
+        return Err(wrong("has more than 64 KiB, and is no secret"));
+    }
+    match String::from_utf8(octets) {
+        Ok(text) => Ok((text, mode)),
+        Err(_) => Err(wrong("is not text")),
+    }
+}
+
+fn credential_path(name: &str) -> Result<PathBuf, Mistake> {
+    if name.is_empty() || name.contains('/') || name == "." || name == ".." {
+        return Err(Mistake::new(format!(
+            "`{}` is no name of a credential",
+            name.escape_debug()
+        )));
+    }
+    match std::env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(dir) => Ok(Path::new(&dir).join(name)),
+        None => Err(Mistake::new(format!(
+            "there is no credential `{name}`: CREDENTIALS_DIRECTORY is not set"
+        ))
+        .help("credentials are passed by systemd: `LoadCredential=` in the unit")),
+    }
+}
+
+async fn output_of(argv: &[String]) -> Result<String, Mistake> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(Mistake::new("the command is empty"));
+    };
+    let wrong = |what: String| Mistake::new(format!("the command `{program}` {what}"));
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| wrong(format!("cannot be run: {error}")))?;
+    let output = match tokio::time::timeout(COMMAND_TIMEOUT, child.wait_with_output()).await {
+        Ok(output) => output.map_err(|error| wrong(format!("failed: {error}")))?,
+        Err(_) => return Err(wrong(format!("did not end within {COMMAND_TIMEOUT:?}"))),
+    };
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let first = stderr.lines().next().unwrap_or("without a word").to_owned();
+        return Err(wrong(format!("ended with {}: {first}", output.status)));
+    }
+    String::from_utf8(output.stdout).map_err(|_| wrong("printed something that is not text".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fetch(secret: SecretRef) -> Result<String, String> {
+        match secret.fetch("providers.x.tsig-secret").await {
+            Ok(secret) => Ok(secret.expose_secret().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn file(mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "canary\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (dir, path)
+    }
+
+    #[tokio::test]
+    async fn a_private_file_is_read_and_an_open_one_refused_with_the_chmod() {
+        let (_dir, path) = file(0o600);
+        assert_eq!(fetch(SecretRef::File(path)).await.unwrap(), "canary");
+        for mode in [0o640, 0o604, 0o666] {
+            let (_dir, path) = file(mode);
+            let error = fetch(SecretRef::File(path)).await.unwrap_err();
+            assert!(
+                error.contains("chmod 600") && !error.contains("canary"),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_regular_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(
+            fetch(SecretRef::File(dir.path().into()))
+                .await
+                .unwrap_err()
+                .contains("no regular")
+        );
+        assert!(fetch(SecretRef::File(dir.path().join("x"))).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_command_is_run_without_a_shell_and_its_output_stays_out_of_errors() {
+        let run = |argv: &[&str]| {
+            fetch(SecretRef::Command(
+                argv.iter().map(|a| (*a).into()).collect(),
+            ))
+        };
+        assert_eq!(run(&["printf", "%s", "$HOME;x"]).await.unwrap(), "$HOME;x");
+        let error = run(&["cat", "/nonexistent/canary"]).await.unwrap_err();
+        assert!(error.contains("ended with"), "{error}");
+        assert!(
+            run(&["/nonexistent"])
+                .await
+                .unwrap_err()
+                .contains("cannot be run")
+        );
+        assert!(run(&["true"]).await.unwrap_err().contains("empty"));
+    }
+
+    #[tokio::test]
+    async fn a_credential_name_cannot_lead_elsewhere() {
+        for name in ["../x", "a/b", "", ".."] {
+            let error = fetch(SecretRef::Credential(name.into())).await.unwrap_err();
+            assert!(error.contains("no name of a credential"), "{error}");
+        }
+    }
+}
