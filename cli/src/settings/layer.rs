@@ -1,7 +1,7 @@
 //! One layer of settings: a file, the environment, the flags; and all of them merged, where
 //! every value still knows its layer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -177,9 +177,9 @@ impl Tree {
             .fold(Config::builder(), |all, layer| all.add_source(layer));
         let merged = builder
             .build()
-            .and_then(Config::try_deserialize::<BTreeMap<String, Value>>)
             .map_err(|error| Mistake::new(error.to_string()))?;
-        let root = Value::new(None, ValueKind::Table(merged.into_iter().collect()));
+        // Deserialising would lose where each value comes from; the cache has it.
+        let root = merged.cache;
         Ok(Tree { layers, root })
     }
 

@@ -100,8 +100,7 @@ impl SettingsError {
         } else {
             GraphicalTheme::unicode_nocolor()
         };
-        // One line each: the lines around a mistake are not part of it, and may hold secrets.
-        let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(0);
+        let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1);
         let mut text = String::new();
         for mistake in &self.0 {
             if handler.render_report(&mut text, mistake).is_err() {

@@ -1,1 +1,314 @@
+//! What the settings take, and what they say of what they do not take.
 
+use proptest::prelude::*;
+
+use super::*;
+
+fn tree(layers: &[(&str, &str)]) -> Tree {
+    let defaults = Layer::parse("default", &format!("state = \"/state\"\n{DEFAULTS}")).unwrap();
+    let layers = layers
+        .iter()
+        .map(|(name, text)| Layer::parse(name, text).unwrap());
+    Tree::new(std::iter::once(defaults).chain(layers).collect()).unwrap()
+}
+
+fn read(text: &str) -> Result<Settings, SettingsError> {
+    Settings::read(&tree(&[("site.toml", text)]))
+}
+
+/// The message of the one mistake in `text`.
+fn mistake(text: &str) -> String {
+    let error = read(text).unwrap_err();
+    assert_eq!(error.0.len(), 1, "{error}");
+    error.to_string()
+}
+
+const GOOD: &str = r#"
+[acme]
+directory = "https://ca.example.com/directory"
+contact = ["admin@example.com"]
+agree-tos = true
+[dns]
+resolver = ["192.0.2.53", "[2001:db8::53]:5353"]
+[[dns.zones]]
+zone = "example.com"
+servers = ["192.0.2.1"]
+[certificates.web]
+domains = ["example.com", "*.example.com", { name = "www.example.org", domain-alias = "x.auth2.example.net" }]
+challenge-alias = "auth.example.net"
+key-type = "rsa-2048"
+deploy-hook = ["systemctl", "reload", "nginx"]
+"#;
+
+#[test]
+fn good_settings_mean_what_they_say() {
+    let settings = read(GOOD).unwrap();
+    assert_eq!(settings.acme.directory, "https://ca.example.com/directory");
+    assert!(settings.acme.agree_tos);
+    let resolvers: Vec<_> = settings
+        .dns
+        .resolver
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(resolvers, ["192.0.2.53:53", "[2001:db8::53]:5353"]);
+    assert_eq!(settings.dns.propagation_timeout, Duration::from_mins(5));
+    let web = settings.certificates.values().next().unwrap();
+    let aliases: Vec<_> = web
+        .domains
+        .iter()
+        .map(|domain| domain.alias.as_ref().unwrap().name().unwrap().to_string())
+        .collect();
+    let usual = "_acme-challenge.auth.example.net";
+    assert_eq!(aliases, [usual, usual, "x.auth2.example.net"]);
+    assert_eq!(web.key_type, KeyType::Rsa2048);
+    assert_eq!(web.deploy_hook.len(), 3);
+}
+
+#[test]
+fn every_mistake_is_told_with_its_file_line_and_column() {
+    let domains = |list: &str| format!("[certificates.web]\ndomains = {list}\n");
+    let many: Vec<_> = (0..101).map(|i| format!("\"h{i}.example.com\"")).collect();
+    for (text, at, words) in [
+        (
+            "[acme]\ncontatc = []\n".to_owned(),
+            "2:1",
+            "did you mean `contact`",
+        ),
+        (
+            "[acme]\ndirectory = \"letsencrpyt\"\n".into(),
+            "2:13",
+            "did you mean `letsencrypt`",
+        ),
+        (
+            "[acme]\ndirectory = \"http://ca.example\"\n".into(),
+            "2:13",
+            "https://",
+        ),
+        (
+            "[acme]\nagree-tos = \"perhaps\"\n".into(),
+            "2:13",
+            "true or false",
+        ),
+        ("[acme]\neab-kid = \"x\"\n".into(), "2:11", "eab-hmac-key"),
+        (
+            "[dns]\nresolver = \"dns.example\"\n".into(),
+            "2:12",
+            "IP address",
+        ),
+        ("[dns]\ntimeout = \"0s\"\n".into(), "2:11", "above zero"),
+        (
+            "[[dns.zones]]\nzone = \"example.com\"\n".into(),
+            "1:",
+            "needs `servers`",
+        ),
+        (
+            "[providers.x]\nkind = \"carrier-pigeon\"\n".into(),
+            "2:8",
+            "carrier-pigeon",
+        ),
+        (
+            "[providers.X]\nkind = \"rfc2136\"\n".into(),
+            "1:",
+            "bad name",
+        ),
+        (
+            "[[alias-zones]]\nzone = \"auth.example.net\"\n".into(),
+            "1:",
+            "needs `provider`",
+        ),
+        (domains("[]"), "2:11", "at least one domain"),
+        ("[certificates.web]\n".into(), "1:", "at least one domain"),
+        (domains("[\"192.0.2.1\"]"), "2:12", "IP address"),
+        (domains("[\"a..b\"]"), "2:12", "empty label"),
+        (
+            domains("[\"example.com\", \"EXAMPLE.com.\"]"),
+            "2:27",
+            "second time",
+        ),
+        (
+            domains(&format!("[{}]", many.join(","))),
+            "2:11",
+            "101 names",
+        ),
+        (
+            domains("[{ nam = \"example.com\", name = \"example.com\" }]"),
+            "2:14",
+            "did you mean `name`",
+        ),
+        (
+            domains("[\"example.com\"]\nkey-type = \"rsa\""),
+            "3:12",
+            "rsa-4096",
+        ),
+        (
+            domains("[\"example.com\"]\nprovider = \"x\""),
+            "3:12",
+            "names no provider",
+        ),
+        (
+            domains(
+                "[\"example.com\"]\nchallenge-alias = \"a.example\"\ndomain-alias = \"b.example\"",
+            ),
+            "4:16",
+            "only one of them",
+        ),
+        (
+            "[certificates.\"a.b\"]\ndomains = [\"example.com\"]\n".into(),
+            "1:",
+            "certificate id",
+        ),
+    ] {
+        let message = mistake(&text);
+        assert!(
+            message.starts_with(&format!("site.toml:{at}")),
+            "{text}\n{message}"
+        );
+        assert!(message.contains(words), "{text}\n{message}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_a_caret_each() {
+    let error = read("[acme]\ncontatc = []\ndirectory = \"x\"\n[dsn]\n").unwrap_err();
+    let text = error.render();
+    assert_eq!(text.matches("╰── here").count(), 3, "{text}");
+    for place in ["site.toml:2:1", "site.toml:3:13", "site.toml:4:"] {
+        assert!(text.contains(place), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_is_shown_where_it_breaks() {
+    let error =
+        SettingsError::from(Layer::parse("site.toml", "[acme]\ncontact = [\n").unwrap_err());
+    assert!(error.to_string().starts_with("site.toml:"), "{error}");
+    assert!(error.render().contains("TOML"), "{}", error.render());
+}
+
+#[test]
+fn a_zone_is_configured_once() {
+    let zone = "[[dns.zones]]\nzone = \"example.com\"\nservers = [\"192.0.2.1\"]\n";
+    assert!(mistake(&zone.repeat(2)).contains("example.com a second time"));
+}
+
+#[cfg(feature = "rfc2136")]
+mod with_a_provider {
+    use super::*;
+
+    const PROVIDER: &str = "[providers.bind]\nkind = \"rfc2136\"\nserver = \"192.0.2.1\"\n\
+                            tsig-key = \"acme-key\"\n";
+
+    #[test]
+    fn options_are_checked_against_what_the_provider_declares() {
+        let secret = "tsig-secret = { file = \"/x\" }\n";
+        assert!(read(&format!("{PROVIDER}{secret}")).is_ok());
+        assert!(
+            mistake(&format!("{PROVIDER}{secret}sevrer = \"x\"\n"))
+                .contains("did you mean `server`")
+        );
+        assert!(mistake(PROVIDER).contains("`providers.bind.tsig-secret` is missing"));
+        let odd = format!("{PROVIDER}tsig-secret = {{ fiel = \"/x\" }}\n");
+        assert!(mistake(&odd).contains("did you mean `file`"));
+        let both = format!("{PROVIDER}tsig-secret = {{ file = \"/x\", env = \"X\" }}\n");
+        assert!(mistake(&both).contains("takes one of"));
+    }
+
+    #[test]
+    fn an_alias_zone_names_a_provider_that_there_is_and_stands_once() {
+        let provider = format!("{PROVIDER}tsig-secret = {{ env = \"X\" }}\n");
+        let zone = |provider| {
+            format!("[[alias-zones]]\nzone = \"auth.example.net\"\nprovider = \"{provider}\"\n")
+        };
+        assert!(mistake(&format!("{provider}{}", zone("bnid"))).contains("did you mean `bind`"));
+        let twice = format!("{provider}{}{}", zone("bind"), zone("bind"));
+        assert!(mistake(&twice).contains("auth.example.net a second time"));
+    }
+
+    #[test]
+    fn a_secret_in_the_settings_is_warned_of_and_shown_nowhere() {
+        let text = format!("{PROVIDER}tsig-secret = \"canary\"\n");
+        let tree = tree(&[("site.toml", &text)]);
+        let settings = Settings::read(&tree).unwrap();
+        assert!(settings.warnings[0].contains("providers.bind.tsig-secret"));
+        let shown = show(&tree);
+        let secret = shown
+            .iter()
+            .find(|shown| shown.key == "providers.bind.tsig-secret")
+            .unwrap();
+        assert_eq!(secret.value, "[hidden]");
+        let broken = read(&format!("{text}oops = 1\n")).unwrap_err();
+        for text in [
+            format!("{settings:?}"),
+            format!("{shown:?}"),
+            format!("{:?}", settings.warnings),
+            broken.render(),
+            format!("{broken} {broken:?}"),
+        ] {
+            assert!(!text.contains("canary"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_secret_names_its_setting_and_not_itself() {
+        let text = format!("{PROVIDER}tsig-secret = \"canary!\"\n");
+        let error = read(&text)
+            .unwrap()
+            .build_provider("bind")
+            .await
+            .err()
+            .unwrap();
+        assert!(
+            error
+                .to_string()
+                .contains("`providers.bind.tsig-secret` is not base64"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("canary"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_highest_layer_that_has_a_key_wins_and_is_named(
+        values in proptest::collection::vec(proptest::option::of("[a-z]{1,8}"), 1..6)
+    ) {
+        let texts: Vec<_> = values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| {
+                let name = format!("layer {index}");
+                let text = value.as_ref().map(|value| format!("[acme]\ncontact = [\"{value}\"]\n"));
+                (name, text.unwrap_or_default())
+            })
+            .collect();
+        let layers: Vec<_> =
+            texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let tree = tree(&layers);
+        let contact = Settings::read(&tree).unwrap().acme.contact;
+        let highest = values.iter().enumerate().rev().find_map(|(index, value)| {
+            value.as_ref().map(|value| (index, value.clone()))
+        });
+        let shown = show(&tree).into_iter().find(|shown| shown.key == "acme.contact");
+        match highest {
+            Some((index, value)) => {
+                prop_assert_eq!(contact, [value]);
+                prop_assert_eq!(shown.unwrap().source, format!("layer {index}"));
+            }
+            None => {
+                prop_assert!(contact.is_empty());
+                prop_assert!(shown.is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_settings_or_an_error(text in "\\PC{0,200}") {
+        if let Ok(layer) = Layer::parse("any", &text) {
+            if let Ok(tree) = Tree::new(vec![layer]) {
+                let _ = Settings::read(&tree);
+                let _ = show(&tree);
+            }
+        }
+    }
+}
