@@ -205,14 +205,13 @@ pub(crate) struct ProviderFlag {
 }
 
 fn parse_subject(text: &str) -> Result<Subject, String> {
-    if !text.contains('.') {
-        if let Ok(id) = text.parse() {
-            return Ok(Subject::Certificate(id));
-        }
+    match text.parse() {
+        Ok(id) if !text.contains('.') => Ok(Subject::Certificate(id)),
+        _ => text
+            .parse()
+            .map(Subject::Name)
+            .map_err(|error| error.to_string()),
     }
-    text.parse()
-        .map(Subject::Name)
-        .map_err(|error| error.to_string())
 }
 
 fn parse_id(text: &str) -> Result<CertificateId, String> {

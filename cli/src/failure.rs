@@ -1,5 +1,7 @@
 //! A run that failed: what is printed, and the exit code.
 
+use std::fmt;
+
 use acme_alias_core::acme::TransportError;
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::{IssueError, IssueFailure};
@@ -53,7 +55,7 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn new(
         part: Part,
-        message: impl ToString,
+        message: &dyn fmt::Display,
         remedy: impl Into<Option<String>>,
     ) -> Self {
         Failure {
@@ -77,7 +79,7 @@ impl From<SettingsError> for Failure {
 
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
-        Failure::new(Part::Settings, error, None)
+        Failure::new(Part::Settings, &error, None)
     }
 }
 
@@ -113,7 +115,7 @@ impl From<IssueFailure> for Failure {
                 IssueError::Delegation(findings) => findings,
                 _ => Vec::new(),
             },
-            ..Failure::new(part, "", None)
+            ..Failure::new(part, &"", None)
         }
     }
 }

@@ -152,15 +152,13 @@ fn provider(cli: &Cli, args: &IssueArgs, below: &Tree) -> Result<Option<(String,
             .help("choose one with `--provider`"));
         }
     };
-    if let Some((_, other)) = configured
+    let other = configured
         .iter()
-        .find(|(known, other)| *known == id && other != kind)
-    {
-        if !cli.provider_flags.is_empty() {
-            return Err(Mistake::new(format!(
-                "`--provider {id}` is of the kind `{other}`, and the flags are of the kind `{kind}`"
-            )));
-        }
+        .find(|(known, other)| *known == id && other != kind);
+    if let (Some((_, other)), false) = (other, cli.provider_flags.is_empty()) {
+        return Err(Mistake::new(format!(
+            "`--provider {id}` is of the kind `{other}`, and the flags are of the kind `{kind}`"
+        )));
     }
     let mut options = Table::new();
     for flag in &cli.provider_flags {

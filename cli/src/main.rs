@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return end(output, Err(Failure::new(Part::Unexpected, error, None))),
+        Err(error) => return end(output, Err(Failure::new(Part::Unexpected, &error, None))),
     };
     let result = runtime.block_on(command(cli, output));
     end(output, result)
@@ -91,7 +91,7 @@ fn end(output: Output, result: Result<Option<Report>, Failure>) -> ExitCode {
 /// the program as it stands.
 fn cancel_on_signals(cancel: &CancellationToken) -> Result<(), Failure> {
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signals = signal(kind).map_err(|e| Failure::new(Part::Unexpected, e, None))?;
+        let mut signals = signal(kind).map_err(|e| Failure::new(Part::Unexpected, &e, None))?;
         let cancel = cancel.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {

@@ -1,6 +1,6 @@
 //! What a command has at hand: the settings in force, and where its words go.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use acme_alias_core::name::Identifier;
 use acme_alias_core::store::{CertificateId, FileStore, Store};
@@ -122,14 +122,14 @@ impl Run {
                     let message = format!(
                         "`{id}` has no dot, so it is the id of a certificate, and stands alone"
                     );
-                    return Err(Failure::new(Part::Settings, message, None));
+                    return Err(Failure::new(Part::Settings, &message, None));
                 }
             }
         }
         let id = match (&args.id, names.first()) {
             (Some(id), _) => id.clone(),
             (None, Some(first)) => flags::default_id(first).map_err(SettingsError::from)?,
-            (None, None) => return Err(Failure::new(Part::Settings, "no name was given", None)),
+            (None, None) => return Err(Failure::new(Part::Settings, &"no name was given", None)),
         };
         let keep = flags::certificate(&self.cli, args, &id, &names, &self.tree()?)
             .map_err(SettingsError::from)?;
@@ -158,7 +158,7 @@ impl Run {
 }
 
 /// The store, where there is one: looking must not make it.
-pub(crate) fn open_store(state: &PathBuf) -> Result<Option<FileStore>, Failure> {
+pub(crate) fn open_store(state: &Path) -> Result<Option<FileStore>, Failure> {
     Ok(if state.is_dir() {
         Some(FileStore::open(state)?)
     } else {
@@ -169,7 +169,7 @@ pub(crate) fn open_store(state: &PathBuf) -> Result<Option<FileStore>, Failure> 
 fn unknown(id: &CertificateId) -> Failure {
     Failure::new(
         Part::Settings,
-        format!("there is no certificate `{id}` in the settings or in the state folder"),
+        &format!("there is no certificate `{id}` in the settings or in the state folder"),
         format!("add `[certificates.{id}]` with its `domains`, or give the domains themselves"),
     )
 }
@@ -187,7 +187,7 @@ fn no_flags_beside_an_id(cli: &Cli, args: &IssueArgs) -> Result<(), Failure> {
     }
     Err(Failure::new(
         Part::Settings,
-        "a certificate that is named by its id is issued as the settings define it",
+        &"a certificate that is named by its id is issued as the settings define it",
         "leave the flags for aliases, provider and key out, or give the domains instead of the id"
             .to_owned(),
     ))

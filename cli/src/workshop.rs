@@ -118,7 +118,7 @@ impl Workshop {
         let Some(wanted) = settings.providers.get(id) else {
             let message = format!("there is no provider `{id}` in the settings");
             let remedy = format!("add `[providers.{id}]`, or name one that is there");
-            return Err(Failure::new(Part::Settings, message, remedy));
+            return Err(Failure::new(Part::Settings, &message, remedy));
         };
         let provider = match self.providers.get(wanted) {
             Some(provider) => provider,
@@ -170,7 +170,7 @@ pub(crate) fn request(
             .transpose();
         Ok(RequestedName {
             identifier: domain.identifier.clone(),
-            alias: alias.map_err(|error| Failure::new(Part::Settings, error, None))?,
+            alias: alias.map_err(|error| Failure::new(Part::Settings, &error, None))?,
         })
     });
     Ok(CertificateRequest {
@@ -213,7 +213,7 @@ fn read_root(path: &PathBuf) -> Result<Vec<u8>, Failure> {
         );
         Failure::new(
             Part::Settings,
-            message,
+            &message,
             "correct `ca-file` under `[acme]`".to_owned(),
         )
     })

@@ -76,7 +76,7 @@ pub fn inspect(pem: &[u8]) -> Result<CertificateInfo, CertificateError> {
     info(&leaf)
 }
 
-/// Judges a chain (PEM, leaf first): it is for the key with this SubjectPublicKeyInfo (DER), for
+/// Judges a chain (PEM, leaf first): it is for the key with this `SubjectPublicKeyInfo` (DER), for
 /// exactly these names, valid now, and each certificate is signed by the next.
 pub fn judge(
     pem: &str,

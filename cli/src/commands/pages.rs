@@ -26,6 +26,6 @@ pub(crate) fn man(dir: &Path) -> Result<(), Failure> {
                 "the man pages could not be written to {}: {error}",
                 dir.display()
             );
-            Failure::new(Part::Unexpected, message, None)
+            Failure::new(Part::Unexpected, &message, None)
         })
 }

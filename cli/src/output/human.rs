@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{Listed, Obtained, Renewal, Report};
 use crate::failure::Failure;
+use crate::settings::Shown;
 
 pub(super) fn report(report: &Report) {
     let text = match report {
@@ -36,12 +37,11 @@ pub(super) fn report(report: &Report) {
                 .map(|shown| shown.key.len() + shown.value.len() + 3)
                 .max();
             let width = width.unwrap_or(0).min(70);
-            all.iter()
-                .map(|shown| {
-                    let setting = format!("{} = {}", shown.key, shown.value);
-                    format!("{setting:width$}  # {}\n", shown.source)
-                })
-                .collect()
+            let line = |shown: &Shown| {
+                let setting = format!("{} = {}", shown.key, shown.value);
+                format!("{setting:width$}  # {}\n", shown.source)
+            };
+            all.iter().map(line).collect::<Vec<_>>().concat()
         }
         Report::SettingsGood { warnings: 0 } => "The settings are good.\n".to_owned(),
         Report::SettingsGood { .. } => "The settings can be used; see the warnings.\n".to_owned(),

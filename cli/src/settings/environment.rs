@@ -124,9 +124,8 @@ fn is_list_option(id: &str, option: &str, below: &[Layer]) -> bool {
 }
 
 fn nested(path: &[String], value: Value) -> Table {
-    let (last, above) = match path.split_last() {
-        Some(split) => split,
-        None => return Table::new(),
+    let Some((last, above)) = path.split_last() else {
+        return Table::new();
     };
     let innermost = Table::from_iter([(last.clone(), value)]);
     above.iter().rev().fold(innermost, |inner, key| {

@@ -171,10 +171,10 @@ pub(crate) struct Tree {
 impl Tree {
     /// Merges the layers: a table key by key, anything else as a whole.
     pub(crate) fn new(layers: Vec<Layer>) -> Result<Self, Mistake> {
-        let builder = layers
-            .iter()
-            .cloned()
-            .fold(Config::builder(), |all, layer| all.add_source(layer));
+        let mut builder = Config::builder();
+        for layer in &layers {
+            builder = builder.add_source(layer.clone());
+        }
         let merged = builder
             .build()
             .map_err(|error| Mistake::new(error.to_string()))?;
@@ -222,7 +222,7 @@ impl Tree {
         while let Some(path) = around {
             if let Some(layer) = self.layers.iter().rev().find(|layer| layer.has(path)) {
                 let Some(text) = &layer.text else {
-                    return mistake.from_layer(&layer.name);
+                    return mistake.in_layer(&layer.name);
                 };
                 let key = format!("{path}#");
                 let span = text.spans.get(if at_key { key.as_str() } else { path });

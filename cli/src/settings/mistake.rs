@@ -43,7 +43,7 @@ impl Mistake {
         self
     }
 
-    pub(super) fn from_layer(mut self, layer: &str) -> Self {
+    pub(super) fn in_layer(mut self, layer: &str) -> Self {
         self.problem = format!("{} (from {layer})", self.problem);
         self
     }

@@ -116,7 +116,7 @@ impl CertificateKey {
         self.0.serialize_pem().into()
     }
 
-    /// The public key as SubjectPublicKeyInfo (DER).
+    /// The public key as `SubjectPublicKeyInfo` (DER).
     pub fn public(&self) -> Vec<u8> {
         rcgen::PublicKeyData::subject_public_key_info(&self.0)
     }

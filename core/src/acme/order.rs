@@ -13,7 +13,7 @@ use crate::name::{DnsName, Identifier};
 use crate::provider::TxtValue;
 
 /// How long the CA may take to validate, and again to sign.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_mins(5);
 /// Polls begin at once and grow; a `Retry-After` of the CA takes precedence.
 const POLL: RetryPolicy = RetryPolicy::new()
     .initial_delay(Duration::from_millis(20))
@@ -115,10 +115,11 @@ impl Order {
             let mut index = 0;
             while let Some(authorization) = authorizations.next().await {
                 let mut authorization = authorization?;
-                if index >= told && authorization.status == AuthorizationStatus::Pending {
-                    if let Some(mut challenge) = authorization.challenge(ChallengeType::Dns01) {
-                        challenge.set_ready().await?;
-                    }
+                if index >= told
+                    && authorization.status == AuthorizationStatus::Pending
+                    && let Some(mut challenge) = authorization.challenge(ChallengeType::Dns01)
+                {
+                    challenge.set_ready().await?;
                 }
                 index += 1;
                 told = told.max(index);

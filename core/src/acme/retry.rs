@@ -14,7 +14,7 @@ const ATTEMPTS: usize = 4;
 /// The first pause between those, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// A server that asks for a longer pause is not waited for; the error says how long it asked.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Carries out `attempt` until it succeeds or fails for good. `what` completes "the CA refused …".
 pub(super) async fn retrying<T>(

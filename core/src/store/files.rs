@@ -58,12 +58,9 @@ impl FileStore {
             .take(100)
             .collect();
         let hash = digest(&SHA256, directory.as_bytes());
-        let hash: String = hash
-            .as_ref()
-            .iter()
-            .take(4)
-            .map(|octet| format!("{octet:02x}"))
-            .collect();
+        let mut number = [0; 4];
+        number.copy_from_slice(&hash.as_ref()[..4]);
+        let hash = format!("{:08x}", u32::from_be_bytes(number));
         self.root
             .join("accounts")
             .join(format!("{host}-{hash}.json"))

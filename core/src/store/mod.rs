@@ -97,7 +97,7 @@ impl FromStr for CertificateId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let allowed = |b: u8| alphanumeric(&b) || b == b'-' || b == b'_';
-        let good = text.as_bytes().first().is_some_and(|b| alphanumeric(b))
+        let good = text.as_bytes().first().is_some_and(alphanumeric)
             && text.len() <= 100
             && text.bytes().all(allowed);
         if good {

@@ -88,15 +88,18 @@ pub(crate) async fn exchange(
 
 fn refusal(code: ResponseCode, response: &Message, now: u64) -> Refusal {
     let tsig = response.signature().map(|record| &record.data);
-    let server_time = tsig.and_then(|tsig| match <[u8; 6]>::try_from(tsig.other.as_slice()) {
-        Ok([a, b, c, d, e, f]) => Some(u64::from_be_bytes([0, 0, a, b, c, d, e, f])),
-        Err(_) => None,
+    // 48 bits of seconds since 1970 (RFC 8945 §5.2.3).
+    let server_time = tsig.filter(|tsig| tsig.other.len() == 6).map(|tsig| {
+        tsig.other
+            .iter()
+            .fold(0, |time, octet| (time << 8) | i64::from(*octet))
     });
     Refusal {
         code,
-        tsig: tsig.and_then(|tsig| tsig.error.clone()),
+        tsig: tsig.and_then(|tsig| tsig.error),
         clock_ahead: server_time
-            .and_then(|time| i64::try_from(i128::from(time) - i128::from(now)).ok()),
+            .zip(i64::try_from(now).ok())
+            .map(|(theirs, ours)| theirs - ours),
     }
 }
 
