@@ -15,6 +15,7 @@ mod workshop;
 #[cfg(feature = "rfc2136")]
 use acme_alias_rfc2136 as _;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -114,6 +115,7 @@ fn log(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }

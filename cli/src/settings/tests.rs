@@ -304,11 +304,10 @@ proptest! {
 
     #[test]
     fn any_text_is_settings_or_an_error(text in "\\PC{0,200}") {
-        if let Ok(layer) = Layer::parse("any", &text) {
-            if let Ok(tree) = Tree::new(vec![layer]) {
+        if let Ok(layer) = Layer::parse("any", &text)
+            && let Ok(tree) = Tree::new(vec![layer]) {
                 let _ = Settings::read(&tree);
                 let _ = show(&tree);
             }
-        }
     }
 }

@@ -181,6 +181,9 @@ fn transport_remedy(error: &TransportError) -> String {
         TransportError::Status { status: 429, .. } => {
             "a rate limit of the CA is reached; wait as long as it says"
         }
+        TransportError::Status {
+            status: 400..500, ..
+        } => "see that `acme.directory` is the URL of an ACME directory",
         TransportError::Status { .. } => "try again later, and see the CA's status page",
         TransportError::Setup(_) => "see that `ca-file` is a PEM file with a certificate",
     }

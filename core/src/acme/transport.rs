@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -232,13 +233,10 @@ fn failed(url: &str, error: &reqwest::Error) -> TransportError {
 
 fn is_certificate_error(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
-        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| {
-            cause
-                .downcast_ref::<std::io::Error>()?
-                .get_ref()?
-                .downcast_ref::<rustls::Error>()
-        });
-        matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+        matches!(
+            cause.downcast_ref(),
+            Some(rustls::Error::InvalidCertificate(_))
+        )
     })
 }
 
@@ -249,12 +247,20 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
         .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
+/// The error and all that it is due to. What an [`io::Error`] wraps is no source of it.
 fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
-        (*error).source()
-    })
+    std::iter::successors(
+        Some(error),
+        |error: &&'a (dyn StdError + 'static)| match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => (*error).source(),
+        },
+    )
 }
 
 #[cfg(test)]

@@ -111,6 +111,7 @@ pub fn judge(walk: &Walk, question: &Question<'_>) -> Vec<Finding> {
     let judge = Judge { walk, question };
     let mut findings: Vec<_> = walk.hops.iter().flat_map(|hop| judge.hop(hop)).collect();
     findings.extend(judge.end());
+    findings.extend(judge.astray());
     findings.extend(judge.length());
     findings
 }
@@ -187,6 +188,14 @@ impl Judge<'_> {
                  `dns.zones` names servers to ask in place of the NS set, and \
                  `--skip-preflight` leaves this check out",
             )),
+        }
+    }
+
+    /// A name that nobody answered for is outside the alias zones all the more.
+    fn astray(&self) -> Option<Finding> {
+        match (&self.walk.end, self.walk.hops.last()) {
+            (End::Unanswered(_), Some(hop)) => self.outside(&hop.target, &hop.server),
+            _ => None,
         }
     }
 

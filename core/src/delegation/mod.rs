@@ -9,7 +9,7 @@ use hickory_proto::rr::RecordType;
 use serde::Serialize;
 
 pub use self::judge::{Finding, FindingKind, Question, Severity, judge};
-use crate::dns::{Answer, Dns, DnsError};
+use crate::dns::{Dns, DnsError};
 use crate::name::DnsName;
 
 /// CNAMEs that are followed. Unbound gives up after 11 (its default), and a loop has no end.
@@ -143,24 +143,22 @@ async fn step(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
 }
 
 /// The wildcard from which a CNAME at `name` may have been made. The answer for `name` itself
-/// does not show it, but the wildcard record can be asked for by its literal name.
+/// does not show it, but the literal name `*.parent` does: it is the wildcard, or is made from
+/// the same wildcard further up as `name` is (RFC 4592 §2.2.1, §3.3.1).
 async fn wildcard_above(dns: &Dns, name: &DnsName, target: &DnsName) -> Option<DnsName> {
-    let leads_there = async |wildcard: DnsName| {
-        let answer: Answer = dns.ask(&wildcard, RecordType::CNAME).await.ok()?;
-        let found = answer.cname()?.target.ok()?;
-        (found == *target).then_some(wildcard)
-    };
-    // A wildcard at the top level or above it is nobody's to write.
-    let above = name
-        .ancestors()
-        .skip(1)
-        .filter(|ancestor| ancestor.parent().is_some());
-    let probes = above
-        .filter_map(|ancestor| ancestor.child("*").ok())
-        .map(leads_there);
-    futures_util::future::join_all(probes)
-        .await
-        .into_iter()
-        .flatten()
-        .next()
+    let mut found = None;
+    for ancestor in name.ancestors().skip(1) {
+        let wildcard = ancestor.child("*").ok()?;
+        let leads_there = match dns.ask(&wildcard, RecordType::CNAME).await {
+            Ok(answer) => answer
+                .cname()
+                .is_some_and(|cname| cname.target.as_ref() == Ok(target)),
+            Err(_) => false,
+        };
+        if !leads_there {
+            break;
+        }
+        found = Some(wildcard);
+    }
+    found
 }

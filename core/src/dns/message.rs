@@ -165,7 +165,7 @@ impl fmt::Display for Answer {
             return write!(f, "the name does not exist (NXDOMAIN)");
         }
         if code != ResponseCode::NoError {
-            return write!(f, "{}", code.to_string().to_ascii_uppercase());
+            return f.write_str(&code_name(code));
         }
         if !self.message.metadata.authoritative {
             return f.write_str("an answer that is not authoritative");
@@ -181,6 +181,18 @@ impl fmt::Display for Answer {
         } else {
             f.write_str(&records.join("; "))
         }
+    }
+}
+
+/// The mnemonic of a response code (RFC 6895 §2.3), as name servers print it.
+fn code_name(code: ResponseCode) -> String {
+    match code {
+        ResponseCode::FormErr => "FORMERR".to_owned(),
+        ResponseCode::ServFail => "SERVFAIL".to_owned(),
+        ResponseCode::NotImp => "NOTIMP".to_owned(),
+        ResponseCode::Refused => "REFUSED".to_owned(),
+        ResponseCode::NotAuth => "NOTAUTH".to_owned(),
+        other => format!("{other} (RCODE {})", u16::from(other)),
     }
 }
 

@@ -36,7 +36,9 @@ pub(super) async fn ask(
     options.edns_payload_len = UDP_PAYLOAD;
     options.recursion_desired = recursive;
 
-    let udp = UdpClientStream::builder(server, TokioRuntimeProvider::new())
+    // The provider owns the tasks that carry the exchanges; they end with it.
+    let runtime = TokioRuntimeProvider::new();
+    let udp = UdpClientStream::builder(server, runtime.clone())
         .with_timeout(Some(timeout))
         .exchange();
     let mut response = first(udp, DnsRequest::from_query(query.clone(), options), timeout).await;
@@ -44,15 +46,8 @@ pub(super) async fn ask(
         .as_ref()
         .is_ok_and(|response| response.metadata.truncation)
     {
-        response = match TcpClientStream::exchange(
-            server,
-            None,
-            timeout,
-            None,
-            TokioRuntimeProvider::new(),
-        )
-        .await
-        {
+        let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime.clone()).await;
+        response = match tcp {
             Ok(tcp) => first(tcp, DnsRequest::from_query(query, options), timeout).await,
             Err(error) => Err(error),
         };
@@ -77,14 +72,13 @@ async fn first(
     let mut responses = exchange.send(request);
     match tokio::time::timeout(timeout, responses.next()).await {
         Ok(Some(response)) => response,
-        Ok(None) => Err(NetError::NoConnections),
-        Err(_) => Err(NetError::Timeout),
+        Ok(None) | Err(_) => Err(NetError::Timeout),
     }
 }
 
 fn in_words(error: &NetError, timeout: Duration) -> String {
     match error {
-        NetError::Timeout => format!("no answer within {timeout:?}"),
+        NetError::Timeout | NetError::NoConnections => format!("no answer within {timeout:?}"),
         NetError::Io(error) => error.to_string(),
         other => other.to_string(),
     }

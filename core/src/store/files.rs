@@ -14,7 +14,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -303,6 +303,7 @@ fn sync_dir(path: &Path) -> Result<(), StoreError> {
 
 fn lock_file(path: &Path) -> Result<File, StoreError> {
     let file = File::options()
+        .mode(0o600)
         .create(true)
         .truncate(false)
         .write(true)
