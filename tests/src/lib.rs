@@ -1,1 +1,52 @@
-//! t
+//! A test bed for acme-alias: a real ACME server and real DNS servers, on loopback, for one test.
+//!
+//! [`TestBed`] starts Pebble and three `named`s (the main zones; the alias zones; a secondary, at
+//! which Pebble looks names up), each on a free port and in a temporary folder, and ends them
+//! when it is dropped. [`Program`] runs the built `acme-alias` against it, and
+//! [`TestBed`] tells afterwards what the servers saw: the records, the serials, every update.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "the assertions of a test panic, and say so by their names"
+)]
+
+mod bed;
+mod builder;
+mod certificate;
+mod dns;
+mod error;
+mod named;
+mod pebble;
+mod port;
+mod process;
+mod program;
+mod settings;
+mod tsig;
+mod updates;
+mod zone;
+
+pub use self::bed::{TestBed, Txt};
+pub use self::builder::Builder;
+pub use self::certificate::Certificate;
+pub use self::error::{Error, Result};
+pub use self::port::{Port, SilentServer};
+pub use self::process::{Usage, measure};
+pub use self::program::{Outcome, Profile, Program, Running, build};
+pub use self::settings::{AliasZone, Provider, Settings};
+pub use self::tsig::{Algorithm, Key};
+pub use self::updates::{Change, Update};
+
+/// The alias zone: `update-policy { grant acme-key zonesub TXT; }`.
+pub const ALIAS_ZONE: &str = "auth.example.net";
+/// The alias name that belongs to [`ALIAS_ZONE`] as a `challenge-alias`.
+pub const ALIAS_NAME: &str = "_acme-challenge.auth.example.net";
+/// The other alias zone, on the same server under another key.
+pub const SECOND_ALIAS_ZONE: &str = "auth2.example.net";
+/// The zones that certificates are for. Nobody may update them.
+pub const MAIN_ZONES: [&str; 5] = [
+    "example.com",
+    "example.org",
+    "example.edu",
+    "corp.example",
+    "shop.example",
+];

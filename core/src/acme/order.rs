@@ -8,7 +8,7 @@ use instant_acme::{
 };
 
 use super::error::AcmeError;
-use super::retry::retrying;
+use super::retry::{is_bad_nonce, retrying, translate};
 use crate::name::{DnsName, Identifier};
 use crate::provider::TxtValue;
 
@@ -110,6 +110,7 @@ impl Order {
     /// Tells the CA that all challenges can be met, and waits for what it finds.
     pub async fn validate(&mut self) -> Result<(), AcmeError> {
         let mut told = 0;
+        let mut refusal = None;
         retrying("the challenges", async || {
             let mut authorizations = self.inner.authorizations();
             let mut index = 0;
@@ -119,7 +120,13 @@ impl Order {
                     && authorization.status == AuthorizationStatus::Pending
                     && let Some(mut challenge) = authorization.challenge(ChallengeType::Dns01)
                 {
-                    challenge.set_ready().await?;
+                    match challenge.set_ready().await {
+                        // All others are told as well, so that all failures come together.
+                        Err(error @ Error::Api(_)) if !is_bad_nonce(&error) => {
+                            refusal = Some(error);
+                        }
+                        answer => answer?,
+                    }
                 }
                 index += 1;
                 told = told.max(index);
@@ -127,6 +134,15 @@ impl Order {
             Ok(())
         })
         .await?;
+        if let Some(refusal) = refusal {
+            // The CA may have looked while it answered, and put what it found into the answer.
+            let failures = self.failures().await?;
+            return Err(if failures.is_empty() {
+                translate("the challenges", refusal)
+            } else {
+                AcmeError::Validation(failures)
+            });
+        }
         if self.inner.state().status == OrderStatus::Ready {
             return Ok(());
         }

@@ -51,7 +51,8 @@ pub(super) async fn retrying<T>(
     }
 }
 
-fn is_bad_nonce(error: &Error) -> bool {
+/// Whether the server only wants the same request with another nonce.
+pub(super) fn is_bad_nonce(error: &Error) -> bool {
     matches!(error, Error::Api(problem)
         if problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce"))
 }

@@ -1,1 +1,12 @@
-fn main() {}
+//! End-to-end scenarios: the built program against a real CA and real DNS servers.
+
+mod authority;
+mod bed;
+mod certificates;
+mod clean_up;
+mod delegations;
+mod name_servers;
+mod renewals;
+mod rfc2136;
+mod settings;
+mod walk;

@@ -1,0 +1,304 @@
+//! A running bed, and what its servers saw.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use hickory_proto::rr::{RData, RecordType};
+use tempfile::TempDir;
+
+use crate::builder::{self, Builder};
+use crate::certificate::Certificate;
+use crate::error::{Context, Error, Result};
+use crate::named::{Named, UpdatableZone};
+use crate::pebble::Pebble;
+use crate::port::Port;
+use crate::program::{Outcome, Program};
+use crate::settings::{AliasZone, Provider, Settings};
+use crate::tsig::Key;
+use crate::updates::{self, Change, Update};
+use crate::zone::{FIRST_SERIAL, Zone};
+use crate::{dns, process};
+
+/// How long to wait for something that a server is about to do.
+const EXPECTED_WITHIN: Duration = Duration::from_secs(20);
+/// The ids of the providers in the settings, in the order of the alias zones.
+const PROVIDERS: [&str; 3] = ["first", "second", "third"];
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A CA and its DNS servers, running until this is dropped.
+#[derive(Debug)]
+pub struct TestBed {
+    // The servers come before the folder, so that they end before it is removed.
+    pub(crate) main: Named,
+    pub(crate) primary: Named,
+    pub(crate) secondary: Named,
+    pub(crate) pebble: Pebble,
+    pub(crate) main_zones: Vec<Zone>,
+    pub(crate) alias_zones: Vec<UpdatableZone>,
+    pub(crate) executable: &'static Path,
+    pub(crate) folder: TempDir,
+}
+
+/// A TXT record, as text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Txt {
+    /// Its owner, without the final dot.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl TestBed {
+    /// A bed to describe.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A bed in which the apex of every main zone is delegated.
+    pub fn start() -> Result<TestBed> {
+        Builder::default().delegate(&crate::MAIN_ZONES).start()
+    }
+
+    /// The bed's temporary folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the main zones are served.
+    pub fn main_server(&self) -> SocketAddr {
+        self.main.address()
+    }
+
+    /// Where the alias zones can be updated.
+    pub fn primary(&self) -> SocketAddr {
+        self.primary.address()
+    }
+
+    /// Where the alias zones are served as well.
+    pub fn secondary(&self) -> SocketAddr {
+        self.secondary.address()
+    }
+
+    /// The resolver of the CA: the secondary, so that a secondary that lags is what the CA sees.
+    pub fn resolver(&self) -> SocketAddr {
+        self.secondary()
+    }
+
+    /// The URL of the CA's directory.
+    pub fn directory(&self) -> String {
+        self.pebble.directory()
+    }
+
+    /// The root of the CA's HTTPS.
+    pub fn ca_file(&self) -> &Path {
+        self.pebble.root()
+    }
+
+    /// The key of an alias zone.
+    pub fn key(&self, alias_zone: &str) -> Result<&Key> {
+        let zone = self.alias_zones.iter().find(|z| z.zone.apex == alias_zone);
+        Ok(&zone
+            .ok_or_else(|| Error::new(format_args!("{alias_zone} is no alias zone of the bed")))?
+            .key)
+    }
+
+    /// The file with the secret of a key. Besides those of the alias zones there is
+    /// `stranger-key`, which the primary knows and grants nothing.
+    pub fn secret_file(&self, key: &str) -> PathBuf {
+        builder::secret_file(self.folder(), key)
+    }
+
+    /// Writes a file that only its owner can read into the bed's folder.
+    pub fn write_secret(&self, name: &str, secret: &str) -> Result<PathBuf> {
+        let path = self.folder().join(name);
+        builder::write_secret(&path, secret)?;
+        Ok(path)
+    }
+
+    /// Settings under which everything works. No certificate is in them.
+    pub fn settings(&self) -> Settings {
+        let zones = || PROVIDERS.into_iter().zip(&self.alias_zones);
+        let provider = |(id, zone): (&'static str, &UpdatableZone)| Provider {
+            id,
+            server: self.primary(),
+            key: zone.key.name.clone(),
+            algorithm: zone.key.algorithm,
+            secret: self.secret_file(&zone.key.name),
+        };
+        let alias_zone = |(provider, zone): (&'static str, &UpdatableZone)| AliasZone {
+            zone: zone.zone.apex.clone(),
+            provider,
+            servers: vec![self.primary(), self.secondary()],
+        };
+        let main_zone = |zone: &Zone| (zone.apex.clone(), self.main_server());
+        Settings {
+            state: self.folder().join("state"),
+            directory: self.directory(),
+            ca_file: Some(self.ca_file().to_owned()),
+            resolver: self.resolver(),
+            propagation_timeout: "30s",
+            zones: self.main_zones.iter().map(main_zone).collect(),
+            providers: zones().map(provider).collect(),
+            alias_zones: zones().map(alias_zone).collect(),
+            more: String::new(),
+        }
+    }
+
+    /// The program with these settings.
+    pub fn program(&self, settings: Settings) -> Result<Program> {
+        Program::new(settings, self.executable, self.folder())
+    }
+
+    /// Runs the program once with [`TestBed::settings`].
+    pub fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Result<Outcome> {
+        self.program(self.settings())?.run(arguments)
+    }
+
+    /// A certificate in the state folder of [`TestBed::settings`].
+    pub fn certificate(&self, id: &str) -> Result<Certificate> {
+        Certificate::read(&self.folder().join("state/certificates").join(id))
+    }
+
+    /// The TXT records in all alias zones, as the primary has them.
+    pub fn txt(&self) -> Result<Vec<Txt>> {
+        let mut all = Vec::new();
+        for zone in self.alias_zones.iter().filter(|zone| !zone.zone.broken) {
+            for record in dns::transfer(self.primary(), &zone.zone.apex)? {
+                if let RData::TXT(txt) = &record.data {
+                    let name = record.name.to_ascii();
+                    all.push(Txt {
+                        name: name.trim_end_matches('.').to_owned(),
+                        value: txt
+                            .txt_data
+                            .iter()
+                            .map(|part| String::from_utf8_lossy(part))
+                            .collect(),
+                    });
+                }
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
+    /// Adds a TXT record that is none of the program's, by `nsupdate`.
+    pub fn add_foreign_txt(&self, alias_zone: &str, name: &str, value: &str) -> Result<Txt> {
+        let key = self.folder().join("foreign.key");
+        builder::write_secret(&key, &self.key(alias_zone)?.to_string())?;
+        let script = self.folder().join("foreign.nsupdate");
+        let server = self.primary();
+        let text = format!(
+            "server {} {}\nzone {alias_zone}\nupdate add {name} 60 TXT \"{value}\"\nsend\n",
+            server.ip(),
+            server.port()
+        );
+        std::fs::write(&script, text)?;
+        let output = Command::new(process::find("nsupdate")?)
+            .arg("-k")
+            .arg(&key)
+            .arg(&script)
+            .output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Error::new(format_args!("nsupdate: {said}")));
+        }
+        Ok(Txt {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    }
+
+    /// The serial number of a main zone or, at the primary, of an alias zone. Every update
+    /// message that changes anything raises it by one.
+    pub fn serial(&self, zone: &str) -> Result<u32> {
+        let is_alias_zone = self.alias_zones.iter().any(|z| z.zone.apex == zone);
+        let server = if is_alias_zone {
+            self.primary()
+        } else {
+            self.main_server()
+        };
+        dns::serial(server, zone)?
+            .ok_or_else(|| Error::new(format_args!("{server} does not serve {zone}")))
+    }
+
+    /// The updates that each server logged, by the server's name.
+    pub fn updates(&self) -> Result<BTreeMap<&'static str, Vec<Update>>> {
+        let servers = [
+            ("main", &self.main),
+            ("primary", &self.primary),
+            ("secondary", &self.secondary),
+        ];
+        servers
+            .into_iter()
+            .map(|(name, server)| Ok((name, updates::parse(&server.log()?))))
+            .collect()
+    }
+
+    /// Orders that were opened at the CA.
+    pub fn orders(&self) -> Result<usize> {
+        Ok(self.pebble.log()?.matches("Added order \"").count())
+    }
+
+    /// Requests that the CA got.
+    pub fn acme_requests(&self) -> Result<usize> {
+        Ok(self.pebble.log()?.matches("-> calling handler()").count())
+    }
+
+    /// Whether the CA has looked at any challenge.
+    pub fn has_validated(&self) -> Result<bool> {
+        Ok(self.pebble.log()?.contains("Starting 3 validations"))
+    }
+
+    /// Ends the CA.
+    pub fn kill_ca(&mut self) {
+        self.pebble.kill();
+    }
+
+    /// Checks that the servers saw TXT changes in the alias zones and nothing else: the TXT
+    /// records that are there are exactly `expected`, no other server took an update, and no
+    /// main zone changed.
+    #[track_caller]
+    pub fn assert_only_txt_was_touched(&self, expected: &[Txt]) -> Result {
+        assert_eq!(self.txt()?, expected, "TXT records in the alias zones");
+        for zone in self.main_zones.iter().filter(|zone| !zone.broken) {
+            let serial = self.serial(&zone.apex)?;
+            assert_eq!(serial, FIRST_SERIAL, "{} was changed", zone.apex);
+        }
+        for (server, updates) in self.updates()? {
+            for update in updates {
+                assert_eq!(server, "primary", "{update:?}");
+                assert!(!matches!(update.change, Change::Other(_)), "{update:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until `what` holds.
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&TestBed) -> Result<bool>) -> Result {
+        let deadline = Instant::now() + EXPECTED_WITHIN;
+        while !holds(self)? {
+            if Instant::now() > deadline {
+                return Err(Error::new(format_args!(
+                    "{EXPECTED_WITHIN:?} have passed, and still not: {what}"
+                )));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// The answer of a server to one question, each record as a line of a zone file.
+    pub fn ask(&self, server: SocketAddr, name: &str, kind: &str) -> Result<Vec<String>> {
+        let kind: RecordType = kind.parse().context(kind)?;
+        let message = dns::ask(server, name, kind)?;
+        Ok(message.answers.iter().map(ToString::to_string).collect())
+    }
+
+    /// A port at which nothing listens.
+    pub fn dead_port(&self) -> Result<Port> {
+        Port::claim()
+    }
+}

@@ -1,0 +1,219 @@
+//! What a bed shall be like, and its start.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::bed::TestBed;
+use crate::error::{Context, Result};
+use crate::named::{Launch, UpdatableZone};
+use crate::pebble::{Behaviour, Pebble};
+use crate::port::Port;
+use crate::program::{self, Profile};
+use crate::tsig::{Algorithm, Key};
+use crate::zone::Zone;
+use crate::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE};
+
+/// A bed that is described and not yet started: the main zones without any delegation, the
+/// alias zones empty, servers that do their best.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    main_zones: Vec<Zone>,
+    broken_alias_zone: Option<Zone>,
+    algorithm: Algorithm,
+    notify_delay: u32,
+    behaviour: Behaviour,
+    blind_ca: bool,
+    profile: Profile,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            main_zones: MAIN_ZONES.map(Zone::new).to_vec(),
+            broken_alias_zone: None,
+            algorithm: Algorithm::Sha256,
+            notify_delay: 0,
+            behaviour: Behaviour::default(),
+            blind_ca: false,
+            profile: Profile::Debug,
+        }
+    }
+}
+
+impl Builder {
+    /// Delegates the challenge name of each domain to [`ALIAS_NAME`].
+    #[must_use]
+    pub fn delegate<S: AsRef<str>>(self, domains: &[S]) -> Self {
+        domains.iter().fold(self, |builder, domain| {
+            let domain = domain.as_ref();
+            builder.cname(&format!("_acme-challenge.{domain}"), ALIAS_NAME)
+        })
+    }
+
+    /// Delegates the challenge name of each domain to an alias name of its own, `DOMAIN.ALIAS_ZONE`.
+    ///
+    /// Twenty values and more at one name do not fit into one datagram. A CA asks again over TCP;
+    /// Pebble, which knows UDP only, cannot.
+    #[must_use]
+    pub fn delegate_apart<S: AsRef<str>>(self, domains: &[S]) -> Self {
+        domains.iter().fold(self, |builder, domain| {
+            let domain = domain.as_ref();
+            let target = format!("{domain}.{ALIAS_ZONE}");
+            builder.cname(&format!("_acme-challenge.{domain}"), &target)
+        })
+    }
+
+    /// Puts a CNAME from `name` to `target` into the main zone of `name`.
+    #[must_use]
+    pub fn cname(self, name: &str, target: &str) -> Self {
+        self.record(name, &format!("CNAME {target}."))
+    }
+
+    /// Puts a record into the main zone of `name`, with type and data as in a zone file.
+    #[must_use]
+    pub fn record(mut self, name: &str, data: &str) -> Self {
+        let zone = self
+            .main_zones
+            .iter_mut()
+            .filter(|zone| zone.contains(name))
+            .max_by_key(|zone| zone.apex.len());
+        assert!(zone.is_some(), "no main zone of the bed contains {name}");
+        if let Some(zone) = zone {
+            zone.add(format!("{name}. 600 IN {data}"));
+        }
+        self
+    }
+
+    /// Adds a main zone whose server cannot load it, and answers SERVFAIL.
+    #[must_use]
+    pub fn broken_main_zone(mut self, apex: &str) -> Self {
+        self.main_zones.push(Zone::broken(apex));
+        self
+    }
+
+    /// Adds a third alias zone, which the primary cannot load.
+    #[must_use]
+    pub fn broken_alias_zone(mut self, apex: &str) -> Self {
+        self.broken_alias_zone = Some(Zone::broken(apex));
+        self
+    }
+
+    /// The algorithm of the first key.
+    #[must_use]
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Seconds that the primary lets pass before it tells the secondary of a change.
+    #[must_use]
+    pub fn notify_delay(mut self, seconds: u32) -> Self {
+        self.notify_delay = seconds;
+        self
+    }
+
+    /// Nonces that the CA refuses, in percent.
+    #[must_use]
+    pub fn nonce_reject_rate(mut self, percent: u8) -> Self {
+        self.behaviour.nonce_reject_rate = percent;
+        self
+    }
+
+    /// Valid authorizations that the CA uses again, in percent.
+    #[must_use]
+    pub fn authorization_reuse(mut self, percent: u8) -> Self {
+        self.behaviour.authorization_reuse = percent;
+        self
+    }
+
+    /// Lets the CA look challenges up at a server that does not have the alias zones.
+    #[must_use]
+    pub fn blind_ca(mut self) -> Self {
+        self.blind_ca = true;
+        self
+    }
+
+    /// How the program is built.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Starts all servers, and returns when they answer.
+    pub fn start(self) -> Result<TestBed> {
+        let executable = program::build(self.profile)?;
+        let folder = TempDir::with_prefix("acme-alias-bed-")?;
+        let root = folder.path();
+
+        let mut alias_zones = vec![
+            UpdatableZone {
+                zone: Zone::new(ALIAS_ZONE),
+                key: Key::generate("acme-key", self.algorithm),
+            },
+            UpdatableZone {
+                zone: Zone::new(SECOND_ALIAS_ZONE),
+                key: Key::generate("second-key", Algorithm::Sha512),
+            },
+        ];
+        if let Some(zone) = self.broken_alias_zone {
+            alias_zones.push(UpdatableZone {
+                zone,
+                key: Key::generate("third-key", Algorithm::Sha256),
+            });
+        }
+        let stranger = Key::generate("stranger-key", Algorithm::Sha256);
+
+        let (primary_port, secondary_port) = (Port::claim()?, Port::claim()?);
+        let secondary_address = secondary_port.address();
+        let mut main = Launch::new("main", root, Port::claim()?)?.main(&self.main_zones)?;
+        let mut primary = Launch::new("primary", root, primary_port)?.primary(
+            &alias_zones,
+            std::slice::from_ref(&stranger),
+            self.notify_delay,
+            secondary_address,
+        )?;
+        let mut secondary = Launch::new("secondary", root, secondary_port)?.secondary(
+            &alias_zones,
+            primary.address(),
+            &self.main_zones,
+            main.address(),
+        )?;
+        let eyes = if self.blind_ca { &main } else { &secondary };
+        let mut pebble = Pebble::start(root, eyes.address(), self.behaviour)?;
+
+        main.wait_until_ready()?;
+        primary.wait_until_ready()?;
+        secondary.wait_until_ready()?;
+        pebble.wait_until_ready()?;
+
+        for key in alias_zones.iter().map(|zone| &zone.key).chain([&stranger]) {
+            write_secret(&secret_file(root, &key.name), &key.secret)?;
+        }
+        Ok(TestBed {
+            main_zones: self.main_zones,
+            alias_zones,
+            main,
+            primary,
+            secondary,
+            pebble,
+            executable,
+            folder,
+        })
+    }
+}
+
+/// Where the bed keeps the secret of a key.
+pub(crate) fn secret_file(root: &Path, key: &str) -> PathBuf {
+    root.join(format!("{key}.secret"))
+}
+
+/// Writes a file that only its owner can read.
+pub(crate) fn write_secret(path: &Path, secret: &str) -> Result {
+    fs::write(path, secret).context(path.display())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(())
+}

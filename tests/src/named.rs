@@ -1,0 +1,199 @@
+//! BIND's `named` in the bed's three roles.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::dns;
+use crate::error::{Context, Result};
+use crate::port::Port;
+use crate::process::{self, Server};
+use crate::tsig::Key;
+use crate::zone::Zone;
+
+/// A zone that one key may update.
+#[derive(Clone, Debug)]
+pub(crate) struct UpdatableZone {
+    pub(crate) zone: Zone,
+    pub(crate) key: Key,
+}
+
+/// A running `named`.
+#[derive(Debug)]
+pub(crate) struct Named {
+    server: Server,
+    port: Port,
+    /// A zone that it answers for, once it answers.
+    probe: String,
+}
+
+impl Named {
+    /// Asks for a zone until it answers.
+    pub(crate) fn wait_until_ready(&mut self) -> Result {
+        let (address, probe) = (self.port.address(), &self.probe);
+        self.server
+            .wait_until(|| matches!(dns::serial(address, probe), Ok(Some(_))))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    pub(crate) fn log(&self) -> Result<String> {
+        self.server.log()
+    }
+}
+
+/// A `named` that is about to start.
+pub(crate) struct Launch {
+    name: &'static str,
+    folder: PathBuf,
+    program: PathBuf,
+    port: Port,
+}
+
+impl Launch {
+    /// `named` as `name`, in a folder of that name below `root`.
+    pub(crate) fn new(name: &'static str, root: &Path, port: Port) -> Result<Launch> {
+        let folder = root.join(name);
+        fs::create_dir(&folder).context(folder.display())?;
+        Ok(Launch {
+            name,
+            folder,
+            program: unconfined(root)?,
+            port,
+        })
+    }
+
+    /// The authoritative server of zones that nobody may update.
+    pub(crate) fn main(self, zones: &[Zone]) -> Result<Named> {
+        let mut statements = String::new();
+        for zone in zones {
+            let file = self.write(zone)?;
+            let apex = &zone.apex;
+            writeln!(
+                statements,
+                "zone \"{apex}\" {{ type primary; file \"{file}\"; }};"
+            )?;
+        }
+        self.start("recursion no;", &statements, probe(zones))
+    }
+
+    /// The primary of the alias zones. `idle` keys are known to it and granted nothing.
+    pub(crate) fn primary(
+        self,
+        zones: &[UpdatableZone],
+        idle: &[Key],
+        notify_delay: u32,
+        secondary: SocketAddr,
+    ) -> Result<Named> {
+        let mut statements = String::new();
+        for key in zones.iter().map(|zone| &zone.key).chain(idle) {
+            write!(statements, "{key}")?;
+        }
+        for UpdatableZone { zone, key } in zones {
+            let file = self.write(zone)?;
+            let (apex, key) = (&zone.apex, &key.name);
+            writeln!(
+                statements,
+                "zone \"{apex}\" {{ type primary; file \"{file}\"; \
+                 update-policy {{ grant {key} zonesub TXT; }}; }};"
+            )?;
+        }
+        let options = format!(
+            "recursion no; notify explicit; notify-delay {notify_delay}; also-notify {{ {}; }};",
+            in_bind(secondary)
+        );
+        self.start(&options, &statements, probe(zones.iter().map(|z| &z.zone)))
+    }
+
+    /// A secondary that begins with the same zones as the primary, and follows its NOTIFYs.
+    ///
+    /// It is the CA's resolver as well. For that it has the main zones, too, and recursion is on:
+    /// a server without recursion answers a CNAME into another of its zones with the CNAME alone.
+    /// A resolver of its own would cache, at the least for the rest of the second.
+    pub(crate) fn secondary(
+        self,
+        zones: &[UpdatableZone],
+        primary: SocketAddr,
+        main_zones: &[Zone],
+        main: SocketAddr,
+    ) -> Result<Named> {
+        let alias_zones = zones.iter().map(|zone| (&zone.zone, in_bind(primary)));
+        let main_zones = main_zones.iter().map(|zone| (zone, in_bind(main)));
+        let mut statements = String::new();
+        for (zone, primary) in alias_zones
+            .chain(main_zones)
+            .filter(|(zone, _)| !zone.broken)
+        {
+            let file = self.write(zone)?;
+            let apex = &zone.apex;
+            writeln!(
+                statements,
+                "zone \"{apex}\" {{ type secondary; file \"{file}\"; masterfile-format text; \
+                 primaries {{ {primary}; }}; }};"
+            )?;
+        }
+        let options = format!(
+            "notify no; recursion yes; allow-recursion {{ any; }}; \
+             forward only; forwarders {{ {}; }};",
+            in_bind(main)
+        );
+        self.start(&options, &statements, probe(zones.iter().map(|z| &z.zone)))
+    }
+
+    /// Writes the zone's file; returns its name.
+    fn write(&self, zone: &Zone) -> Result<String> {
+        let file = format!("{}.zone", zone.apex);
+        fs::write(self.folder.join(&file), zone.to_string())?;
+        Ok(file)
+    }
+
+    fn start(self, options: &str, statements: &str, probe: String) -> Result<Named> {
+        let port = self.port.number();
+        let config = format!(
+            "controls {{ }};
+options {{
+    listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+    pid-file none; lock-file none; session-keyfile none;
+    dnssec-validation no; allow-transfer {{ any; }};
+    notify-rate 1000; startup-notify-rate 1000; serial-query-rate 1000;
+    {options}
+}};
+{statements}"
+        );
+        fs::write(self.folder.join("named.conf"), config)?;
+        let mut command = process::command(&self.program)?;
+        command.args(["-g", "-n", "1", "-U", "1", "-c", "named.conf"]);
+        Ok(Named {
+            server: Server::start(self.name, command, &self.folder)?,
+            port: self.port,
+            probe,
+        })
+    }
+}
+
+/// A copy of `named` in the bed's folder: Debian confines (by `AppArmor`) the program at its
+/// usual path, and keeps that one out of temporary folders.
+fn unconfined(root: &Path) -> Result<PathBuf> {
+    let copy = root.join("named");
+    if !copy.exists() {
+        let original = process::find("named")?;
+        fs::copy(&original, &copy).context(original.display())?;
+    }
+    Ok(copy)
+}
+
+/// A zone that the server will answer for.
+fn probe<'a>(zones: impl IntoIterator<Item = &'a Zone>) -> String {
+    zones
+        .into_iter()
+        .find(|zone| !zone.broken)
+        .map(|zone| zone.apex.clone())
+        .unwrap_or_default()
+}
+
+fn in_bind(address: SocketAddr) -> String {
+    format!("{} port {}", address.ip(), address.port())
+}

@@ -1,0 +1,112 @@
+//! Let's Encrypt's test server, Pebble.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::error::{Context, Result};
+use crate::port::Port;
+use crate::process::{self, Server};
+
+/// 90 days, in seconds; by default it would be five years.
+const CERTIFICATE_VALIDITY: u64 = 90 * 24 * 3600;
+
+/// How Pebble shall behave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Behaviour {
+    /// Nonces that it refuses, in percent.
+    pub(crate) nonce_reject_rate: u8,
+    /// Valid authorizations that it reuses, in percent.
+    pub(crate) authorization_reuse: u8,
+}
+
+/// A running Pebble.
+#[derive(Debug)]
+pub(crate) struct Pebble {
+    server: Server,
+    port: Port,
+    root: PathBuf,
+}
+
+impl Pebble {
+    /// Starts it; it looks names up at `resolver`.
+    pub(crate) fn start(bed: &Path, resolver: SocketAddr, behaviour: Behaviour) -> Result<Pebble> {
+        let folder = bed.join("pebble");
+        fs::create_dir(&folder).context(folder.display())?;
+        let port = Port::claim()?;
+        let root = write_certificate(&folder)?;
+        let config = json!({ "pebble": {
+            "listenAddress": port.address().to_string(),
+            "certificate": "tls.pem",
+            "privateKey": "tls.key",
+            "retryAfter": { "authz": 0, "order": 0 },
+            "certificateValidityPeriod": CERTIFICATE_VALIDITY,
+        }});
+        fs::write(folder.join("pebble.json"), config.to_string())?;
+        let mut command = process::command(process::find("pebble")?)?;
+        command
+            .args([
+                "-config",
+                "pebble.json",
+                "-dnsserver",
+                &resolver.to_string(),
+            ])
+            .env("PEBBLE_VA_NOSLEEP", "1")
+            .env(
+                "PEBBLE_WFE_NONCEREJECT",
+                behaviour.nonce_reject_rate.to_string(),
+            )
+            .env(
+                "PEBBLE_AUTHZREUSE",
+                behaviour.authorization_reuse.to_string(),
+            );
+        Ok(Pebble {
+            server: Server::start("pebble", command, &folder)?,
+            port,
+            root,
+        })
+    }
+
+    pub(crate) fn wait_until_ready(&mut self) -> Result {
+        let address = self.port.address();
+        self.server
+            .wait_until(|| TcpStream::connect(address).is_ok())
+    }
+
+    /// The URL of its directory (RFC 8555 §7.1.1).
+    pub(crate) fn directory(&self) -> String {
+        format!("https://{}/dir", self.port.address())
+    }
+
+    /// The file with the root certificate of its HTTPS.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn log(&self) -> Result<String> {
+        self.server.log()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.server.kill();
+    }
+}
+
+/// A root, and below it a certificate for Pebble's HTTPS; returns the root's file.
+fn write_certificate(folder: &Path) -> Result<PathBuf> {
+    let root_key = rcgen::KeyPair::generate()?;
+    let mut root = rcgen::CertificateParams::default();
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root_pem = root.self_signed(&root_key)?.pem();
+
+    let key = rcgen::KeyPair::generate()?;
+    let leaf = rcgen::CertificateParams::new(vec![Ipv4Addr::LOCALHOST.to_string()])?;
+    let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(root, root_key))?;
+    fs::write(folder.join("tls.pem"), leaf.pem())?;
+    fs::write(folder.join("tls.key"), key.serialize_pem())?;
+    let path = folder.join("root.pem");
+    fs::write(&path, root_pem)?;
+    Ok(path)
+}

@@ -1,0 +1,260 @@
+//! Running the built `acme-alias`.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::error::{Context, Error, Result};
+use crate::process::{self, Usage};
+use crate::settings::Settings;
+
+/// No run takes longer, unless it hangs.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+/// How the program is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As for tests.
+    Debug,
+    /// As for use.
+    Release,
+}
+
+/// Builds the program, once per process; the path of the executable.
+pub fn build(profile: Profile) -> Result<&'static Path> {
+    static DEBUG: OnceLock<PathBuf> = OnceLock::new();
+    static RELEASE: OnceLock<PathBuf> = OnceLock::new();
+    let built = match profile {
+        Profile::Debug => &DEBUG,
+        Profile::Release => &RELEASE,
+    };
+    if built.get().is_none() {
+        // Two threads may both come here; the second finds the work done.
+        let _ = built.set(run_cargo(profile)?);
+    }
+    built
+        .get()
+        .map(PathBuf::as_path)
+        .ok_or_else(|| Error::new("the program was not built"))
+}
+
+fn run_cargo(profile: Profile) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args([
+            "build",
+            "--package",
+            "acme-alias",
+            "--message-format",
+            "json",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    let output = command.output().context("cargo build")?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        return Err(Error::new(format_args!(
+            "acme-alias does not build:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )));
+    }
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "acme-alias")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .ok_or_else(|| Error::new("cargo names no executable of acme-alias"))
+}
+
+/// The program with its settings, ready to be run any number of times.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What goes into its settings file.
+    pub settings: Settings,
+    executable: PathBuf,
+    home: PathBuf,
+    environment: Vec<(String, String)>,
+    clock_offset: Option<String>,
+}
+
+impl Program {
+    /// The program with a home folder of its own in `folder`, which outlives it.
+    pub(crate) fn new(settings: Settings, executable: &Path, folder: &Path) -> Result<Program> {
+        Ok(Program {
+            settings,
+            executable: executable.to_owned(),
+            home: TempDir::with_prefix_in("home-", folder)?.keep(),
+            environment: Vec::new(),
+            clock_offset: None,
+        })
+    }
+
+    /// Sets a variable in the otherwise almost empty environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Lets it run with a clock that is off, in the notation of `faketime -f`: `+600s`.
+    #[must_use]
+    pub fn clock(mut self, offset: &str) -> Self {
+        self.clock_offset = Some(offset.to_owned());
+        self
+    }
+
+    /// Runs it to its end.
+    pub fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Result<Outcome> {
+        self.spawn(arguments)?.wait()
+    }
+
+    /// Starts it.
+    pub fn spawn<S: AsRef<str>>(&self, arguments: &[S]) -> Result<Running> {
+        let folder = TempDir::with_prefix_in("run-", &self.home)?;
+        let config = folder.path().join("config.toml");
+        fs::write(&config, self.settings.to_string())?;
+        let file = |name| File::create(folder.path().join(name));
+        let mut command = self.command()?;
+        command
+            .arg("--config")
+            .arg(&config)
+            .args(arguments.iter().map(AsRef::as_ref))
+            .env_clear()
+            .env("HOME", &self.home)
+            .env("XDG_CONFIG_HOME", self.home.join("config"))
+            .env("XDG_STATE_HOME", self.home.join("state"))
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(file("stdout")?)
+            .stderr(file("stderr")?);
+        Ok(Running {
+            started: Instant::now(),
+            child: command.spawn().context("starting acme-alias")?,
+            folder,
+        })
+    }
+
+    fn command(&self) -> Result<Command> {
+        let Some(offset) = &self.clock_offset else {
+            return process::command(&self.executable);
+        };
+        let mut command = process::command(process::find("faketime")?)?;
+        command.args(["-m", "-f", offset]).arg(&self.executable);
+        Ok(command)
+    }
+}
+
+/// A run that has not ended.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    started: Instant,
+    folder: TempDir,
+}
+
+impl Running {
+    /// Asks it to end, with SIGTERM.
+    pub fn terminate(&self) -> Result {
+        self.signal(Signal::TERM)
+    }
+
+    /// Asks it to end as Ctrl-C does, with SIGINT.
+    pub fn interrupt(&self) -> Result {
+        self.signal(Signal::INT)
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) -> Result<Outcome> {
+        let ended = process::wait(&mut self.child, self.started, DEADLINE)?;
+        let text = |name| fs::read_to_string(self.folder.path().join(name));
+        let (stdout, stderr) = (text("stdout")?, text("stderr")?);
+        let Some((status, usage)) = ended else {
+            self.child.kill()?;
+            self.child.wait()?;
+            return Err(Error::new(format_args!(
+                "acme-alias did not end in {DEADLINE:?}:\n{stdout}{stderr}"
+            )));
+        };
+        Ok(Outcome {
+            code: status.code(),
+            stdout,
+            stderr,
+            usage,
+        })
+    }
+
+    fn signal(&self, signal: Signal) -> Result {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        let pid = pid.ok_or_else(|| Error::new("a process without an id"))?;
+        Ok(rustix::process::kill_process(pid, signal)?)
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+    /// What it needed.
+    pub usage: Usage,
+}
+
+impl Outcome {
+    /// Checks that it ended well.
+    #[track_caller]
+    pub fn assert_success(&self) {
+        assert_eq!(self.code, Some(0), "{self}");
+    }
+
+    /// Checks that it ended with `code`, and said each of `words`.
+    #[track_caller]
+    pub fn assert_failure(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self}");
+        self.assert_said(words);
+    }
+
+    /// Checks that it said each of `words` in standard error.
+    #[track_caller]
+    pub fn assert_said(&self, words: &[&str]) {
+        // Long messages are wrapped, and may have a line drawn beside them.
+        let said: Vec<_> = self
+            .stderr
+            .split_whitespace()
+            .filter(|w| *w != "│")
+            .collect();
+        let said = said.join(" ");
+        for word in words {
+            assert!(said.contains(word), "`{word}` is not in:\n{self}");
+        }
+    }
+
+    /// What it wrote to standard output, as one JSON value.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.stdout).context(format_args!("not JSON: {self}"))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { stdout, stderr, .. } = self;
+        match self.code {
+            Some(code) => write!(f, "exit code {code}")?,
+            None => write!(f, "ended by a signal")?,
+        }
+        write!(f, "\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}

@@ -1,0 +1,119 @@
+//! The settings file of the program, as values that a test can change before they are written.
+
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::tsig::Algorithm;
+
+/// All that a run of the program is told. It is written in TOML.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The state folder.
+    pub state: PathBuf,
+    /// The URL of the CA's directory.
+    pub directory: String,
+    /// The root of the CA's HTTPS.
+    pub ca_file: Option<PathBuf>,
+    /// The resolver.
+    pub resolver: SocketAddr,
+    /// How long to wait for all servers of an alias zone.
+    pub propagation_timeout: &'static str,
+    /// Zones and the servers to ask about them.
+    pub zones: Vec<(String, SocketAddr)>,
+    /// The providers.
+    pub providers: Vec<Provider>,
+    /// The alias zones.
+    pub alias_zones: Vec<AliasZone>,
+    /// More TOML, for the end of the file: the certificates.
+    pub more: String,
+}
+
+/// An RFC 2136 provider.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Its id.
+    pub id: &'static str,
+    /// The server to send updates to.
+    pub server: SocketAddr,
+    /// The name of the key.
+    pub key: String,
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// The file with the secret.
+    pub secret: PathBuf,
+}
+
+/// An alias zone.
+#[derive(Clone, Debug)]
+pub struct AliasZone {
+    /// The zone.
+    pub zone: String,
+    /// The id of its provider.
+    pub provider: &'static str,
+    /// The servers to wait for.
+    pub servers: Vec<SocketAddr>,
+}
+
+impl Settings {
+    /// Adds `[certificates.ID]` with these lines.
+    #[must_use]
+    pub fn certificate(mut self, id: &str, lines: &str) -> Self {
+        self.more
+            .push_str(&format!("[certificates.{id}]\n{lines}\n"));
+        self
+    }
+}
+
+impl Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "state = {}\n", quoted(self.state.display()))?;
+        writeln!(f, "[acme]\ndirectory = {}", quoted(&self.directory))?;
+        writeln!(f, "contact = [\"admin@example.com\"]\nagree-tos = true")?;
+        if let Some(path) = &self.ca_file {
+            writeln!(f, "ca-file = {}", quoted(path.display()))?;
+        }
+        writeln!(f, "\n[dns]\nresolver = {}", quoted(self.resolver))?;
+        let timeout = quoted(self.propagation_timeout);
+        writeln!(f, "timeout = \"1s\"\npropagation-timeout = {timeout}")?;
+        for (zone, server) in &self.zones {
+            let (zone, server) = (quoted(zone), quoted(server));
+            writeln!(f, "\n[[dns.zones]]\nzone = {zone}\nservers = [{server}]")?;
+        }
+        for provider in &self.providers {
+            write!(f, "{provider}")?;
+        }
+        for AliasZone {
+            zone,
+            provider,
+            servers,
+        } in &self.alias_zones
+        {
+            let servers: Vec<_> = servers.iter().map(quoted).collect();
+            writeln!(
+                f,
+                "\n[[alias-zones]]\nzone = {}\nprovider = {}\nservers = [{}]",
+                quoted(zone),
+                quoted(provider),
+                servers.join(", ")
+            )?;
+        }
+        writeln!(f, "\n{}", self.more)
+    }
+}
+
+impl Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n[providers.{}]\nkind = \"rfc2136\"", self.id)?;
+        writeln!(f, "server = {}", quoted(self.server))?;
+        writeln!(f, "tsig-key = {}", quoted(&self.key))?;
+        writeln!(f, "tsig-algorithm = {}", quoted(self.algorithm))?;
+        let secret = quoted(self.secret.display());
+        writeln!(f, "tsig-secret = {{ file = {secret} }}")
+    }
+}
+
+/// A basic string of TOML. Nothing in the bed's settings needs an escape.
+fn quoted(value: impl Display) -> String {
+    format!("\"{value}\"")
+}

@@ -1,0 +1,63 @@
+//! Zones as text.
+
+use std::fmt;
+
+/// The serial number that every zone begins with.
+pub(crate) const FIRST_SERIAL: u32 = 1;
+
+/// A zone and what is in it when the bed starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Zone {
+    pub(crate) apex: String,
+    records: Vec<String>,
+    /// Whether its file has an error, so that the server answers SERVFAIL.
+    pub(crate) broken: bool,
+}
+
+impl Zone {
+    pub(crate) fn new(apex: &str) -> Self {
+        Zone {
+            apex: apex.to_owned(),
+            records: Vec::new(),
+            broken: false,
+        }
+    }
+
+    /// A zone that cannot be loaded.
+    pub(crate) fn broken(apex: &str) -> Self {
+        Zone {
+            broken: true,
+            ..Zone::new(apex)
+        }
+    }
+
+    /// Adds a line of a zone file; its owner is absolute.
+    pub(crate) fn add(&mut self, line: String) {
+        self.records.push(line);
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        name.strip_suffix(&self.apex)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+}
+
+/// The zone file (RFC 1035 §5).
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Zone { apex, broken, .. } = self;
+        if *broken {
+            return writeln!(f, "; no SOA record, no NS record");
+        }
+        writeln!(
+            f,
+            "{apex}. 600 IN SOA ns1.{apex}. hostmaster.{apex}. {FIRST_SERIAL} 3600 600 86400 60"
+        )?;
+        writeln!(f, "{apex}. 600 IN NS ns1.{apex}.")?;
+        writeln!(f, "ns1.{apex}. 600 IN A 127.0.0.1")?;
+        for record in &self.records {
+            writeln!(f, "{record}")?;
+        }
+        Ok(())
+    }
+}

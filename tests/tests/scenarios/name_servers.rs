@@ -1,0 +1,125 @@
+//! Servers of the alias zone that do not take the update: each refusal has its own words.
+
+use acme_alias_tests::{
+    ALIAS_ZONE, Algorithm, Key, Program, Result, Settings, SilentServer, TestBed,
+};
+
+const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+
+/// Runs `program`, and checks that it ends with code 4, names the server, and leaves nothing.
+fn refused(bed: &TestBed, program: &Program, words: &[&str]) -> Result {
+    let outcome = program.run(&ISSUE)?;
+    outcome.assert_failure(4, words);
+    outcome.assert_said(&[&program.settings.providers[0].server.to_string()]);
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+fn with(bed: &TestBed, change: impl FnOnce(&mut Settings)) -> Result<Program> {
+    let mut settings = bed.settings();
+    change(&mut settings);
+    bed.program(settings)
+}
+
+#[test]
+fn a_key_that_may_not_do_it_is_told_with_the_policy_it_needs() -> Result {
+    let bed = TestBed::start()?;
+    let program = with(&bed, |settings| {
+        settings.providers[0].key = "stranger-key".to_owned();
+        settings.providers[0].secret = bed.secret_file("stranger-key");
+    })?;
+    refused(
+        &bed,
+        &program,
+        &["REFUSED", "grant stranger-key zonesub TXT;"],
+    )
+}
+
+#[test]
+fn a_wrong_secret_is_told_as_badsig() -> Result {
+    let bed = TestBed::start()?;
+    let other = Key::generate("acme-key", Algorithm::Sha256);
+    let secret = bed.write_secret("wrong.secret", &other.secret)?;
+    let program = with(&bed, |settings| settings.providers[0].secret = secret)?;
+    refused(&bed, &program, &["BADSIG", "acme-key", "tsig-secret"])?;
+    let outcome = program.run(&ISSUE)?;
+    assert!(!outcome.stderr.contains(&other.secret), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn a_wrong_algorithm_is_told_as_badkey() -> Result {
+    let bed = TestBed::start()?;
+    let program = with(&bed, |settings| {
+        settings.providers[0].algorithm = Algorithm::Sha512;
+    })?;
+    refused(&bed, &program, &["BADKEY", "hmac-sha512", "tsig-algorithm"])
+}
+
+#[test]
+fn a_key_the_server_does_not_know_is_told_as_badkey() -> Result {
+    let bed = TestBed::start()?;
+    let program = with(&bed, |settings| {
+        settings.providers[0].key = "no-such-key".to_owned();
+    })?;
+    refused(&bed, &program, &["BADKEY", "no-such-key"])
+}
+
+#[test]
+fn a_clock_that_is_ten_minutes_off_is_told_with_the_difference() -> Result {
+    let bed = TestBed::start()?;
+    for (offset, direction) in [("+600s", "behind"), ("-600s", "ahead")] {
+        let program = bed.program(bed.settings())?.clock(offset);
+        let outcome = program.run(&ISSUE)?;
+        outcome.assert_failure(4, &["BADTIME", direction, "NTP"]);
+        let off = ["599 s", "600 s", "601 s", "602 s"];
+        let said = &outcome.stderr;
+        assert!(
+            off.iter().any(|seconds| said.contains(seconds)),
+            "{outcome}"
+        );
+    }
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_server_that_is_down_is_told() -> Result {
+    let bed = TestBed::start()?;
+    let port = bed.dead_port()?;
+    let program = with(&bed, |settings| {
+        settings.providers[0].server = port.address();
+    })?;
+    refused(&bed, &program, &["could not be reached", "refused"])
+}
+
+#[test]
+fn a_server_that_never_answers_is_told() -> Result {
+    let bed = TestBed::start()?;
+    let silent = SilentServer::start()?;
+    let program = with(&bed, |settings| {
+        settings.providers[0].server = silent.address();
+    })?;
+    refused(&bed, &program, &["5s"])
+}
+
+#[test]
+fn a_server_that_answers_servfail_is_told() -> Result {
+    let bed = TestBed::builder()
+        .cname("_acme-challenge.example.com", "acme.broken.example.net")
+        .broken_alias_zone("broken.example.net")
+        .start()?;
+    let issue = [
+        "issue",
+        "example.com",
+        "--domain-alias",
+        "acme.broken.example.net",
+    ];
+    let server = bed.primary().to_string();
+    // The pre-flight asks the server too, and is the first to be told.
+    let outcome = bed.run(&issue)?;
+    outcome.assert_failure(3, &["SERVFAIL", &server, "broken.example.net"]);
+    assert_eq!(bed.orders()?, 0);
+    let outcome = bed.run(&[&issue[..], &["--skip-preflight"]].concat())?;
+    outcome.assert_failure(4, &["SERVFAIL", &server, "broken.example.net"]);
+    bed.assert_only_txt_was_touched(&[])
+}

@@ -1,0 +1,163 @@
+//! Settings, arguments and folders that cannot be used: told before anything is asked or changed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use acme_alias_tests::{ALIAS_ZONE, Result, Settings, TestBed};
+
+const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+
+/// Runs with settings that are changed, and checks the exit code, the words, and that neither
+/// the CA nor the zones noticed anything.
+fn refused(
+    code: i32,
+    words: &[&str],
+    arguments: &[&str],
+    change: impl FnOnce(&TestBed, &mut Settings) -> Result,
+) -> Result {
+    let bed = TestBed::start()?;
+    let requests = bed.acme_requests()?;
+    let mut settings = bed.settings();
+    change(&bed, &mut settings)?;
+    let outcome = bed.program(settings)?.run(arguments)?;
+    outcome.assert_failure(code, words);
+    assert_eq!(bed.acme_requests()?, requests);
+    assert_eq!(bed.serial(ALIAS_ZONE)?, 1);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+/// The same for mistakes in a settings file that ends with `toml`.
+fn refused_toml(words: &[&str], toml: &str) -> Result {
+    refused(2, words, &["issue", "web"], |_, settings| {
+        settings.more.push_str(toml);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_is_told() -> Result {
+    refused(6, &["/file/state"], &ISSUE, |bed, settings| {
+        // Below a regular file there is no folder, not even for root.
+        let file = bed.folder().join("file");
+        fs::write(&file, "")?;
+        settings.state = file.join("state");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_refused() -> Result {
+    refused(
+        2,
+        &["644", "chmod 600", "acme-key.secret"],
+        &ISSUE,
+        |bed, _| {
+            let path = bed.secret_file("acme-key");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
+            Ok(())
+        },
+    )
+}
+
+#[test]
+fn a_key_file_that_is_not_there_is_told() -> Result {
+    refused(2, &["no-such-file"], &ISSUE, |bed, settings| {
+        settings.providers[0].secret = bed.folder().join("no-such-file");
+        Ok(())
+    })
+}
+
+#[test]
+fn malformed_toml_is_shown_with_its_line() -> Result {
+    refused_toml(
+        &["config.toml:", "domains = [\"example.com\""],
+        "[certificates.web]\ndomains = [\"example.com\"\nchallenge-alias = 1\n",
+    )
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_the_nearest_known_one() -> Result {
+    refused_toml(
+        &["config.toml:", "`certificates.web.domain`", "`domains`"],
+        "[certificates.web]\ndomain = [\"example.com\"]\n",
+    )
+}
+
+#[test]
+fn a_duplicate_zone_is_refused() -> Result {
+    refused_toml(
+        &["config.toml:", "auth.example.net", "a second time"],
+        "[[alias-zones]]\nzone = \"AUTH.example.net.\"\nprovider = \"second\"\n",
+    )
+}
+
+#[test]
+fn an_illegal_domain_in_the_settings_is_refused() -> Result {
+    refused_toml(
+        &["config.toml:", "exa mple.com"],
+        "[certificates.web]\ndomains = [\"exa mple.com\"]\n",
+    )
+}
+
+#[test]
+fn an_illegal_domain_on_the_command_line_is_refused() -> Result {
+    for domain in [
+        "example..com",
+        "-.example.com",
+        "*.*.example.com",
+        "192.0.2.1",
+    ] {
+        refused(2, &[domain], &["issue", "--", domain], |_, _| Ok(()))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_empty_domain_list_is_refused() -> Result {
+    refused_toml(
+        &["config.toml:", "domains"],
+        "[certificates.web]\ndomains = []\n",
+    )
+}
+
+#[test]
+fn more_than_a_hundred_names_are_refused() -> Result {
+    let names: Vec<_> = (0..101).map(|i| format!("host{i}.example.com")).collect();
+    let toml = format!("[certificates.web]\ndomains = {names:?}\n");
+    refused_toml(&["config.toml:", "100"], &toml)?;
+    let mut arguments = vec!["issue"];
+    arguments.extend(names.iter().map(String::as_str));
+    refused(2, &["100"], &arguments, |_, _| Ok(()))
+}
+
+#[test]
+fn a_provider_kind_that_is_not_compiled_in_is_told_with_those_that_are() -> Result {
+    refused_toml(
+        &["rfc2137", "rfc2136"],
+        "[providers.third]\nkind = \"rfc2137\"\n[certificates.web]\ndomains = [\"example.com\"]\n",
+    )
+}
+
+#[test]
+fn a_certificate_that_nobody_defined_is_told() -> Result {
+    refused(2, &["`web`"], &["issue", "web"], |_, _| Ok(()))
+}
+
+#[test]
+fn good_settings_are_shown_with_their_source_and_without_secrets() -> Result {
+    let bed = TestBed::start()?;
+    let program = bed
+        .program(bed.settings())?
+        .env("ACME_ALIAS_PROVIDERS__FIRST__TTL", "30");
+    program.run(&["config", "check"])?.assert_success();
+    let outcome = program.run(&["config", "show"])?;
+    outcome.assert_success();
+    for words in ["config.toml", "ACME_ALIAS_PROVIDERS__FIRST__TTL"] {
+        assert!(outcome.stdout.contains(words), "{outcome}");
+    }
+    assert!(
+        !outcome.stdout.contains(&bed.key(ALIAS_ZONE)?.secret),
+        "{outcome}"
+    );
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Installing the programs that the test bed runs, from Debian's packages.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::step::{self, Failure};
+
+/// A program, and the Debian package it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// What the test bed runs.
+pub(crate) const SERVERS: &[Tool] = &[
+    Tool {
+        program: "pebble",
+        package: "pebble",
+    },
+    Tool {
+        program: "named",
+        package: "bind9",
+    },
+    Tool {
+        program: "nsupdate",
+        package: "bind9-dnsutils",
+    },
+    Tool {
+        program: "faketime",
+        package: "faketime",
+    },
+    Tool {
+        program: "setpriv",
+        package: "util-linux",
+    },
+];
+
+/// What the benchmark compares with.
+pub(crate) const LEGO: Tool = Tool {
+    program: "lego",
+    package: "lego",
+};
+
+/// Where Debian puts servers, which the `PATH` of a normal user lacks.
+const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Installs what is missing of `tools`; does nothing where nothing is.
+pub(crate) fn run(tools: &[Tool]) -> Result<(), Failure> {
+    let packages: Vec<_> = missing(tools).map(|tool| tool.package).collect();
+    if packages.is_empty() {
+        eprintln!("==> nothing to install");
+        return Ok(());
+    }
+    let install = ["install", "--yes", "--no-install-recommends"];
+    let install = [&install[..], &packages].concat();
+    let by_hand = format!("apt-get update && apt-get {}", install.join(" "));
+    let installed = apt_get(&["update"]).and_then(|()| apt_get(&install));
+    if let Err(failure) = installed {
+        return Err(Failure::Other(format!(
+            "{failure}\nnot installed: {}; as root, run this:\n    {by_hand}",
+            packages.join(", ")
+        )));
+    }
+    match missing(tools).next() {
+        None => Ok(()),
+        Some(Tool { program, package }) => Err(Failure::Other(format!(
+            "`{program}` is still not there, although the package {package} was installed"
+        ))),
+    }
+}
+
+fn missing(tools: &[Tool]) -> impl Iterator<Item = &Tool> {
+    tools.iter().filter(|tool| !is_there(tool.program))
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(SYSTEM_FOLDERS.iter().map(PathBuf::from))
+        .any(|folder| folder.join(program).is_file())
+}
+
+/// Runs `apt-get` as root, or by sudo where that is there.
+fn apt_get(arguments: &[&str]) -> Result<(), Failure> {
+    const QUIET: &str = "DEBIAN_FRONTEND=noninteractive";
+    if !is_there("apt-get") {
+        return Err(Failure::Other("there is no apt-get here".to_owned()));
+    }
+    // sudo does not pass the environment on, so that `env` sets it behind it.
+    let prefix: &[&str] = match (is_root(), is_there("sudo")) {
+        (true, _) => &["env", QUIET, "apt-get"],
+        (false, true) => &["sudo", "env", QUIET, "apt-get"],
+        (false, false) => {
+            return Err(Failure::Other(
+                "this is not root, and there is no sudo".to_owned(),
+            ));
+        }
+    };
+    let line = [prefix, arguments].concat();
+    step::run(&line.join(" "), Command::new(line[0]).args(&line[1..]))
+}
+
+/// The kernel gives `/proc/self` to the effective user of the process.
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}

@@ -1,0 +1,54 @@
+//! One step of a task: a command that is announced, and whose failure ends the task.
+
+use std::fmt;
+use std::process::{Command, ExitCode, ExitStatus};
+
+/// Why a task ended early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A command ended with an error of its own.
+    Ended { command: String, status: ExitStatus },
+    /// Anything else, in words.
+    Other(String),
+}
+
+impl Failure {
+    /// The exit code of the command that failed.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        let code = match self {
+            Failure::Ended { status, .. } => status.code().and_then(|code| u8::try_from(code).ok()),
+            Failure::Other(_) => None,
+        };
+        code.map_or(ExitCode::FAILURE, ExitCode::from)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Ended { command, status } => write!(f, "`{command}`: {status}"),
+            Failure::Other(message) => f.write_str(message),
+        }
+    }
+}
+
+/// Runs cargo, the one that runs us, with these arguments.
+pub(crate) fn cargo(arguments: &str) -> Result<(), Failure> {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.args(arguments.split(' '));
+    run(&format!("cargo {arguments}"), &mut command)
+}
+
+/// Announces the command as `shown`, and runs it.
+pub(crate) fn run(shown: &str, command: &mut Command) -> Result<(), Failure> {
+    eprintln!("==> {shown}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Ended {
+            command: shown.to_owned(),
+            status,
+        }),
+        Err(error) => Err(Failure::Other(format!("`{shown}`: {error}"))),
+    }
+}
