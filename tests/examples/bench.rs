@@ -183,8 +183,8 @@ impl Contender for AcmeAlias {
     }
 }
 
-/// Debian's `lego` with the least waiting that it can be told: its intervals are whole seconds,
-/// and without a pause it asks the CA before the secondary has the value.
+/// Debian's `lego` with the least waiting that works: its pauses are whole seconds, and without
+/// any it asks the CA before the secondary has the value.
 struct Lego {
     folder: PathBuf,
 }
@@ -234,7 +234,7 @@ impl Lego {
                 .env("RFC2136_TSIG_KEY", &key.name)
                 .env("RFC2136_TSIG_SECRET", &key.secret)
                 .env("RFC2136_TSIG_ALGORITHM", format!("{}.", key.algorithm))
-                .env("RFC2136_POLLING_INTERVAL", "0")
+                .env("RFC2136_POLLING_INTERVAL", "1")
                 .env("RFC2136_SEQUENCE_INTERVAL", "0")
         })
     }

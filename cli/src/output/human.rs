@@ -62,7 +62,6 @@ pub(super) fn failure(failure: &Failure) {
                 .iter()
                 .map(|finding| format!("\n{}", of_finding(finding))),
         );
-        text.push('\n');
     }
     if let Some(remedy) = &failure.remedy {
         text.push_str(&format!("help: {remedy}\n"));
@@ -88,7 +87,7 @@ pub(super) fn warning(warning: &str) {
 }
 
 pub(super) fn finding(finding: &Finding) {
-    stderr(&of_finding(finding));
+    stderr(&format!("{}\n", of_finding(finding)));
 }
 
 fn of_finding(finding: &Finding) -> String {
@@ -104,7 +103,7 @@ fn of_finding(finding: &Finding) -> String {
     }
     text.push_str(&format!("  help: {}\n", finding.remedy));
     if let Some(record) = &finding.record {
-        text.push_str(&format!("\n      {record}\n\n"));
+        text.push_str(&format!("\n      {record}\n"));
     }
     text
 }

@@ -123,7 +123,10 @@ impl Drop for Display {
 fn in_words(step: &Step<'_>) -> String {
     match step {
         Step::Preflight => "following the delegations".to_owned(),
-        Step::Planned(plan) => format!("{} delegations are good", plan.aliases.iter().count()),
+        Step::Planned(plan) => match plan.aliases.iter().count() {
+            1 => "the delegation is good".to_owned(),
+            all => format!("all {all} delegations are good"),
+        },
         Step::Order => "opening an order".to_owned(),
         Step::Publish(publication) => {
             let zones: Vec<_> = publication
@@ -143,10 +146,13 @@ fn in_words(step: &Step<'_>) -> String {
             let zones: Vec<_> = published
                 .iter()
                 .map(|published| {
+                    let servers = match published.servers {
+                        1 => "its server".to_owned(),
+                        all => format!("all {all} servers"),
+                    };
                     format!(
-                        "{} has them on {} servers after {:.1} s",
+                        "{} has them on {servers} after {:.1} s",
                         published.zone,
-                        published.servers,
                         published.propagation.as_secs_f32()
                     )
                 })

@@ -7,6 +7,7 @@
 mod options;
 mod registry;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -37,11 +38,12 @@ pub trait TxtProvider: Send + Sync {
     /// Adds and removes exactly these values, in as few requests as the backend allows.
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError>;
 
-    /// The values that the backend itself holds at `name`, in no particular order.
+    /// The values that the backend itself holds at each of `names`, in as few requests as it
+    /// allows. A name without values may be left out.
     ///
     /// Asked of the place where the write went, not of the public servers, and trusted only as
     /// far as the backend authenticates its answers.
-    async fn values(&self, zone: &DnsName, name: &DnsName) -> Result<Vec<TxtValue>, ProviderError>;
+    async fn values(&self, zone: &DnsName, names: &[DnsName]) -> Result<TxtSets, ProviderError>;
 
     /// Waits until the backend says that `applied` is on all its servers; returns at once where
     /// the backend cannot tell. The core asks the authoritative servers afterwards anyway.
@@ -119,6 +121,9 @@ impl From<TxtValue> for String {
         value.0
     }
 }
+
+/// Values, by the name at which they are.
+pub type TxtSets = BTreeMap<DnsName, BTreeSet<TxtValue>>;
 
 /// A text that cannot be the value of a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

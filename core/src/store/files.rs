@@ -126,9 +126,10 @@ impl Store for FileStore {
         for entry in entries {
             let entry = entry.map_err(|error| failed("read", &path, error))?;
             let name = entry.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.parse().ok()) {
-                ids.push(id);
-            }
+            let id = name.to_str().and_then(|name| name.parse().ok());
+            // A first attempt that failed leaves no more than the file of its lock.
+            let begun = |file| entry.path().join(file).symlink_metadata().is_ok();
+            ids.extend(id.filter(|_| begun(CURRENT) || begun(SETTINGS)));
         }
         ids.sort();
         Ok(ids)
@@ -442,6 +443,16 @@ mod tests {
         );
         let odd = store.account_path("https://../../etc/passwd");
         assert_eq!(odd.parent().unwrap(), store.root.join("accounts"));
+    }
+
+    #[tokio::test]
+    async fn what_was_only_locked_is_no_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = FileStore::open(&dir.path().join("state")).unwrap();
+        drop(store.lock_certificate(&id()).await.unwrap());
+        assert_eq!(store.certificates().await.unwrap(), []);
+        store.put_settings(&id(), "").await.unwrap();
+        assert_eq!(store.certificates().await.unwrap(), [id()]);
     }
 
     #[tokio::test]

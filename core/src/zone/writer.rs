@@ -2,20 +2,16 @@
 //! next one, so a thousand certificates cost a handful of requests, and no two requests of one
 //! process race each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
 use super::TxtRecord;
 use crate::name::DnsName;
 use crate::provider::{Action, Failure, ProviderError, TxtChange, TxtProvider, TxtValue};
-
-/// Names that are read back at a time.
-const READ_BACK_AT_ONCE: usize = 16;
 
 /// The handle to a zone's writer. The writer ends when its last handle is dropped and
 /// everything handed in has been carried out: a caller that is cancelled leaves nothing half done.
@@ -194,47 +190,26 @@ impl Worker {
                 .or_default()
                 .insert(&change.value, change.action);
         }
-        let checks: Vec<_> = wanted
-            .into_iter()
-            .map(|(name, values)| self.read_back_name(name, values, server).boxed())
-            .collect();
-        let mut checks = stream::iter(checks).buffer_unordered(READ_BACK_AT_ONCE);
-        while let Some(checked) = checks.next().await {
-            checked?;
-        }
-        debug!(zone = %self.zone, changes = changes.len(), "verified");
-        Ok(())
-    }
-
-    async fn read_back_name(
-        &self,
-        name: &DnsName,
-        wanted: BTreeMap<&TxtValue, Action>,
-        server: &str,
-    ) -> Result<(), WriteError> {
-        let there: BTreeSet<_> = self
-            .provider
-            .values(&self.zone, name)
-            .await?
-            .into_iter()
-            .collect();
-        for action in [Action::Add, Action::Remove] {
-            let wrong: Vec<TxtValue> = wanted
-                .iter()
-                .filter(|(value, wanted)| {
-                    **wanted == action && there.contains(**value) != (action == Action::Add)
-                })
-                .map(|(value, _)| (*value).clone())
-                .collect();
-            if !wrong.is_empty() {
-                return Err(WriteError::NotCarriedOut {
-                    server: server.to_owned(),
-                    name: name.clone(),
-                    values: wrong,
-                    action,
+        let names: Vec<_> = wanted.keys().copied().cloned().collect();
+        let there = self.provider.values(&self.zone, &names).await?;
+        for (name, values) in wanted {
+            let there = |value: &TxtValue| there.get(name).is_some_and(|all| all.contains(value));
+            for action in [Action::Add, Action::Remove] {
+                let wrong = values.iter().filter(|(value, wanted)| {
+                    **wanted == action && there(value) != (action == Action::Add)
                 });
+                let wrong: Vec<_> = wrong.map(|(value, _)| (*value).clone()).collect();
+                if !wrong.is_empty() {
+                    return Err(WriteError::NotCarriedOut {
+                        server: server.to_owned(),
+                        name: name.clone(),
+                        values: wrong,
+                        action,
+                    });
+                }
             }
         }
+        debug!(zone = %self.zone, changes = changes.len(), "verified");
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Limits, ProviderError, TxtChange, TxtProvider, TxtValue,
+    Applied, Failure, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
 };
 use async_trait::async_trait;
 use hickory_proto::op::Message;
@@ -16,6 +16,8 @@ use crate::message;
 
 /// What fits into one message at the least: the longest name and the longest value each time.
 const CHANGES_PER_MESSAGE: usize = 120;
+/// Questions that are under way on one connection.
+const QUESTIONS_AT_ONCE: usize = 500;
 
 /// Writes TXT values by DNS UPDATE.
 #[derive(Clone, Debug)]
@@ -29,17 +31,17 @@ impl Rfc2136 {
         Rfc2136 { config }
     }
 
-    /// Sends `message` to the servers in order, until one answers with a success that is signed.
+    /// Sends `messages` to the servers in order, until one answers with successes that are signed.
     /// What is sent is idempotent, so a second server may see what a first one did.
     async fn send(
         &self,
         zone: &DnsName,
-        message: &Message,
-    ) -> Result<(&Server, Message), ProviderError> {
+        messages: &[Message],
+    ) -> Result<(&Server, Vec<Message>), ProviderError> {
         let mut errors = Vec::new();
         for server in &self.config.servers {
-            match exchange(server, &self.config.key, message, self.config.timeout).await {
-                Ok(response) => return Ok((server, response)),
+            match exchange(server, &self.config.key, messages, self.config.timeout).await {
+                Ok(responses) => return Ok((server, responses)),
                 Err(error) => {
                     debug!(%server, %zone, ?error, "the exchange failed");
                     let place = Place {
@@ -60,44 +62,32 @@ impl TxtProvider for Rfc2136 {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
         let messages = message::updates(zone, changes, self.config.ttl).map_err(rejected)?;
         let mut applied = Applied::default();
-        for message in &messages {
-            let (server, _) = self.send(zone, message).await?;
+        for message in messages {
+            let (server, _) = self.send(zone, &[message]).await?;
             applied.requests += 1;
             applied.server = server.to_string();
         }
         Ok(applied)
     }
 
-    async fn values(&self, zone: &DnsName, name: &DnsName) -> Result<Vec<TxtValue>, ProviderError> {
-        let question = message::question(name).map_err(rejected)?;
-        let (server, response) = self.send(zone, &question).await?;
-        let own = response
-            .answers
-            .iter()
-            .filter(|record| record.name.to_ascii().eq_ignore_ascii_case(&name.fqdn()));
-        let mut values = Vec::new();
-        for record in own {
-            match &record.data {
-                RData::TXT(txt) => {
-                    let text = txt.txt_data.concat();
-                    // What is no value of a challenge is somebody else's record.
-                    values.extend(
-                        std::str::from_utf8(&text)
-                            .ok()
-                            .and_then(|text| text.parse().ok()),
-                    );
+    async fn values(&self, zone: &DnsName, names: &[DnsName]) -> Result<TxtSets, ProviderError> {
+        let mut sets = TxtSets::new();
+        for names in names.chunks(QUESTIONS_AT_ONCE) {
+            let mut open = message::questions(names).map_err(rejected)?;
+            while !open.is_empty() {
+                let (server, responses) = self.send(zone, &open).await?;
+                // A server may end a connection before it has answered everything (RFC 7766 §6.2.4).
+                let answered = |open: &Message| {
+                    let id = open.metadata.id;
+                    responses.iter().any(|response| response.metadata.id == id)
+                };
+                open.retain(|open| !answered(open));
+                for response in &responses {
+                    collect(&mut sets, server, response)?;
                 }
-                _ if record.record_type() == RecordType::CNAME => {
-                    return Err(ProviderError::new(
-                        Failure::Conflict,
-                        format!("{server} has a CNAME at {name}, so no TXT record can stand there"),
-                        format!("remove the CNAME at {name}, or use the name that it leads to"),
-                    ));
-                }
-                _ => {}
             }
         }
-        Ok(values)
+        Ok(sets)
     }
 
     /// The protocol cannot tell whether the secondaries have a change.
@@ -111,6 +101,32 @@ impl TxtProvider for Rfc2136 {
             atomic: true,
         }
     }
+}
+
+/// Adds the values in an answer to `sets`.
+fn collect(sets: &mut TxtSets, server: &Server, response: &Message) -> Result<(), ProviderError> {
+    for record in &response.answers {
+        let Ok(name) = record.name.to_ascii().parse::<DnsName>() else {
+            continue;
+        };
+        match &record.data {
+            RData::TXT(txt) => {
+                let text = txt.txt_data.concat();
+                let value = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok());
+                // What is no value of a challenge is somebody else's record.
+                sets.entry(name).or_default().extend(value);
+            }
+            _ if record.record_type() == RecordType::CNAME => {
+                return Err(ProviderError::new(
+                    Failure::Conflict,
+                    format!("{server} has a CNAME at {name}, so no TXT record can stand there"),
+                    format!("remove the CNAME at {name}, or use the name that it leads to"),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn rejected(what: String) -> ProviderError {

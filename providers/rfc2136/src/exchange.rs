@@ -1,17 +1,19 @@
-//! One signed exchange with one server, over TCP.
+//! Signed exchanges with one server, on one TCP connection.
 //!
 //! The response code is read before the signature is checked, because an error of TSIG itself
 //! comes unsigned (RFC 8945 §5.2) and says what is wrong; but only a signed *success* is believed.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::TSigVerifier;
 use hickory_proto::rr::rdata::tsig::TsigError;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Host, Server};
 use crate::key::Key;
@@ -39,41 +41,115 @@ pub(crate) struct Refusal {
     pub(crate) clock_ahead: Option<i64>,
 }
 
-/// Signs `message`, sends it to `server` and returns the response, if that is a signed success
-/// or the signed statement that a name does not exist.
+/// Signs `messages`, sends them to `server` on one connection, and returns the responses, each of
+/// them a signed success or the signed statement that a name does not exist.
+///
+/// The ids of the messages differ, because the responses come in any order. Where the server ends
+/// the connection after some of them, those are returned.
 pub(crate) async fn exchange(
     server: &Server,
     key: &Key,
-    message: &Message,
+    messages: &[Message],
     timeout: Duration,
-) -> Result<Message, ExchangeError> {
+) -> Result<Vec<Message>, ExchangeError> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_err(|_| ExchangeError::NotSent("this machine's clock is before 1970".to_owned()))?
         .as_secs();
-    let not_sent = |error: String| ExchangeError::NotSent(error);
+    let mut requests = Vec::new();
+    let mut waiting = HashMap::new();
+    for message in messages {
+        let (request, open) = sign(message, key, now)?;
+        requests.extend(request);
+        waiting.insert(message.metadata.id, open);
+    }
+    let mut stream = match tokio::time::timeout(timeout, connect(server)).await {
+        Ok(connected) => connected.map_err(ExchangeError::NotSent)?,
+        Err(_) => {
+            let cause = format!("no connection within {timeout:?}");
+            return Err(ExchangeError::NotSent(cause));
+        }
+    };
+    let (mut reader, mut writer) = stream.split();
+    // Both at once: a server may wait for us to read before it reads on itself.
+    tokio::select! {
+        responses = receive(&mut reader, waiting, now, timeout) => responses,
+        never = send(&mut writer, &requests) => match never {},
+    }
+}
+
+/// Sends everything and never returns; where that fails, reading fails as well, and says more.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), requests: &[u8]) -> Infallible {
+    let _ = writer.write_all(requests).await;
+    std::future::pending().await
+}
+
+/// Receives the response to each request in `waiting`, each within `timeout` after the last.
+async fn receive(
+    reader: &mut (impl AsyncRead + Unpin),
+    mut waiting: HashMap<u16, Open>,
+    now: u64,
+    timeout: Duration,
+) -> Result<Vec<Message>, ExchangeError> {
+    let mut responses = Vec::new();
+    while !waiting.is_empty() {
+        match tokio::time::timeout(timeout, read_message(reader)).await {
+            Ok(Ok(bytes)) => responses.push(accept(&bytes, &mut waiting, now)?),
+            _ if !responses.is_empty() => break,
+            Ok(Err(error)) => return Err(ExchangeError::NoResponse(in_words(&error))),
+            Err(_) => {
+                let cause = format!("no answer within {timeout:?}");
+                return Err(ExchangeError::NoResponse(cause));
+            }
+        }
+    }
+    Ok(responses)
+}
+
+/// A request whose response has not come.
+struct Open {
+    op_code: OpCode,
+    verifier: TSigVerifier,
+}
+
+/// The signed message with its length in front (RFC 1035 §4.2.2).
+fn sign(message: &Message, key: &Key, now: u64) -> Result<(Vec<u8>, Open), ExchangeError> {
+    let not_sent = ExchangeError::NotSent;
     let mut signed = message.clone();
     let verifier = signed
         .finalize(key.signer(), now)
-        .map_err(|e| not_sent(e.to_string()))?;
-    let mut verifier = verifier.ok_or_else(|| not_sent("it could not be signed".to_owned()))?;
-    let request = signed
+        .map_err(|error| not_sent(error.to_string()))?
+        .ok_or_else(|| not_sent("it could not be signed".to_owned()))?;
+    let bytes = signed
         .to_vec()
         .map_err(|error| not_sent(error.to_string()))?;
+    let length = u16::try_from(bytes.len())
+        .map_err(|_| not_sent("the message is longer than 64 KiB".to_owned()))?;
+    let open = Open {
+        op_code: message.metadata.op_code,
+        verifier,
+    };
+    Ok(([&length.to_be_bytes()[..], &bytes].concat(), open))
+}
 
-    let bytes = transfer(server, &request, Instant::now() + timeout, timeout).await?;
-    let response = Message::from_vec(&bytes)
+/// The message in `bytes`, if it is the response to a request in `waiting`, and to be believed.
+fn accept(
+    bytes: &[u8],
+    waiting: &mut HashMap<u16, Open>,
+    now: u64,
+) -> Result<Message, ExchangeError> {
+    let response = Message::from_vec(bytes)
         .map_err(|error| ExchangeError::NoResponse(format!("it is malformed: {error}")))?;
-    if response.metadata.id != signed.metadata.id
-        || response.metadata.message_type != MessageType::Response
-        || response.metadata.op_code != signed.metadata.op_code
-    {
-        return Err(ExchangeError::NoResponse(
-            "it answers another request".to_owned(),
-        ));
-    }
+    let request = waiting
+        .remove(&response.metadata.id)
+        .filter(|request| request.op_code == response.metadata.op_code)
+        .filter(|_| response.metadata.message_type == MessageType::Response);
+    let Some(mut request) = request else {
+        let cause = "it answers another request".to_owned();
+        return Err(ExchangeError::NoResponse(cause));
+    };
     match response.metadata.response_code {
-        ResponseCode::NoError | ResponseCode::NXDomain => match verifier.verify(&bytes) {
+        ResponseCode::NoError | ResponseCode::NXDomain => match request.verifier.verify(bytes) {
             Ok(_) => Ok(response),
             Err(_) if response.signature().is_none() => {
                 Err(ExchangeError::Untrusted("it is not signed".to_owned()))
@@ -103,39 +179,12 @@ fn refusal(code: ResponseCode, response: &Message, now: u64) -> Refusal {
     }
 }
 
-/// Sends `request` and receives the response, each with its length in front (RFC 1035 §4.2.2).
-async fn transfer(
-    server: &Server,
-    request: &[u8],
-    deadline: Instant,
-    timeout: Duration,
-) -> Result<Vec<u8>, ExchangeError> {
-    let too_slow = || format!("no answer within {timeout:?}");
-    let mut stream = match timeout_at(deadline, connect(server)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(ExchangeError::NotSent(error)),
-        Err(_) => {
-            return Err(ExchangeError::NotSent(format!(
-                "no connection within {timeout:?}"
-            )));
-        }
-    };
-    let length = u16::try_from(request.len())
-        .map_err(|_| ExchangeError::NotSent("the message is longer than 64 KiB".to_owned()))?;
-    let framed = [&length.to_be_bytes(), request].concat();
-    let conversation = async {
-        stream.write_all(&framed).await?;
-        let mut length = [0; 2];
-        stream.read_exact(&mut length).await?;
-        let mut response = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut response).await?;
-        Ok(response)
-    };
-    match timeout_at(deadline, conversation).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => Err(ExchangeError::NoResponse(in_words(&error))),
-        Err(_) => Err(ExchangeError::NoResponse(too_slow())),
-    }
+/// The next message, without the length in front of it.
+async fn read_message(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let length = reader.read_u16().await?;
+    let mut message = vec![0; usize::from(length)];
+    reader.read_exact(&mut message).await?;
+    Ok(message)
 }
 
 async fn connect(server: &Server) -> Result<TcpStream, String> {

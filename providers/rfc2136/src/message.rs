@@ -35,12 +35,18 @@ pub(crate) fn updates(
     Ok(messages)
 }
 
-/// The question which TXT records the server holds at `name`.
-pub(crate) fn question(name: &DnsName) -> Result<Message, String> {
-    let mut message = Message::query();
-    message.metadata.recursion_desired = false;
-    message.add_query(Query::query(wire_name(name)?, RecordType::TXT));
-    Ok(message)
+/// The questions which TXT records the server holds at each of `names`. Their ids differ, so that
+/// they can be under way on one connection.
+pub(crate) fn questions(names: &[DnsName]) -> Result<Vec<Message>, String> {
+    let first = Message::query().metadata.id;
+    let ids = (0..=u16::MAX).map(|i| first.wrapping_add(i));
+    ids.zip(names)
+        .map(|(id, name)| {
+            let mut message = Message::new(id, MessageType::Query, OpCode::Query);
+            message.add_query(Query::query(wire_name(name)?, RecordType::TXT));
+            Ok(message)
+        })
+        .collect()
 }
 
 fn update(zone: &DnsName) -> Result<Message, String> {

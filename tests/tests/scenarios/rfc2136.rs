@@ -60,10 +60,9 @@ fn remove(value: &str) -> TxtChange {
 
 async fn values(provider: &dyn TxtProvider) -> Vec<String> {
     let name = ALIAS_NAME.parse().unwrap();
-    let values = provider.values(&zone(), &name).await.unwrap();
-    let mut values: Vec<_> = values.iter().map(TxtValue::to_string).collect();
-    values.sort();
-    values
+    let sets = provider.values(&zone(), &[name]).await.unwrap();
+    let values = sets.values().flatten();
+    values.map(TxtValue::to_string).collect()
 }
 
 async fn refused(provider: &dyn TxtProvider, zone: &str, change: TxtChange) -> ProviderError {
@@ -123,6 +122,12 @@ async fn a_hundred_names_are_one_message_and_two_thousand_are_few() -> Result {
         .unwrap();
     assert_eq!(applied.requests, 3);
     assert_eq!(bed.txt()?.len(), 2000);
+    let names: Vec<_> = changes(2000, Action::Add)
+        .into_iter()
+        .map(|change| change.name)
+        .collect();
+    let sets = provider.values(&zone(), &names).await.unwrap();
+    assert_eq!(sets.len(), 2000);
     provider
         .apply(&zone(), &changes(2000, Action::Remove))
         .await
