@@ -62,6 +62,7 @@ pub(super) fn failure(failure: &Failure) {
                 .iter()
                 .map(|finding| format!("\n{}", of_finding(finding))),
         );
+        text.push('\n');
     }
     if let Some(remedy) = &failure.remedy {
         text.push_str(&format!("help: {remedy}\n"));

@@ -1,7 +1,7 @@
-//! Before the CA is asked for anything: where does every challenge name lead, and who writes
-//! there?
+//! Before the CA is asked for anything: where does every challenge name lead, and is whoever writes
+//! there within reach?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use rand::Rng;
@@ -37,6 +37,12 @@ impl Aliases {
         self.0.iter()
     }
 
+    /// The alias names, each once.
+    fn names(&self) -> Vec<DnsName> {
+        let names: BTreeSet<_> = self.0.values().cloned().collect();
+        names.into_iter().collect()
+    }
+
     /// The TXT records that answer `challenges`.
     pub(super) fn records(&self, challenges: Vec<Challenge>) -> Result<Vec<TxtRecord>, AcmeError> {
         let record = |challenge: Challenge| match self.0.get(&challenge.challenge_name) {
@@ -53,21 +59,15 @@ impl Aliases {
 
     /// One record at each alias name that shows that it can be written, and no CA would take.
     pub(super) fn probes(&self) -> Result<Vec<TxtRecord>, AcmeError> {
-        let probe = |name: &DnsName| {
+        let probe = |name: DnsName| {
             let value = format!("acme-alias-probe-{:016x}", rand::rng().next_u64());
             let value = value.parse().map_err(|error| AcmeError::NotAcme {
                 what: "the probe",
                 cause: format!("{error}"),
             })?;
-            Ok(TxtRecord {
-                name: name.clone(),
-                value,
-            })
+            Ok(TxtRecord { name, value })
         };
-        let mut names: Vec<_> = self.0.values().collect();
-        names.sort();
-        names.dedup();
-        names.into_iter().map(probe).collect()
+        self.names().into_iter().map(probe).collect()
     }
 }
 
@@ -79,7 +79,8 @@ struct Shared {
     wanted: Option<DnsName>,
 }
 
-/// Follows and judges every delegation of the request; all findings are reported together.
+/// Follows and judges every delegation of the request, all findings being reported together; then
+/// looks whether the alias zones can be worked on.
 pub(super) async fn plan(
     dns: &Dns,
     zones: &AliasZones,
@@ -111,15 +112,13 @@ pub(super) async fn plan(
     {
         return Err(IssueError::Delegation(findings));
     }
-    let aliases = walks
+    let ends = walks
         .iter()
-        .map(|walk| (walk.challenge_name.clone(), walk.last().clone()))
-        .collect::<BTreeMap<_, _>>();
-    for alias in aliases.values() {
-        zones.locate(alias).await?;
-    }
+        .map(|walk| (walk.challenge_name.clone(), walk.last().clone()));
+    let aliases = Aliases(ends.collect());
+    zones.check(&aliases.names()).await?;
     Ok(Plan {
-        aliases: Aliases(aliases),
+        aliases,
         walks,
         warnings: findings,
     })
@@ -137,11 +136,12 @@ async fn as_configured(zones: &AliasZones, shared: Vec<Shared>) -> Result<Plan, 
         let Some(alias) = wanted else {
             return Err(IssueError::AliasNeeded { domain: first });
         };
-        zones.locate(&alias).await?;
         aliases.insert(challenge_name, alias);
     }
+    let aliases = Aliases(aliases);
+    zones.check(&aliases.names()).await?;
     Ok(Plan {
-        aliases: Aliases(aliases),
+        aliases,
         walks: Vec::new(),
         warnings: Vec::new(),
     })

@@ -10,12 +10,14 @@ mod writer;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 pub use self::propagation::{Lagging, PropagationError};
 pub use self::publication::{Publication, Published};
 pub use self::writer::{WriteError, ZoneWriter};
 use crate::dns::{Dns, DnsError};
 use crate::name::DnsName;
-use crate::provider::{TxtProvider, TxtValue};
+use crate::provider::{ProviderError, TxtProvider, TxtValue};
 
 /// A TXT record of one value: an alias name and what stands there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +69,7 @@ impl AliasZones {
 
     /// The writer of the longest alias zone that contains `alias_name`; one is started where
     /// there is none and the fallback may write there.
-    pub async fn locate(&self, alias_name: &DnsName) -> Result<Arc<ZoneWriter>, ZoneError> {
+    async fn locate(&self, alias_name: &DnsName) -> Result<Arc<ZoneWriter>, ZoneError> {
         match (self.writer(alias_name), &self.fallback) {
             (Some(writer), _) => Ok(writer),
             (None, None) => Err(ZoneError::NoZone {
@@ -90,9 +92,55 @@ impl AliasZones {
         }
     }
 
+    /// Finds the zone of each alias name, and asks its backend for the values there: whether it can
+    /// be reached, and takes our credentials, is known before the CA is asked for anything.
+    pub async fn check(&self, alias_names: &[DnsName]) -> Result<(), ZoneError> {
+        for name in alias_names {
+            self.locate(name).await?;
+        }
+        let by_zone = self.by_zone(alias_names.to_vec(), |name| name)?;
+        let checks = by_zone.iter().map(async |(writer, names)| {
+            let read = writer.values(names).await;
+            read.map_err(|source| ZoneError::Read {
+                zone: writer.zone().clone(),
+                source,
+            })
+        });
+        join_all(checks)
+            .await
+            .into_iter()
+            .try_for_each(|checked| checked.map(drop))
+    }
+
     /// A publication of `records`; nothing is written before [`Publication::publish`].
     pub fn publication(&self, records: Vec<TxtRecord>) -> Result<Publication, ZoneError> {
-        Publication::new(self, records)
+        Ok(Publication::new(
+            Arc::clone(&self.dns),
+            self.by_zone(records, |record| &record.name)?,
+            self.propagation_timeout,
+        ))
+    }
+
+    /// The items, each with the writer of the zone that contains its name.
+    fn by_zone<T>(
+        &self,
+        items: Vec<T>,
+        name: impl Fn(&T) -> &DnsName,
+    ) -> Result<ByZone<T>, ZoneError> {
+        let mut by_zone: ByZone<T> = Vec::new();
+        for item in items {
+            let writer = self.writer(name(&item)).ok_or_else(|| ZoneError::NoZone {
+                name: name(&item).clone(),
+            })?;
+            match by_zone
+                .iter_mut()
+                .find(|(known, _)| Arc::ptr_eq(known, &writer))
+            {
+                Some((_, items)) => items.push(item),
+                None => by_zone.push((writer, vec![item])),
+            }
+        }
+        Ok(by_zone)
     }
 
     fn writer(&self, alias_name: &DnsName) -> Option<Arc<ZoneWriter>> {
@@ -110,6 +158,9 @@ impl AliasZones {
     }
 }
 
+/// Things with a name, each with the writer of the zone that contains it.
+type ByZone<T> = Vec<(Arc<ZoneWriter>, Vec<T>)>;
+
 /// Values that could not be brought into a zone, or out of it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ZoneError {
@@ -118,6 +169,14 @@ pub enum ZoneError {
     NoZone {
         /// The alias name.
         name: DnsName,
+    },
+    /// The backend did not say what is in the zone.
+    #[error("the zone {zone} cannot be worked on: {source}")]
+    Read {
+        /// The alias zone.
+        zone: DnsName,
+        /// What the backend said.
+        source: ProviderError,
     },
     /// The backend did not take the change.
     #[error("the zone {zone} could not be changed: {source}")]
@@ -152,6 +211,7 @@ impl ZoneError {
             ZoneError::NoZone { .. } => {
                 "add an `[[alias-zones]]` entry for the zone that holds it".to_owned()
             }
+            ZoneError::Read { source, .. } => source.remedy.clone(),
             ZoneError::Write { source, .. } => source.remedy(),
             ZoneError::Propagation { source, .. } => source.remedy(),
             ZoneError::Servers { zone, .. } => format!(

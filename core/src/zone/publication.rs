@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::{AliasZones, TxtRecord, ZoneError, ZoneWriter, propagation};
+use super::{ByZone, TxtRecord, ZoneError, ZoneWriter, propagation};
 use crate::dns::Dns;
 use crate::name::DnsName;
 use crate::provider::Action;
@@ -14,7 +14,7 @@ use crate::provider::Action;
 #[derive(Debug)]
 pub struct Publication {
     dns: Arc<Dns>,
-    zones: Vec<(Arc<ZoneWriter>, Vec<TxtRecord>)>,
+    zones: ByZone<TxtRecord>,
     propagation_timeout: Duration,
 }
 
@@ -30,27 +30,16 @@ pub struct Published {
 }
 
 impl Publication {
-    pub(super) fn new(zones: &AliasZones, records: Vec<TxtRecord>) -> Result<Self, ZoneError> {
-        let mut by_zone: Vec<(Arc<ZoneWriter>, Vec<TxtRecord>)> = Vec::new();
-        for record in records {
-            let writer = zones
-                .writer(&record.name)
-                .ok_or_else(|| ZoneError::NoZone {
-                    name: record.name.clone(),
-                })?;
-            match by_zone
-                .iter_mut()
-                .find(|(known, _)| Arc::ptr_eq(known, &writer))
-            {
-                Some((_, records)) => records.push(record),
-                None => by_zone.push((writer, vec![record])),
-            }
+    pub(super) fn new(
+        dns: Arc<Dns>,
+        zones: ByZone<TxtRecord>,
+        propagation_timeout: Duration,
+    ) -> Self {
+        Publication {
+            dns,
+            zones,
+            propagation_timeout,
         }
-        Ok(Publication {
-            dns: Arc::clone(&zones.dns),
-            zones: by_zone,
-            propagation_timeout: zones.propagation_timeout,
-        })
     }
 
     /// The records, by zone.

@@ -11,12 +11,13 @@ use tracing::{debug, info};
 
 use super::TxtRecord;
 use crate::name::DnsName;
-use crate::provider::{Action, Failure, ProviderError, TxtChange, TxtProvider, TxtValue};
+use crate::provider::{Action, Failure, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue};
 
 /// The handle to a zone's writer. The writer ends when its last handle is dropped and
 /// everything handed in has been carried out: a caller that is cancelled leaves nothing half done.
 pub struct ZoneWriter {
     zone: DnsName,
+    provider: Arc<dyn TxtProvider>,
     queue: mpsc::UnboundedSender<Job>,
 }
 
@@ -85,15 +86,24 @@ impl ZoneWriter {
         let (queue, jobs) = mpsc::unbounded_channel();
         let worker = Worker {
             zone: zone.clone(),
-            provider,
+            provider: Arc::clone(&provider),
         };
         tokio::spawn(worker.run(jobs));
-        ZoneWriter { zone, queue }
+        ZoneWriter {
+            zone,
+            provider,
+            queue,
+        }
     }
 
     /// The apex of the zone.
     pub fn zone(&self) -> &DnsName {
         &self.zone
+    }
+
+    /// The values that the backend has at these names.
+    pub async fn values(&self, names: &[DnsName]) -> Result<TxtSets, ProviderError> {
+        self.provider.values(&self.zone, names).await
     }
 
     /// Does `action` with every record, and reads back that it was done.

@@ -29,7 +29,7 @@ impl Place<'_> {
             ExchangeError::NoResponse(cause) => ProviderError::new(
                 Failure::UnknownOutcome,
                 format!("{server} took the request and gave no usable response: {cause}"),
-                "see the server's log; the change may have been made",
+                "see the server's log: it may have done what it was asked to",
             ),
             ExchangeError::Untrusted(cause) => ProviderError::new(
                 Failure::UnknownOutcome,

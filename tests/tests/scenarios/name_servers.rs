@@ -1,4 +1,5 @@
-//! Servers of the alias zone that do not take the update: each refusal has its own words.
+//! Servers of the alias zone that do not take the update: each refusal has its own words, and all
+//! but that of the policy come before the CA is asked for an order.
 
 use acme_alias_tests::{
     ALIAS_ZONE, Algorithm, Key, Program, Result, Settings, SilentServer, TestBed,
@@ -12,6 +13,13 @@ fn refused(bed: &TestBed, program: &Program, words: &[&str]) -> Result {
     outcome.assert_failure(4, words);
     outcome.assert_said(&[&program.settings.providers[0].server.to_string()]);
     assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+/// The same, and no order was opened.
+fn refused_before_the_order(bed: &TestBed, program: &Program, words: &[&str]) -> Result {
+    refused(bed, program, words)?;
+    assert_eq!(bed.orders()?, 0);
     Ok(())
 }
 
@@ -41,7 +49,7 @@ fn a_wrong_secret_is_told_as_badsig() -> Result {
     let other = Key::generate("acme-key", Algorithm::Sha256);
     let secret = bed.write_secret("wrong.secret", &other.secret)?;
     let program = with(&bed, |settings| settings.providers[0].secret = secret)?;
-    refused(&bed, &program, &["BADSIG", "acme-key", "tsig-secret"])?;
+    refused_before_the_order(&bed, &program, &["BADSIG", "acme-key", "tsig-secret"])?;
     let outcome = program.run(&ISSUE)?;
     assert!(!outcome.stderr.contains(&other.secret), "{outcome}");
     Ok(())
@@ -53,7 +61,7 @@ fn a_wrong_algorithm_is_told_as_badkey() -> Result {
     let program = with(&bed, |settings| {
         settings.providers[0].algorithm = Algorithm::Sha512;
     })?;
-    refused(&bed, &program, &["BADKEY", "hmac-sha512", "tsig-algorithm"])
+    refused_before_the_order(&bed, &program, &["BADKEY", "hmac-sha512", "tsig-algorithm"])
 }
 
 #[test]
@@ -62,7 +70,7 @@ fn a_key_the_server_does_not_know_is_told_as_badkey() -> Result {
     let program = with(&bed, |settings| {
         settings.providers[0].key = "no-such-key".to_owned();
     })?;
-    refused(&bed, &program, &["BADKEY", "no-such-key"])
+    refused_before_the_order(&bed, &program, &["BADKEY", "no-such-key"])
 }
 
 #[test]
@@ -79,6 +87,7 @@ fn a_clock_that_is_ten_minutes_off_is_told_with_the_difference() -> Result {
             "{outcome}"
         );
     }
+    assert_eq!(bed.orders()?, 0);
     bed.assert_only_txt_was_touched(&[])
 }
 
@@ -89,7 +98,7 @@ fn a_server_that_is_down_is_told() -> Result {
     let program = with(&bed, |settings| {
         settings.providers[0].server = port.address();
     })?;
-    refused(&bed, &program, &["could not be reached", "refused"])
+    refused_before_the_order(&bed, &program, &["could not be reached", "refused"])
 }
 
 #[test]
@@ -99,7 +108,7 @@ fn a_server_that_never_answers_is_told() -> Result {
     let program = with(&bed, |settings| {
         settings.providers[0].server = silent.address();
     })?;
-    refused(&bed, &program, &["5s"])
+    refused_before_the_order(&bed, &program, &["5s"])
 }
 
 #[test]
@@ -121,5 +130,6 @@ fn a_server_that_answers_servfail_is_told() -> Result {
     assert_eq!(bed.orders()?, 0);
     let outcome = bed.run(&[&issue[..], &["--skip-preflight"]].concat())?;
     outcome.assert_failure(4, &["SERVFAIL", &server, "broken.example.net"]);
+    assert_eq!(bed.orders()?, 0);
     bed.assert_only_txt_was_touched(&[])
 }
