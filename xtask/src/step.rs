@@ -1,7 +1,7 @@
 //! One step of a task: a command that is announced, and whose failure ends the task.
 
 use std::fmt;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 /// Why a task ended early.
 #[derive(Debug)]
@@ -34,10 +34,31 @@ impl fmt::Display for Failure {
 
 /// Runs cargo, the one that runs us, with these arguments.
 pub(crate) fn cargo(arguments: &str) -> Result<(), Failure> {
+    run(&format!("cargo {arguments}"), &mut cargo_command(arguments))
+}
+
+/// The same, and expects `words` in its standard output.
+pub(crate) fn cargo_says(arguments: &str, words: &str) -> Result<(), Failure> {
+    let shown = format!("cargo {arguments}");
+    eprintln!("==> {shown}");
+    let mut command = cargo_command(arguments);
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| Failure::Other(format!("`{shown}`: {error}")))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() || !said.contains(words) {
+        return Err(Failure::Other(format!(
+            "`{shown}` ended with {}, and should have said \u{201c}{words}\u{201d}:\n{said}",
+            output.status
+        )));
+    }
+    Ok(())
+}
+
+fn cargo_command(arguments: &str) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(arguments.split(' '));
-    run(&format!("cargo {arguments}"), &mut command)
+    command
 }
 
 /// Announces the command as `shown`, and runs it.

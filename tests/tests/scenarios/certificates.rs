@@ -327,6 +327,19 @@ fn json_is_all_that_standard_output_gets() -> Result {
 }
 
 #[test]
+fn no_secret_is_in_the_log_at_any_level() -> Result {
+    let bed = TestBed::start()?;
+    let issue = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+    let outcome = bed.run(&[&issue[..], &["-vvv"]].concat())?;
+    outcome.assert_success();
+    let log = &outcome.stderr;
+    assert!(log.contains("acknowledged"), "{log}");
+    assert!(!log.contains(&bed.key(ALIAS_ZONE)?.secret));
+    assert!(!log.contains("PRIVATE KEY"));
+    Ok(())
+}
+
+#[test]
 fn without_the_pre_flight_the_alias_is_taken_as_it_is_given() -> Result {
     // Split horizon: the CNAME is there for the CA, and not for this machine.
     let bed = TestBed::start()?;

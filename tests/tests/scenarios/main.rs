@@ -6,6 +6,7 @@ mod certificates;
 mod clean_up;
 mod delegations;
 mod name_servers;
+mod pages;
 mod renewals;
 mod rfc2136;
 mod settings;

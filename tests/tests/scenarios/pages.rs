@@ -1,0 +1,46 @@
+//! What the program tells about itself.
+
+use std::fs;
+
+use acme_alias_tests::{Result, TestBed};
+
+#[test]
+fn completions_know_the_commands_and_the_flags_of_the_providers() -> Result {
+    let bed = TestBed::start()?;
+    for shell in ["bash", "zsh", "fish"] {
+        let outcome = bed.run(&["completions", shell])?;
+        outcome.assert_success();
+        for word in ["challenge-alias", "rfc2136-server", "renew"] {
+            assert!(outcome.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn there_is_a_man_page_for_every_command() -> Result {
+    let bed = TestBed::start()?;
+    let folder = bed.folder().join("man");
+    bed.run(&["man", &folder.display().to_string()])?
+        .assert_success();
+    for command in ["acme-alias", "acme-alias-issue", "acme-alias-config-show"] {
+        let page = fs::read_to_string(folder.join(format!("{command}.1")))?;
+        assert!(page.contains(".SH NAME"), "{page}");
+    }
+    let issue = fs::read_to_string(folder.join("acme-alias-issue.1"))?;
+    assert!(issue.contains("rfc2136"), "{issue}");
+    Ok(())
+}
+
+#[test]
+fn the_providers_are_listed_with_their_options() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = bed.run(&["providers"])?;
+    outcome.assert_success();
+    for word in ["rfc2136", "tsig-secret", "(required)", "(default: 60)"] {
+        assert!(outcome.stdout.contains(word), "{outcome}");
+    }
+    let providers = bed.run(&["providers", "--output", "json"])?.json()?;
+    assert_eq!(providers["providers"][0]["kind"], "rfc2136");
+    Ok(())
+}
