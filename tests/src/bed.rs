@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hickory_proto::rr::{RData, RecordType};
@@ -20,7 +19,7 @@ use crate::settings::{AliasZone, Provider, Settings};
 use crate::tsig::Key;
 use crate::updates::{self, Change, Update};
 use crate::zone::{FIRST_SERIAL, Zone};
-use crate::{dns, process};
+use crate::{dns, nsupdate};
 
 /// How long to wait for something that a server is about to do.
 const EXPECTED_WITHIN: Duration = Duration::from_secs(20);
@@ -186,25 +185,8 @@ impl TestBed {
 
     /// Adds a TXT record that is none of the program's, by `nsupdate`.
     pub fn add_foreign_txt(&self, alias_zone: &str, name: &str, value: &str) -> Result<Txt> {
-        let key = self.folder().join("foreign.key");
-        builder::write_secret(&key, &self.key(alias_zone)?.to_string())?;
-        let script = self.folder().join("foreign.nsupdate");
-        let server = self.primary();
-        let text = format!(
-            "server {} {}\nzone {alias_zone}\nupdate add {name} 60 TXT \"{value}\"\nsend\n",
-            server.ip(),
-            server.port()
-        );
-        std::fs::write(&script, text)?;
-        let output = Command::new(process::find("nsupdate")?)
-            .arg("-k")
-            .arg(&key)
-            .arg(&script)
-            .output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(Error::new(format_args!("nsupdate: {said}")));
-        }
+        let key = self.key(alias_zone)?;
+        nsupdate::add_txt(self.folder(), self.primary(), key, alias_zone, name, value)?;
         Ok(Txt {
             name: name.to_owned(),
             value: value.to_owned(),

@@ -4,6 +4,10 @@
 //! and registers itself with [`inventory::submit!`] as a [`ProviderKind`]; nothing else in the
 //! workspace names it, save the feature that links it into the program.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod memory;
 mod options;
 mod registry;
 
@@ -33,8 +37,10 @@ use crate::name::DnsName;
 /// - *Names are absolute* and lie within `zone`; a name outside it is [`Failure::Rejected`].
 /// - *Bounded.* Every call ends in finite time, by timeouts of the provider's own.
 /// - *Silent.* No secret appears in `Debug`, in an error or in a log.
+///
+/// `acme_alias_core::provider::conformance` (feature `conformance`) holds a provider to them.
 #[async_trait]
-pub trait TxtProvider: Send + Sync {
+pub trait TxtProvider: fmt::Debug + Send + Sync {
     /// Adds and removes exactly these values, in as few requests as the backend allows.
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError>;
 
@@ -140,7 +146,7 @@ pub enum TxtValueError {
 /// What a successful [`TxtProvider::apply`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Requests that were sent to the backend.
+    /// Requests that carried changes to the backend.
     pub requests: usize,
     /// The server or endpoint that took them.
     pub server: String,
@@ -151,10 +157,31 @@ pub struct Applied {
 /// What a backend takes in one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Changes in one request.
+    /// Changes in one request, at the least: however long names and values are.
     pub changes_per_request: usize,
+}
+
+/// What a kind of backend promises. The reader of `acme-alias providers` chooses by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Guarantees {
     /// Whether one request is carried out wholly or not at all.
     pub atomic: bool,
+    /// How a value is changed that has others beside it.
+    pub values: ValueChanges,
+    /// Whether [`TxtProvider::settle`] can tell that all servers have a change.
+    pub tells_propagation: bool,
+    /// How little a key can be allowed to do, in words.
+    pub narrowest_key: &'static str,
+}
+
+/// How a value is changed that has others beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValueChanges {
+    /// The backend adds and removes single values.
+    PerValue,
+    /// The backend replaces whole sets; a set that has changed meanwhile is refused, and read again.
+    CompareAndSwap,
 }
 
 /// A backend call that did not succeed: what happened, where, and what to do.

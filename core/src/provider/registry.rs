@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{OptionError, OptionSpec, Options, TxtProvider};
+use super::{Guarantees, OptionError, OptionSpec, Options, TxtProvider};
 
 /// A kind of provider, as its crate registers it.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct ProviderKind {
     pub summary: &'static str,
     /// All the options it takes.
     pub options: &'static [OptionSpec],
+    /// What it promises.
+    pub guarantees: Guarantees,
     /// Makes one from its checked options; asks nothing of the network.
     pub build: fn(&Options) -> Result<Arc<dyn TxtProvider>, OptionError>,
 }
@@ -73,12 +75,19 @@ pub enum RegistryError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ValueChanges;
     use super::*;
 
     static ONE: ProviderKind = ProviderKind {
         kind: "one",
         summary: "",
         options: &[],
+        guarantees: Guarantees {
+            atomic: true,
+            values: ValueChanges::PerValue,
+            tells_propagation: false,
+            narrowest_key: "",
+        },
         build: |_| Err(OptionError::new("x", "is not needed here")),
     };
     static TWO: ProviderKind = ProviderKind { kind: "two", ..ONE };

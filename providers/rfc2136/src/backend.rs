@@ -98,7 +98,6 @@ impl TxtProvider for Rfc2136 {
     fn limits(&self) -> Limits {
         Limits {
             changes_per_request: CHANGES_PER_MESSAGE,
-            atomic: true,
         }
     }
 }

@@ -19,7 +19,7 @@ mod message;
 
 use std::sync::Arc;
 
-use acme_alias_core::provider::ProviderKind;
+use acme_alias_core::provider::{Guarantees, ProviderKind, ValueChanges};
 
 pub use self::backend::Rfc2136;
 pub use self::config::Config;
@@ -27,11 +27,20 @@ pub use self::config::Config;
 /// The word for this provider in settings and flags.
 pub const KIND: &str = "rfc2136";
 
+/// What DNS UPDATE promises.
+pub const GUARANTEES: Guarantees = Guarantees {
+    atomic: true,
+    values: ValueChanges::PerValue,
+    tells_propagation: false,
+    narrowest_key: "TXT at single names of one zone (BIND: `grant KEY name NAME TXT;`)",
+};
+
 inventory::submit! {
     ProviderKind {
         kind: KIND,
         summary: "DNS UPDATE (RFC 2136) signed with TSIG, over TCP: BIND, Knot, PowerDNS and others",
         options: config::OPTIONS,
+        guarantees: GUARANTEES,
         build: |options| Ok(Arc::new(Rfc2136::new(Config::from_options(options)?))),
     }
 }

@@ -1,0 +1,5 @@
+//! The contract of the providers, held against each of them on its real backend.
+
+#![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
+
+mod rfc2136;
