@@ -29,6 +29,10 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "bind9-dnsutils",
     },
     Tool {
+        program: "knotd",
+        package: "knot",
+    },
+    Tool {
         program: "faketime",
         package: "faketime",
     },

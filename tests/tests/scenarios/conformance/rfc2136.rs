@@ -1,4 +1,4 @@
-//! DNS UPDATE, on BIND.
+//! DNS UPDATE, on BIND and on Knot.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,36 +6,31 @@ use std::sync::Arc;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::conformance::{self, Fault, Stand};
 use acme_alias_core::provider::{Guarantees, OptionValue, Options, TxtProvider, TxtValue, find};
-use acme_alias_tests::{ALIAS_ZONE, FaultyProxy, Key, Result, SECOND_ALIAS_ZONE, TestBed};
+use acme_alias_tests::{ALIAS_ZONE, FaultyProxy, Key, Knot, Result, SECOND_ALIAS_ZONE, TestBed};
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-/// A server whose first alias zone a key may update.
-struct Server {
-    bed: TestBed,
+/// A server, the key that may update TXT in [`ALIAS_ZONE`] there, and another hand that may.
+struct Server<'a> {
+    address: SocketAddr,
+    key: &'a Key,
+    add_foreign_txt: &'a (dyn Fn(&str, &str) -> Result + Sync),
 }
 
-impl Server {
+impl Server<'_> {
     fn provider_at(&self, address: SocketAddr) -> Arc<dyn TxtProvider> {
-        let key = self.bed.key(ALIAS_ZONE).unwrap();
-        build(address, key)
+        let kind = find("rfc2136").unwrap();
+        let text = |text: &str| OptionValue::Text(text.to_owned());
+        let secret = OptionValue::Secret(self.key.secret.clone().into());
+        let values = [
+            ("server", text(&address.to_string())),
+            ("tsig-key", text(&self.key.name)),
+            ("tsig-algorithm", text(&self.key.algorithm.to_string())),
+            ("tsig-secret", secret),
+        ];
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
     }
-}
-
-fn build(address: SocketAddr, key: &Key) -> Arc<dyn TxtProvider> {
-    let kind = find("rfc2136").unwrap();
-    let text = |text: &str| OptionValue::Text(text.to_owned());
-    let values = [
-        ("server", text(&address.to_string())),
-        ("tsig-key", text(&key.name)),
-        ("tsig-algorithm", text(&key.algorithm.to_string())),
-        (
-            "tsig-secret",
-            OptionValue::Secret(key.secret.clone().into()),
-        ),
-    ];
-    let values = values.map(|(name, value)| (name.to_owned(), value));
-    (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
 }
 
 /// Opcode 5, after the length and the id (RFC 2136 §2.2).
@@ -44,7 +39,7 @@ fn is_update(request: &[u8]) -> bool {
 }
 
 #[async_trait]
-impl Stand for Server {
+impl Stand for Server<'_> {
     fn guarantees(&self) -> Guarantees {
         acme_alias_rfc2136::GUARANTEES
     }
@@ -58,29 +53,41 @@ impl Stand for Server {
     }
 
     async fn provider(&self) -> Arc<dyn TxtProvider> {
-        self.provider_at(self.bed.primary())
+        self.provider_at(self.address)
     }
 
     async fn faulty_provider(&self, fault: Fault) -> Arc<dyn TxtProvider> {
-        let proxy = FaultyProxy::start(self.bed.primary(), fault, is_update).unwrap();
+        let proxy = FaultyProxy::start(self.address, fault, is_update).unwrap();
         self.provider_at(proxy.address())
     }
 
     async fn put(&self, name: &DnsName, value: &TxtValue) {
-        self.bed
-            .add_foreign_txt(ALIAS_ZONE, name.as_str(), value.as_str())
-            .unwrap();
+        (self.add_foreign_txt)(name.as_str(), value.as_str()).unwrap();
     }
 
     fn secrets(&self) -> Vec<SecretString> {
-        vec![self.bed.key(ALIAS_ZONE).unwrap().secret.clone().into()]
+        vec![self.key.secret.clone().into()]
     }
 }
 
 #[tokio::test]
 async fn bind_conforms() -> Result {
+    let bed = TestBed::start()?;
     let stand = Server {
-        bed: TestBed::start()?,
+        address: bed.primary(),
+        key: bed.key(ALIAS_ZONE)?,
+        add_foreign_txt: &|name, value| bed.add_foreign_txt(ALIAS_ZONE, name, value).map(drop),
+    };
+    Ok(conformance::run(&stand).await?)
+}
+
+#[tokio::test]
+async fn knot_conforms() -> Result {
+    let knot = Knot::start()?;
+    let stand = Server {
+        address: knot.address(),
+        key: knot.key(),
+        add_foreign_txt: &|name, value| knot.add_foreign_txt(name, value),
     };
     Ok(conformance::run(&stand).await?)
 }
