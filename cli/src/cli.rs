@@ -127,6 +127,12 @@ pub(crate) enum Command {
         /// The folder to write them to
         dir: PathBuf,
     },
+    /// Print the tables of the reference: of the settings, or of a provider
+    #[command(hide = true)]
+    Reference {
+        /// The kind of the provider
+        kind: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +186,8 @@ pub(crate) enum ConfigCommand {
     Show,
     /// Check the settings, secrets included, without using the network
     Check,
+    /// Print the JSON schema of a settings file, for editors
+    Schema,
 }
 
 /// What `issue` is told to obtain. Ids have no dots and names have.

@@ -62,12 +62,20 @@ async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
         Command::Providers => commands::providers::run()?,
         Command::Config(ConfigCommand::Show) => commands::config::show(&run)?,
         Command::Config(ConfigCommand::Check) => commands::config::check(&run).await?,
+        Command::Config(ConfigCommand::Schema) => {
+            commands::pages::schema()?;
+            return Ok(None);
+        }
         Command::Completions { shell } => {
             commands::pages::completions(*shell);
             return Ok(None);
         }
         Command::Man { dir } => {
             commands::pages::man(dir)?;
+            return Ok(None);
+        }
+        Command::Reference { kind } => {
+            commands::pages::reference(kind.as_deref())?;
             return Ok(None);
         }
     };

@@ -1,10 +1,11 @@
-//! The project's automation: `cargo xtask setup`, `test`, `demo` and `bench`.
+//! The project's automation: `cargo xtask setup`, `test`, `demo`, `docs` and `bench`.
 
 #![expect(
     clippy::print_stderr,
     reason = "it talks to the person at the terminal, and has no other output"
 )]
 
+mod docs;
 mod setup;
 mod step;
 
@@ -12,8 +13,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::docs::Mode;
 use crate::setup::{LEGO, SERVERS};
-use crate::step::{Failure, cargo, cargo_says};
+use crate::step::{Failure, cargo, cargo_output};
 
 /// The project's automation.
 #[derive(Debug, Parser)]
@@ -25,6 +27,8 @@ enum Task {
     Test,
     /// Obtain a certificate from a real CA on this machine, and show the way it took
     Demo,
+    /// Write the generated parts of the documentation
+    Docs,
     /// Measure this program beside `lego`
     Bench {
         /// Runs of each case, of which the medians are shown
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(SERVERS),
         Task::Test => test(),
         Task::Demo => demo(),
+        Task::Docs => docs::run(Mode::Write),
         Task::Bench { runs } => bench(runs),
     };
     match done {
@@ -53,11 +58,20 @@ fn test() -> Result<(), Failure> {
     setup::run(SERVERS)?;
     cargo("fmt --all --check")?;
     cargo("clippy --workspace --all-targets -- --deny warnings")?;
-    cargo_says(
-        "run --package acme-alias --no-default-features -- providers",
-        "built without any provider",
-    )?;
+    without_providers()?;
+    docs::run(Mode::Check)?;
     cargo("test --workspace")
+}
+
+/// A build without any provider still runs, and says so.
+fn without_providers() -> Result<(), Failure> {
+    let said = cargo_output("run --package acme-alias --no-default-features -- providers")?;
+    if said.contains("built without any provider") {
+        return Ok(());
+    }
+    Err(Failure::Other(format!(
+        "a build without providers says:\n{said}"
+    )))
 }
 
 fn demo() -> Result<(), Failure> {

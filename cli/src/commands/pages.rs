@@ -1,13 +1,18 @@
-//! `acme-alias completions` and `acme-alias man`: from the definition of the command line.
+//! What is made from the definitions of the command line, the settings and the providers:
+//! completions, man pages, the JSON schema and the reference. They are no results, so `--output`
+//! does not concern them.
 
 use std::path::Path;
 
+use acme_alias_core::provider;
 use clap_complete::Shell;
 
 use crate::cli;
 use crate::failure::{Failure, Part};
+use crate::output;
+use crate::settings::reference;
 
-/// Prints the completion script; it is no result, so `--output` does not concern it.
+/// Prints the completion script.
 pub(crate) fn completions(shell: Shell) {
     clap_complete::generate(
         shell,
@@ -28,4 +33,20 @@ pub(crate) fn man(dir: &Path) -> Result<(), Failure> {
             );
             Failure::new(Part::Unexpected, &message, None)
         })
+}
+
+/// Prints the JSON schema of a settings file.
+pub(crate) fn schema() -> Result<(), Failure> {
+    let schema = reference::json_schema(&provider::kinds()?);
+    output::page(&format!("{schema:#}\n"));
+    Ok(())
+}
+
+/// Prints the table of the settings, or those of a provider.
+pub(crate) fn reference(kind: Option<&str>) -> Result<(), Failure> {
+    output::page(&match kind {
+        Some(kind) => reference::provider_page(provider::find(kind)?),
+        None => reference::settings(),
+    });
+    Ok(())
 }

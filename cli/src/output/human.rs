@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::{Listed, Obtained, Renewal, Report};
 use crate::failure::Failure;
 use crate::settings::Shown;
+use crate::settings::reference::promises;
 
 pub(super) fn report(report: &Report) {
     let text = match report {
@@ -46,6 +47,10 @@ pub(super) fn report(report: &Report) {
         Report::SettingsGood { warnings: 0 } => "The settings are good.\n".to_owned(),
         Report::SettingsGood { .. } => "The settings can be used; see the warnings.\n".to_owned(),
     };
+    stdout(&text);
+}
+
+pub(super) fn stdout(text: &str) {
     // A reader that went away has seen what it wanted.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
@@ -169,13 +174,17 @@ fn listed(listed: &Listed) -> String {
 
 fn provider(kind: &ProviderKind) -> String {
     let mut text = format!("{}: {}\n", kind.kind, kind.summary);
+    for (what, how) in promises(&kind.guarantees) {
+        text.push_str(&format!("  {what}: {how}\n"));
+    }
+    text.push_str("  options:\n");
     for option in kind.options {
         let note = match (option.required, option.default) {
             (true, _) => " (required)".to_owned(),
             (false, Some(default)) => format!(" (default: {default})"),
             (false, None) => String::new(),
         };
-        text.push_str(&format!("  {:16} {}{note}\n", option.name, option.help));
+        text.push_str(&format!("    {:16} {}{note}\n", option.name, option.help));
     }
     text
 }

@@ -52,7 +52,12 @@ pub(super) fn report(report: &Report) -> Value {
                             })
                         })
                         .collect();
-                    json!({ "kind": kind.kind, "summary": kind.summary, "options": options })
+                    json!({
+                        "kind": kind.kind,
+                        "summary": kind.summary,
+                        "guarantees": kind.guarantees,
+                        "options": options,
+                    })
                 })
                 .collect();
             json!({ "providers": kinds })

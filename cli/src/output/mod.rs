@@ -19,6 +19,11 @@ use jiff::Timestamp;
 use crate::failure::{Failure, Part};
 use crate::settings::Shown;
 
+/// Prints a page that is no result.
+pub(crate) fn page(text: &str) {
+    human::stdout(text);
+}
+
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use acme_alias_core::provider::{self, OptionKind};
+use acme_alias_core::provider::{self, ProviderKind};
 use toml::{Table, Value};
 
 use super::layer::Layer;
 use super::mistake::Mistake;
-use super::schema;
+use super::schema::{self, Shape};
 
 const PREFIX: &str = "ACME_ALIAS_";
 /// What the deploy hook gets; a hook that calls this program again must not set anything.
@@ -33,8 +33,8 @@ pub(crate) fn layers(variables: &Variables, below: &[Layer]) -> (Vec<Layer>, Vec
             .map(str::to_ascii_lowercase)
             .collect();
         match path(&parts, below) {
-            Some(path) => {
-                let values = nested(&path, value(name, text, &path, below));
+            Some((path, shape)) => {
+                let values = nested(&path, value(name, text, shape));
                 layers.push(Layer::new(format!("the variable {name}"), values));
             }
             None => mistakes.push(
@@ -46,39 +46,65 @@ pub(crate) fn layers(variables: &Variables, below: &[Layer]) -> (Vec<Layer>, Vec
     (layers, mistakes)
 }
 
-/// The setting that the parts of a variable's name mean.
-fn path(parts: &[String], below: &[Layer]) -> Option<Vec<String>> {
-    let known = |word: &String, words: &[&str]| {
-        words
-            .iter()
-            .find(|known| same(known, word))
-            .map(|known| (*known).to_owned())
-    };
-    let id = |table: &str, word: &String| {
-        let ids = below
-            .iter()
-            .filter_map(|layer| layer.values().get(table)?.as_table());
-        let found = ids.flat_map(Table::keys).find(|id| same(id, word)).cloned();
-        found.unwrap_or_else(|| word.clone())
-    };
-    match parts {
-        [state] if state == "state" => Some(vec![state.clone()]),
-        [table, key] if table == "acme" => Some(vec![table.clone(), known(key, schema::ACME)?]),
-        [table, key] if table == "dns" => {
-            let key = known(key, schema::DNS).filter(|key| key != "zones")?;
-            Some(vec![table.clone(), key])
+/// The setting that the parts of a variable's name mean, and what may stand there.
+fn path(parts: &[String], below: &[Layer]) -> Option<(Vec<String>, Shape)> {
+    let (first, rest) = parts.split_first()?;
+    let first = schema::find(schema::SETTINGS, first)?;
+    let mut path = vec![first.name.to_owned()];
+    let key = match (first.shape, rest) {
+        (Shape::Table(keys), [key]) => *schema::find(keys, key)?,
+        (Shape::ById(keys), [name, key]) => {
+            path.push(id(first.name, name, below));
+            *schema::find(keys, key)?
         }
-        [table, name, key] if table == "certificates" => Some(vec![
-            table.clone(),
-            id(table, name),
-            known(key, schema::CERTIFICATE)?,
-        ]),
-        // Whether the option exists is known once the provider's kind is.
-        [table, name, key] if table == "providers" => {
-            Some(vec![table.clone(), id(table, name), key.replace('_', "-")])
+        (Shape::Providers, [name, key]) => {
+            let id = id(first.name, name, below);
+            let known = kind_of(&id, below).map(schema::of_provider);
+            let key = match known.as_deref().and_then(|keys| schema::find(keys, key)) {
+                Some(key) => *key,
+                // Whether the option exists is told once the provider's kind is known.
+                None => {
+                    let key = key.replace('_', "-");
+                    let is_secret = schema::is_secret(&key);
+                    path.extend([id, key]);
+                    return Some((
+                        path,
+                        if is_secret {
+                            Shape::Secret
+                        } else {
+                            Shape::Text
+                        },
+                    ));
+                }
+            };
+            path.push(id);
+            key
         }
-        _ => None,
-    }
+        (_, []) => return settable(first.shape).then_some((path, first.shape)),
+        _ => return None,
+    };
+    path.push(key.name.to_owned());
+    settable(key.shape).then_some((path, key.shape))
+}
+
+/// Whether a text can say it.
+fn settable(shape: Shape) -> bool {
+    !matches!(
+        shape,
+        Shape::Table(_) | Shape::Tables(_) | Shape::ById(_) | Shape::Providers
+    )
+}
+
+/// The id in the layers below that is meant by a part of a variable's name.
+fn id(table: &str, part: &str, below: &[Layer]) -> String {
+    let tables = below
+        .iter()
+        .filter_map(|layer| layer.values().get(table)?.as_table());
+    let found = tables
+        .flat_map(Table::keys)
+        .find(|id| same(id, part))
+        .cloned();
+    found.unwrap_or_else(|| part.to_owned())
 }
 
 fn same(one: &str, other: &str) -> bool {
@@ -86,27 +112,23 @@ fn same(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-fn value(name: &str, text: &str, path: &[String], below: &[Layer]) -> Value {
-    let Some(key) = path.last() else {
-        return Value::String(text.to_owned());
-    };
-    if schema::is_secret(key) {
+fn value(name: &str, text: &str, shape: Shape) -> Value {
+    match shape {
         // The secret itself stays where it is, and is fetched when it is needed.
-        return Value::Table(Table::from_iter([("env".to_owned(), name.into())]));
+        Shape::Secret => Value::Table(Table::from_iter([("env".to_owned(), name.into())])),
+        Shape::Texts | Shape::TextsOrTables(_) => {
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            Value::Array(items.map(Value::from).collect())
+        }
+        _ => Value::String(text.to_owned()),
     }
-    let is_list = schema::LISTS.contains(&key.as_str())
-        || (path[0] == "providers" && is_list_option(&path[1], key, below));
-    if is_list {
-        let items = text
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty());
-        return Value::Array(items.map(Value::from).collect());
-    }
-    Value::String(text.to_owned())
 }
 
-fn is_list_option(id: &str, option: &str, below: &[Layer]) -> bool {
+/// The kind that the layers below give a provider.
+fn kind_of(id: &str, below: &[Layer]) -> Option<&'static ProviderKind> {
     let kind = below.iter().rev().find_map(|layer| {
         layer
             .values()
@@ -116,11 +138,6 @@ fn is_list_option(id: &str, option: &str, below: &[Layer]) -> bool {
             .as_str()
     });
     kind.and_then(|kind| provider::find(kind).ok())
-        .is_some_and(|kind| {
-            kind.options
-                .iter()
-                .any(|spec| spec.name == option && spec.kind == OptionKind::List)
-        })
 }
 
 fn nested(path: &[String], value: Value) -> Table {

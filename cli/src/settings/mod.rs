@@ -5,6 +5,7 @@ mod environment;
 mod layer;
 mod mistake;
 mod reader;
+pub(crate) mod reference;
 mod schema;
 mod secret;
 mod show;

@@ -1,95 +1,308 @@
-//! Which keys there are, and which of them are secrets.
+//! Every setting there is: declared once, and from that the check for unknown keys, the reading
+//! of environment variables, the JSON schema and the reference.
 
-use acme_alias_core::provider::{self, OptionKind};
+use acme_alias_core::provider::{self, OptionKind, OptionSpec, ProviderKind};
 
 use super::layer::Tree;
 use super::mistake::Mistake;
 
-pub(crate) const ROOT: &[&str] = &[
-    "state",
-    "acme",
-    "dns",
-    "providers",
-    "alias-zones",
-    "certificates",
-];
-pub(crate) const ACME: &[&str] = &[
-    "directory",
-    "contact",
-    "agree-tos",
-    "ca-file",
-    "eab-kid",
-    "eab-hmac-key",
-];
-pub(crate) const DNS: &[&str] = &["resolver", "timeout", "propagation-timeout", "zones"];
-const DNS_ZONE: &[&str] = &["zone", "servers"];
-const ALIAS_ZONE: &[&str] = &["zone", "provider", "servers"];
-pub(crate) const CERTIFICATE: &[&str] = &[
-    "domains",
-    "challenge-alias",
-    "domain-alias",
-    "key-type",
-    "provider",
-    "deploy-hook",
-];
-const DOMAIN: &[&str] = &["name", "challenge-alias", "domain-alias"];
-pub(crate) const SECRET: &[&str] = &["file", "env", "credential", "command"];
+/// The declaration of one key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) shape: Shape,
+    /// One phrase for people, without a final stop.
+    pub(crate) help: &'static str,
+    /// What holds where it is not given, in words.
+    pub(crate) default: Option<&'static str>,
+}
 
-/// Keys whose values are lists; from the environment they are split at commas.
-pub(crate) const LISTS: &[&str] = &["contact", "resolver", "domains", "deploy-hook", "servers"];
+/// What may stand at a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    Text,
+    /// One of these words, or something else where the help says so.
+    Word(&'static [&'static str]),
+    Truth,
+    Number,
+    Duration,
+    /// A text, or a list of texts.
+    Texts,
+    /// A reference to a secret.
+    Secret,
+    /// A table with these keys.
+    Table(&'static [Key]),
+    /// A list of tables with these keys.
+    Tables(&'static [Key]),
+    /// A list of texts, each of which may be a table with these keys instead.
+    TextsOrTables(&'static [Key]),
+    /// Tables with these keys, each under an id of its own.
+    ById(&'static [Key]),
+    /// Tables under ids of their own, with the keys that their `kind` declares.
+    Providers,
+}
+
+const fn key(name: &'static str, shape: Shape, help: &'static str) -> Key {
+    Key {
+        name,
+        shape,
+        help,
+        default: None,
+    }
+}
+
+impl Key {
+    const fn or(self, default: &'static str) -> Key {
+        Key {
+            default: Some(default),
+            ..self
+        }
+    }
+}
+
+pub(crate) const SETTINGS: &[Key] = &[
+    key(
+        "state",
+        Shape::Text,
+        "folder for certificates, keys and accounts",
+    )
+    .or("`/var/lib/acme-alias` for root, else `~/.local/state/acme-alias` (`$XDG_STATE_HOME`)"),
+    key(
+        "acme",
+        Shape::Table(ACME),
+        "the certification authority (CA)",
+    ),
+    key("dns", Shape::Table(DNS), "how questions are asked"),
+    key("providers", Shape::Providers, "who writes TXT records"),
+    key(
+        "alias-zones",
+        Shape::Tables(ALIAS_ZONE),
+        "alias zones; the longest that contains an alias name counts",
+    ),
+    key(
+        "certificates",
+        Shape::ById(CERTIFICATE),
+        "certificates that are wanted",
+    ),
+];
+
+const ACME: &[Key] = &[
+    key(
+        "directory",
+        Shape::Word(&["letsencrypt", "letsencrypt-staging", "zerossl", "google"]),
+        "the CA, or an https:// URL",
+    )
+    .or("`letsencrypt`"),
+    key("contact", Shape::Texts, "mail addresses for the CA"),
+    key(
+        "agree-tos",
+        Shape::Truth,
+        "agree to the CA's terms of service",
+    )
+    .or("`false`"),
+    key(
+        "ca-file",
+        Shape::Text,
+        "root certificate (PEM) of a private CA, trusted as well",
+    ),
+    key(
+        "eab-kid",
+        Shape::Text,
+        "external account binding: the key's identifier",
+    ),
+    key(
+        "eab-hmac-key",
+        Shape::Secret,
+        "external account binding: the key",
+    ),
+];
+
+const DNS: &[Key] = &[
+    key("resolver", Shape::Texts, "where DNS walks start").or("the system's resolvers"),
+    key(
+        "timeout",
+        Shape::Duration,
+        "how long one question to one server may take",
+    )
+    .or("`3s`"),
+    key(
+        "propagation-timeout",
+        Shape::Duration,
+        "how long values may take to reach every server",
+    )
+    .or("`5m`"),
+    key(
+        "zones",
+        Shape::Tables(DNS_ZONE),
+        "zones with servers to ask in place of their NS sets: split horizon, closed networks",
+    ),
+];
+
+const DNS_ZONE: &[Key] = &[
+    key("zone", Shape::Text, "the zone"),
+    key("servers", Shape::Texts, "its servers, as addresses"),
+];
+
+const ALIAS_ZONE: &[Key] = &[
+    key("zone", Shape::Text, "the zone"),
+    key(
+        "provider",
+        Shape::Text,
+        "the id of the provider that writes there",
+    ),
+    key(
+        "servers",
+        Shape::Texts,
+        "servers to wait for in place of the NS set: hidden primaries",
+    )
+    .or("the NS set"),
+];
+
+const CERTIFICATE: &[Key] = &[
+    key(
+        "domains",
+        Shape::TextsOrTables(DOMAIN),
+        "the names; one with an alias of its own is a table",
+    ),
+    CHALLENGE_ALIAS,
+    DOMAIN_ALIAS,
+    key(
+        "key-type",
+        Shape::Word(&["ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-4096"]),
+        "the kind of the key",
+    )
+    .or("`ecdsa-p256`"),
+    key(
+        "provider",
+        Shape::Text,
+        "provider for alias names outside every alias zone; their zone is found by its SOA",
+    ),
+    key(
+        "deploy-hook",
+        Shape::Texts,
+        "program and arguments, run without a shell when the certificate has changed",
+    ),
+];
+
+const DOMAIN: &[Key] = &[
+    key("name", Shape::Text, "the name"),
+    CHALLENGE_ALIAS,
+    DOMAIN_ALIAS,
+];
+
+const CHALLENGE_ALIAS: Key = key(
+    "challenge-alias",
+    Shape::Text,
+    "the TXT goes to `_acme-challenge.` and this name",
+)
+.or("follow the CNAME");
+const DOMAIN_ALIAS: Key = key(
+    "domain-alias",
+    Shape::Text,
+    "the TXT goes to this very name",
+)
+.or("follow the CNAME");
+
+/// Where a secret is kept; one of these stands in its place.
+pub(crate) const SECRET: &[Key] = &[
+    key("file", Shape::Text, "a file that only its owner can read"),
+    key("env", Shape::Text, "a variable of the environment"),
+    key(
+        "credential",
+        Shape::Text,
+        "a credential that systemd passes (`LoadCredential=`)",
+    ),
+    key(
+        "command",
+        Shape::Texts,
+        "a program and its arguments, run without a shell, that prints it",
+    ),
+];
+
+/// The keys of a provider of this kind.
+pub(crate) fn of_provider(kind: &ProviderKind) -> Vec<Key> {
+    let of_option = |option: &OptionSpec| Key {
+        name: option.name,
+        shape: match option.kind {
+            OptionKind::Text => Shape::Text,
+            OptionKind::List => Shape::Texts,
+            OptionKind::Number => Shape::Number,
+            OptionKind::Duration => Shape::Duration,
+            OptionKind::Secret => Shape::Secret,
+        },
+        help: option.help,
+        default: option.default,
+    };
+    let kind_key = key("kind", Shape::Text, "the kind of the provider");
+    std::iter::once(kind_key)
+        .chain(kind.options.iter().map(of_option))
+        .collect()
+}
+
+/// The key of this name, an underscore standing for a hyphen.
+pub(crate) fn find<'a>(keys: &'a [Key], name: &str) -> Option<&'a Key> {
+    keys.iter()
+        .find(|key| key.name.replace('-', "_") == name.replace('-', "_"))
+}
 
 /// Every key that nothing will ever read, each with the nearest one that is read.
 pub(crate) fn unknown_keys(tree: &Tree) -> Vec<Mistake> {
     let mut found = Vec::new();
-    let mut check = |path: &str, known: &[&str]| {
-        for key in tree.keys(path) {
-            if !known.contains(&key.as_str()) {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                let mistake = Mistake::new(format!("`{path}` is no setting"));
-                let mistake = mistake.help(nearest(&key, known.iter().copied()));
-                found.push(tree.locate(mistake, &path, true));
+    check_table(tree, "", SETTINGS, &mut found);
+    found
+}
+
+fn check_table(tree: &Tree, path: &str, known: &[Key], found: &mut Vec<Mistake>) {
+    for name in tree.keys(path) {
+        let here = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        match known.iter().find(|key| key.name == name) {
+            Some(key) => check_value(tree, &here, key.shape, found),
+            None => {
+                let mistake = Mistake::new(format!("`{here}` is no setting"));
+                let mistake = mistake.help(nearest(&name, known.iter().map(|key| key.name)));
+                found.push(tree.locate(mistake, &here, true));
             }
         }
-    };
-    check("", ROOT);
-    check("acme", ACME);
-    check("acme.eab-hmac-key", SECRET);
-    check("dns", DNS);
-    for (list, known) in [("dns.zones", DNS_ZONE), ("alias-zones", ALIAS_ZONE)] {
-        (0..tree.len(list)).for_each(|index| check(&format!("{list}[{index}]"), known));
     }
-    for id in tree.keys("certificates") {
-        let path = format!("certificates.{id}");
-        check(&path, CERTIFICATE);
-        let domains = format!("{path}.domains");
-        (0..tree.len(&domains)).for_each(|index| check(&format!("{domains}[{index}]"), DOMAIN));
-    }
-    for id in tree.keys("providers") {
-        let path = format!("providers.{id}");
-        let kind = tree
-            .at(&format!("{path}.kind"))
-            .and_then(|kind| kind.clone().into_string().ok());
-        // Without a known kind the options cannot be known either; that is told elsewhere.
-        let Some(Ok(kind)) = kind.map(|kind| provider::find(&kind)) else {
-            continue;
-        };
-        let known: Vec<_> = std::iter::once("kind")
-            .chain(kind.options.iter().map(|option| option.name))
-            .collect();
-        check(&path, &known);
-        for option in kind
-            .options
-            .iter()
-            .filter(|option| option.kind == OptionKind::Secret)
-        {
-            check(&format!("{path}.{}", option.name), SECRET);
+}
+
+fn check_value(tree: &Tree, path: &str, shape: Shape, found: &mut Vec<Mistake>) {
+    match shape {
+        Shape::Table(keys) => check_table(tree, path, keys, found),
+        Shape::Secret => check_table(tree, path, SECRET, found),
+        Shape::Tables(keys) | Shape::TextsOrTables(keys) => {
+            for index in 0..tree.len(path) {
+                check_table(tree, &format!("{path}[{index}]"), keys, found);
+            }
         }
+        Shape::ById(keys) => {
+            for id in tree.keys(path) {
+                check_table(tree, &format!("{path}.{id}"), keys, found);
+            }
+        }
+        Shape::Providers => {
+            for id in tree.keys(path) {
+                let path = format!("{path}.{id}");
+                let kind = tree
+                    .at(&format!("{path}.kind"))
+                    .and_then(|kind| kind.clone().into_string().ok());
+                // Without a known kind the options cannot be known either; that is told elsewhere.
+                if let Some(Ok(kind)) = kind.map(|kind| provider::find(&kind)) {
+                    check_table(tree, &path, &of_provider(kind), found);
+                }
+            }
+        }
+        Shape::Text
+        | Shape::Word(_)
+        | Shape::Truth
+        | Shape::Number
+        | Shape::Duration
+        | Shape::Texts => {}
     }
-    found
 }
 
 /// `did you mean …?`, or all there are where none is near.
@@ -109,14 +322,12 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> S
 
 /// The names of all keys that hold a secret.
 fn secret_keys() -> Vec<&'static str> {
-    let options = provider::kinds()
-        .unwrap_or_default()
-        .into_iter()
-        .flat_map(|kind| kind.options);
-    let secrets = options.filter(|option| option.kind == OptionKind::Secret);
-    secrets
-        .map(|option| option.name)
-        .chain(["eab-hmac-key"])
+    let kinds = provider::kinds().unwrap_or_default();
+    let options = kinds.into_iter().flat_map(of_provider);
+    options
+        .chain(ACME.iter().copied())
+        .filter(|key| matches!(key.shape, Shape::Secret))
+        .map(|key| key.name)
         .collect()
 }
 
@@ -182,9 +393,11 @@ mod tests {
     #[test]
     fn the_nearest_word_is_proposed_or_all_are_listed() {
         assert_eq!(
-            nearest("contatc", ACME.iter().copied()),
+            nearest("contatc", ACME.iter().map(|key| key.name)),
             "did you mean `contact`?"
         );
-        assert!(nearest("zzzz", ACME.iter().copied()).starts_with("there are: directory"));
+        assert!(
+            nearest("zzzz", ACME.iter().map(|key| key.name)).starts_with("there are: directory")
+        );
     }
 }

@@ -1,0 +1,84 @@
+//! The generated parts of the documentation: what the program says of itself, put between
+//! markers in pages that people write, and the JSON schema.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::step::{Failure, cargo_output};
+
+const BEGIN: &str = "<!-- generated: ";
+const BEGIN_ENDS: &str = " -->\n";
+const END: &str = "<!-- end of generated -->";
+const SCHEMA: &str = "docs/settings.schema.json";
+
+/// What to do with pages that are not as they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Write,
+    Check,
+}
+
+/// Writes the generated parts, or checks that they are as they would be written.
+pub(crate) fn run(mode: Mode) -> Result<(), Failure> {
+    let mut stale = Vec::new();
+    let mut settle = |path: PathBuf, is: &str, should: &str| -> Result<(), Failure> {
+        match mode {
+            _ if is == should => {}
+            Mode::Check => stale.push(path.display().to_string()),
+            Mode::Write => fs::write(&path, should).map_err(|e| failed(&path, &e))?,
+        }
+        Ok(())
+    };
+    for path in pages()? {
+        let page = fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
+        let fresh = refreshed(&path, &page)?;
+        settle(path, &page, &fresh)?;
+    }
+    let schema = cargo_output("run --quiet --package acme-alias -- config schema")?;
+    let there = fs::read_to_string(SCHEMA).unwrap_or_default();
+    settle(SCHEMA.into(), &there, &schema)?;
+    if stale.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Other(format!(
+        "no longer what the program says of itself: {}\n`cargo xtask docs` writes them anew",
+        stale.join(", ")
+    )))
+}
+
+/// The README and the page of each provider.
+fn pages() -> Result<Vec<PathBuf>, Failure> {
+    let folder = Path::new("docs/providers");
+    let mut pages = vec![PathBuf::from("README.md")];
+    for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
+        pages.push(entry.map_err(|error| failed(folder, &error))?.path());
+    }
+    pages.sort();
+    Ok(pages)
+}
+
+/// The page with every generated part made anew.
+fn refreshed(path: &Path, page: &str) -> Result<String, Failure> {
+    let mut fresh = String::new();
+    let mut rest = page;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let parts = after.split_once(BEGIN_ENDS).and_then(|(what, after)| {
+            let (_, after) = after.split_once(END)?;
+            Some((what, after))
+        });
+        let Some((what, after)) = parts else {
+            let message = format!("{}: a generated part without an end", path.display());
+            return Err(Failure::Other(message));
+        };
+        let arguments = format!("run --quiet --package acme-alias -- {what}");
+        let text = cargo_output(&arguments)?;
+        fresh.push_str(&format!("{before}{BEGIN}{what}{BEGIN_ENDS}{text}{END}"));
+        rest = after;
+    }
+    fresh.push_str(rest);
+    Ok(fresh)
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Other(format!("{}: {error}", path.display()))
+}
