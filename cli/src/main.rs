@@ -14,6 +14,7 @@ mod workshop;
 // A provider that nobody names is not linked, and what it registers is lost.
 #[cfg(feature = "rfc2136")]
 use acme_alias_rfc2136 as _;
+// End of the providers.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -6,6 +6,8 @@
 )]
 
 mod docs;
+mod new_provider;
+mod scaffold;
 mod setup;
 mod step;
 
@@ -29,6 +31,11 @@ enum Task {
     Demo,
     /// Write the generated parts of the documentation
     Docs,
+    /// Begin a crate for a new provider
+    NewProvider {
+        /// Its kind: lower-case letters and digits
+        name: String,
+    },
     /// Measure this program beside `lego`
     Bench {
         /// Runs of each case, of which the medians are shown
@@ -42,6 +49,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(SERVERS),
         Task::Test => test(),
         Task::Demo => demo(),
+        Task::NewProvider { name } => new_provider::run(&name),
         Task::Docs => docs::run(Mode::Write),
         Task::Bench { runs } => bench(runs),
     };
@@ -60,7 +68,8 @@ fn test() -> Result<(), Failure> {
     cargo("clippy --workspace --all-targets -- --deny warnings")?;
     without_providers()?;
     docs::run(Mode::Check)?;
-    cargo("test --workspace")
+    cargo("test --workspace")?;
+    scaffold::check()
 }
 
 /// A build without any provider still runs, and says so.

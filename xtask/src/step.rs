@@ -1,7 +1,7 @@
 //! One step of a task: a command that is announced, and whose failure ends the task.
 
 use std::fmt;
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 
 /// Why a task ended early.
 #[derive(Debug)]
@@ -40,10 +40,7 @@ pub(crate) fn cargo(arguments: &str) -> Result<(), Failure> {
 /// The same, and returns its standard output.
 pub(crate) fn cargo_output(arguments: &str) -> Result<String, Failure> {
     let shown = format!("cargo {arguments}");
-    eprintln!("==> {shown}");
-    let mut command = cargo_command(arguments);
-    let output = command.stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| Failure::Other(format!("`{shown}`: {error}")))?;
+    let output = output(&shown, &mut cargo_command(arguments))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -53,11 +50,19 @@ pub(crate) fn cargo_output(arguments: &str) -> Result<String, Failure> {
     })
 }
 
-fn cargo_command(arguments: &str) -> Command {
+/// The cargo that runs us, with these arguments.
+pub(crate) fn cargo_command(arguments: &str) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args(arguments.split(' '));
     command
+}
+
+/// Announces the command as `shown`, runs it, and returns what it printed and how it ended.
+pub(crate) fn output(shown: &str, command: &mut Command) -> Result<Output, Failure> {
+    eprintln!("==> {shown}");
+    let output = command.stderr(Stdio::inherit()).output();
+    output.map_err(|error| Failure::Other(format!("`{shown}`: {error}")))
 }
 
 /// Announces the command as `shown`, and runs it.

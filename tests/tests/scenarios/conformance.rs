@@ -3,3 +3,4 @@
 #![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
 
 mod rfc2136;
+// End of the providers.

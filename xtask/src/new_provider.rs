@@ -1,0 +1,146 @@
+//! A crate for a new provider: it compiles, is registered and wired, and fails its conformance
+//! test until it is written.
+
+use std::fs;
+use std::path::Path;
+
+use crate::docs::{self, Mode};
+use crate::step::{Failure, cargo};
+
+/// The files of a provider; `{name}` in a path or a text is its name, `{Name}` that of its type.
+const FILES: &[(&str, &str)] = &[
+    (
+        "providers/{name}/Cargo.toml",
+        include_str!("../templates/provider/Cargo.toml.in"),
+    ),
+    (
+        "providers/{name}/src/lib.rs",
+        include_str!("../templates/provider/lib.rs.in"),
+    ),
+    (
+        "providers/{name}/src/config.rs",
+        include_str!("../templates/provider/config.rs.in"),
+    ),
+    (
+        "providers/{name}/src/backend.rs",
+        include_str!("../templates/provider/backend.rs.in"),
+    ),
+    (
+        "tests/tests/scenarios/conformance/{name}.rs",
+        include_str!("../templates/provider/conformance.rs.in"),
+    ),
+    (
+        "docs/providers/{name}.md",
+        include_str!("../templates/provider/page.md.in"),
+    ),
+];
+
+/// The lines that wire it: a file, a line that begins with these words, and what goes before it.
+const LINES: &[(&str, &str, &str)] = &[
+    (
+        "Cargo.toml",
+        "acme-alias-tests = ",
+        "acme-alias-{name} = { path = \"providers/{name}\", version = \"0.1.0\" }\n",
+    ),
+    (
+        "cli/Cargo.toml",
+        "# End of the providers' features.",
+        "{name} = [\"dep:acme-alias-{name}\"]\n",
+    ),
+    (
+        "cli/Cargo.toml",
+        "# End of the providers.",
+        "acme-alias-{name} = { workspace = true, optional = true }\n",
+    ),
+    (
+        "cli/src/main.rs",
+        "// End of the providers.",
+        "#[cfg(feature = \"{name}\")]\nuse acme_alias_{name} as _;\n",
+    ),
+    (
+        "tests/Cargo.toml",
+        "# End of the providers.",
+        "acme-alias-{name}.workspace = true\n",
+    ),
+    (
+        "tests/tests/scenarios/conformance.rs",
+        "// End of the providers.",
+        "mod {name};\n",
+    ),
+];
+
+pub(crate) fn run(name: &str) -> Result<(), Failure> {
+    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(letters) {
+        return Err(Failure::Other(format!(
+            "`{name}` is no name for a provider: those are lower-case letters and digits, and \
+             begin with a letter"
+        )));
+    }
+    let filled = |text: &str| {
+        text.replace("{name}", name)
+            .replace("{Name}", &type_name(name))
+    };
+    for (path, text) in FILES {
+        write_new(Path::new(&filled(path)), &filled(text))?;
+    }
+    for (path, before, line) in LINES {
+        insert(Path::new(path), before, &filled(line))?;
+    }
+    let default = format!("\"{name}\"]\n");
+    replace(Path::new("cli/Cargo.toml"), "default = [", |line| {
+        line.replace("]\n", &format!(", {default}"))
+    })?;
+    cargo("fmt --all")?;
+    docs::run(Mode::Write)?;
+    eprintln!(
+        "providers/{name} is there. Next: docs/adding-a-provider.md, and\n    \
+         cargo test --package acme-alias-tests {name}_conforms"
+    );
+    Ok(())
+}
+
+fn type_name(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_ascii_uppercase() + rest
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    if path.exists() {
+        return Err(Failure::Other(format!(
+            "{} is there already; nothing was overwritten",
+            path.display()
+        )));
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(path, text))
+        .map_err(|error| Failure::Other(format!("{}: {error}", path.display())))
+}
+
+/// Puts `text` before the line that begins with `before`.
+fn insert(path: &Path, before: &str, text: &str) -> Result<(), Failure> {
+    replace(path, before, |line| format!("{text}{line}"))
+}
+
+/// Replaces the line that begins with `start`.
+fn replace(path: &Path, start: &str, new: impl Fn(&str) -> String) -> Result<(), Failure> {
+    let failed =
+        |what: &dyn std::fmt::Display| Failure::Other(format!("{}: {what}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let lines: Vec<_> = text.split_inclusive('\n').collect();
+    if !lines.iter().any(|line| line.starts_with(start)) {
+        return Err(failed(&format!("no line begins with `{start}`")));
+    }
+    let replaced: String = lines
+        .into_iter()
+        .map(|line| {
+            if line.starts_with(start) {
+                new(line)
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
+    fs::write(path, replaced).map_err(|error| failed(&error))
+}
