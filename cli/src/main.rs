@@ -128,3 +128,23 @@ fn log(verbose: u8) {
         .with_writer(std::io::stderr)
         .init();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Whoever links a provider must see it: this fails where one is lost on the way.
+    #[test]
+    fn the_registry_has_the_providers_of_the_enabled_features() {
+        let kinds = acme_alias_core::provider::kinds().unwrap();
+        let kinds: BTreeSet<_> = kinds.iter().map(|kind| kind.kind).collect();
+        let enabled: BTreeSet<_> = [
+            ("rfc2136", cfg!(feature = "rfc2136")),
+            // End of the providers' features.
+        ]
+        .into_iter()
+        .filter_map(|(kind, enabled)| enabled.then_some(kind))
+        .collect();
+        assert_eq!(kinds, enabled);
+    }
+}

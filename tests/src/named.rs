@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::dns;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::port::Port;
 use crate::process::{self, Server};
 use crate::tsig::Key;
@@ -179,8 +180,15 @@ options {{
 fn unconfined(root: &Path) -> Result<PathBuf> {
     let copy = root.join("named");
     if !copy.exists() {
+        // By a process of its own: had this one the copy open for writing, a process that another
+        // test starts at that moment would have it too, and the copy could not be run (ETXTBSY).
         let original = process::find("named")?;
-        fs::copy(&original, &copy).context(original.display())?;
+        let copied = Command::new("cp").arg(&original).arg(&copy).status();
+        let copied = copied.context("cp")?;
+        if !copied.success() {
+            let original = original.display();
+            return Err(Error::new(format_args!("cp {original}: {copied}")));
+        }
     }
     Ok(copy)
 }

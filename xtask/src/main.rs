@@ -11,7 +11,7 @@ mod scaffold;
 mod setup;
 mod step;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::Parser;
 
@@ -23,7 +23,7 @@ use crate::step::{Failure, cargo, cargo_output};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Install the servers that tests and demo need, from Debian's packages
+    /// Install what tests and demo need: servers from Debian's packages, and a tool for cargo
     Setup,
     /// Check format and lints, build without providers, and run all tests
     Test,
@@ -46,7 +46,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
-        Task::Setup => setup::run(SERVERS),
+        Task::Setup => setup::all(),
         Task::Test => test(),
         Task::Demo => demo(),
         Task::NewProvider { name } => new_provider::run(&name),
@@ -63,23 +63,36 @@ fn main() -> ExitCode {
 }
 
 fn test() -> Result<(), Failure> {
-    setup::run(SERVERS)?;
+    setup::all()?;
     cargo("fmt --all --check")?;
     cargo("clippy --workspace --all-targets -- --deny warnings")?;
-    without_providers()?;
+    features()?;
     docs::run(Mode::Check)?;
     cargo("test --workspace")?;
     scaffold::check()
 }
 
-/// A build without any provider still runs, and says so.
-fn without_providers() -> Result<(), Failure> {
-    let said = cargo_output("run --package acme-alias --no-default-features -- providers")?;
-    if said.contains("built without any provider") {
+/// Each provider alone, none, and all: they build, and the registry has what was asked for,
+/// with and without optimisation.
+fn features() -> Result<(), Failure> {
+    let mut hack = Command::new(setup::cargo_hack()?);
+    let arguments = "hack check --package acme-alias --each-feature";
+    step::run(
+        &format!("cargo {arguments}"),
+        hack.args(arguments.split(' ')),
+    )?;
+    let providers = "-- providers --output json";
+    let none = cargo_output(&format!(
+        "run --package acme-alias --no-default-features {providers}"
+    ))?;
+    let all = cargo_output(&format!("run --package acme-alias {providers}"))?;
+    let optimised = cargo_output(&format!("run --package acme-alias --release {providers}"))?;
+    if none.contains("\"providers\":[]") && all == optimised {
         return Ok(());
     }
     Err(Failure::Other(format!(
-        "a build without providers says:\n{said}"
+        "the providers of builds differ from their features; none:\n{none}\nall:\n{all}\n\
+         all, optimised:\n{optimised}"
     )))
 }
 

@@ -40,7 +40,7 @@ const LINES: &[(&str, &str, &str)] = &[
     (
         "Cargo.toml",
         "acme-alias-tests = ",
-        "acme-alias-{name} = { path = \"providers/{name}\", version = \"0.1.0\" }\n",
+        "acme-alias-{name} = { path = \"providers/{name}\", version = \"{version}\" }\n",
     ),
     (
         "cli/Cargo.toml",
@@ -56,6 +56,11 @@ const LINES: &[(&str, &str, &str)] = &[
         "cli/src/main.rs",
         "// End of the providers.",
         "#[cfg(feature = \"{name}\")]\nuse acme_alias_{name} as _;\n",
+    ),
+    (
+        "cli/src/main.rs",
+        "            // End of the providers' features.",
+        "            (\"{name}\", cfg!(feature = \"{name}\")),\n",
     ),
     (
         "tests/Cargo.toml",
@@ -80,6 +85,7 @@ pub(crate) fn run(name: &str) -> Result<(), Failure> {
     let filled = |text: &str| {
         text.replace("{name}", name)
             .replace("{Name}", &type_name(name))
+            .replace("{version}", env!("CARGO_PKG_VERSION"))
     };
     for (path, text) in FILES {
         write_new(Path::new(&filled(path)), &filled(text))?;

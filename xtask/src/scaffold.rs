@@ -61,5 +61,11 @@ fn copy() -> Result<PathBuf, Failure> {
             fs::copy(file, &to).map_err(|error| failed(&to, error))?;
         }
     }
+    // Another version, so that what is built of the copy is not taken for what is built here.
+    let manifest = copy.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).map_err(|error| failed(&manifest, error))?;
+    let version = |version: &str| format!("version = \"{version}\"");
+    let text = text.replace(&version(env!("CARGO_PKG_VERSION")), &version("0.0.0"));
+    fs::write(&manifest, text).map_err(|error| failed(&manifest, error))?;
     Ok(copy)
 }

@@ -1,4 +1,4 @@
-//! Installing the programs that the test bed runs, from Debian's packages.
+//! Installing what the tests need: servers from Debian's packages, and a tool built by cargo.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -48,6 +48,11 @@ pub(crate) const LEGO: Tool = Tool {
     package: "lego",
 };
 
+/// Where the tools that cargo builds are kept.
+const TOOLS: &str = "target/tools";
+/// Builds each feature by itself, and its version.
+const CARGO_HACK: (&str, &str) = ("cargo-hack", "0.6.46");
+
 /// Where Debian puts servers, which the `PATH` of a normal user lacks.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
@@ -74,6 +79,24 @@ pub(crate) fn run(tools: &[Tool]) -> Result<(), Failure> {
             "`{program}` is still not there, although the package {package} was installed"
         ))),
     }
+}
+
+/// Installs whatever a test needs.
+pub(crate) fn all() -> Result<(), Failure> {
+    run(SERVERS)?;
+    cargo_hack().map(drop)
+}
+
+/// Builds what is missing of the tools for cargo; returns the path of `cargo-hack`.
+pub(crate) fn cargo_hack() -> Result<PathBuf, Failure> {
+    let (name, version) = CARGO_HACK;
+    let root = format!("{TOOLS}/{name}-{version}");
+    let program = PathBuf::from(&root).join("bin").join(name);
+    if !program.is_file() {
+        let install = format!("install {name}@{version} --locked --root {root}");
+        step::cargo(&install)?;
+    }
+    Ok(program)
 }
 
 fn missing(tools: &[Tool]) -> impl Iterator<Item = &Tool> {
