@@ -12,6 +12,8 @@ mod settings;
 mod workshop;
 
 // A provider that nobody names is not linked, and what it registers is lost.
+#[cfg(feature = "cloudflare")]
+use acme_alias_cloudflare as _;
 #[cfg(feature = "rfc2136")]
 use acme_alias_rfc2136 as _;
 // End of the providers.
@@ -139,6 +141,7 @@ mod tests {
         let kinds = acme_alias_core::provider::kinds().unwrap();
         let kinds: BTreeSet<_> = kinds.iter().map(|kind| kind.kind).collect();
         let enabled: BTreeSet<_> = [
+            ("cloudflare", cfg!(feature = "cloudflare")),
             ("rfc2136", cfg!(feature = "rfc2136")),
             // End of the providers' features.
         ]

@@ -13,6 +13,7 @@
 mod bed;
 mod builder;
 mod certificate;
+mod cloudflare;
 mod dns;
 mod error;
 mod knot;
@@ -31,6 +32,7 @@ mod zone;
 pub use self::bed::{TestBed, Txt};
 pub use self::builder::Builder;
 pub use self::certificate::Certificate;
+pub use self::cloudflare::{CloudflareFake, CloudflareRecord, Injected, Token};
 pub use self::error::{Error, Result};
 pub use self::knot::Knot;
 pub use self::port::{Port, SilentServer};

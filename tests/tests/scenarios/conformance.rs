@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
 
+mod cloudflare;
 mod rfc2136;
 // End of the providers.

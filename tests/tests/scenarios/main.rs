@@ -4,6 +4,7 @@ mod authority;
 mod bed;
 mod certificates;
 mod clean_up;
+mod cloudflare;
 mod conformance;
 mod delegations;
 mod name_servers;

@@ -1,0 +1,346 @@
+//! What Cloudflare's API says no to, each with its own words; and what the conformance suite does
+//! not ask for.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail as they do")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::{
+    Action, Failure, OptionValue, Options, ProviderError, TxtChange, TxtProvider, find,
+};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, CloudflareFake, Injected, Result, Token};
+
+const TOKEN: &str = "a-token-that-nobody-shall-see";
+
+fn may_edit(zones: &[&String]) -> Token {
+    let zones: Vec<_> = zones.iter().copied().cloned().collect();
+    Token {
+        status: "active",
+        dns_read: zones.clone(),
+        dns_edit: zones,
+        zone_read: true,
+    }
+}
+
+/// The fake with the alias zone and a token for it; returns the zone's id as well.
+fn start() -> Result<(CloudflareFake, String)> {
+    let fake = CloudflareFake::start()?;
+    let zone = fake.add_zone(ALIAS_ZONE);
+    fake.add_token(TOKEN, may_edit(&[&zone]));
+    Ok((fake, zone))
+}
+
+fn provider(fake: &CloudflareFake, more: &[(&str, &str)]) -> Arc<dyn TxtProvider> {
+    let kind = find("cloudflare").unwrap();
+    let mut values = vec![
+        ("api-token".to_owned(), OptionValue::Secret(TOKEN.into())),
+        ("base-url".to_owned(), OptionValue::Text(fake.base_url())),
+        ("timeout".to_owned(), OptionValue::Text("1s".to_owned())),
+    ];
+    for (name, text) in more {
+        values.retain(|(known, _)| known != name);
+        values.push(((*name).to_owned(), OptionValue::Text((*text).to_owned())));
+    }
+    (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
+}
+
+fn change(action: Action, name: &str, value: &str) -> TxtChange {
+    TxtChange {
+        name: name.parse().unwrap(),
+        value: value.parse().unwrap(),
+        action,
+    }
+}
+
+fn zone_name() -> DnsName {
+    ALIAS_ZONE.parse().unwrap()
+}
+
+async fn add(provider: &dyn TxtProvider) -> std::result::Result<(), ProviderError> {
+    let add = [change(Action::Add, ALIAS_NAME, "v")];
+    provider.apply(&zone_name(), &add).await.map(drop)
+}
+
+/// Checks that adding fails like this, that the error says these words and shows no token.
+async fn refused(provider: &dyn TxtProvider, failure: Failure, words: &[&str]) {
+    let error = add(provider).await.unwrap_err();
+    assert_eq!(error.failure, failure, "{error}");
+    let said = format!("{} {}", error.what, error.remedy);
+    for word in words {
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+    }
+    assert!(!said.contains(TOKEN), "{said}");
+}
+
+fn refusal(status: u16, code: u32, message: &str) -> Injected {
+    let body = format!(
+        r#"{{"success":false,"errors":[{{"code":{code},"message":"{message}"}}],"result":null}}"#
+    );
+    Injected::Answer(status, Vec::new(), body)
+}
+
+#[tokio::test]
+async fn an_unknown_token_is_told_from_an_expired_one_and_from_one_that_may_not() -> Result {
+    let fake = CloudflareFake::start()?;
+    let zone = fake.add_zone(ALIAS_ZONE);
+    let provider = provider(&fake, &[]);
+    refused(
+        &*provider,
+        Failure::Denied,
+        &["does not know the token", "`api-token`"],
+    )
+    .await;
+
+    let expired = Token {
+        status: "expired",
+        ..may_edit(&[&zone])
+    };
+    fake.add_token(TOKEN, expired);
+    refused(&*provider, Failure::Denied, &["it is expired", "new token"]).await;
+
+    let read_only = Token {
+        dns_read: vec![zone.clone()],
+        dns_edit: Vec::new(),
+        ..may_edit(&[])
+    };
+    fake.add_token(TOKEN, read_only);
+    let with_id = self::provider(&fake, &[("zone-id", &zone)]);
+    refused(
+        &*with_id,
+        Failure::Denied,
+        &["edit the zone", "DNS:Edit", ALIAS_ZONE],
+    )
+    .await;
+    assert_eq!(fake.records(&zone), []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_zone_that_the_token_does_not_see_is_told() -> Result {
+    let (fake, _) = start()?;
+    fake.add_token(TOKEN, may_edit(&[]));
+    let provider = provider(&fake, &[]);
+    refused(
+        &*provider,
+        Failure::Rejected,
+        &["sees no zone auth.example.net", "`zone-id`"],
+    )
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_zones_of_one_name_are_not_guessed_between() -> Result {
+    let (fake, one) = start()?;
+    let other = fake.add_zone(ALIAS_ZONE);
+    fake.add_token(TOKEN, may_edit(&[&one, &other]));
+    let provider = provider(&fake, &[]);
+    refused(
+        &*provider,
+        Failure::Rejected,
+        &["2 zones", &one, &other, "`zone-id`"],
+    )
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_zone_id_that_is_wrong_writes_nothing() -> Result {
+    let (fake, zone) = start()?;
+    let nowhere = provider(&fake, &[("zone-id", &"f".repeat(32))]);
+    refused(&*nowhere, Failure::Rejected, &["`zone-id`", "7003"]).await;
+
+    // The zone of another name: the token may ask for it, or it may not.
+    let other = fake.add_zone("example.org");
+    for zone_read in [true, false] {
+        let may = may_edit(&[&zone, &other]);
+        fake.add_token(TOKEN, Token { zone_read, ..may });
+        let provider = provider(&fake, &[("zone-id", &other)]);
+        refused(
+            &*provider,
+            Failure::Rejected,
+            &["`zone-id` is not that of", "example.org"],
+        )
+        .await;
+        assert_eq!(fake.records(&other), []);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_a_zone_id_the_token_needs_no_more_than_dns_edit() -> Result {
+    let (fake, zone) = start()?;
+    let may = may_edit(&[&zone]);
+    fake.add_token(
+        TOKEN,
+        Token {
+            zone_read: false,
+            ..may
+        },
+    );
+    add(&*provider(&fake, &[("zone-id", &zone)])).await.unwrap();
+    assert_eq!(fake.records(&zone).len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_zone_and_a_cname_in_the_way_are_told() -> Result {
+    let (fake, zone) = start()?;
+    let provider = provider(&fake, &[]);
+    fake.set_quota(0);
+    refused(&*provider, Failure::Rejected, &["81045", "zone is full"]).await;
+    fake.set_quota(10);
+    fake.add_record(&zone, "CNAME", ALIAS_NAME, "elsewhere.example");
+    refused(&*provider, Failure::Conflict, &["81054", "CNAME"]).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_long_wait_is_told_and_a_short_one_is_waited() -> Result {
+    let (fake, zone) = start()?;
+    fake.inject(|method, _| {
+        let headers = vec![
+            ("retry-after", "240"),
+            ("ratelimit", "\"default\";r=0;t=240"),
+        ];
+        (method == "POST").then(|| Injected::Answer(429, headers, String::new()))
+    });
+    let throttled = Failure::Throttled {
+        retry_after: Some(Duration::from_mins(4)),
+    };
+    refused(
+        &*provider(&fake, &[]),
+        throttled,
+        &["240 s", "fewer requests"],
+    )
+    .await;
+
+    let times = std::sync::atomic::AtomicUsize::new(0);
+    fake.inject(move |method, _| {
+        let first =
+            method == "POST" && times.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        first.then(|| Injected::Answer(429, vec![("retry-after", "0")], String::new()))
+    });
+    add(&*provider(&fake, &[])).await.unwrap();
+    assert_eq!(fake.records(&zone).len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn answers_that_are_not_the_api_s_leave_the_outcome_open() -> Result {
+    let (fake, _) = start()?;
+    let provider = provider(&fake, &[]);
+    for (status, words) in [(502, "answered 502"), (200, "not the API's")] {
+        fake.inject(move |method, _| {
+            let html = "<html><h1>Bad gateway</h1></html>".to_owned();
+            (method == "POST").then_some(Injected::Answer(status, Vec::new(), html))
+        });
+        refused(&*provider, Failure::UnknownOutcome, &[words]).await;
+    }
+    fake.inject(|method, _| (method == "POST").then_some(Injected::Silence));
+    refused(
+        &*provider,
+        Failure::UnknownOutcome,
+        &["no answer within 1s"],
+    )
+    .await;
+    // Reading changes nothing: whatever goes wrong there, the outcome is known.
+    fake.inject(|_, _| Some(refusal(500, 1, "oops")));
+    refused(&*provider, Failure::Unavailable, &["answered 500", "oops"]).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dead_endpoint_is_told_with_its_host() -> Result {
+    let (fake, _) = start()?;
+    let url = "http://127.0.0.1:1/client/v4";
+    let provider = provider(&fake, &[("base-url", url)]);
+    refused(
+        &*provider,
+        Failure::Unavailable,
+        &["127.0.0.1", "could not be reached"],
+    )
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_that_somebody_else_made_meanwhile_is_a_success() -> Result {
+    let (fake, zone) = start()?;
+    let provider = provider(&fake, &[]);
+    let shared = Arc::new(fake);
+    let (hand, zone_id) = (Arc::downgrade(&shared), zone.clone());
+    // Between the reading and the first write, another hand makes the very record.
+    let done = std::sync::atomic::AtomicBool::new(false);
+    shared.inject(move |method, _| {
+        let first = method == "POST" && !done.swap(true, std::sync::atomic::Ordering::SeqCst);
+        if first {
+            hand.upgrade()?
+                .add_record(&zone_id, "TXT", ALIAS_NAME, "\"v\"");
+        }
+        None
+    });
+    add(&*provider).await.unwrap();
+    assert_eq!(shared.records(&zone).len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn pages_are_turned_and_both_ways_to_write_a_value_are_known() -> Result {
+    let (fake, zone) = start()?;
+    for i in 0..250 {
+        fake.add_record(
+            &zone,
+            "TXT",
+            &format!("other{i}.{ALIAS_ZONE}"),
+            "\"foreign\"",
+        );
+    }
+    let name = |i: usize| format!("n{i}.{ALIAS_ZONE}");
+    fake.add_record(&zone, "TXT", &name(0), "bare");
+    fake.add_record(&zone, "TXT", &name(1), "\"spl\" \"it\"");
+    fake.add_record(&zone, "A", &name(2), "192.0.2.1");
+    let provider = provider(&fake, &[]);
+    let names: Vec<DnsName> = (0..5).map(|i| name(i).parse().unwrap()).collect();
+    let sets = provider.values(&zone_name(), &names).await.unwrap();
+    let values: Vec<_> = sets.values().flatten().map(ToString::to_string).collect();
+    assert_eq!(values, ["bare", "split"]);
+
+    let removals = [
+        change(Action::Remove, &name(0), "bare"),
+        change(Action::Remove, &name(1), "split"),
+        change(Action::Remove, &name(2), "192.0.2.1"),
+        change(Action::Remove, &name(3), "not there"),
+    ];
+    provider.apply(&zone_name(), &removals).await.unwrap();
+    let left = fake.records(&zone);
+    assert_eq!(left.len(), 251, "the foreign ones, and the address");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_hundred_changes_are_one_batch_and_more_are_two() -> Result {
+    let (fake, zone) = start()?;
+    let provider = provider(&fake, &[]);
+    let adds: Vec<_> = (0..201)
+        .map(|i| change(Action::Add, &format!("h{i}.{ALIAS_ZONE}"), "v"))
+        .collect();
+    let applied = provider.apply(&zone_name(), &adds[..200]).await.unwrap();
+    assert_eq!(applied.requests, 1);
+    let applied = provider.apply(&zone_name(), &adds).await.unwrap();
+    assert_eq!(applied.requests, 1, "only what is missing is sent");
+    assert_eq!(fake.records(&zone).len(), 201);
+    let small = self::provider(&fake, &[("batch-size", "50")]);
+    let removals: Vec<_> = adds
+        .iter()
+        .map(|add| TxtChange {
+            action: Action::Remove,
+            ..add.clone()
+        })
+        .collect();
+    let applied = small.apply(&zone_name(), &removals).await.unwrap();
+    assert_eq!(applied.requests, 5);
+    Ok(())
+}
