@@ -16,6 +16,8 @@ mod workshop;
 use acme_alias_cloudflare as _;
 #[cfg(feature = "rfc2136")]
 use acme_alias_rfc2136 as _;
+#[cfg(feature = "route53")]
+use acme_alias_route53 as _;
 // End of the providers.
 
 use std::io::IsTerminal;
@@ -143,6 +145,7 @@ mod tests {
         let enabled: BTreeSet<_> = [
             ("cloudflare", cfg!(feature = "cloudflare")),
             ("rfc2136", cfg!(feature = "rfc2136")),
+            ("route53", cfg!(feature = "route53")),
             // End of the providers' features.
         ]
         .into_iter()

@@ -14,9 +14,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use crate::error::Result;
+use crate::serve::Running;
 
 /// What the Free plan takes in one batch:
 /// <https://developers.cloudflare.com/dns/manage-dns-records/how-to/batch-record-changes/>.
@@ -26,10 +26,8 @@ const PER_PAGE_MAX: usize = 100;
 
 /// The running fake.
 pub struct CloudflareFake {
-    address: SocketAddr,
+    server: Running,
     state: Shared,
-    /// The server ends when this is dropped.
-    _running: oneshot::Sender<()>,
 }
 
 /// A record, as the API shows it.
@@ -93,9 +91,6 @@ impl Shared {
 impl CloudflareFake {
     /// Starts with no zone and no token.
     pub fn start() -> Result<CloudflareFake> {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let state = Shared::default();
         let app = Router::new()
             .route("/client/v4/user/tokens/verify", get(verify_token))
@@ -114,35 +109,20 @@ impl CloudflareFake {
             .method_not_allowed_fallback(no_route)
             .layer(axum::middleware::from_fn_with_state(state.clone(), watch))
             .with_state(state.clone());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (running, ended) = oneshot::channel();
-        // A thread of its own, because tests with a runtime of theirs cannot hold another.
-        std::thread::spawn(move || {
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                tokio::select! {
-                    served = axum::serve(listener, app) => served,
-                    _ = ended => Ok(()),
-                }
-            })
-        });
         Ok(CloudflareFake {
-            address,
+            server: Running::start(app)?,
             state,
-            _running: running,
         })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// The URL for the option `base-url`.
     pub fn base_url(&self) -> String {
-        format!("http://{}/client/v4", self.address)
+        format!("http://{}/client/v4", self.address())
     }
 
     /// Adds a zone; returns its id.

@@ -1,4 +1,5 @@
-//! Installing what the tests need: servers from Debian's packages, and a tool built by cargo.
+//! Installing what the tests need: servers from Debian's packages, one from Python's, and a tool
+//! built by cargo.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -37,6 +38,10 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "faketime",
     },
     Tool {
+        program: "python3",
+        package: "python3",
+    },
+    Tool {
         program: "setpriv",
         package: "util-linux",
     },
@@ -52,6 +57,8 @@ pub(crate) const LEGO: Tool = Tool {
 const TOOLS: &str = "target/tools";
 /// Builds each feature by itself, and its version.
 const CARGO_HACK: (&str, &str) = ("cargo-hack", "0.6.46");
+/// A Route 53 for tests. The test bed looks for it where this puts it.
+const MOTO: &str = "moto[server]==5.2.5";
 
 /// Where Debian puts servers, which the `PATH` of a normal user lacks.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
@@ -63,16 +70,7 @@ pub(crate) fn run(tools: &[Tool]) -> Result<(), Failure> {
         eprintln!("==> nothing to install");
         return Ok(());
     }
-    let install = ["install", "--yes", "--no-install-recommends"];
-    let install = [&install[..], &packages].concat();
-    let by_hand = format!("apt-get update && apt-get {}", install.join(" "));
-    let installed = apt_get(&["update"]).and_then(|()| apt_get(&install));
-    if let Err(failure) = installed {
-        return Err(Failure::Other(format!(
-            "{failure}\nnot installed: {}; as root, run this:\n    {by_hand}",
-            packages.join(", ")
-        )));
-    }
+    install(&packages)?;
     match missing(tools).next() {
         None => Ok(()),
         Some(Tool { program, package }) => Err(Failure::Other(format!(
@@ -81,10 +79,51 @@ pub(crate) fn run(tools: &[Tool]) -> Result<(), Failure> {
     }
 }
 
+fn install(packages: &[&str]) -> Result<(), Failure> {
+    let install = ["install", "--yes", "--no-install-recommends"];
+    let install = [&install[..], packages].concat();
+    let by_hand = format!("apt-get update && apt-get {}", install.join(" "));
+    let installed = apt_get(&["update"]).and_then(|()| apt_get(&install));
+    installed.map_err(|failure| {
+        Failure::Other(format!(
+            "{failure}\nnot installed: {}; as root, run this:\n    {by_hand}",
+            packages.join(", ")
+        ))
+    })
+}
+
 /// Installs whatever a test needs.
 pub(crate) fn all() -> Result<(), Failure> {
     run(SERVERS)?;
+    moto()?;
     cargo_hack().map(drop)
+}
+
+/// Installs moto into a virtual environment of its own.
+fn moto() -> Result<(), Failure> {
+    let folder = format!("{TOOLS}/moto");
+    let stamp = PathBuf::from(&folder).join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == MOTO) {
+        return Ok(());
+    }
+    // Debian has this part of Python in a package of its own.
+    let mut python = Command::new("python3");
+    let has_venv = python.args(["-c", "import ensurepip"]).status();
+    if !has_venv.is_ok_and(|status| status.success()) {
+        install(&["python3-venv"])?;
+    }
+    let pip = format!("{folder}/bin/pip");
+    let venv = ["-m", "venv", "--clear", &folder];
+    step::run(
+        &format!("python3 {}", venv.join(" ")),
+        Command::new("python3").args(venv),
+    )?;
+    let install = ["install", "--quiet", "--disable-pip-version-check", MOTO];
+    step::run(
+        &format!("{pip} {}", install.join(" ")),
+        Command::new(&pip).args(install),
+    )?;
+    fs::write(&stamp, MOTO).map_err(|error| Failure::Other(format!("{}: {error}", stamp.display())))
 }
 
 /// Builds what is missing of the tools for cargo; returns the path of `cargo-hack`.

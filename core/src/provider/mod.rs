@@ -9,6 +9,7 @@ pub mod conformance;
 #[cfg(feature = "conformance")]
 pub mod memory;
 mod options;
+pub mod quoting;
 mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -224,6 +225,18 @@ impl ProviderError {
             failure,
             what: what.into(),
             remedy: remedy.into(),
+        }
+    }
+
+    /// The same error of a call that only reads: it changes nothing, so that its outcome is known.
+    #[must_use]
+    pub fn of_reading(self) -> Self {
+        match self.failure {
+            Failure::UnknownOutcome => ProviderError {
+                failure: Failure::Unavailable,
+                ..self
+            },
+            _ => self,
         }
     }
 }

@@ -62,13 +62,12 @@ impl Publication {
     /// Removes all values, by value, whether or not they were ever written.
     pub async fn withdraw(&self) -> Result<(), ZoneError> {
         let zones = self.zones.iter().map(async |(writer, records)| {
-            writer
-                .write(Action::Remove, records)
-                .await
-                .map_err(|source| ZoneError::Write {
-                    zone: writer.zone().clone(),
-                    source,
-                })
+            let removed = writer.write(Action::Remove, records).await;
+            // Nobody waits for the servers to forget a value.
+            removed.map(drop).map_err(|source| ZoneError::Write {
+                zone: writer.zone().clone(),
+                source,
+            })
         });
         join_all(zones).await.into_iter().collect()
     }
@@ -88,14 +87,15 @@ impl Publication {
                 zone: zone.clone(),
                 source,
             })?;
-        writer
-            .write(Action::Add, records)
-            .await
-            .map_err(|source| ZoneError::Write {
-                zone: zone.clone(),
-                source,
-            })?;
+        let failed = |source| ZoneError::Write {
+            zone: zone.clone(),
+            source,
+        };
+        let applied = writer.write(Action::Add, records).await.map_err(failed)?;
         let acknowledged = Instant::now();
+        // Not in the writer's turn, so that others need not wait for it.
+        let settled = writer.settle(&applied).await;
+        settled.map_err(|error| failed(error.into()))?;
         propagation::wait(&self.dns, &servers, records, self.propagation_timeout)
             .await
             .map_err(|source| ZoneError::Propagation {

@@ -11,7 +11,9 @@ use tracing::{debug, info};
 
 use super::TxtRecord;
 use crate::name::DnsName;
-use crate::provider::{Action, Failure, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue};
+use crate::provider::{
+    Action, Applied, Failure, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue,
+};
 
 /// The handle to a zone's writer. The writer ends when its last handle is dropped and
 /// everything handed in has been carried out: a caller that is cancelled leaves nothing half done.
@@ -77,7 +79,7 @@ impl WriteError {
 
 struct Job {
     changes: Vec<TxtChange>,
-    done: oneshot::Sender<Result<(), WriteError>>,
+    done: oneshot::Sender<Result<Applied, WriteError>>,
 }
 
 impl ZoneWriter {
@@ -106,8 +108,17 @@ impl ZoneWriter {
         self.provider.values(&self.zone, names).await
     }
 
+    /// Waits until the backend says that all its servers have what was `applied`.
+    pub async fn settle(&self, applied: &Applied) -> Result<(), ProviderError> {
+        self.provider.settle(&self.zone, applied).await
+    }
+
     /// Does `action` with every record, and reads back that it was done.
-    pub async fn write(&self, action: Action, records: &[TxtRecord]) -> Result<(), WriteError> {
+    pub async fn write(
+        &self,
+        action: Action,
+        records: &[TxtRecord],
+    ) -> Result<Applied, WriteError> {
         let changes = records
             .iter()
             .map(|record| TxtChange {
@@ -153,7 +164,7 @@ impl Worker {
             Err(WriteError::NotCarriedOut { .. }) if jobs.len() > 1 => {
                 for job in jobs {
                     let outcome = self.read_back(&job.changes, "the server").await;
-                    let _ = job.done.send(outcome);
+                    let _ = job.done.send(outcome.map(|()| Applied::default()));
                 }
             }
             outcome => {
@@ -168,27 +179,27 @@ impl Worker {
 
     /// The life of a change: intent, request, acknowledgement, read back. A ledger records each
     /// of these four; the intent before the request, so that no crash leaves a value unknown.
-    async fn change(&self, changes: &[TxtChange]) -> Result<(), WriteError> {
+    async fn change(&self, changes: &[TxtChange]) -> Result<Applied, WriteError> {
         for change in changes {
             info!(zone = %self.zone, name = %change.name, value = %change.value, action = ?change.action, "intent");
         }
-        let server = match self.provider.apply(&self.zone, changes).await {
+        let applied = match self.provider.apply(&self.zone, changes).await {
             Ok(applied) => {
                 info!(zone = %self.zone, server = %applied.server, requests = applied.requests, changes = changes.len(), "acknowledged");
-                self.provider.settle(&self.zone, &applied).await?;
-                applied.server
+                applied
             }
             Err(error) if error.failure == Failure::UnknownOutcome => {
                 debug!(zone = %self.zone, %error, "unknown outcome");
                 // Reading back decides; where that shows it undone, the error is the first one.
                 return match self.read_back(changes, "the server").await {
-                    Ok(()) => Ok(()),
+                    Ok(()) => Ok(Applied::default()),
                     Err(_) => Err(error.into()),
                 };
             }
             Err(error) => return Err(error.into()),
         };
-        self.read_back(changes, &server).await
+        self.read_back(changes, &applied.server).await?;
+        Ok(applied)
     }
 
     async fn read_back(&self, changes: &[TxtChange], server: &str) -> Result<(), WriteError> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::quoting::{self, Digits};
 use acme_alias_core::provider::{
     Action, Applied, Failure, Limits, OptionError, ProviderError, TxtChange, TxtProvider, TxtSets,
     TxtValue,
@@ -15,7 +16,6 @@ use tracing::{debug, info};
 
 use crate::client::{Client, Envelope, RequestError};
 use crate::config::Config;
-use crate::content;
 use crate::error::Token;
 
 /// Up to this many names are asked for one by one; beyond, the zone's TXT records are listed.
@@ -106,13 +106,13 @@ impl Plan {
             let mut same = there
                 .iter()
                 .filter(|record| record.is_at(name))
-                .filter(|record| content::text(&record.content) == value.as_str())
+                .filter(|record| value_of(record) == value.as_str())
                 .peekable();
             match action {
                 Action::Add if same.peek().is_none() => plan.posts.push(Post {
                     r#type: "TXT",
                     name: name.to_string(),
-                    content: content::quoted(value),
+                    content: quoting::quoted(value),
                     ttl,
                 }),
                 Action::Add => {}
@@ -415,7 +415,7 @@ impl TxtProvider for Cloudflare {
             let plan = match self.open(&id, &names, &wanted).await {
                 Ok(plan) => plan,
                 // Nothing was changed yet, whatever the answer was.
-                Err(error) => return Err(unchanged(self.failed(error, zone).await)),
+                Err(error) => return Err(self.failed(error, zone).await.of_reading()),
             };
             match self.carry_out(&id, plan, &mut applied).await {
                 Ok(()) => return Ok(applied),
@@ -446,7 +446,7 @@ impl TxtProvider for Cloudflare {
         let id = self.zone_id(zone).await?;
         let records = match self.records(&id, names).await {
             Ok(records) => records,
-            Err(error) => return Err(unchanged(self.failed(error, zone).await)),
+            Err(error) => return Err(self.failed(error, zone).await.of_reading()),
         };
         let asked: BTreeSet<_> = names.iter().collect();
         let mut sets = TxtSets::new();
@@ -456,7 +456,7 @@ impl TxtProvider for Cloudflare {
             };
             if asked.contains(&name) {
                 // What is no value of a challenge is somebody else's record.
-                let value = content::text(&record.content).parse().ok();
+                let value = value_of(&record).parse().ok();
                 sets.entry(name).or_default().extend(value);
             }
         }
@@ -479,15 +479,10 @@ impl TxtProvider for Cloudflare {
     }
 }
 
-/// Reading changes nothing, so that its outcome is never unknown.
-fn unchanged(error: ProviderError) -> ProviderError {
-    match error.failure {
-        Failure::UnknownOutcome => ProviderError {
-            failure: Failure::Unavailable,
-            ..error
-        },
-        _ => error,
-    }
+/// The text of a TXT record, which may be in quotes or bare:
+/// <https://developers.cloudflare.com/dns/manage-dns-records/reference/dns-record-types/#txt>.
+fn value_of(record: &Record) -> String {
+    quoting::unquoted(&record.content, Digits::Decimal)
 }
 
 fn wrong_zone(zone: &DnsName, found: &str) -> ProviderError {

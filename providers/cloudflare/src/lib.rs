@@ -5,13 +5,12 @@
 //!   transaction, or in single calls where batches are refused.
 //! - A record is removed by its id, after name, type and content were compared.
 //!
-//! [`config`] checks the options, [`content`] is how a TXT value is written in JSON, [`client`]
-//! sends one request, [`error`] says what an answer means, [`backend`] is the provider.
+//! [`config`] checks the options, [`client`] sends one request, [`error`] says what an answer means,
+//! [`backend`] is the provider.
 
 mod backend;
 mod client;
 mod config;
-mod content;
 mod error;
 
 use std::sync::Arc;

@@ -4,4 +4,5 @@
 
 mod cloudflare;
 mod rfc2136;
+mod route53;
 // End of the providers.

@@ -11,5 +11,6 @@ mod name_servers;
 mod pages;
 mod renewals;
 mod rfc2136;
+mod route53;
 mod settings;
 mod walk;

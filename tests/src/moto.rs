@@ -1,0 +1,137 @@
+//! Amazon Route 53 as moto has it, behind a gate that refuses what Route 53 would.
+
+mod gate;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::error::{Context, Error, Result};
+use crate::port::Port;
+use crate::process::{self, Server};
+use crate::serve::Running;
+
+/// Where `cargo xtask setup` installs it, below the workspace.
+const PROGRAM: &str = "../target/tools/moto/bin/moto_server";
+
+/// A running `moto_server`.
+#[derive(Debug)]
+pub struct Moto {
+    gate: Running,
+    // The server comes before the folder, so that it ends before that is removed.
+    _server: Server,
+    port: Port,
+    _folder: TempDir,
+}
+
+impl Moto {
+    /// Starts it without any hosted zone, and returns when it answers.
+    pub fn start() -> Result<Moto> {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(PROGRAM);
+        let program = fs::canonicalize(&program).map_err(|_| {
+            Error::new(format_args!(
+                "{} is not there; `cargo xtask setup` installs it",
+                program.display()
+            ))
+        })?;
+        let folder = TempDir::with_prefix("acme-alias-moto-")?;
+        let port = Port::claim()?;
+        let mut command = process::command(program)?;
+        command.args(["-H", "127.0.0.1", "-p", &port.number().to_string()]);
+        let mut server = Server::start("moto", command, folder.path())?;
+        let address = port.address();
+        server.wait_until(|| TcpStream::connect(address).is_ok())?;
+        Ok(Moto {
+            gate: gate::start(address)?,
+            _server: server,
+            port,
+            _folder: folder,
+        })
+    }
+
+    /// Where its API is.
+    pub fn address(&self) -> SocketAddr {
+        self.gate.address()
+    }
+
+    /// Makes a hosted zone; returns its id.
+    pub fn add_zone(&self, name: &str, private: bool) -> Result<String> {
+        let vpc = "<VPC><VPCRegion>us-east-1</VPCRegion><VPCId>vpc-1</VPCId></VPC>";
+        let vpc = if private { vpc } else { "" };
+        let reference = self.port.number();
+        let body = format!(
+            "<CreateHostedZoneRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+             <Name>{name}.</Name>{vpc}<CallerReference>{reference}</CallerReference>\
+             <HostedZoneConfig><PrivateZone>{private}</PrivateZone></HostedZoneConfig>\
+             </CreateHostedZoneRequest>"
+        );
+        let answer = self.request("POST", "/2013-04-01/hostedzone", &body)?;
+        let id = answer
+            .split_once("<Id>/hostedzone/")
+            .and_then(|(_, rest)| rest.split_once("</Id>"));
+        match id {
+            Some((id, _)) => Ok(id.to_owned()),
+            None => Err(Error::new(format_args!("moto made no zone:\n{answer}"))),
+        }
+    }
+
+    /// Puts a record set into a zone, whatever was there; `records` are as Route 53 writes them.
+    pub fn put_set(
+        &self,
+        zone: &str,
+        name: &str,
+        kind: &str,
+        ttl: u32,
+        records: &[&str],
+    ) -> Result {
+        let records = records
+            .iter()
+            .map(|value| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>"));
+        let records = records.collect::<Vec<_>>().concat();
+        let body = format!(
+            "<ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+             <ChangeBatch><Changes><Change><Action>UPSERT</Action><ResourceRecordSet>\
+             <Name>{name}.</Name><Type>{kind}</Type><TTL>{ttl}</TTL>\
+             <ResourceRecords>{records}</ResourceRecords></ResourceRecordSet></Change></Changes>\
+             </ChangeBatch></ChangeResourceRecordSetsRequest>"
+        );
+        let path = format!("/2013-04-01/hostedzone/{zone}/rrset/");
+        self.request("POST", &path, &body).map(drop)
+    }
+
+    /// All record sets of a zone, as XML.
+    pub fn sets(&self, zone: &str) -> Result<String> {
+        self.request("GET", &format!("/2013-04-01/hostedzone/{zone}/rrset"), "")
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str) -> Result<String> {
+        let (status, answer) = request(self.port.address(), method, path, body)?;
+        if (200..300).contains(&status) {
+            return Ok(answer);
+        }
+        Err(Error::new(format_args!(
+            "moto: {method} {path}: {status}\n{answer}"
+        )))
+    }
+}
+
+/// Asks moto itself; returns the status and the body.
+fn request(moto: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(moto).context("moto")?;
+    // The credential's scope tells moto which service is meant.
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nHost: route53.amazonaws.com\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/route53/aws4_request\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    Ok((status.parse().context("moto's status")?, body.to_owned()))
+}
