@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::rr::RecordType;
 use tempfile::TempDir;
 
 use crate::builder::{self, Builder};
 use crate::certificate::Certificate;
 use crate::error::{Context, Error, Result};
+use crate::mirror::Mirror;
 use crate::named::{Named, UpdatableZone};
 use crate::pebble::Pebble;
 use crate::port::Port;
@@ -165,19 +166,8 @@ impl TestBed {
     pub fn txt(&self) -> Result<Vec<Txt>> {
         let mut all = Vec::new();
         for zone in self.alias_zones.iter().filter(|zone| !zone.zone.broken) {
-            for record in dns::transfer(self.primary(), &zone.zone.apex)? {
-                if let RData::TXT(txt) = &record.data {
-                    let name = record.name.to_ascii();
-                    all.push(Txt {
-                        name: name.trim_end_matches('.').to_owned(),
-                        value: txt
-                            .txt_data
-                            .iter()
-                            .map(|part| String::from_utf8_lossy(part))
-                            .collect(),
-                    });
-                }
-            }
+            let records = dns::txt(self.primary(), &zone.zone.apex)?.into_iter();
+            all.extend(records.map(|(name, value)| Txt { name, value }));
         }
         all.sort();
         Ok(all)
@@ -190,6 +180,16 @@ impl TestBed {
         Ok(Txt {
             name: name.to_owned(),
             value: value.to_owned(),
+        })
+    }
+
+    /// Another hand that keeps the TXT records of an alias zone as those of a backend are.
+    pub fn mirror(&self, alias_zone: &str) -> Result<Mirror> {
+        Ok(Mirror {
+            folder: self.folder().to_owned(),
+            server: self.primary(),
+            key: self.key(alias_zone)?.clone(),
+            zone: alias_zone.to_owned(),
         })
     }
 

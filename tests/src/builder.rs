@@ -14,14 +14,14 @@ use crate::port::Port;
 use crate::program::{self, Profile};
 use crate::tsig::{Algorithm, Key};
 use crate::zone::Zone;
-use crate::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE};
+use crate::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE};
 
 /// A bed that is described and not yet started: the main zones without any delegation, the
 /// alias zones empty, servers that do their best.
 #[derive(Clone, Debug)]
 pub struct Builder {
     main_zones: Vec<Zone>,
-    broken_alias_zone: Option<Zone>,
+    third_alias_zone: Option<Zone>,
     algorithm: Algorithm,
     notify_delay: u32,
     behaviour: Behaviour,
@@ -33,7 +33,7 @@ impl Default for Builder {
     fn default() -> Self {
         Builder {
             main_zones: MAIN_ZONES.map(Zone::new).to_vec(),
-            broken_alias_zone: None,
+            third_alias_zone: None,
             algorithm: Algorithm::Sha256,
             notify_delay: 0,
             behaviour: Behaviour::default(),
@@ -97,7 +97,14 @@ impl Builder {
     /// Adds a third alias zone, which the primary cannot load.
     #[must_use]
     pub fn broken_alias_zone(mut self, apex: &str) -> Self {
-        self.broken_alias_zone = Some(Zone::broken(apex));
+        self.third_alias_zone = Some(Zone::broken(apex));
+        self
+    }
+
+    /// Adds a third alias zone, [`THIRD_ALIAS_ZONE`].
+    #[must_use]
+    pub fn third_alias_zone(mut self) -> Self {
+        self.third_alias_zone = Some(Zone::new(THIRD_ALIAS_ZONE));
         self
     }
 
@@ -159,7 +166,7 @@ impl Builder {
                 key: Key::generate("second-key", Algorithm::Sha512),
             },
         ];
-        if let Some(zone) = self.broken_alias_zone {
+        if let Some(zone) = self.third_alias_zone {
             alias_zones.push(UpdatableZone {
                 zone,
                 key: Key::generate("third-key", Algorithm::Sha256),

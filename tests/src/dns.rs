@@ -18,7 +18,7 @@ pub(crate) fn ask(server: SocketAddr, name: &str, kind: RecordType) -> Result<Me
 }
 
 /// All records of a zone, by AXFR (RFC 5936); the SOA is the first.
-pub(crate) fn transfer(server: SocketAddr, zone: &str) -> Result<Vec<Record>> {
+fn transfer(server: SocketAddr, zone: &str) -> Result<Vec<Record>> {
     let mut stream = send(server, zone, RecordType::AXFR)?;
     let mut records = Vec::new();
     // The SOA record comes again at the end.
@@ -34,6 +34,20 @@ pub(crate) fn transfer(server: SocketAddr, zone: &str) -> Result<Vec<Record>> {
     }
     records.pop();
     Ok(records)
+}
+
+/// The TXT records of a zone, by AXFR: owner, without the final dot, and value.
+pub(crate) fn txt(server: SocketAddr, zone: &str) -> Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    for record in transfer(server, zone)? {
+        if let RData::TXT(txt) = &record.data {
+            let name = record.name.to_ascii();
+            let strings = txt.txt_data.iter();
+            let value = strings.map(|part| String::from_utf8_lossy(part)).collect();
+            all.push((name.trim_end_matches('.').to_owned(), value));
+        }
+    }
+    Ok(all)
 }
 
 /// The serial number that the server has for a zone; `None` where it does not serve the zone.

@@ -17,6 +17,7 @@ mod cloudflare;
 mod dns;
 mod error;
 mod knot;
+mod mirror;
 mod moto;
 mod named;
 mod nsupdate;
@@ -38,6 +39,7 @@ pub use self::certificate::Certificate;
 pub use self::cloudflare::{CloudflareFake, CloudflareRecord, Injected, Token};
 pub use self::error::{Error, Result};
 pub use self::knot::Knot;
+pub use self::mirror::Mirror;
 pub use self::moto::Moto;
 pub use self::port::{Port, SilentServer};
 pub use self::process::{Usage, measure};
@@ -54,6 +56,8 @@ pub const ALIAS_ZONE: &str = "auth.example.net";
 pub const ALIAS_NAME: &str = "_acme-challenge.auth.example.net";
 /// The other alias zone, on the same server under another key.
 pub const SECOND_ALIAS_ZONE: &str = "auth2.example.net";
+/// One more alias zone, where a test asks for it.
+pub const THIRD_ALIAS_ZONE: &str = "auth3.example.net";
 /// The zones that certificates are for. Nobody may update them.
 pub const MAIN_ZONES: [&str; 5] = [
     "example.com",

@@ -6,9 +6,11 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
 use tempfile::TempDir;
 
+use self::gate::OnChange;
 use crate::error::{Context, Error, Result};
 use crate::port::Port;
 use crate::process::{self, Server};
@@ -18,9 +20,9 @@ use crate::serve::Running;
 const PROGRAM: &str = "../target/tools/moto/bin/moto_server";
 
 /// A running `moto_server`.
-#[derive(Debug)]
 pub struct Moto {
     gate: Running,
+    on_change: OnChange,
     // The server comes before the folder, so that it ends before that is removed.
     _server: Server,
     port: Port,
@@ -44,8 +46,10 @@ impl Moto {
         let mut server = Server::start("moto", command, folder.path())?;
         let address = port.address();
         server.wait_until(|| TcpStream::connect(address).is_ok())?;
+        let on_change = OnChange::default();
         Ok(Moto {
-            gate: gate::start(address)?,
+            gate: gate::start(address, Arc::clone(&on_change))?,
+            on_change,
             _server: server,
             port,
             _folder: folder,
@@ -55,6 +59,16 @@ impl Moto {
     /// Where its API is.
     pub fn address(&self) -> SocketAddr {
         self.gate.address()
+    }
+
+    /// Calls `on_change` with all TXT records of a zone, owners and values, when they have changed
+    /// and before the answer goes out.
+    pub fn on_change(&self, on_change: impl Fn(&[(String, String)]) + Send + 'static) {
+        let mut known = self
+            .on_change
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Box::new(on_change));
     }
 
     /// Makes a hosted zone; returns its id.

@@ -19,6 +19,12 @@ pub(crate) fn add_txt(
     name: &str,
     value: &str,
 ) -> Result {
+    let line = format!("update add {name} 3600 TXT \"{value}\"\n");
+    run(folder, server, key, zone, &line)
+}
+
+/// Sends these lines of an `nsupdate` script as one message.
+pub(crate) fn run(folder: &Path, server: SocketAddr, key: &Key, zone: &str, lines: &str) -> Result {
     let key_file = folder.join(format!("nsupdate-{}.key", key.name));
     write_secret(&key_file, &key.to_string())?;
     let mut child = Command::new(process::find("nsupdate")?)
@@ -29,7 +35,7 @@ pub(crate) fn add_txt(
         .spawn()
         .context("nsupdate")?;
     let script = format!(
-        "server {} {}\nzone {zone}\nupdate add {name} 3600 TXT \"{value}\"\nsend\n",
+        "server {} {}\nzone {zone}\n{lines}send\n",
         server.ip(),
         server.port()
     );

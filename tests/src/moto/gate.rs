@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -16,16 +17,27 @@ use crate::serve::Running;
 
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
-/// Passes requests on to moto, one at a time.
-pub(super) fn start(moto: SocketAddr) -> Result<Running> {
-    Running::start(Router::new().fallback(pass).with_state(moto))
+/// What is called with the TXT records of a zone after they were changed: owners and values.
+pub(super) type OnChange = Arc<Mutex<Option<Box<dyn Fn(&[(String, String)]) + Send>>>>;
+
+/// What the gate knows.
+#[derive(Clone)]
+struct Gate {
+    moto: SocketAddr,
+    on_change: OnChange,
 }
 
-async fn pass(State(moto): State<SocketAddr>, request: Request) -> Response {
+/// Passes requests on to moto, one at a time.
+pub(super) fn start(moto: SocketAddr, on_change: OnChange) -> Result<Running> {
+    let gate = Gate { moto, on_change };
+    Running::start(Router::new().fallback(pass).with_state(gate))
+}
+
+async fn pass(State(gate): State<Gate>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let passed = match to_bytes(body, BODY_MAX).await {
-        Ok(body) => answer(moto, &parts.method, path, &String::from_utf8_lossy(&body)),
+        Ok(body) => gate.answer(&parts.method, path, &String::from_utf8_lossy(&body)),
         Err(error) => Err(Error::new(error)),
     };
     let (status, body) = passed.unwrap_or_else(|error| (500, error.to_string()));
@@ -33,23 +45,46 @@ async fn pass(State(moto): State<SocketAddr>, request: Request) -> Response {
     (status, body).into_response()
 }
 
-fn answer(moto: SocketAddr, method: &Method, path: &str, body: &str) -> Result<(u16, String)> {
-    let is_change = *method == Method::POST && path.trim_end_matches('/').ends_with("/rrset");
-    if !is_change {
-        return super::request(moto, method.as_str(), path, body);
+impl Gate {
+    fn answer(&self, method: &Method, path: &str, body: &str) -> Result<(u16, String)> {
+        let sets = path.trim_end_matches('/');
+        if *method != Method::POST || !sets.ends_with("/rrset") {
+            return super::request(self.moto, method.as_str(), path, body);
+        }
+        let (_, listed) = super::request(self.moto, "GET", sets, "")?;
+        if let Err(reason) = check(body, &listed) {
+            let refusal = format!(
+                "<ErrorResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><Error>\
+                 <Type>Sender</Type><Code>InvalidChangeBatch</Code><Message>[{reason}]</Message>\
+                 </Error><RequestId>0</RequestId></ErrorResponse>"
+            );
+            return Ok((400, refusal));
+        }
+        // moto takes a set that was there before for one that is there; what is checked is put.
+        let checked = body.replace("<Action>CREATE</Action>", "<Action>UPSERT</Action>");
+        let answer = super::request(self.moto, "POST", path, &checked)?;
+        let on_change = self
+            .on_change
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(on_change) = on_change.as_ref() {
+            let (_, listed) = super::request(self.moto, "GET", sets, "")?;
+            on_change(&txt(&listed));
+        }
+        Ok(answer)
     }
-    let (_, listed) = super::request(moto, "GET", path.trim_end_matches('/'), "")?;
-    if let Err(reason) = check(body, &listed) {
-        let refusal = format!(
-            "<ErrorResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><Error>\
-             <Type>Sender</Type><Code>InvalidChangeBatch</Code><Message>[{reason}]</Message>\
-             </Error><RequestId>0</RequestId></ErrorResponse>"
-        );
-        return Ok((400, refusal));
-    }
-    // moto takes a set that was there before for one that is there; what is checked is put.
-    let checked = body.replace("<Action>CREATE</Action>", "<Action>UPSERT</Action>");
-    super::request(moto, "POST", path, &checked)
+}
+
+/// The TXT records in a listing: owners without the final dot, and values without quotes.
+fn txt(listed: &str) -> Vec<(String, String)> {
+    let sets = elements(listed, "ResourceRecordSet").map(set);
+    let txt = sets.filter(|((_, kind), _)| kind == "TXT");
+    txt.flat_map(|((name, _), (_, values))| {
+        let name = name.trim_end_matches('.').to_owned();
+        let value = |value: String| (name.clone(), value.trim_matches('"').to_owned());
+        values.into_iter().map(value).collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 /// A record set without its name and type: the TTL, and the values in order.

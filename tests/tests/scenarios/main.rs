@@ -9,6 +9,7 @@ mod conformance;
 mod delegations;
 mod name_servers;
 mod pages;
+mod providers;
 mod renewals;
 mod rfc2136;
 mod route53;
