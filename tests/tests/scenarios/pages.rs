@@ -41,6 +41,38 @@ fn the_providers_are_listed_with_their_options() -> Result {
         assert!(outcome.stdout.contains(word), "{outcome}");
     }
     let providers = bed.run(&["providers", "--output", "json"])?.json()?;
-    assert_eq!(providers["providers"][0]["kind"], "rfc2136");
+    let kinds: Vec<_> = providers["providers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|provider| (&provider["kind"], &provider["guarantees"]["values"]))
+        .collect();
+    let expected = [
+        ("cloudflare", "per-value"),
+        ("rfc2136", "per-value"),
+        ("route53", "compare-and-swap"),
+    ];
+    assert_eq!(kinds.len(), expected.len());
+    for ((kind, values), expected) in kinds.into_iter().zip(expected) {
+        assert_eq!(
+            (kind.as_str(), values.as_str()),
+            (Some(expected.0), Some(expected.1))
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_json_schema_has_every_provider_and_allows_no_other_key() -> Result {
+    let bed = TestBed::start()?;
+    let schema = bed.run(&["config", "schema"])?.json()?;
+    assert_eq!(schema["additionalProperties"], false);
+    let providers = &schema["properties"]["providers"]["additionalProperties"]["oneOf"];
+    let providers = providers.as_array().map(Vec::as_slice).unwrap_or_default();
+    assert_eq!(providers.len(), 3);
+    for provider in providers {
+        assert_eq!(provider["additionalProperties"], false);
+        assert_eq!(provider["required"][0], "kind");
+    }
     Ok(())
 }
