@@ -61,6 +61,11 @@ impl Moto {
         self.gate.address()
     }
 
+    /// Where moto is without the gate: for other services than Route 53.
+    pub fn other_services(&self) -> SocketAddr {
+        self.port.address()
+    }
+
     /// Calls `on_change` with all TXT records of a zone, owners and values, when they have changed
     /// and before the answer goes out.
     pub fn on_change(&self, on_change: impl Fn(&[(String, String)]) + Send + 'static) {

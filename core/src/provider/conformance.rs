@@ -135,6 +135,10 @@ pub async fn run(stand: &dyn Stand) -> Result<(), Violations> {
         suite.longest_value().await,
     );
     hold("names have no case", suite.upper_case().await);
+    hold(
+        "propagation is told if that was promised",
+        suite.propagation().await,
+    );
     drop(logging);
     hold("no secret is shown", suite.secrets(&log.text()));
     if violations.is_empty() {
@@ -363,6 +367,21 @@ impl Suite<'_> {
             .await?;
         self.is_there(&lower, &["Value"]).await?;
         self.clear(&upper, &["Value"]).await
+    }
+
+    async fn propagation(&self) -> Outcome {
+        let name = self.name("settled")?;
+        let applied = self.expect(&[change(Action::Add, &name, "v")?]).await?;
+        self.clear(&name, &["v"]).await?;
+        let promised = self.stand.guarantees().tells_propagation;
+        if promised == applied.pending.is_empty() {
+            return Err(Seen(format!(
+                "it was {}, and there are {} changes to wait for",
+                if promised { "promised" } else { "not promised" },
+                applied.pending.len()
+            )));
+        }
+        Ok(())
     }
 
     fn secrets(&self, log: &str) -> Outcome {

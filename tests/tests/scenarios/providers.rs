@@ -166,6 +166,33 @@ fn the_settings_choose_the_provider_of_each_alias_zone() -> Result {
 }
 
 #[test]
+fn aws_credentials_come_from_a_profile_and_a_role_can_be_taken_on() -> Result {
+    let clouds = Clouds::start()?;
+    let keys =
+        format!("[acme]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = {SECRET_KEY}\n");
+    let file = clouds.bed.write_secret("aws-credentials", &keys)?;
+    let run = |options: &str| -> Result<Outcome> {
+        let program = clouds.program("", options)?;
+        let program = program
+            .env("AWS_SHARED_CREDENTIALS_FILE", file.display().to_string())
+            .env(
+                "AWS_ENDPOINT_URL_STS",
+                format!("http://{}", clouds.moto.other_services()),
+            );
+        program.run(&["issue", "example.edu"])
+    };
+    let outcome = run("profile = \"nobody\"")?;
+    outcome.assert_failure(4, &["no AWS credentials"]);
+    clouds.assert_clean(0)?;
+    run("profile = \"acme\"")?.assert_success();
+    let role = "assume-role-arn = \"arn:aws:iam::123456789012:role/acme\"";
+    let outcome = run(&format!("profile = \"acme\"\n{role}"))?;
+    outcome.assert_success();
+    assert_no_secret(&outcome);
+    clouds.assert_clean(2)
+}
+
+#[test]
 fn cloudflare_settings_that_cannot_work_are_told_before_the_order() -> Result {
     let clouds = Clouds::start()?;
     let other = clouds.cloudflare.add_zone("example.net");
