@@ -3,7 +3,8 @@
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::Plan;
 use acme_alias_core::provider::OptionKind;
-use acme_alias_core::store::CertificateId;
+use acme_alias_core::store::{CertificateId, Stored};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Listed, Obtained, Renewal, Report};
@@ -112,30 +113,23 @@ fn delegations(plan: &Plan) -> Vec<Value> {
 }
 
 fn obtained(obtained: &Obtained) -> Value {
-    let stored = &obtained.stored;
-    json!({
-        "certificate": stored.id,
-        "domains": stored.info.names,
-        "not_before": stored.info.not_before,
-        "not_after": stored.info.not_after,
-        "due": obtained.due,
-        "serial": stored.info.serial,
-        "issuer": stored.info.issuer,
-        "version": stored.version,
-        "path": stored.path,
-        "left_behind": obtained.left_behind,
-        "deploy_hook_failure": obtained.hook_failure,
-    })
+    let mut value = certificate(&obtained.stored, obtained.due);
+    value["left_behind"] = json!(obtained.left_behind);
+    value["deploy_hook_failure"] = json!(obtained.hook_failure);
+    value
 }
 
 fn listed(listed: &Listed) -> Value {
-    let stored = &listed.stored;
+    certificate(&listed.stored, listed.due)
+}
+
+fn certificate(stored: &Stored, due: Timestamp) -> Value {
     json!({
         "certificate": stored.id,
         "domains": stored.info.names,
         "not_before": stored.info.not_before,
         "not_after": stored.info.not_after,
-        "due": listed.due,
+        "due": due,
         "serial": stored.info.serial,
         "issuer": stored.info.issuer,
         "version": stored.version,

@@ -60,13 +60,7 @@ impl Memory {
 #[async_trait]
 impl TxtProvider for Memory {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
-        if let Some(outside) = changes.iter().find(|change| !change.name.is_within(zone)) {
-            return Err(ProviderError::new(
-                Failure::Rejected,
-                format!("{} does not lie in the zone {zone}", outside.name),
-                "correct the alias of the certificate",
-            ));
-        }
+        TxtChange::all_within(zone, changes)?;
         let mut applied = Applied {
             server: "memory".to_owned(),
             ..Applied::default()

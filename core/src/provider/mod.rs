@@ -71,6 +71,20 @@ pub struct TxtChange {
     pub action: Action,
 }
 
+impl TxtChange {
+    /// Refuses names outside `zone`, which no backend must get to see: some take them for relative.
+    pub fn all_within(zone: &DnsName, changes: &[TxtChange]) -> Result<(), ProviderError> {
+        match changes.iter().find(|change| !change.name.is_within(zone)) {
+            None => Ok(()),
+            Some(outside) => Err(ProviderError::new(
+                Failure::Rejected,
+                format!("{} does not lie in the zone {zone}", outside.name),
+                "correct the zone under `[[alias-zones]]`, or the alias of the certificate",
+            )),
+        }
+    }
+}
+
 /// What is to happen to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {

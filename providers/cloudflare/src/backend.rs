@@ -393,13 +393,7 @@ impl Cloudflare {
 #[async_trait]
 impl TxtProvider for Cloudflare {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
-        if let Some(outside) = changes.iter().find(|change| !change.name.is_within(zone)) {
-            return Err(ProviderError::new(
-                Failure::Rejected,
-                format!("{} does not lie in the zone {zone}", outside.name),
-                "correct the zone under `[[alias-zones]]`, or the alias of the certificate",
-            ));
-        }
+        TxtChange::all_within(zone, changes)?;
         let wanted: Wanted<'_> = changes
             .iter()
             .map(|change| ((&change.name, &change.value), change.action))

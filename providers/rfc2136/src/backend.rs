@@ -60,6 +60,7 @@ impl Rfc2136 {
 #[async_trait]
 impl TxtProvider for Rfc2136 {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
+        TxtChange::all_within(zone, changes)?;
         let messages = message::updates(zone, changes, self.config.ttl).map_err(rejected)?;
         let mut applied = Applied::default();
         for message in messages {

@@ -238,13 +238,7 @@ impl ReadError {
 #[async_trait]
 impl TxtProvider for Route53 {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
-        if let Some(outside) = changes.iter().find(|change| !change.name.is_within(zone)) {
-            return Err(ProviderError::new(
-                Failure::Rejected,
-                format!("{} does not lie in the zone {zone}", outside.name),
-                "correct the zone under `[[alias-zones]]`, or the alias of the certificate",
-            ));
-        }
+        TxtChange::all_within(zone, changes)?;
         let id = self.zone_id(zone).await?;
         let names = sets::names(changes);
         let mut applied = Applied {

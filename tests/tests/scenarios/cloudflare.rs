@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Action, Failure, OptionValue, Options, ProviderError, TxtChange, TxtProvider, find,
+    Action, Failure, OptionValue, Options, TxtChange, TxtProvider, find,
 };
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, CloudflareFake, Injected, Result, Token};
+
+use crate::backend::{add, change, refused, zone_name};
 
 const TOKEN: &str = "a-token-that-nobody-shall-see";
 
@@ -44,34 +46,6 @@ fn provider(fake: &CloudflareFake, more: &[(&str, &str)]) -> Arc<dyn TxtProvider
         values.push(((*name).to_owned(), OptionValue::Text((*text).to_owned())));
     }
     (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
-}
-
-fn change(action: Action, name: &str, value: &str) -> TxtChange {
-    TxtChange {
-        name: name.parse().unwrap(),
-        value: value.parse().unwrap(),
-        action,
-    }
-}
-
-fn zone_name() -> DnsName {
-    ALIAS_ZONE.parse().unwrap()
-}
-
-async fn add(provider: &dyn TxtProvider) -> std::result::Result<(), ProviderError> {
-    let add = [change(Action::Add, ALIAS_NAME, "v")];
-    provider.apply(&zone_name(), &add).await.map(drop)
-}
-
-/// Checks that adding fails like this, that the error says these words and shows no token.
-async fn refused(provider: &dyn TxtProvider, failure: Failure, words: &[&str]) {
-    let error = add(provider).await.unwrap_err();
-    assert_eq!(error.failure, failure, "{error}");
-    let said = format!("{} {}", error.what, error.remedy);
-    for word in words {
-        assert!(said.contains(word), "`{word}` is not in: {said}");
-    }
-    assert!(!said.contains(TOKEN), "{said}");
 }
 
 fn refusal(status: u16, code: u32, message: &str) -> Injected {

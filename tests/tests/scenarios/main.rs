@@ -1,6 +1,7 @@
 //! End-to-end scenarios: the built program against a real CA and real DNS servers.
 
 mod authority;
+mod backend;
 mod bed;
 mod certificates;
 mod clean_up;

@@ -5,7 +5,6 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
-use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
     Action, Failure, OptionValue, Options, ProviderError, TxtChange, TxtProvider, TxtValue, find,
 };
@@ -14,6 +13,8 @@ use acme_alias_tests::{
     ALIAS_NAME, ALIAS_ZONE, Algorithm, Key, Result, SECOND_ALIAS_ZONE, SilentServer, TestBed,
 };
 use std::sync::Arc;
+
+use crate::backend::{change, zone_name};
 
 fn provider(servers: &[SocketAddr], key: &Key) -> Arc<dyn TxtProvider> {
     provider_with(servers, &key.name, &key.algorithm.to_string(), &key.secret)
@@ -38,18 +39,6 @@ fn provider_with(
     (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
 }
 
-fn zone() -> DnsName {
-    ALIAS_ZONE.parse().unwrap()
-}
-
-fn change(action: Action, name: &str, value: &str) -> TxtChange {
-    TxtChange {
-        name: name.parse().unwrap(),
-        value: value.parse().unwrap(),
-        action,
-    }
-}
-
 fn add(value: &str) -> TxtChange {
     change(Action::Add, ALIAS_NAME, value)
 }
@@ -60,7 +49,7 @@ fn remove(value: &str) -> TxtChange {
 
 async fn values(provider: &dyn TxtProvider) -> Vec<String> {
     let name = ALIAS_NAME.parse().unwrap();
-    let sets = provider.values(&zone(), &[name]).await.unwrap();
+    let sets = provider.values(&zone_name(), &[name]).await.unwrap();
     let values = sets.values().flatten();
     values.map(TxtValue::to_string).collect()
 }
@@ -80,17 +69,23 @@ async fn values_come_and_go_one_by_one_and_a_foreign_one_stays() -> Result {
         bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "foreign")?;
         for _ in 0..2 {
             provider
-                .apply(&zone(), &[add("one"), add("two")])
+                .apply(&zone_name(), &[add("one"), add("two")])
                 .await
                 .unwrap();
             assert_eq!(values(&*provider).await, ["foreign", "one", "two"]);
         }
         for _ in 0..2 {
-            provider.apply(&zone(), &[remove("one")]).await.unwrap();
+            provider
+                .apply(&zone_name(), &[remove("one")])
+                .await
+                .unwrap();
             assert_eq!(values(&*provider).await, ["foreign", "two"]);
         }
         provider
-            .apply(&zone(), &[add("three"), remove("two"), remove("three")])
+            .apply(
+                &zone_name(),
+                &[add("three"), remove("two"), remove("three")],
+            )
             .await
             .unwrap();
         assert_eq!(values(&*provider).await, ["foreign"]);
@@ -110,14 +105,14 @@ async fn a_hundred_names_are_one_message_and_two_thousand_are_few() -> Result {
     };
     let before = bed.serial(ALIAS_ZONE)?;
     let applied = provider
-        .apply(&zone(), &changes(100, Action::Add))
+        .apply(&zone_name(), &changes(100, Action::Add))
         .await
         .unwrap();
     assert_eq!(applied.requests, 1);
     assert_eq!(bed.serial(ALIAS_ZONE)?, before + 1);
     assert_eq!(bed.txt()?.len(), 100);
     let applied = provider
-        .apply(&zone(), &changes(2000, Action::Add))
+        .apply(&zone_name(), &changes(2000, Action::Add))
         .await
         .unwrap();
     assert_eq!(applied.requests, 3);
@@ -126,10 +121,10 @@ async fn a_hundred_names_are_one_message_and_two_thousand_are_few() -> Result {
         .into_iter()
         .map(|change| change.name)
         .collect();
-    let sets = provider.values(&zone(), &names).await.unwrap();
+    let sets = provider.values(&zone_name(), &names).await.unwrap();
     assert_eq!(sets.len(), 2000);
     provider
-        .apply(&zone(), &changes(2000, Action::Remove))
+        .apply(&zone_name(), &changes(2000, Action::Remove))
         .await
         .unwrap();
     assert_eq!(bed.txt()?, []);
@@ -143,7 +138,7 @@ async fn the_longest_value_and_upper_case_names_are_read_back() -> Result {
     let long = format!("{}\"\\; {}", "y".repeat(200), "z".repeat(51));
     let name = ALIAS_NAME.to_ascii_uppercase();
     provider
-        .apply(&zone(), &[change(Action::Add, &name, &long)])
+        .apply(&zone_name(), &[change(Action::Add, &name, &long)])
         .await
         .unwrap();
     assert_eq!(values(&*provider).await, [long]);
@@ -218,7 +213,7 @@ async fn a_dead_server_is_passed_over_and_an_outage_is_told_with_all_servers() -
     let (dead, silent) = (bed.dead_port()?, SilentServer::start()?);
     let provider_of = |servers: &[SocketAddr]| provider(servers, key);
     let working = provider_of(&[dead.address(), bed.main_server(), bed.primary()]);
-    let applied = working.apply(&zone(), &[add("x")]).await.unwrap();
+    let applied = working.apply(&zone_name(), &[add("x")]).await.unwrap();
     assert_eq!(applied.server, bed.primary().to_string());
 
     let error = refused(&*provider_of(&[dead.address()]), ALIAS_ZONE, add("y")).await;

@@ -5,14 +5,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{
-    Action, Failure, OptionValue, Options, ProviderError, TxtChange, TxtProvider, find,
-};
+use acme_alias_core::provider::{Action, Failure, OptionValue, Options, TxtProvider, find};
 use acme_alias_route53::{Config, Route53};
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Asked, Moto, Reply, Result, Stub};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_route53::config::{Credentials, SharedCredentialsProvider};
+
+use crate::backend::{add, change, refused, zone_name};
 
 pub(crate) const SECRET_KEY: &str = "a-key-that-nobody-shall-see";
 
@@ -31,34 +30,6 @@ pub(crate) fn provider_at(address: SocketAddr, more: &[(&str, &str)]) -> Arc<dyn
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials));
     Arc::new(Route53::with_sdk_config(config, sdk.build()))
-}
-
-fn change(action: Action, name: &str, value: &str) -> TxtChange {
-    TxtChange {
-        name: name.parse().unwrap(),
-        value: value.parse().unwrap(),
-        action,
-    }
-}
-
-fn zone() -> DnsName {
-    ALIAS_ZONE.parse().unwrap()
-}
-
-async fn add(provider: &dyn TxtProvider) -> std::result::Result<(), ProviderError> {
-    let add = [change(Action::Add, ALIAS_NAME, "v")];
-    provider.apply(&zone(), &add).await.map(drop)
-}
-
-/// Checks that adding fails like this, that the error says these words and shows no key.
-async fn refused(provider: &dyn TxtProvider, failure: Failure, words: &[&str]) {
-    let error = add(provider).await.unwrap_err();
-    assert_eq!(error.failure, failure, "{error}");
-    let said = format!("{} {}", error.what, error.remedy);
-    for word in words {
-        assert!(said.contains(word), "`{word}` is not in: {said}");
-    }
-    assert!(!said.contains(SECRET_KEY), "{said}");
 }
 
 #[tokio::test]
@@ -125,11 +96,11 @@ async fn foreign_values_and_the_ttl_survive() -> Result {
         assert!(sets.contains(part), "{part}: {sets}");
     }
     let names = [ALIAS_NAME.parse().unwrap()];
-    let there = provider.values(&self::zone(), &names).await.unwrap();
+    let there = provider.values(&zone_name(), &names).await.unwrap();
     let there: Vec<_> = there.values().flatten().map(ToString::to_string).collect();
     assert_eq!(there, [";", "foreign", "v"]);
     let removal = [change(Action::Remove, ALIAS_NAME, "v")];
-    provider.apply(&self::zone(), &removal).await.unwrap();
+    provider.apply(&zone_name(), &removal).await.unwrap();
     let sets = moto.sets(&zone)?;
     assert!(
         sets.contains("\"fo\" \"reign\"") && !sets.contains("\"v\""),
@@ -202,10 +173,10 @@ async fn a_change_is_waited_for_until_it_is_in_sync() -> Result {
     })?;
     let provider = provider_at_stub(&stub);
     let add = [change(Action::Add, ALIAS_NAME, "v")];
-    let applied = provider.apply(&zone(), &add).await.unwrap();
+    let applied = provider.apply(&zone_name(), &add).await.unwrap();
     assert_eq!(applied.pending, ["/change/C1"]);
     let began = std::time::Instant::now();
-    provider.settle(&zone(), &applied).await.unwrap();
+    provider.settle(&zone_name(), &applied).await.unwrap();
     assert!(began.elapsed().as_millis() > 500, "it was pending twice");
     Ok(())
 }
