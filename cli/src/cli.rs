@@ -10,6 +10,7 @@ use clap::{
     Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
 };
 use clap_complete::Shell;
+use jiff::Timestamp;
 
 /// TLS certificates by ACME, with TXT records in an alias zone and nowhere else.
 #[derive(Debug, Parser)]
@@ -117,6 +118,9 @@ pub(crate) enum Command {
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Show, check or settle the record of all DNS changes
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -188,6 +192,32 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Print the JSON schema of a settings file, for editors
     Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Show the DNS changes, oldest first
+    Show(LedgerFilter),
+    /// Check that no line was changed, cut out or put in
+    Verify,
+    /// Remove the TXT values that killed runs left behind
+    Reconcile,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerFilter {
+    /// Only changes for this certificate
+    #[arg(long, value_name = "ID")]
+    pub(crate) certificate: Option<String>,
+    /// Only changes in this alias zone
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<DnsName>,
+    /// Only changes at this alias name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<DnsName>,
+    /// Only changes from this time on, such as 2026-11-24T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Timestamp>,
 }
 
 /// What `issue` is told to obtain. Ids have no dots and names have.

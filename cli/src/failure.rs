@@ -5,9 +5,10 @@ use std::fmt;
 use acme_alias_core::acme::TransportError;
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::{IssueError, IssueFailure};
+use acme_alias_core::ledger::LedgerError;
 use acme_alias_core::provider::RegistryError;
 use acme_alias_core::store::StoreError;
-use acme_alias_core::zone::ZoneError;
+use acme_alias_core::zone::{WriteError, ZoneError};
 use serde::Serialize;
 
 use crate::settings::SettingsError;
@@ -89,6 +90,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Failure::new(Part::Store, &error, error.remedy())
+    }
+}
+
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         IssueFailure::from(IssueError::Acme(error.into())).into()
@@ -100,9 +107,13 @@ impl From<IssueFailure> for Failure {
         let IssueFailure { error, left_behind } = failure;
         let part = match &error {
             IssueError::Delegation(_) => Part::Delegation,
+            IssueError::Store(_)
+            | IssueError::Zone(ZoneError::Write {
+                source: WriteError::Ledger(_),
+                ..
+            }) => Part::Store,
             IssueError::Zone(_) => Part::Dns,
             IssueError::Acme(_) | IssueError::Certificate(_) => Part::Ca,
-            IssueError::Store(_) => Part::Store,
             IssueError::AliasNeeded { .. } | IssueError::Conflict { .. } => Part::Settings,
             IssueError::Interrupted => Part::Interrupted,
             _ => Part::Unexpected,

@@ -27,7 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, ConfigCommand, OutputFormat};
+use crate::cli::{Cli, Command, ConfigCommand, LedgerCommand, OutputFormat};
 use crate::failure::{Failure, Part};
 use crate::output::{Format, Output, Report};
 use crate::run::Run;
@@ -71,6 +71,9 @@ async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
             commands::pages::schema()?;
             return Ok(None);
         }
+        Command::Ledger(LedgerCommand::Show(filter)) => commands::ledger::show(&run, filter)?,
+        Command::Ledger(LedgerCommand::Verify) => commands::ledger::verify(&run)?,
+        Command::Ledger(LedgerCommand::Reconcile) => commands::ledger::reconcile(&run).await?,
         Command::Completions { shell } => {
             commands::pages::completions(*shell);
             return Ok(None);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use acme_alias_core::name::Identifier;
 use acme_alias_core::store::{CertificateId, FileStore, Store};
+use acme_alias_core::zone::AliasZones;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Cli, IssueArgs, Subject};
@@ -11,6 +12,7 @@ use crate::failure::{Failure, Part};
 use crate::flags;
 use crate::output::Output;
 use crate::settings::{CertificateSettings, Layer, Origins, Settings, SettingsError, Tree};
+use crate::workshop::Workshop;
 
 /// One run of the program.
 pub(crate) struct Run {
@@ -150,6 +152,24 @@ impl Run {
             certificate,
             keep: Some(keep.to_string()),
         })
+    }
+
+    /// Removes what dead runs left in these zones. Where that cannot be done now, the next run will.
+    pub(crate) async fn reconcile(&self, workshop: &Workshop, zones: &AliasZones) {
+        match workshop.reconcile(zones).await {
+            Ok(removed) => {
+                for open in removed {
+                    self.output.warning(&format!(
+                        "removed a TXT value at {} that the run {} left there when it was killed",
+                        open.name, open.run
+                    ));
+                }
+            }
+            Err(error) => self.output.warning(&format!(
+                "what dead runs left could not be removed now: {error}; {}",
+                error.remedy()
+            )),
+        }
     }
 
     fn flags(&self) -> Result<Layer, SettingsError> {

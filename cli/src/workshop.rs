@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use acme_alias_core::acme::{AccountSettings, ExternalAccount, Transport};
 use acme_alias_core::dns::{self, Dns, ZoneServers};
 use acme_alias_core::issue::{Authority, CertificateRequest, Issuer, Observer, RequestedName};
+use acme_alias_core::ledger::{Ledger, Open};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::TxtProvider;
 use acme_alias_core::store::{CertificateId, FileStore, Store};
-use acme_alias_core::zone::{AliasZones, ZoneWriter};
+use acme_alias_core::zone::{AliasZones, ZoneError, ZoneWriter};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Part};
@@ -19,6 +21,9 @@ use crate::settings::{AcmeSettings, CertificateSettings, ProviderSettings, Setti
 /// What certificates of one run share.
 pub(crate) struct Workshop {
     pub(crate) store: Arc<FileStore>,
+    ledger: Arc<Ledger>,
+    /// What dead runs left in zones that were not met yet.
+    abandoned: AsyncMutex<Vec<Open>>,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
     authorities: Shared<AcmeSettings, Arc<Authority>>,
@@ -53,15 +58,30 @@ impl Workshop {
         store: FileStore,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
-    ) -> Self {
-        Workshop {
+    ) -> Result<Self, Failure> {
+        let ledger = Ledger::open(&store.ledger())?;
+        let abandoned = ledger.abandoned()?;
+        Ok(Workshop {
             store: Arc::new(store),
+            ledger: Arc::new(ledger),
+            abandoned: AsyncMutex::new(abandoned),
             observer,
             cancel,
             authorities: Shared::new(),
             providers: Shared::new(),
             writers: Shared::new(),
-        }
+        })
+    }
+
+    /// Removes what dead runs left in these zones; returns what was there. What is in other zones
+    /// waits for whoever can write there.
+    pub(crate) async fn reconcile(&self, zones: &AliasZones) -> Result<Vec<Open>, ZoneError> {
+        zones.reconcile(&mut *self.abandoned.lock().await).await
+    }
+
+    /// What dead runs left, and nobody has looked after yet.
+    pub(crate) async fn abandoned(&self) -> Vec<Open> {
+        self.abandoned.lock().await.clone()
     }
 
     /// An issuer for certificates under these settings.
@@ -71,26 +91,40 @@ impl Workshop {
         certificate: &CertificateSettings,
     ) -> Result<Issuer, Failure> {
         let dns = Arc::new(Dns::new(dns_config(settings)));
-        let mut writers = Vec::new();
-        for alias_zone in &settings.alias_zones {
-            writers.push(
-                self.writer(settings, &alias_zone.zone, &alias_zone.provider)
-                    .await?,
-            );
-        }
-        let fallback = match &certificate.provider {
-            Some(provider) => Some(self.provider(settings, provider).await?.1),
-            None => None,
-        };
-        let timeout = settings.dns.propagation_timeout;
+        let fallback = certificate.provider.as_deref();
         Ok(Issuer {
-            zones: AliasZones::new(Arc::clone(&dns), writers, fallback, timeout),
+            zones: self.zones(settings, &dns, fallback).await?,
             dns,
             authority: self.authority(&settings.acme).await?,
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
         })
+    }
+
+    /// The alias zones of these settings.
+    pub(crate) async fn zones(
+        &self,
+        settings: &Settings,
+        dns: &Arc<Dns>,
+        fallback: Option<&str>,
+    ) -> Result<AliasZones, Failure> {
+        let mut writers = Vec::new();
+        for alias_zone in &settings.alias_zones {
+            let writer = self.writer(settings, &alias_zone.zone, &alias_zone.provider);
+            writers.push(writer.await?);
+        }
+        let fallback = match fallback {
+            Some(provider) => Some(self.provider(settings, provider).await?.1),
+            None => None,
+        };
+        Ok(AliasZones::new(
+            Arc::clone(dns),
+            Arc::clone(&self.ledger),
+            writers,
+            fallback,
+            settings.dns.propagation_timeout,
+        ))
     }
 
     async fn writer(
@@ -104,7 +138,11 @@ impl Workshop {
         Ok(match self.writers.get(&key) {
             Some(writer) => writer,
             None => {
-                let writer = Arc::new(ZoneWriter::start(zone.clone(), provider));
+                let writer = Arc::new(ZoneWriter::start(
+                    zone.clone(),
+                    provider,
+                    Arc::clone(&self.ledger),
+                ));
                 self.writers.keep(key, writer)
             }
         })
@@ -181,7 +219,7 @@ pub(crate) fn request(
     })
 }
 
-fn dns_config(settings: &Settings) -> dns::Config {
+pub(crate) fn dns_config(settings: &Settings) -> dns::Config {
     let alias_zones = settings
         .alias_zones
         .iter()

@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod delegation;
 pub mod dns;
 pub mod issue;
+pub mod ledger;
 pub mod name;
 pub mod provider;
 pub mod renewal;

@@ -173,6 +173,13 @@ impl Running {
         self.signal(Signal::INT)
     }
 
+    /// Ends it with SIGKILL, which leaves it no time for anything.
+    pub fn kill(mut self) -> Result {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Result<Outcome> {
         let ended = process::wait(&mut self.child, self.started, DEADLINE)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod issue;
+pub(crate) mod ledger;
 pub(crate) mod list;
 pub(crate) mod pages;
 pub(crate) mod providers;

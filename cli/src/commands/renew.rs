@@ -29,12 +29,12 @@ pub(crate) async fn run(run: &Run, args: &RenewArgs) -> Result<Report, Failure> 
             Err(failure) => renewal.failed.push((id, failure)),
         }
     }
-    let workshop = Workshop::new(store, run.output.observer(jobs.len()), run.cancel.clone());
+    let workshop = Workshop::new(store, run.output.observer(jobs.len()), run.cancel.clone())?;
     if args.dry_run {
         let mut plans = Vec::new();
         let rehearsals = jobs
             .iter()
-            .map(async |job| (job, rehearse(&workshop, job).await));
+            .map(async |job| (job, rehearse(run, &workshop, job).await));
         let mut rehearsals = stream::iter(rehearsals).buffer_unordered(AT_ONCE);
         while let Some((job, outcome)) = rehearsals.next().await {
             match outcome {
@@ -110,6 +110,7 @@ async fn look(
 
 async fn renew(run: &Run, workshop: &Workshop, job: &Job) -> Result<Obtained, Failure> {
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
+    run.reconcile(workshop, &issuer.zones).await;
     let issued = issuer
         .issue(&request(&job.id, &job.certificate, false)?)
         .await?;
@@ -118,8 +119,9 @@ async fn renew(run: &Run, workshop: &Workshop, job: &Job) -> Result<Obtained, Fa
     Ok(Obtained::new(issued, hook_failure))
 }
 
-async fn rehearse(workshop: &Workshop, job: &Job) -> Result<Plan, Failure> {
+async fn rehearse(run: &Run, workshop: &Workshop, job: &Job) -> Result<Plan, Failure> {
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
+    run.reconcile(workshop, &issuer.zones).await;
     Ok(issuer
         .rehearse(&request(&job.id, &job.certificate, false)?)
         .await?)

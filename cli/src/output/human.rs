@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use acme_alias_core::delegation::{Finding, Severity};
 use acme_alias_core::issue::Plan;
+use acme_alias_core::ledger::Line;
 use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
@@ -46,6 +47,34 @@ pub(super) fn report(report: &Report) {
         }
         Report::SettingsGood { warnings: 0 } => "The settings are good.\n".to_owned(),
         Report::SettingsGood { .. } => "The settings can be used; see the warnings.\n".to_owned(),
+        Report::Ledger(lines) if lines.is_empty() => "No DNS change is on record.\n".to_owned(),
+        Report::Ledger(lines) => lines.iter().map(ledger_line).collect(),
+        Report::LedgerWhole {
+            lines,
+            truncated,
+            open,
+        } => {
+            let mut text = format!("The ledger is whole: {lines} lines.\n");
+            if *truncated {
+                text.push_str("Its last line was cut off by a crash, and will be written over.\n");
+            }
+            if *open > 0 {
+                text.push_str(&format!(
+                    "{open} values may be in a zone: those of runs under way, or left by killed ones.\n"
+                ));
+            }
+            text
+        }
+        Report::Reconciled { closed, left } => {
+            let mut text = format!("{closed} values of killed runs were looked after.\n");
+            for open in left {
+                text.push_str(&format!(
+                    "{} in {}: no provider in the settings can look after it\n",
+                    open.name, open.zone
+                ));
+            }
+            text
+        }
     };
     stdout(&text);
 }
@@ -185,6 +214,24 @@ fn provider(kind: &ProviderKind) -> String {
             (false, None) => String::new(),
         };
         text.push_str(&format!("    {:16} {}{note}\n", option.name, option.help));
+    }
+    text
+}
+
+fn ledger_line(line: &Line) -> String {
+    let entry = &line.entry;
+    let mut text = format!(
+        "{:>6}  {}  {:12} {:6} {}  {}  {}\n",
+        line.sequence,
+        line.time.strftime("%Y-%m-%d %H:%M:%S"),
+        entry.event,
+        entry.action,
+        entry.name,
+        entry.value,
+        entry.origin.certificate.as_deref().unwrap_or("-"),
+    );
+    if let Some(response) = &entry.response {
+        text.push_str(&format!("        {response}\n"));
     }
     text
 }

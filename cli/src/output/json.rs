@@ -73,6 +73,19 @@ pub(super) fn report(report: &Report) -> Value {
             json!({ "settings": all })
         }
         Report::SettingsGood { warnings } => json!({ "good": true, "warnings": warnings }),
+        Report::Ledger(lines) => json!({ "changes": lines }),
+        Report::LedgerWhole {
+            lines,
+            truncated,
+            open,
+        } => json!({ "whole": true, "lines": lines, "truncated": truncated, "open": open }),
+        Report::Reconciled { closed, left } => {
+            let left: Vec<_> = left
+                .iter()
+                .map(|open| json!({ "run": open.run, "zone": open.zone, "name": open.name, "value": open.value }))
+                .collect();
+            json!({ "closed": closed, "left": left })
+        }
     }
 }
 

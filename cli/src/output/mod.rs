@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::{Issued, Observer, Plan};
+use acme_alias_core::ledger::{Line, Open};
 use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::{CertificateId, Stored};
 use jiff::Timestamp;
@@ -45,12 +46,26 @@ pub(crate) enum Report {
     SettingsGood {
         warnings: usize,
     },
+    Ledger(Vec<Line>),
+    LedgerWhole {
+        lines: usize,
+        /// Whether the last line was cut off by a crash.
+        truncated: bool,
+        /// Values that may still be in a zone.
+        open: usize,
+    },
+    Reconciled {
+        closed: usize,
+        /// What nobody in the settings can look after.
+        left: Vec<Open>,
+    },
 }
 
 impl Report {
     /// The exit code: that of the first failure, where there is one among successes.
     pub(crate) fn exit_code(&self) -> u8 {
         let (obtained, failed) = match self {
+            Report::Reconciled { left, .. } if !left.is_empty() => return Part::Dns.exit_code(),
             Report::Issued(obtained) => (std::slice::from_ref(obtained), [].as_slice()),
             Report::Renewed(renewal) => (renewal.renewed.as_slice(), renewal.failed.as_slice()),
             Report::Rehearsed { failed, .. } => ([].as_slice(), failed.as_slice()),

@@ -17,6 +17,7 @@ use crate::acme::{Account, AccountSettings, AcmeError, CertificateKey, KeyType, 
 use crate::certificate;
 use crate::delegation::Finding;
 use crate::dns::Dns;
+use crate::ledger::Origin;
 use crate::name::{DnsName, Identifier};
 use crate::store::{CertificateId, Store, Stored};
 use crate::zone::{AliasZones, Publication, TxtRecord, ZoneError};
@@ -50,6 +51,14 @@ impl CertificateRequest {
             .iter()
             .map(|name| name.identifier.clone())
             .collect()
+    }
+
+    /// For whom DNS changes are made, as the ledger has it.
+    fn origin(&self, order: Option<&str>) -> Origin {
+        Origin {
+            certificate: Some(self.id.to_string()),
+            order: order.map(str::to_owned),
+        }
     }
 }
 
@@ -161,7 +170,9 @@ impl Issuer {
         self.tell(request, &Step::Order);
         let mut order = account.order(&request.identifiers()).await?;
         let challenges = order.challenges().await?;
-        let publication = self.zones.publication(plan.aliases.records(challenges)?)?;
+        let origin = request.origin(Some(order.url()));
+        let records = plan.aliases.records(challenges)?;
+        let publication = self.zones.publication(records, origin)?;
         Ok(Opened {
             order,
             publication,
@@ -202,7 +213,8 @@ impl Issuer {
             self.tell(request, &Step::Preflight);
             let plan = self.preflight(request).await?;
             self.tell(request, &Step::Planned(&plan));
-            let publication = self.zones.publication(plan.aliases.probes()?)?;
+            let probes = plan.aliases.probes()?;
+            let publication = self.zones.publication(probes, request.origin(None))?;
             Ok((plan, publication))
         });
         let (plan, publication) = prepared.await?;

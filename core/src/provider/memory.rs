@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Action, Applied, Failure, Guarantees, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
-    TxtValue, ValueChanges,
+    Action, Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtChange, TxtProvider,
+    TxtSets, TxtValue, ValueChanges,
 };
 use crate::name::DnsName;
 
@@ -103,6 +103,14 @@ impl TxtProvider for Memory {
             changes_per_request: CHANGES_PER_REQUEST,
         }
     }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            kind: "memory",
+            key: None,
+            ttl: None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +166,10 @@ mod tests {
 
         fn limits(&self) -> Limits {
             self.memory.limits()
+        }
+
+        fn identity(&self) -> Identity {
+            self.memory.identity()
         }
     }
 

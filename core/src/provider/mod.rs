@@ -58,6 +58,9 @@ pub trait TxtProvider: fmt::Debug + Send + Sync {
 
     /// What the backend takes in one request.
     fn limits(&self) -> Limits;
+
+    /// As whom it writes; for the ledger.
+    fn identity(&self) -> Identity;
 }
 
 /// One value to be added to, or removed from, the TXT records at a name.
@@ -86,12 +89,22 @@ impl TxtChange {
 }
 
 /// What is to happen to a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// The value is there afterwards.
     Add,
     /// The value is not there afterwards.
     Remove,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Action::Add => "add",
+            Action::Remove => "remove",
+        })
+    }
 }
 
 /// The content of a TXT record that is one character-string: 1 to 255 octets of printable ASCII.
@@ -174,6 +187,17 @@ pub struct Applied {
 pub struct Limits {
     /// Changes in one request, at the least: however long names and values are.
     pub changes_per_request: usize,
+}
+
+/// As whom a provider writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The kind of the provider.
+    pub kind: &'static str,
+    /// The name of its key, profile or role, where it has one; never a secret.
+    pub key: Option<String>,
+    /// The time to live of new records, in seconds.
+    pub ttl: Option<u32>,
 }
 
 /// What a kind of backend promises. The reader of `acme-alias providers` chooses by it.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! accounts/<host>-<hash>.json                   credentials of an account
+//! ledger/<year>-<month>.jsonl                   every DNS change, see `crate::ledger`
 //! certificates/<id>/settings.toml               what it was ordered with, where flags said it
 //! certificates/<id>/privkey.pem …               links into `current`
 //! certificates/<id>/current                     a link to the newest version
@@ -48,6 +49,11 @@ impl FileStore {
         make_dir(&store.root.join("accounts"))?;
         make_dir(&store.root.join("certificates"))?;
         Ok(store)
+    }
+
+    /// The folder of the ledger.
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger")
     }
 
     fn account_path(&self, directory: &str) -> PathBuf {

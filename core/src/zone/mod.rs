@@ -16,6 +16,7 @@ pub use self::propagation::{Lagging, PropagationError};
 pub use self::publication::{Publication, Published};
 pub use self::writer::{WriteError, ZoneWriter};
 use crate::dns::{Dns, DnsError};
+use crate::ledger::{Ledger, Open, Origin};
 use crate::name::DnsName;
 use crate::provider::{ProviderError, TxtProvider, TxtValue};
 
@@ -31,23 +32,26 @@ pub struct TxtRecord {
 /// The alias zones that a certificate may use, each with its writer.
 pub struct AliasZones {
     dns: Arc<Dns>,
+    ledger: Arc<Ledger>,
     writers: RwLock<Vec<Arc<ZoneWriter>>>,
     fallback: Option<Arc<dyn TxtProvider>>,
     propagation_timeout: Duration,
 }
 
 impl AliasZones {
-    /// The zones of these writers. An alias name outside all of them is written through
+    /// The zones of these writers, which write in `ledger` as well. An alias name outside all of them is written through
     /// `fallback` where there is one, in the zone that its SOA record tells. Values are given
     /// `propagation_timeout` to reach every server of a zone.
     pub fn new(
         dns: Arc<Dns>,
+        ledger: Arc<Ledger>,
         writers: Vec<Arc<ZoneWriter>>,
         fallback: Option<Arc<dyn TxtProvider>>,
         propagation_timeout: Duration,
     ) -> Self {
         AliasZones {
             dns,
+            ledger,
             writers: RwLock::new(writers),
             fallback,
             propagation_timeout,
@@ -84,7 +88,8 @@ impl AliasZones {
                             zone: alias_name.clone(),
                             source,
                         })?;
-                let writer = Arc::new(ZoneWriter::start(zone, Arc::clone(provider)));
+                let (provider, ledger) = (Arc::clone(provider), Arc::clone(&self.ledger));
+                let writer = Arc::new(ZoneWriter::start(zone, provider, ledger));
                 let mut writers = self.writers.write().unwrap_or_else(PoisonError::into_inner);
                 writers.push(Arc::clone(&writer));
                 Ok(writer)
@@ -113,12 +118,44 @@ impl AliasZones {
     }
 
     /// A publication of `records`; nothing is written before [`Publication::publish`].
-    pub fn publication(&self, records: Vec<TxtRecord>) -> Result<Publication, ZoneError> {
+    pub fn publication(
+        &self,
+        records: Vec<TxtRecord>,
+        origin: Origin,
+    ) -> Result<Publication, ZoneError> {
         Ok(Publication::new(
             Arc::clone(&self.dns),
             self.by_zone(records, |record| &record.name)?,
+            origin,
             self.propagation_timeout,
         ))
+    }
+
+    /// Removes what dead runs left in these zones; returns what was there, and leaves in `abandoned`
+    /// what lies in other zones.
+    pub async fn reconcile(&self, abandoned: &mut Vec<Open>) -> Result<Vec<Open>, ZoneError> {
+        let mut removed = Vec::new();
+        let mut writers: Vec<_> = self.writers().iter().cloned().collect();
+        if self.fallback.is_some() {
+            for open in abandoned.iter() {
+                writers.push(self.locate(&open.name).await?);
+            }
+        }
+        for writer in writers {
+            let (ours, others) = std::mem::take(abandoned)
+                .into_iter()
+                .partition::<Vec<_>, _>(|open| open.zone == *writer.zone());
+            *abandoned = others;
+            if ours.is_empty() {
+                continue;
+            }
+            let there = writer.reconcile(&ours).await;
+            removed.extend(there.map_err(|source| ZoneError::Write {
+                zone: writer.zone().clone(),
+                source,
+            })?);
+        }
+        Ok(removed)
     }
 
     /// The items, each with the writer of the zone that contains its name.

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use super::{ByZone, TxtRecord, ZoneError, ZoneWriter, propagation};
 use crate::dns::Dns;
+use crate::ledger::Origin;
 use crate::name::DnsName;
 use crate::provider::Action;
 
@@ -15,6 +16,7 @@ use crate::provider::Action;
 pub struct Publication {
     dns: Arc<Dns>,
     zones: ByZone<TxtRecord>,
+    origin: Origin,
     propagation_timeout: Duration,
 }
 
@@ -33,11 +35,13 @@ impl Publication {
     pub(super) fn new(
         dns: Arc<Dns>,
         zones: ByZone<TxtRecord>,
+        origin: Origin,
         propagation_timeout: Duration,
     ) -> Self {
         Publication {
             dns,
             zones,
+            origin,
             propagation_timeout,
         }
     }
@@ -62,7 +66,7 @@ impl Publication {
     /// Removes all values, by value, whether or not they were ever written.
     pub async fn withdraw(&self) -> Result<(), ZoneError> {
         let zones = self.zones.iter().map(async |(writer, records)| {
-            let removed = writer.write(Action::Remove, records).await;
+            let removed = writer.write(Action::Remove, records, &self.origin).await;
             // Nobody waits for the servers to forget a value.
             removed.map(drop).map_err(|source| ZoneError::Write {
                 zone: writer.zone().clone(),
@@ -91,7 +95,8 @@ impl Publication {
             zone: zone.clone(),
             source,
         };
-        let applied = writer.write(Action::Add, records).await.map_err(failed)?;
+        let applied = writer.write(Action::Add, records, &self.origin).await;
+        let applied = applied.map_err(failed)?;
         let acknowledged = Instant::now();
         // Not in the writer's turn, so that others need not wait for it.
         let settled = writer.settle(&applied).await;

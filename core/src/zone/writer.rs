@@ -2,7 +2,7 @@
 //! next one, so a thousand certificates cost a handful of requests, and no two requests of one
 //! process race each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
 use super::TxtRecord;
+use crate::ledger::{Entry, Event, Ledger, LedgerError, Open, Origin};
 use crate::name::DnsName;
 use crate::provider::{
-    Action, Applied, Failure, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue,
+    Action, Applied, Failure, Identity, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue,
 };
 
 /// The handle to a zone's writer. The writer ends when its last handle is dropped and
@@ -20,6 +21,7 @@ use crate::provider::{
 pub struct ZoneWriter {
     zone: DnsName,
     provider: Arc<dyn TxtProvider>,
+    ledger: Arc<Ledger>,
     queue: mpsc::UnboundedSender<Job>,
 }
 
@@ -29,6 +31,13 @@ impl fmt::Debug for ZoneWriter {
             .field("zone", &self.zone)
             .finish_non_exhaustive()
     }
+}
+
+/// A change, and for whom it is made.
+#[derive(Clone, Debug)]
+struct Intended {
+    change: TxtChange,
+    origin: Origin,
 }
 
 /// Why a change was not made.
@@ -51,6 +60,9 @@ pub enum WriteError {
         /// What should have happened to them.
         action: Action,
     },
+    /// The change could not be written down, and so was not asked for.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The writer's task is gone.
     #[error("the writer of this zone has ended")]
     Ended,
@@ -61,6 +73,7 @@ impl WriteError {
     pub fn remedy(&self) -> String {
         match self {
             WriteError::Provider(error) => error.remedy.clone(),
+            WriteError::Ledger(error) => error.remedy(),
             WriteError::NotCarriedOut {
                 action: Action::Add,
                 name,
@@ -78,22 +91,24 @@ impl WriteError {
 }
 
 struct Job {
-    changes: Vec<TxtChange>,
+    changes: Vec<Intended>,
     done: oneshot::Sender<Result<Applied, WriteError>>,
 }
 
 impl ZoneWriter {
-    /// Starts the writer of `zone`.
-    pub fn start(zone: DnsName, provider: Arc<dyn TxtProvider>) -> Self {
+    /// Starts the writer of `zone`, which writes every change down in `ledger`.
+    pub fn start(zone: DnsName, provider: Arc<dyn TxtProvider>, ledger: Arc<Ledger>) -> Self {
         let (queue, jobs) = mpsc::unbounded_channel();
         let worker = Worker {
             zone: zone.clone(),
             provider: Arc::clone(&provider),
+            ledger: Arc::clone(&ledger),
         };
         tokio::spawn(worker.run(jobs));
         ZoneWriter {
             zone,
             provider,
+            ledger,
             queue,
         }
     }
@@ -118,15 +133,51 @@ impl ZoneWriter {
         &self,
         action: Action,
         records: &[TxtRecord],
+        origin: &Origin,
     ) -> Result<Applied, WriteError> {
-        let changes = records
-            .iter()
-            .map(|record| TxtChange {
+        let intended = |record: &TxtRecord| Intended {
+            change: TxtChange {
                 name: record.name.clone(),
                 value: record.value.clone(),
                 action,
-            })
-            .collect();
+            },
+            origin: origin.clone(),
+        };
+        self.hand_in(records.iter().map(intended).collect()).await
+    }
+
+    /// Removes what dead runs left in this zone, where it is still there, and writes down that it is
+    /// gone; returns what was there.
+    pub async fn reconcile(&self, abandoned: &[Open]) -> Result<Vec<Open>, WriteError> {
+        let names: BTreeSet<_> = abandoned.iter().map(|open| open.name.clone()).collect();
+        let there = self.values(&names.into_iter().collect::<Vec<_>>()).await?;
+        let is_there = |open: &&Open| {
+            let values = there.get(&open.name);
+            values.is_some_and(|values| values.contains(&open.value))
+        };
+        let (present, gone): (Vec<_>, Vec<_>) = abandoned.iter().partition(is_there);
+        let intended = |open: &&Open| Intended {
+            change: TxtChange {
+                name: open.name.clone(),
+                value: open.value.clone(),
+                action: Action::Remove,
+            },
+            origin: open.origin.clone(),
+        };
+        if !present.is_empty() {
+            self.hand_in(present.iter().map(intended).collect()).await?;
+        }
+        let gone: Vec<_> = gone.iter().map(intended).collect();
+        let book = Book {
+            zone: &self.zone,
+            identity: self.provider.identity(),
+            ledger: &self.ledger,
+        };
+        book.record(Event::Withdrawn, &gone, None, None).await?;
+        Ok(present.into_iter().cloned().collect())
+    }
+
+    async fn hand_in(&self, changes: Vec<Intended>) -> Result<Applied, WriteError> {
         let (done, outcome) = oneshot::channel();
         self.queue
             .send(Job { changes, done })
@@ -135,9 +186,54 @@ impl ZoneWriter {
     }
 }
 
+/// What is written down of the changes of one zone.
+struct Book<'a> {
+    zone: &'a DnsName,
+    identity: Identity,
+    ledger: &'a Ledger,
+}
+
+impl Book<'_> {
+    async fn record(
+        &self,
+        event: Event,
+        changes: &[Intended],
+        server: Option<&str>,
+        response: Option<&str>,
+    ) -> Result<(), LedgerError> {
+        let entry = |intended: &Intended| {
+            let TxtChange {
+                name,
+                value,
+                action,
+            } = intended.change.clone();
+            Entry {
+                event,
+                action,
+                origin: intended.origin.clone(),
+                zone: self.zone.clone(),
+                provider: self.identity.kind.to_owned(),
+                key: self.identity.key.clone(),
+                ttl: self.identity.ttl.filter(|_| action == Action::Add),
+                name,
+                value,
+                server: server.map(str::to_owned),
+                response: response.map(str::to_owned),
+            }
+        };
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.ledger
+            .record(changes.iter().map(entry).collect())
+            .await
+    }
+}
+
 struct Worker {
     zone: DnsName,
     provider: Arc<dyn TxtProvider>,
+    ledger: Arc<Ledger>,
 }
 
 impl Worker {
@@ -163,7 +259,7 @@ impl Worker {
             }
             Err(WriteError::NotCarriedOut { .. }) if jobs.len() > 1 => {
                 for job in jobs {
-                    let outcome = self.read_back(&job.changes, "the server").await;
+                    let outcome = self.confirm(&job.changes, "the server").await;
                     let _ = job.done.send(outcome.map(|()| Applied::default()));
                 }
             }
@@ -177,35 +273,68 @@ impl Worker {
         }
     }
 
-    /// The life of a change: intent, request, acknowledgement, read back. A ledger records each
-    /// of these four; the intent before the request, so that no crash leaves a value unknown.
-    async fn change(&self, changes: &[TxtChange]) -> Result<Applied, WriteError> {
-        for change in changes {
-            info!(zone = %self.zone, name = %change.name, value = %change.value, action = ?change.action, "intent");
-        }
-        let applied = match self.provider.apply(&self.zone, changes).await {
+    /// The life of a change: intent, request, acknowledgement, read back. Each is written down, the
+    /// intent before the request, so that no crash leaves a value unknown.
+    async fn change(&self, intended: &[Intended]) -> Result<Applied, WriteError> {
+        let book = self.book();
+        book.record(Event::Intent, intended, None, None).await?;
+        let changes: Vec<_> = intended.iter().map(|i| i.change.clone()).collect();
+        let error = match self.provider.apply(&self.zone, &changes).await {
             Ok(applied) => {
                 info!(zone = %self.zone, server = %applied.server, requests = applied.requests, changes = changes.len(), "acknowledged");
-                applied
+                let server = Some(applied.server.as_str());
+                book.record(Event::Acknowledged, intended, server, None)
+                    .await?;
+                self.confirm(intended, &applied.server).await?;
+                return Ok(applied);
             }
-            Err(error) if error.failure == Failure::UnknownOutcome => {
-                debug!(zone = %self.zone, %error, "unknown outcome");
-                // Reading back decides; where that shows it undone, the error is the first one.
-                return match self.read_back(changes, "the server").await {
-                    Ok(()) => Ok(Applied::default()),
-                    Err(_) => Err(error.into()),
-                };
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => error,
         };
-        self.read_back(changes, &applied.server).await?;
-        Ok(applied)
+        let is_unknown = error.failure == Failure::UnknownOutcome;
+        let event = if is_unknown {
+            Event::Unknown
+        } else {
+            Event::Failed
+        };
+        book.record(event, intended, None, Some(&error.what))
+            .await?;
+        if !is_unknown {
+            return Err(error.into());
+        }
+        // Reading back decides; where that shows it undone, the error is the first one.
+        match self.confirm(intended, "the server").await {
+            Ok(()) => Ok(Applied::default()),
+            Err(WriteError::Ledger(ledger)) => Err(ledger.into()),
+            Err(_) => Err(error.into()),
+        }
     }
 
-    async fn read_back(&self, changes: &[TxtChange], server: &str) -> Result<(), WriteError> {
+    /// Reads back that the changes were made, and writes that down.
+    async fn confirm(&self, intended: &[Intended], server: &str) -> Result<(), WriteError> {
+        self.read_back(intended, server).await?;
+        let (added, removed): (Vec<_>, Vec<_>) = intended
+            .iter()
+            .cloned()
+            .partition(|intended| intended.change.action == Action::Add);
+        let (book, server) = (self.book(), Some(server));
+        book.record(Event::Verified, &added, server, None).await?;
+        book.record(Event::Withdrawn, &removed, server, None)
+            .await?;
+        Ok(())
+    }
+
+    fn book(&self) -> Book<'_> {
+        Book {
+            zone: &self.zone,
+            identity: self.provider.identity(),
+            ledger: &self.ledger,
+        }
+    }
+
+    async fn read_back(&self, intended: &[Intended], server: &str) -> Result<(), WriteError> {
         // The last change of a value is the one that counts.
         let mut wanted: BTreeMap<&DnsName, BTreeMap<&TxtValue, Action>> = BTreeMap::new();
-        for change in changes {
+        for Intended { change, .. } in intended {
             wanted
                 .entry(&change.name)
                 .or_default()
@@ -230,7 +359,7 @@ impl Worker {
                 }
             }
         }
-        debug!(zone = %self.zone, changes = changes.len(), "verified");
+        debug!(zone = %self.zone, changes = intended.len(), "verified");
         Ok(())
     }
 }

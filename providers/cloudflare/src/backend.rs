@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::quoting::{self, Digits};
 use acme_alias_core::provider::{
-    Action, Applied, Failure, Limits, OptionError, ProviderError, TxtChange, TxtProvider, TxtSets,
-    TxtValue,
+    Action, Applied, Failure, Identity, Limits, OptionError, ProviderError, TxtChange, TxtProvider,
+    TxtSets, TxtValue,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -469,6 +469,15 @@ impl TxtProvider for Cloudflare {
             } else {
                 self.config.batch_size
             },
+        }
+    }
+
+    /// A token has no name that it would tell.
+    fn identity(&self) -> Identity {
+        Identity {
+            kind: crate::KIND,
+            key: None,
+            ttl: u32::try_from(self.config.ttl).ok(),
         }
     }
 }

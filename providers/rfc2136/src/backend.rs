@@ -2,7 +2,7 @@
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
+    Applied, Failure, Identity, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
 };
 use async_trait::async_trait;
 use hickory_proto::op::Message;
@@ -99,6 +99,14 @@ impl TxtProvider for Rfc2136 {
     fn limits(&self) -> Limits {
         Limits {
             changes_per_request: CHANGES_PER_MESSAGE,
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        Identity {
+            kind: crate::KIND,
+            key: Some(self.config.key.name().clone()),
+            ttl: Some(self.config.ttl),
         }
     }
 }

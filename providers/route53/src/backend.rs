@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
+    Applied, Failure, Identity, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
 };
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -340,6 +340,18 @@ impl TxtProvider for Route53 {
     fn limits(&self) -> Limits {
         Limits {
             changes_per_request: CHANGES_PER_REQUEST,
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        let config = self.client.config();
+        Identity {
+            kind: crate::KIND,
+            key: config
+                .assume_role_arn
+                .clone()
+                .or_else(|| config.profile.clone()),
+            ttl: u32::try_from(config.ttl).ok(),
         }
     }
 }

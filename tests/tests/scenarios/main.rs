@@ -8,6 +8,7 @@ mod clean_up;
 mod cloudflare;
 mod conformance;
 mod delegations;
+mod ledger;
 mod name_servers;
 mod pages;
 mod providers;

@@ -1,0 +1,88 @@
+//! `acme-alias ledger`: what was changed, whether the record is whole, and what dead runs left.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use acme_alias_core::dns::Dns;
+use acme_alias_core::ledger::{self, Line};
+use acme_alias_core::store::FileStore;
+
+use crate::cli::LedgerFilter;
+use crate::failure::{Failure, Part};
+use crate::output::Report;
+use crate::run::{Run, open_store};
+use crate::workshop::{Workshop, dns_config};
+
+/// The lines that pass the filter.
+pub(crate) fn show(run: &Run, filter: &LedgerFilter) -> Result<Report, Failure> {
+    let Some(store) = open_store(&run.settings()?.state)? else {
+        return Ok(Report::Ledger(Vec::new()));
+    };
+    let reading = ledger::read(&store.ledger())?;
+    let lines = reading.lines.into_iter();
+    Ok(Report::Ledger(
+        lines.filter(|line| passes(filter, line)).collect(),
+    ))
+}
+
+fn passes(filter: &LedgerFilter, line: &Line) -> bool {
+    let entry = &line.entry;
+    let is = |wanted: &Option<String>, there: Option<&str>| {
+        wanted.as_ref().is_none_or(|wanted| there == Some(wanted))
+    };
+    is(&filter.certificate, entry.origin.certificate.as_deref())
+        && filter.zone.as_ref().is_none_or(|zone| *zone == entry.zone)
+        && filter.name.as_ref().is_none_or(|name| *name == entry.name)
+        && filter.since.is_none_or(|since| line.time >= since)
+}
+
+/// Whether every line is as it was written.
+pub(crate) fn verify(run: &Run) -> Result<Report, Failure> {
+    let reading = match open_store(&run.settings()?.state)? {
+        Some(store) => ledger::read(&store.ledger())?,
+        None => ledger::Reading::default(),
+    };
+    if reading.damage.is_empty() {
+        return Ok(Report::LedgerWhole {
+            lines: reading.lines.len(),
+            truncated: reading.truncated,
+            open: reading.open().len(),
+        });
+    }
+    let places: Vec<_> = reading.damage.iter().map(ToString::to_string).collect();
+    Err(Failure::new(
+        Part::Store,
+        &format!("the ledger is not as it was written:\n  {}", places.join("\n  ")),
+        "find out who changed these files; the lines after each place are still chained to each other"
+            .to_owned(),
+    ))
+}
+
+/// Removes what dead runs left, wherever the settings say who can write.
+pub(crate) async fn reconcile(run: &Run) -> Result<Report, Failure> {
+    let settings = run.settings()?;
+    let store = FileStore::open(&settings.state)?;
+    let workshop = Workshop::new(store, run.output.observer(0), run.cancel.clone())?;
+    let before = workshop.abandoned().await;
+    let dns = Arc::new(Dns::new(dns_config(&settings)));
+    let zones = workshop.zones(&settings, &dns, None).await?;
+    run.reconcile(&workshop, &zones).await;
+    // What is left may be in the zones of certificates that were issued by flags.
+    let left = workshop.abandoned().await;
+    let certificates: BTreeSet<_> = left
+        .iter()
+        .filter_map(|open| open.origin.certificate.clone())
+        .collect();
+    for id in certificates {
+        let Ok(id) = id.parse() else { continue };
+        let Ok(job) = run.known_job(&id, &settings).await else {
+            continue;
+        };
+        let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
+        run.reconcile(&workshop, &issuer.zones).await;
+    }
+    Ok(Report::Reconciled {
+        closed: before.len() - workshop.abandoned().await.len(),
+        left: workshop.abandoned().await,
+    })
+}

@@ -1,0 +1,144 @@
+//! The record of every DNS change, and what a killed run left.
+
+use std::fs;
+
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Result, Running, SilentServer, TestBed};
+
+const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+
+/// A run that waits for a server which never answers, killed as soon as its value is in the zone.
+fn kill_one(bed: &TestBed) -> Result {
+    let silent = SilentServer::start()?;
+    let mut settings = bed.settings();
+    settings.alias_zones[0].servers.push(silent.address());
+    let running = bed.program(settings)?.spawn(&ISSUE)?;
+    bed.wait_until("the primary has the value", |bed| {
+        Ok(bed.txt()?.iter().any(|txt| txt.value != "foreign"))
+    })?;
+    Running::kill(running)
+}
+
+#[test]
+fn every_change_is_on_record_with_its_certificate_and_key() -> Result {
+    let bed = TestBed::start()?;
+    bed.run(&ISSUE)?.assert_success();
+    let changes = bed.run(&["ledger", "show", "--output", "json"])?.json()?;
+    let changes = changes["changes"].as_array().cloned().unwrap_or_default();
+    let story: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            assert_eq!(change["certificate"], "example-com");
+            assert_eq!(change["key"], "acme-key");
+            assert_eq!(change["name"], ALIAS_NAME);
+            assert!(
+                change["order"]
+                    .as_str()
+                    .is_some_and(|url| url.starts_with("https://"))
+            );
+            let word = |key: &str| change[key].as_str().unwrap_or_default().to_owned();
+            (word("event"), word("action"))
+        })
+        .collect();
+    let story: Vec<_> = story
+        .iter()
+        .map(|(event, action)| (event.as_str(), action.as_str()))
+        .collect();
+    assert_eq!(
+        story,
+        [
+            ("intent", "add"),
+            ("acknowledged", "add"),
+            ("verified", "add"),
+            ("intent", "remove"),
+            ("acknowledged", "remove"),
+            ("withdrawn", "remove"),
+        ]
+    );
+    let verified = bed.run(&["ledger", "verify", "--output", "json"])?.json()?;
+    assert_eq!(
+        (&verified["lines"], &verified["open"]),
+        (&6.into(), &0.into())
+    );
+    let none = bed.run(&["ledger", "show", "--certificate", "other"])?;
+    assert!(none.stdout.contains("No DNS change"), "{none}");
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next_and_foreign_values_stay() -> Result {
+    let bed = TestBed::start()?;
+    let foreign = bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "foreign")?;
+    kill_one(&bed)?;
+    assert_eq!(bed.txt()?.len(), 2, "the value of the killed run is there");
+    let outcome = bed.run(&ISSUE)?;
+    outcome.assert_success();
+    outcome.assert_said(&["removed a TXT value", ALIAS_NAME, "killed"]);
+    bed.run(&["ledger", "verify"])?.assert_success();
+    bed.assert_only_txt_was_touched(&[foreign])
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed_on_demand() -> Result {
+    let bed = TestBed::start()?;
+    kill_one(&bed)?;
+    let reconcile = ["ledger", "reconcile", "--output", "json"];
+    let outcome = bed.run(&reconcile)?;
+    outcome.assert_success();
+    assert_eq!(outcome.json()?["closed"], 1);
+    assert_eq!(bed.run(&reconcile)?.json()?["closed"], 0);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn the_values_of_a_run_that_lives_are_left_alone() -> Result {
+    let bed = TestBed::start()?;
+    let silent = SilentServer::start()?;
+    let mut settings = bed.settings();
+    settings.alias_zones[0].servers.push(silent.address());
+    let running = bed.program(settings)?.spawn(&ISSUE)?;
+    bed.wait_until("the primary has the value", |bed| {
+        Ok(!bed.txt()?.is_empty())
+    })?;
+    let outcome = bed.run(&["ledger", "reconcile", "--output", "json"])?;
+    assert_eq!(outcome.json()?["closed"], 0);
+    assert_eq!(bed.txt()?.len(), 1);
+    running.terminate()?;
+    running.wait()?.assert_failure(130, &["interrupted"]);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn what_was_changed_in_the_ledger_is_located() -> Result {
+    let bed = TestBed::start()?;
+    bed.run(&ISSUE)?.assert_success();
+    let folder = bed.settings().state.join("ledger");
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
+            let text = fs::read_to_string(&path)?;
+            fs::write(&path, text.replacen("acme-key", "other-key", 3))?;
+        }
+    }
+    let outcome = bed.run(&["ledger", "verify"])?;
+    outcome.assert_failure(6, &[".jsonl:1:", ".jsonl:3:", "hash"]);
+    assert!(!outcome.stderr.contains(".jsonl:4:"), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn without_a_ledger_nothing_is_sent() -> Result {
+    let bed = TestBed::start()?;
+    let state = bed.settings().state;
+    // A file stands where the folder of the ledger should be.
+    bed.run(&["list"])?.assert_success();
+    fs::create_dir_all(&state)?;
+    fs::write(state.join("ledger"), "")?;
+    let outcome = bed.run(&ISSUE)?;
+    outcome.assert_failure(6, &["ledger"]);
+    assert_eq!(bed.orders()?, 0);
+    assert_eq!(bed.serial(ALIAS_ZONE)?, 1);
+    Ok(())
+}
