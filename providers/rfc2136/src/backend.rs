@@ -1,5 +1,7 @@
 //! The provider: changes and questions, to the first server that carries them out.
 
+use std::sync::Arc;
+
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
     Applied, Failure, Identity, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
@@ -7,6 +9,7 @@ use acme_alias_core::provider::{
 use async_trait::async_trait;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, RecordType};
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use crate::config::{Config, Server};
@@ -19,16 +22,24 @@ const CHANGES_PER_MESSAGE: usize = 120;
 /// Questions that are under way on one connection.
 const QUESTIONS_AT_ONCE: usize = 500;
 
-/// Writes TXT values by DNS UPDATE.
+/// Connections that are open at a time. BIND lets ten wait to be taken (`tcp-listen-queue`); one
+/// more waits a second for another attempt.
+const CONNECTIONS: usize = 8;
+
+/// Writes TXT values by DNS UPDATE. Clones share the limit on their connections.
 #[derive(Clone, Debug)]
 pub struct Rfc2136 {
     config: Config,
+    connections: Arc<Semaphore>,
 }
 
 impl Rfc2136 {
     /// A provider with this configuration.
     pub fn new(config: Config) -> Self {
-        Rfc2136 { config }
+        Rfc2136 {
+            config,
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        }
     }
 
     /// Sends `messages` to the servers in order, until one answers with successes that are signed.
@@ -38,6 +49,8 @@ impl Rfc2136 {
         zone: &DnsName,
         messages: &[Message],
     ) -> Result<(&Server, Vec<Message>), ProviderError> {
+        // It is never closed, so that a permit is always to be had.
+        let _permit = self.connections.acquire().await;
         let mut errors = Vec::new();
         for server in &self.config.servers {
             match exchange(server, &self.config.key, messages, self.config.timeout).await {
