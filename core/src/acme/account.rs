@@ -122,6 +122,16 @@ impl Account {
     pub async fn order(&self, names: &[Identifier]) -> Result<Order, AcmeError> {
         Order::open(&self.inner, names).await
     }
+
+    /// Goes on with an order that was opened before; none where the CA does not have it any more,
+    /// or has given it up.
+    pub async fn resume(
+        &self,
+        url: &str,
+        names: &[Identifier],
+    ) -> Result<Option<Order>, AcmeError> {
+        Order::resume(&self.inner, url, names).await
+    }
 }
 
 fn external_key(external: &ExternalAccount) -> Result<ExternalAccountKey, AcmeError> {

@@ -97,6 +97,12 @@ impl CertificateKey {
         }
     }
 
+    /// The key in a PKCS #8 PEM, as [`CertificateKey::to_pem`] writes it.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let pair = KeyPair::from_pem(pem).map_err(|error| KeyError(error.to_string()))?;
+        Ok(CertificateKey(pair))
+    }
+
     /// The certification request (PKCS #10, DER) for exactly these names, without a common name,
     /// which no CA needs (RFC 8555 §7.4).
     pub fn request(&self, names: &[Identifier]) -> Result<Vec<u8>, KeyError> {

@@ -62,6 +62,25 @@ impl Order {
         })
     }
 
+    pub(super) async fn resume(
+        account: &instant_acme::Account,
+        url: &str,
+        names: &[Identifier],
+    ) -> Result<Option<Self>, AcmeError> {
+        let resumed = retrying("the order", async || account.order(url.to_owned()).await).await;
+        let mut inner = match resumed {
+            Ok(inner) => inner,
+            // It has expired, or belongs to another account.
+            Err(AcmeError::Problem { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if inner.state().status == OrderStatus::Invalid {
+            return Ok(None);
+        }
+        let names = names.to_vec();
+        Ok(Some(Order { inner, names }))
+    }
+
     /// The order's URL.
     pub fn url(&self) -> &str {
         self.inner.url()
@@ -143,7 +162,7 @@ impl Order {
                 AcmeError::Validation(failures)
             });
         }
-        if self.inner.state().status == OrderStatus::Ready {
+        if self.inner.state().status != OrderStatus::Pending {
             return Ok(());
         }
         let what = "the validation";
@@ -158,11 +177,15 @@ impl Order {
         let mut again = false;
         retrying("the certification request", async || {
             // A reply may have been lost: what the order says now counts, not what we last heard.
-            if again && self.inner.refresh().await?.status != OrderStatus::Ready {
-                return Ok(());
+            if again {
+                self.inner.refresh().await?;
             }
             again = true;
-            self.inner.finalize_csr(request).await
+            match self.inner.state().status {
+                OrderStatus::Ready => self.inner.finalize_csr(request).await,
+                // That was done before.
+                _ => Ok(()),
+            }
         })
         .await?;
         let what = "the certificate";

@@ -2,6 +2,7 @@
 
 mod error;
 mod events;
+mod pending;
 mod preflight;
 
 use std::sync::Arc;
@@ -112,6 +113,7 @@ impl Authority {
 /// An order, and what is to be published for it.
 struct Opened {
     order: Order,
+    key: CertificateKey,
     publication: Publication,
     warnings: Vec<Finding>,
 }
@@ -143,11 +145,12 @@ impl Issuer {
             .map_err(IssueError::from)?;
         let Opened {
             order,
+            key,
             publication,
             warnings,
         } = self.or_cancelled(self.open(request)).await?;
         let stored = self
-            .or_cancelled(self.complete(request, order, &publication))
+            .or_cancelled(self.complete(request, order, key, &publication))
             .await;
         self.tell(request, &Step::Withdraw);
         let left_behind = publication.withdraw().await.err();
@@ -168,13 +171,14 @@ impl Issuer {
         self.tell(request, &Step::Planned(&plan));
         let account = self.authority.account(&*self.store).await?;
         self.tell(request, &Step::Order);
-        let mut order = account.order(&request.identifiers()).await?;
+        let (mut order, key) = pending::order(&*self.store, account, request).await?;
         let challenges = order.challenges().await?;
         let origin = request.origin(Some(order.url()));
         let records = plan.aliases.records(challenges)?;
         let publication = self.zones.publication(records, origin)?;
         Ok(Opened {
             order,
+            key,
             publication,
             warnings: plan.warnings,
         })
@@ -185,6 +189,7 @@ impl Issuer {
         &self,
         request: &CertificateRequest,
         mut order: Order,
+        key: CertificateKey,
         publication: &Publication,
     ) -> Result<Stored, IssueError> {
         self.tell(request, &Step::Publish(publication));
@@ -193,17 +198,18 @@ impl Issuer {
         order.validate().await?;
         self.tell(request, &Step::Finalize);
         let names = request.identifiers();
-        let key = CertificateKey::generate(request.key_type)
-            .await
-            .map_err(AcmeError::from)?;
         let signing_request = key.request(&names).map_err(AcmeError::from)?;
         let pem = order.finalize(&signing_request).await?;
-        let chain = certificate::judge(&pem, &key.public(), &names, Timestamp::now())?;
+        let judged = certificate::judge(&pem, &key.public(), &names, Timestamp::now());
         self.tell(request, &Step::Store);
-        Ok(self
-            .store
-            .put_certificate(&request.id, &key.to_pem(), &chain)
-            .await?)
+        let (id, store) = (&request.id, &*self.store);
+        let stored = match judged {
+            Ok(chain) => Ok(store.put_certificate(id, &key.to_pem(), &chain).await?),
+            Err(error) => Err(error.into()),
+        };
+        // The order has come to its end, with or without a certificate that can be used.
+        store.remove_order(id).await?;
+        stored
     }
 
     /// Does everything that concerns the DNS with a probe value at each alias name, and asks

@@ -4,6 +4,7 @@
 //! accounts/<host>-<hash>.json                   credentials of an account
 //! ledger/<year>-<month>.jsonl                   every DNS change, see `crate::ledger`
 //! certificates/<id>/settings.toml               what it was ordered with, where flags said it
+//! certificates/<id>/order.json                  an order under way, with its key
 //! certificates/<id>/privkey.pem …               links into `current`
 //! certificates/<id>/current                     a link to the newest version
 //! certificates/<id>/versions/<number>/privkey.pem, cert.pem, chain.pem, fullchain.pem
@@ -32,6 +33,7 @@ const FULLCHAIN: &str = "fullchain.pem";
 const CURRENT: &str = "current";
 const VERSIONS: &str = "versions";
 const SETTINGS: &str = "settings.toml";
+const ORDER: &str = "order.json";
 
 /// The store in a folder of the local file system.
 #[derive(Clone, Debug)]
@@ -193,6 +195,27 @@ impl Store for FileStore {
         let path = self.certificate_dir(id);
         make_dir(&path)?;
         write(&path.join(SETTINGS), settings.as_bytes())
+    }
+
+    async fn order(&self, id: &CertificateId) -> Result<Option<SecretString>, StoreError> {
+        let text = read(&self.certificate_dir(id).join(ORDER))?;
+        Ok(text.map(SecretString::from))
+    }
+
+    async fn put_order(&self, id: &CertificateId, order: &SecretString) -> Result<(), StoreError> {
+        let path = self.certificate_dir(id);
+        make_dir(&path)?;
+        write(&path.join(ORDER), order.expose_secret().as_bytes())
+    }
+
+    async fn remove_order(&self, id: &CertificateId) -> Result<(), StoreError> {
+        let path = self.certificate_dir(id).join(ORDER);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove", &path, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn lock_accounts(&self) -> Result<Lock, StoreError> {

@@ -50,6 +50,15 @@ pub trait Store: Send + Sync {
     /// Keeps the settings that a certificate was ordered with.
     async fn put_settings(&self, id: &CertificateId, settings: &str) -> Result<(), StoreError>;
 
+    /// The order that was begun for a certificate, as it was kept; there is a key in it.
+    async fn order(&self, id: &CertificateId) -> Result<Option<SecretString>, StoreError>;
+
+    /// Keeps an order that was begun.
+    async fn put_order(&self, id: &CertificateId, order: &SecretString) -> Result<(), StoreError>;
+
+    /// Forgets the order that was begun, which has come to its end.
+    async fn remove_order(&self, id: &CertificateId) -> Result<(), StoreError>;
+
     /// Waits until nobody else makes accounts, and keeps everybody else from it.
     async fn lock_accounts(&self) -> Result<Lock, StoreError>;
 

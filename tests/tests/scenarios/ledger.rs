@@ -73,6 +73,11 @@ fn what_a_killed_run_left_is_removed_by_the_next_and_foreign_values_stay() -> Re
     let outcome = bed.run(&ISSUE)?;
     outcome.assert_success();
     outcome.assert_said(&["removed a TXT value", ALIAS_NAME, "killed"]);
+    assert_eq!(
+        bed.orders()?,
+        1,
+        "the order of the killed run was gone on with"
+    );
     bed.run(&["ledger", "verify"])?.assert_success();
     bed.assert_only_txt_was_touched(&[foreign])
 }
