@@ -33,6 +33,9 @@ use crate::output::{Format, Output, Report};
 use crate::run::Run;
 
 fn main() -> ExitCode {
+    // Reads `FAILPOINTS`, and holds for as long as it lives.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     let cli = cli::parse();
     let output = Output {
         format: match cli.global.output {

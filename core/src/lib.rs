@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod certificate;
+pub mod crash;
 pub mod delegation;
 pub mod dns;
 pub mod issue;

@@ -162,6 +162,12 @@ impl TestBed {
         Certificate::read(&self.folder().join("state/certificates").join(id))
     }
 
+    /// A certificate in another state folder, a folder of the bed's.
+    pub fn certificate_in(&self, state: &str, id: &str) -> Result<Certificate> {
+        let path = self.folder().join(state).join("certificates").join(id);
+        Certificate::read(&path)
+    }
+
     /// The TXT records in all alias zones, as the primary has them.
     pub fn txt(&self) -> Result<Vec<Txt>> {
         let mut all = Vec::new();

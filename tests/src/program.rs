@@ -25,15 +25,19 @@ pub enum Profile {
     Debug,
     /// As for use.
     Release,
+    /// With points at which it can be made to end, and no provider but `rfc2136`.
+    Failpoints,
 }
 
 /// Builds the program, once per process; the path of the executable.
 pub fn build(profile: Profile) -> Result<&'static Path> {
     static DEBUG: OnceLock<PathBuf> = OnceLock::new();
     static RELEASE: OnceLock<PathBuf> = OnceLock::new();
+    static FAILPOINTS: OnceLock<PathBuf> = OnceLock::new();
     let built = match profile {
         Profile::Debug => &DEBUG,
         Profile::Release => &RELEASE,
+        Profile::Failpoints => &FAILPOINTS,
     };
     if built.get().is_none() {
         // Two threads may both come here; the second finds the work done.
@@ -57,8 +61,17 @@ fn run_cargo(profile: Profile) -> Result<PathBuf> {
             "json",
         ])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
-    if profile == Profile::Release {
-        command.arg("--release");
+    match profile {
+        Profile::Debug => {}
+        Profile::Release => {
+            command.arg("--release");
+        }
+        // In a folder of its own: the other one's executable may be running.
+        Profile::Failpoints => {
+            let features = ["--no-default-features", "--features", "rfc2136,failpoints"];
+            command.args(features);
+            command.args(["--target-dir", "../target/failpoints"]);
+        }
     }
     let output = command.output().context("cargo build")?;
     let messages = String::from_utf8_lossy(&output.stdout);

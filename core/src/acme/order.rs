@@ -9,6 +9,7 @@ use instant_acme::{
 
 use super::error::AcmeError;
 use super::retry::{is_bad_nonce, retrying, translate};
+use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::provider::TxtValue;
 
@@ -188,6 +189,7 @@ impl Order {
             }
         })
         .await?;
+        crash::point(Point::Finalized);
         let what = "the certificate";
         retrying(what, async || match self.inner.state().status {
             OrderStatus::Valid => match self.inner.certificate().await? {

@@ -1,6 +1,7 @@
 //! What an onlooker is told while a certificate is on its way.
 
 use super::Plan;
+use crate::crash::Point;
 use crate::store::CertificateId;
 use crate::zone::{Publication, Published};
 
@@ -24,6 +25,22 @@ pub enum Step<'a> {
     Store,
     /// The TXT values are withdrawn.
     Withdraw,
+}
+
+impl Step<'_> {
+    /// Where a test may let the process end.
+    pub(super) fn point(&self) -> Point {
+        match self {
+            Step::Preflight => Point::Preflight,
+            Step::Planned(_) => Point::Planned,
+            Step::Order => Point::Order,
+            Step::Publish(_) => Point::Publish,
+            Step::Validate(_) => Point::Validate,
+            Step::Finalize => Point::Finalize,
+            Step::Store => Point::Store,
+            Step::Withdraw => Point::Withdraw,
+        }
+    }
 }
 
 /// Someone who wants to know how far the work is.

@@ -16,6 +16,7 @@ pub use self::events::{Observer, Step};
 pub use self::preflight::{Aliases, Plan};
 use crate::acme::{Account, AccountSettings, AcmeError, CertificateKey, KeyType, Order, Transport};
 use crate::certificate;
+use crate::crash::{self, Point};
 use crate::delegation::Finding;
 use crate::dns::Dns;
 use crate::ledger::Origin;
@@ -105,7 +106,9 @@ impl Authority {
             return Ok(Account::restore(&self.transport, &credentials).await?);
         }
         let (account, credentials) = Account::create(&self.transport, &self.settings).await?;
+        crash::point(Point::AccountMade);
         store.put_account(directory, &credentials).await?;
+        crash::point(Point::AccountKept);
         Ok(account)
     }
 }
@@ -207,6 +210,7 @@ impl Issuer {
             Ok(chain) => Ok(store.put_certificate(id, &key.to_pem(), &chain).await?),
             Err(error) => Err(error.into()),
         };
+        crash::point(Point::Stored);
         // The order has come to its end, with or without a certificate that can be used.
         store.remove_order(id).await?;
         stored
@@ -253,5 +257,6 @@ impl Issuer {
 
     fn tell(&self, request: &CertificateRequest, step: &Step<'_>) {
         self.observer.step(&request.id, step);
+        crash::point(step.point());
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CertificateRequest, IssueError};
 use crate::acme::{Account, AcmeError, CertificateKey, KeyType, Order};
+use crate::crash::{self, Point};
 use crate::store::{Store, StoreError};
 
 /// What is kept of an order. The key is the one that the certification request was, or will be,
@@ -31,6 +32,7 @@ pub(super) async fn order(
     let key = CertificateKey::generate(request.key_type);
     let key = key.await.map_err(AcmeError::from)?;
     let order = account.order(&request.identifiers()).await?;
+    crash::point(Point::OrderOpened);
     let kept = Kept {
         account: account.id().to_owned(),
         order: order.url().to_owned(),
@@ -43,6 +45,7 @@ pub(super) async fn order(
         cause: error.to_string(),
     })?;
     store.put_order(&request.id, &kept.into()).await?;
+    crash::point(Point::OrderKept);
     Ok((order, key))
 }
 

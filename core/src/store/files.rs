@@ -25,6 +25,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{CertificateId, Lock, Store, StoreError, Stored};
 use crate::certificate::{self, Chain};
+use crate::crash::{self, Point};
 
 const KEY: &str = "privkey.pem";
 const CERTIFICATE: &str = "cert.pem";
@@ -173,9 +174,11 @@ impl Store for FileStore {
         // The folder has its final name; there is nothing left to remove.
         let _ = whole.keep();
         sync_dir(&versions)?;
+        crash::point(Point::VersionMade);
 
         let number = version.to_string();
         link(&path, CURRENT, &Path::new(VERSIONS).join(number))?;
+        crash::point(Point::VersionSwitched);
         for file in [KEY, CERTIFICATE, CHAIN, FULLCHAIN] {
             link(&path, file, &Path::new(CURRENT).join(file))?;
         }

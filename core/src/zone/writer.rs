@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
 use super::TxtRecord;
+use crate::crash::{self, Point};
 use crate::ledger::{Entry, Event, Ledger, LedgerError, Open, Origin};
 use crate::name::DnsName;
 use crate::provider::{
@@ -278,13 +279,16 @@ impl Worker {
     async fn change(&self, intended: &[Intended]) -> Result<Applied, WriteError> {
         let book = self.book();
         book.record(Event::Intent, intended, None, None).await?;
+        at(intended, Point::AddIntended, Point::RemoveIntended);
         let changes: Vec<_> = intended.iter().map(|i| i.change.clone()).collect();
         let error = match self.provider.apply(&self.zone, &changes).await {
             Ok(applied) => {
                 info!(zone = %self.zone, server = %applied.server, requests = applied.requests, changes = changes.len(), "acknowledged");
+                at(intended, Point::AddSent, Point::RemoveSent);
                 let server = Some(applied.server.as_str());
                 book.record(Event::Acknowledged, intended, server, None)
                     .await?;
+                at(intended, Point::AddAcknowledged, Point::RemoveAcknowledged);
                 self.confirm(intended, &applied.server).await?;
                 return Ok(applied);
             }
@@ -320,6 +324,7 @@ impl Worker {
         book.record(Event::Verified, &added, server, None).await?;
         book.record(Event::Withdrawn, &removed, server, None)
             .await?;
+        at(intended, Point::AddVerified, Point::RemoveVerified);
         Ok(())
     }
 
@@ -362,6 +367,17 @@ impl Worker {
         debug!(zone = %self.zone, changes = intended.len(), "verified");
         Ok(())
     }
+}
+
+/// Where a test may let the process end: at the one point while values are added, at the other while
+/// they are removed.
+fn at(intended: &[Intended], adding: Point, removing: Point) {
+    let is_adding = |intended: &Intended| intended.change.action == Action::Add;
+    crash::point(if intended.iter().any(is_adding) {
+        adding
+    } else {
+        removing
+    });
 }
 
 /// Whether an error may be due to one change among several.

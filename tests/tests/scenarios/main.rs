@@ -7,6 +7,7 @@ mod certificates;
 mod clean_up;
 mod cloudflare;
 mod conformance;
+mod crashes;
 mod delegations;
 mod ledger;
 mod name_servers;

@@ -1,0 +1,93 @@
+//! The process ends, as by `kill -9`, at every point of the way; the next run makes up for it.
+
+use acme_alias_core::crash::Point;
+use acme_alias_tests::{ALIAS_ZONE, Profile, Program, Result, TestBed};
+
+const ISSUE: [&str; 5] = [
+    "issue",
+    "example.com",
+    "*.example.com",
+    "--challenge-alias",
+    ALIAS_ZONE,
+];
+
+/// A program with a state folder of its own, and whether it ended at `point`.
+fn crash(bed: &TestBed, program: &Program, point: Point) -> Result {
+    let outcome = program
+        .clone()
+        .env("FAILPOINTS", format!("{}=return", point.name()))
+        .run(&ISSUE)?;
+    assert_eq!(outcome.code, None, "{point:?} was not passed: {outcome}");
+    assert!(bed.txt()?.len() <= 2, "more than this run wrote");
+    Ok(())
+}
+
+#[test]
+fn whatever_point_a_run_dies_at_the_next_one_makes_up_for_it() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .profile(Profile::Failpoints)
+        .start()?;
+    for point in Point::ALL {
+        let mut settings = bed.settings();
+        settings.state = bed.folder().join(point.name());
+        let program = bed.program(settings)?;
+        let certificate = || bed.certificate_in(point.name(), "example-com");
+
+        // The account is made in the first run only; all else happens to a second certificate.
+        let is_first = matches!(point, Point::AccountMade | Point::AccountKept);
+        let mut old = None;
+        if !is_first {
+            program.run(&ISSUE)?.assert_success();
+            old = Some(certificate()?);
+        }
+        let orders = bed.orders()?;
+        crash(&bed, &program, *point)?;
+        if let Some(old) = &old {
+            // Read whole: the old one, or the new one, never a mixture.
+            assert_eq!(certificate()?.names, old.names, "{point:?}");
+        }
+
+        program.run(&ISSUE)?.assert_success();
+        let new = certificate()?;
+        assert!(old.is_none_or(|old| old.serial != new.serial), "{point:?}");
+        assert!(
+            bed.orders()? - orders <= 2,
+            "{point:?}: more than one order too many"
+        );
+        let ledger = program.run(&["ledger", "verify", "--output", "json"])?;
+        assert_eq!(ledger.json()?["open"], 0, "{point:?}: {ledger}");
+        bed.assert_only_txt_was_touched(&[])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_order_is_gone_on_with_from_the_moment_it_is_kept() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .profile(Profile::Failpoints)
+        .start()?;
+    for (index, point) in [
+        Point::OrderKept,
+        Point::Publish,
+        Point::Validate,
+        Point::Finalize,
+        Point::Finalized,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut settings = bed.settings();
+        settings.state = bed.folder().join(point.name());
+        let program = bed.program(settings)?;
+        crash(&bed, &program, point)?;
+        program.run(&ISSUE)?.assert_success();
+        assert_eq!(
+            bed.orders()?,
+            index + 1,
+            "{point:?}: another order was opened"
+        );
+    }
+    bed.assert_only_txt_was_touched(&[])
+}
