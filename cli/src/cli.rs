@@ -169,6 +169,9 @@ pub(crate) struct IssueArgs {
     /// Do not look at the delegations; for split-horizon networks
     #[arg(long)]
     pub(crate) skip_preflight: bool,
+    /// Wait for another acme-alias that works on the certificate
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -179,6 +182,9 @@ pub(crate) struct RenewArgs {
     /// Renew even what is not due
     #[arg(long)]
     pub(crate) force: bool,
+    /// Wait for another acme-alias that works on the certificate
+    #[arg(long)]
+    pub(crate) wait: bool,
     /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -199,6 +199,7 @@ pub(crate) fn request(
     id: &CertificateId,
     certificate: &CertificateSettings,
     skip_preflight: bool,
+    wait: bool,
 ) -> Result<CertificateRequest, Failure> {
     let names = certificate.domains.iter().map(|domain| {
         let alias = domain
@@ -216,6 +217,7 @@ pub(crate) fn request(
         names: names.collect::<Result<_, Failure>>()?,
         key_type: certificate.key_type,
         skip_preflight,
+        wait,
     })
 }
 

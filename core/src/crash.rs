@@ -75,10 +75,16 @@ points! {
     RemoveVerified = "remove-verified",
 }
 
-/// Ends the process here, without any clean-up, if `FAILPOINTS` says so (`NAME=return`).
+/// Does here what `FAILPOINTS` says: `NAME=return` ends the process without any clean-up, and
+/// `NAME=return(term)` sends it a SIGTERM.
 #[cfg(feature = "failpoints")]
 pub(crate) fn point(point: Point) {
-    fail::fail_point!(point.name(), |_| std::process::abort());
+    use rustix::process::{Signal, getpid, kill_process};
+    fail::fail_point!(point.name(), |action: Option<String>| {
+        if action.as_deref() != Some("term") || kill_process(getpid(), Signal::TERM).is_err() {
+            std::process::abort();
+        }
+    });
 }
 
 #[cfg(not(feature = "failpoints"))]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use hickory_proto::rr::RecordType;
 use tempfile::TempDir;
@@ -20,13 +19,10 @@ use crate::settings::{AliasZone, Provider, Settings};
 use crate::tsig::Key;
 use crate::updates::{self, Change, Update};
 use crate::zone::{FIRST_SERIAL, Zone};
-use crate::{dns, nsupdate};
+use crate::{dns, nsupdate, process};
 
-/// How long to wait for something that a server is about to do.
-const EXPECTED_WITHIN: Duration = Duration::from_secs(20);
 /// The ids of the providers in the settings, in the order of the alias zones.
 const PROVIDERS: [&str; 3] = ["first", "second", "third"];
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A CA and its DNS servers, running until this is dropped.
 #[derive(Debug)]
@@ -264,18 +260,21 @@ impl TestBed {
         Ok(())
     }
 
+    /// Lets the keys of the alias zones write, or not.
+    pub fn allow_updates(&self, allow: bool) -> Result {
+        let (from, to) = if allow {
+            ("deny", "grant")
+        } else {
+            ("grant", "deny")
+        };
+        let policy = |word: &str| format!("update-policy {{ {word} ");
+        self.primary
+            .reconfigure(|config| config.replace(&policy(from), &policy(to)))
+    }
+
     /// Waits until `what` holds.
     pub fn wait_until(&self, what: &str, holds: impl Fn(&TestBed) -> Result<bool>) -> Result {
-        let deadline = Instant::now() + EXPECTED_WITHIN;
-        while !holds(self)? {
-            if Instant::now() > deadline {
-                return Err(Error::new(format_args!(
-                    "{EXPECTED_WITHIN:?} have passed, and still not: {what}"
-                )));
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-        Ok(())
+        process::wait_for(what, || holds(self))
     }
 
     /// The answer of a server to one question, each record as a line of a zone file.

@@ -27,6 +27,8 @@ pub struct Builder {
     behaviour: Behaviour,
     blind_ca: bool,
     profile: Profile,
+    alias_records: Vec<String>,
+    txt_quota: Option<u32>,
 }
 
 impl Default for Builder {
@@ -39,6 +41,8 @@ impl Default for Builder {
             behaviour: Behaviour::default(),
             blind_ca: false,
             profile: Profile::Debug,
+            alias_records: Vec::new(),
+            txt_quota: None,
         }
     }
 }
@@ -108,6 +112,21 @@ impl Builder {
         self
     }
 
+    /// Puts a record into the first alias zone, with type and data as in a zone file.
+    #[must_use]
+    pub fn alias_record(mut self, name: &str, data: &str) -> Self {
+        self.alias_records.push(format!("{name}. 600 IN {data}"));
+        self
+    }
+
+    /// Lets the keys have at most this many TXT records at a name (`TXT(n)`): BIND drops what is
+    /// more, and says nothing.
+    #[must_use]
+    pub fn txt_quota(mut self, records: u32) -> Self {
+        self.txt_quota = Some(records);
+        self
+    }
+
     /// The algorithm of the first key.
     #[must_use]
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
@@ -166,6 +185,9 @@ impl Builder {
                 key: Key::generate("second-key", Algorithm::Sha512),
             },
         ];
+        for line in self.alias_records {
+            alias_zones[0].zone.add(line);
+        }
         if let Some(zone) = self.third_alias_zone {
             alias_zones.push(UpdatableZone {
                 zone,
@@ -181,6 +203,7 @@ impl Builder {
             &alias_zones,
             std::slice::from_ref(&stranger),
             self.notify_delay,
+            self.txt_quota,
             secondary_address,
         )?;
         let mut secondary = Launch::new("secondary", root, secondary_port)?.secondary(

@@ -27,6 +27,7 @@ pub(crate) struct Named {
     port: Port,
     /// A zone that it answers for, once it answers.
     probe: String,
+    folder: PathBuf,
 }
 
 impl Named {
@@ -43,6 +44,16 @@ impl Named {
 
     pub(crate) fn log(&self) -> Result<String> {
         self.server.log()
+    }
+
+    /// Changes the configuration, and returns when it holds.
+    pub(crate) fn reconfigure(&self, change: impl Fn(&str) -> String) -> Result {
+        const DONE: &str = "reloading configuration succeeded";
+        let path = self.folder.join("named.conf");
+        let before = self.log()?.matches(DONE).count();
+        fs::write(&path, change(&fs::read_to_string(&path)?))?;
+        self.server.hang_up()?;
+        process::wait_for(DONE, || Ok(self.log()?.matches(DONE).count() > before))
     }
 }
 
@@ -87,19 +98,21 @@ impl Launch {
         zones: &[UpdatableZone],
         idle: &[Key],
         notify_delay: u32,
+        txt_quota: Option<u32>,
         secondary: SocketAddr,
     ) -> Result<Named> {
         let mut statements = String::new();
         for key in zones.iter().map(|zone| &zone.key).chain(idle) {
             write!(statements, "{key}")?;
         }
+        let quota = txt_quota.map_or_else(String::new, |records| format!("({records})"));
         for UpdatableZone { zone, key } in zones {
             let file = self.write(zone)?;
             let (apex, key) = (&zone.apex, &key.name);
             writeln!(
                 statements,
                 "zone \"{apex}\" {{ type primary; file \"{file}\"; \
-                 update-policy {{ grant {key} zonesub TXT; }}; }};"
+                 update-policy {{ grant {key} zonesub TXT{quota}; }}; }};"
             )?;
         }
         let options = format!(
@@ -171,6 +184,7 @@ options {{
             server: Server::start(self.name, command, &self.folder)?,
             port: self.port,
             probe,
+            folder: self.folder,
         })
     }
 }

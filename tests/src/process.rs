@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::error::{Context, Error, Result};
 
@@ -102,6 +102,13 @@ impl Server {
         fs::read_to_string(&self.log).context(self.log.display())
     }
 
+    /// Asks it to read its configuration again, with SIGHUP.
+    pub(crate) fn hang_up(&self) -> Result {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        let pid = pid.ok_or_else(|| Error::new("a process without an id"))?;
+        Ok(rustix::process::kill_process(pid, Signal::HUP)?)
+    }
+
     /// Ends it at once.
     pub(crate) fn kill(&mut self) {
         // Both fail only where it has ended already.
@@ -114,6 +121,20 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Waits until `holds` says yes.
+pub(crate) fn wait_for(what: &str, holds: impl Fn() -> Result<bool>) -> Result {
+    let deadline = Instant::now() + READY_WITHIN;
+    while !holds()? {
+        if Instant::now() > deadline {
+            return Err(Error::new(format_args!(
+                "{READY_WITHIN:?} have passed, and still not: {what}"
+            )));
+        }
+        std::thread::sleep(ASK_EVERY);
+    }
+    Ok(())
 }
 
 /// Runs another program, one of those that `cargo xtask setup` or `bench` installs, to its end.

@@ -98,6 +98,8 @@ pub struct Program {
     home: PathBuf,
     environment: Vec<(String, String)>,
     clock_offset: Option<String>,
+    /// What a shell does before it becomes the program.
+    before: Option<String>,
 }
 
 impl Program {
@@ -109,6 +111,7 @@ impl Program {
             home: TempDir::with_prefix_in("home-", folder)?.keep(),
             environment: Vec::new(),
             clock_offset: None,
+            before: None,
         })
     }
 
@@ -123,6 +126,13 @@ impl Program {
     #[must_use]
     pub fn clock(mut self, offset: &str) -> Self {
         self.clock_offset = Some(offset.to_owned());
+        self
+    }
+
+    /// Lets a shell do something first, such as `umask 000`.
+    #[must_use]
+    pub fn before(mut self, script: &str) -> Self {
+        self.before = Some(script.to_owned());
         self
     }
 
@@ -158,6 +168,12 @@ impl Program {
     }
 
     fn command(&self) -> Result<Command> {
+        if let Some(script) = &self.before {
+            let mut command = process::command(process::find("sh")?)?;
+            let script = format!("{script} && exec \"$0\" \"$@\"");
+            command.arg("-c").arg(script).arg(&self.executable);
+            return Ok(command);
+        }
         let Some(offset) = &self.clock_offset else {
             return process::command(&self.executable);
         };

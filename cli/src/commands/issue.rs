@@ -11,7 +11,7 @@ use crate::workshop::{Workshop, request};
 
 pub(crate) async fn run(run: &Run, args: &IssueArgs) -> Result<Report, Failure> {
     let job = run.job(args).await?;
-    let request = request(&job.id, &job.certificate, args.skip_preflight)?;
+    let request = request(&job.id, &job.certificate, args.skip_preflight, args.wait)?;
     let store = FileStore::open(&job.settings.state)?;
     let workshop = Workshop::new(store, run.output.observer(1), run.cancel.clone())?;
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;

@@ -34,7 +34,7 @@ pub(crate) async fn run(run: &Run, args: &RenewArgs) -> Result<Report, Failure> 
         let mut plans = Vec::new();
         let rehearsals = jobs
             .iter()
-            .map(async |job| (job, rehearse(run, &workshop, job).await));
+            .map(async |job| (job, rehearse(run, args, &workshop, job).await));
         let mut rehearsals = stream::iter(rehearsals).buffer_unordered(AT_ONCE);
         while let Some((job, outcome)) = rehearsals.next().await {
             match outcome {
@@ -53,7 +53,7 @@ pub(crate) async fn run(run: &Run, args: &RenewArgs) -> Result<Report, Failure> 
     }
     let renewals = jobs
         .iter()
-        .map(async |job| (job, renew(run, &workshop, job).await));
+        .map(async |job| (job, renew(run, args, &workshop, job).await));
     let mut renewals = stream::iter(renewals).buffer_unordered(AT_ONCE);
     while let Some((job, outcome)) = renewals.next().await {
         match outcome {
@@ -108,21 +108,31 @@ async fn look(
     Ok(Look::Due(Box::new(run.known_job(id, settings).await?)))
 }
 
-async fn renew(run: &Run, workshop: &Workshop, job: &Job) -> Result<Obtained, Failure> {
+async fn renew(
+    run: &Run,
+    args: &RenewArgs,
+    workshop: &Workshop,
+    job: &Job,
+) -> Result<Obtained, Failure> {
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
     run.reconcile(workshop, &issuer.zones).await;
     let issued = issuer
-        .issue(&request(&job.id, &job.certificate, false)?)
+        .issue(&request(&job.id, &job.certificate, false, args.wait)?)
         .await?;
     run.output.warn_findings(&issued.warnings);
     let hook_failure = hook::run(&job.certificate.deploy_hook, &issued.stored).await;
     Ok(Obtained::new(issued, hook_failure))
 }
 
-async fn rehearse(run: &Run, workshop: &Workshop, job: &Job) -> Result<Plan, Failure> {
+async fn rehearse(
+    run: &Run,
+    args: &RenewArgs,
+    workshop: &Workshop,
+    job: &Job,
+) -> Result<Plan, Failure> {
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
     run.reconcile(workshop, &issuer.zones).await;
     Ok(issuer
-        .rehearse(&request(&job.id, &job.certificate, false)?)
+        .rehearse(&request(&job.id, &job.certificate, false, args.wait)?)
         .await?)
 }

@@ -35,6 +35,8 @@ pub struct CertificateRequest {
     pub key_type: KeyType,
     /// Take the alias names from the settings as they are, without looking at the delegations.
     pub skip_preflight: bool,
+    /// Wait for another process that works on this certificate, instead of leaving.
+    pub wait: bool,
 }
 
 /// A name for a certificate.
@@ -142,10 +144,11 @@ impl Issuer {
     /// not name.
     pub async fn issue(&self, request: &CertificateRequest) -> Result<Issued, IssueFailure> {
         let _lock = self
-            .store
-            .lock_certificate(&request.id)
-            .await
-            .map_err(IssueError::from)?;
+            .or_cancelled(async {
+                let lock = self.store.lock_certificate(&request.id, request.wait);
+                Ok(lock.await?)
+            })
+            .await?;
         let Opened {
             order,
             key,

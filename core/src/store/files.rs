@@ -18,6 +18,7 @@ use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -35,6 +36,8 @@ const CURRENT: &str = "current";
 const VERSIONS: &str = "versions";
 const SETTINGS: &str = "settings.toml";
 const ORDER: &str = "order.json";
+/// How often to look whether a lock is free.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The store in a folder of the local file system.
 #[derive(Clone, Debug)]
@@ -232,15 +235,19 @@ impl Store for FileStore {
         }
     }
 
-    async fn lock_certificate(&self, id: &CertificateId) -> Result<Lock, StoreError> {
+    async fn lock_certificate(&self, id: &CertificateId, wait: bool) -> Result<Lock, StoreError> {
         let dir = self.certificate_dir(id);
         make_dir(&dir)?;
         let path = dir.join(".lock");
         let file = lock_file(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock::new(file)),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Busy { id: id.clone() }),
-            Err(TryLockError::Error(error)) => Err(failed("lock", &path, error)),
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Lock::new(file)),
+                // Asked again and again: a thread that waits in the kernel could not be called off.
+                Err(TryLockError::WouldBlock) if wait => tokio::time::sleep(LOOK_EVERY).await,
+                Err(TryLockError::WouldBlock) => return Err(StoreError::Busy { id: id.clone() }),
+                Err(TryLockError::Error(error)) => return Err(failed("lock", &path, error)),
+            }
         }
     }
 }
@@ -481,7 +488,7 @@ mod tests {
     async fn what_was_only_locked_is_no_certificate() {
         let dir = tempfile::tempdir().unwrap();
         let store = FileStore::open(&dir.path().join("state")).unwrap();
-        drop(store.lock_certificate(&id()).await.unwrap());
+        drop(store.lock_certificate(&id(), false).await.unwrap());
         assert_eq!(store.certificates().await.unwrap(), []);
         store.put_settings(&id(), "").await.unwrap();
         assert_eq!(store.certificates().await.unwrap(), [id()]);
@@ -491,11 +498,11 @@ mod tests {
     async fn a_certificate_has_one_worker_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let store = FileStore::open(&dir.path().join("state")).unwrap();
-        let held = store.lock_certificate(&id()).await.unwrap();
-        let error = store.lock_certificate(&id()).await.unwrap_err();
+        let held = store.lock_certificate(&id(), false).await.unwrap();
+        let error = store.lock_certificate(&id(), false).await.unwrap_err();
         assert!(matches!(error, StoreError::Busy { .. }), "{error}");
         drop(held);
-        assert!(store.lock_certificate(&id()).await.is_ok());
+        assert!(store.lock_certificate(&id(), false).await.is_ok());
     }
 
     #[test]

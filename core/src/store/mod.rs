@@ -62,8 +62,9 @@ pub trait Store: Send + Sync {
     /// Waits until nobody else makes accounts, and keeps everybody else from it.
     async fn lock_accounts(&self) -> Result<Lock, StoreError>;
 
-    /// Keeps everybody else from this certificate, or fails at once where somebody has it.
-    async fn lock_certificate(&self, id: &CertificateId) -> Result<Lock, StoreError>;
+    /// Keeps everybody else from this certificate. Where somebody has it, waits for them, or fails
+    /// at once.
+    async fn lock_certificate(&self, id: &CertificateId, wait: bool) -> Result<Lock, StoreError>;
 }
 
 /// A lock, held until it is dropped.
@@ -188,7 +189,9 @@ impl StoreError {
             StoreError::Damaged { .. } => {
                 "restore the file from a backup, or issue the certificate again".to_owned()
             }
-            StoreError::Busy { .. } => "wait until it has finished".to_owned(),
+            StoreError::Busy { .. } => {
+                "wait until it has finished, or let `--wait` wait for it".to_owned()
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ const ISSUE: [&str; 5] = [
     ALIAS_ZONE,
 ];
 
-/// A program with a state folder of its own, and whether it ended at `point`.
+/// Lets the program end at this point.
 fn crash(bed: &TestBed, program: &Program, point: Point) -> Result {
     let outcome = program
         .clone()
@@ -60,6 +60,33 @@ fn whatever_point_a_run_dies_at_the_next_one_makes_up_for_it() -> Result {
         bed.assert_only_txt_was_touched(&[])?;
     }
     Ok(())
+}
+
+#[test]
+fn sigterm_at_any_point_leaves_nothing_within_ten_seconds() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .profile(Profile::Failpoints)
+        .start()?;
+    for point in Point::ALL {
+        let mut settings = bed.settings();
+        settings.state = bed.folder().join(point.name());
+        let program = bed.program(settings)?;
+        let asked = format!("{}=return(term)", point.name());
+        let outcome = program.clone().env("FAILPOINTS", asked).run(&ISSUE)?;
+        // Once the certificate is stored there is nothing to interrupt any more.
+        let is_stored = bed.certificate_in(point.name(), "example-com").is_ok();
+        let code = if is_stored { 0 } else { 130 };
+        assert!(
+            matches!(outcome.code, Some(c) if c == code || c == 130),
+            "{point:?}: {outcome}"
+        );
+        assert!(outcome.usage.wall.as_secs() < 10, "{point:?}: {outcome}");
+        bed.assert_only_txt_was_touched(&[])?;
+        program.run(&["ledger", "verify"])?.assert_success();
+        program.run(&ISSUE)?.assert_success();
+    }
+    bed.assert_only_txt_was_touched(&[])
 }
 
 #[test]

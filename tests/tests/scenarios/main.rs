@@ -10,6 +10,7 @@ mod conformance;
 mod crashes;
 mod delegations;
 mod ledger;
+mod machine;
 mod name_servers;
 mod pages;
 mod providers;

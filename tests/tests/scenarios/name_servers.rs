@@ -2,7 +2,7 @@
 //! but that of the policy come before the CA is asked for an order.
 
 use acme_alias_tests::{
-    ALIAS_ZONE, Algorithm, Key, Program, Result, Settings, SilentServer, TestBed,
+    ALIAS_NAME, ALIAS_ZONE, Algorithm, Key, Program, Result, Settings, SilentServer, TestBed,
 };
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
@@ -132,4 +132,54 @@ fn a_server_that_answers_servfail_is_told() -> Result {
     outcome.assert_failure(4, &["SERVFAIL", &server, "broken.example.net"]);
     assert_eq!(bed.orders()?, 0);
     bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_server_that_drops_values_silently_is_found_out_by_reading_back() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .txt_quota(1)
+        .start()?;
+    let outcome = bed.run(&[&ISSUE[..], &["*.example.com"]].concat())?;
+    outcome.assert_failure(4, &["took the change", "is missing", "TXT(2)"]);
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+#[test]
+fn a_cname_at_the_alias_name_is_told_before_the_order() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .alias_record(ALIAS_NAME, "CNAME elsewhere.auth.example.net.")
+        .start()?;
+    let outcome = bed.run(&ISSUE)?;
+    outcome.assert_failure(3, &["elsewhere.auth.example.net"]);
+    let outcome = bed.run(&[&ISSUE[..], &["--skip-preflight"]].concat())?;
+    outcome.assert_failure(4, &["has a CNAME at", ALIAS_NAME]);
+    assert_eq!(bed.orders()?, 0);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_key_that_is_taken_away_before_the_clean_up_is_told_and_made_up_for() -> Result {
+    let bed = TestBed::start()?;
+    let silent = SilentServer::start()?;
+    let program = with(&bed, |settings| {
+        settings.alias_zones[0].servers.push(silent.address());
+    })?;
+    let running = program.spawn(&ISSUE)?;
+    bed.wait_until("the primary has the value", |bed| {
+        Ok(!bed.txt()?.is_empty())
+    })?;
+    bed.allow_updates(false)?;
+    running.terminate()?;
+    let outcome = running.wait()?;
+    outcome.assert_failure(130, &["TXT values may be left in a zone", "REFUSED"]);
+    assert_eq!(bed.txt()?.len(), 1);
+
+    bed.allow_updates(true)?;
+    let program = bed.program(bed.settings())?;
+    program.run(&["ledger", "reconcile"])?.assert_success();
+    assert_eq!(bed.txt()?, []);
+    Ok(())
 }
