@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use hickory_proto::rr::RecordType;
 use tempfile::TempDir;
 
+use crate::acme_proxy::{AcmeProxy, Exchange, Spoilt};
 use crate::builder::{self, Builder};
 use crate::certificate::Certificate;
 use crate::error::{Context, Error, Result};
@@ -234,6 +235,14 @@ impl TestBed {
     /// Whether the CA has looked at any challenge.
     pub fn has_validated(&self) -> Result<bool> {
         Ok(self.pebble.log()?.contains("Starting 3 validations"))
+    }
+
+    /// Something between the program and the CA that spoils what is said.
+    pub fn acme_proxy(
+        &self,
+        spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
+    ) -> Result<AcmeProxy> {
+        AcmeProxy::start(&self.pebble, spoil)
     }
 
     /// Ends the CA.

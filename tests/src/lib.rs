@@ -10,6 +10,7 @@
     reason = "the assertions of a test panic, and say so by their names"
 )]
 
+mod acme_proxy;
 mod bed;
 mod builder;
 mod certificate;
@@ -33,6 +34,7 @@ mod tsig;
 mod updates;
 mod zone;
 
+pub use self::acme_proxy::{AcmeProxy, Exchange, Spoilt};
 pub use self::bed::{TestBed, Txt};
 pub use self::builder::Builder;
 pub use self::certificate::Certificate;

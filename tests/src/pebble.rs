@@ -75,6 +75,16 @@ impl Pebble {
             .wait_until(|| TcpStream::connect(address).is_ok())
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// The files of its certificate and key, which hold for every port of this machine.
+    pub(crate) fn tls(&self) -> (PathBuf, PathBuf) {
+        let file = |name| self.root.with_file_name(name);
+        (file("tls.pem"), file("tls.key"))
+    }
+
     /// The URL of its directory (RFC 8555 §7.1.1).
     pub(crate) fn directory(&self) -> String {
         format!("https://{}/dir", self.port.address())

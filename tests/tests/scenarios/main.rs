@@ -18,4 +18,5 @@ mod renewals;
 mod rfc2136;
 mod route53;
 mod settings;
+mod spoilt_ca;
 mod walk;

@@ -1,0 +1,234 @@
+//! A CA whose answers are late, broken, absurd or false.
+
+#![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use acme_alias_tests::{ALIAS_ZONE, Exchange, Outcome, Result, Spoilt, TestBed};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
+    SanType,
+};
+
+const ISSUE: [&str; 5] = [
+    "issue",
+    "example.com",
+    "*.example.com",
+    "--challenge-alias",
+    ALIAS_ZONE,
+];
+
+/// Runs through a proxy that spoils what is said; nothing may be left in the zone.
+fn run(
+    bed: &TestBed,
+    spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
+) -> Result<Outcome> {
+    let proxy = bed.acme_proxy(spoil)?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    settings.state = bed.folder().join("spoilt");
+    let outcome = bed.program(settings)?.run(&ISSUE)?;
+    bed.assert_only_txt_was_touched(&[])?;
+    Ok(outcome)
+}
+
+/// Whether this is a request for a new order which the CA has not got.
+fn is_new_order(exchange: &Exchange) -> bool {
+    exchange.path.starts_with("/order-plz") && exchange.answer.is_empty()
+}
+
+/// Spoils the first `count` new orders.
+fn first_orders(
+    count: usize,
+    with: impl Fn() -> Spoilt + Send + Sync + 'static,
+) -> impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static {
+    let seen = AtomicUsize::new(0);
+    move |exchange| {
+        if is_new_order(exchange) && seen.fetch_add(1, Ordering::SeqCst) < count {
+            return with();
+        }
+        Spoilt::No
+    }
+}
+
+fn busy(status: u16, retry_after: Option<String>) -> Spoilt {
+    let headers = retry_after.map(|wait| ("retry-after", wait));
+    let html = "<html><h1>Service unavailable</h1></html>".to_owned();
+    Spoilt::Instead(status, headers.into_iter().collect(), html)
+}
+
+#[test]
+fn a_busy_ca_is_asked_again_when_it_says() -> Result {
+    let bed = TestBed::start()?;
+    let in_seconds = first_orders(2, || busy(429, Some("1".to_owned())));
+    let outcome = run(&bed, in_seconds)?;
+    outcome.assert_success();
+    assert!(outcome.usage.wall.as_secs() >= 2, "{:?}", outcome.usage);
+    // A date in the past is one that has come.
+    let date = || busy(503, Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned()));
+    run(&bed, first_orders(2, date))?.assert_success();
+    run(&bed, first_orders(2, || busy(503, None)))?.assert_success();
+    Ok(())
+}
+
+#[test]
+fn an_absurd_wait_is_told_and_not_waited() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = run(
+        &bed,
+        first_orders(9, || busy(429, Some("86400".to_owned()))),
+    )?;
+    outcome.assert_failure(5, &["429", "86400 s", "rate limit"]);
+    assert!(outcome.usage.wall.as_secs() < 10, "{:?}", outcome.usage);
+    assert_eq!(bed.orders()?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_page_in_place_of_an_answer_is_told_with_its_status() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = run(&bed, first_orders(9, || busy(503, None)))?;
+    outcome.assert_failure(5, &["503", "Service unavailable"]);
+    assert_eq!(bed.orders()?, 0);
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_breaks_off_costs_no_certificate() -> Result {
+    for path in ["/order-plz", "/finalize-order"] {
+        let bed = TestBed::start()?;
+        let cut = AtomicUsize::new(0);
+        let outcome = run(&bed, move |exchange| {
+            let answered = exchange.path.starts_with(path) && !exchange.answer.is_empty();
+            if answered && cut.fetch_add(1, Ordering::SeqCst) == 0 {
+                return Spoilt::Cut;
+            }
+            Spoilt::No
+        })?;
+        outcome.assert_success();
+        assert!(bed.orders()? <= 2, "{path}: more than one order too many");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_answer_without_an_end_and_a_url_without_https_are_refused() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = run(&bed, |exchange| match exchange.path.as_str() {
+        "/dir" if !exchange.answer.is_empty() => Spoilt::Changed("x".repeat(10_000_000)),
+        _ => Spoilt::No,
+    })?;
+    outcome.assert_failure(5, &["more than 1048576 octets"]);
+    let outcome = run(&bed, |exchange| match exchange.path.as_str() {
+        "/dir" => Spoilt::Changed(exchange.answer.replace("https://", "http://")),
+        _ => Spoilt::No,
+    })?;
+    outcome.assert_failure(5, &["http://", "nothing else is used"]);
+    assert_eq!(bed.orders()?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_token_becomes_no_path_and_no_command() -> Result {
+    for token in ["../../x", "$(id)", "`id`"] {
+        let bed = TestBed::start()?;
+        let outcome = run(&bed, move |exchange| {
+            let Some((before, rest)) = exchange.answer.split_once("\"token\": \"") else {
+                return Spoilt::No;
+            };
+            let Some((_, after)) = rest.split_once('"') else {
+                return Spoilt::No;
+            };
+            Spoilt::Changed(format!("{before}\"token\": \"{token}\"{after}"))
+        })?;
+        outcome.assert_failure(5, &["could not validate"]);
+        assert!(!outcome.stderr.contains("uid="), "{outcome}");
+        assert!(!bed.folder().join("x").exists());
+    }
+    Ok(())
+}
+
+/// What a false certificate is like.
+type Falsify = fn(&mut CertificateParams);
+
+/// Gives out certificates for the key of the request, made by somebody else and falsified.
+fn falsified(falsify: Falsify, key: Option<KeyPair>) -> impl Fn(&Exchange) -> Spoilt + Send + Sync {
+    let request = Mutex::new(None);
+    move |exchange| {
+        if exchange.path.starts_with("/finalize-order") && exchange.answer.is_empty() {
+            let jws: serde_json::Value = serde_json::from_str(&exchange.request).unwrap();
+            let payload = URL_SAFE_NO_PAD
+                .decode(jws["payload"].as_str().unwrap())
+                .unwrap();
+            let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+            let csr = URL_SAFE_NO_PAD
+                .decode(payload["csr"].as_str().unwrap())
+                .unwrap();
+            *request.lock().unwrap() = Some(csr);
+        }
+        if !exchange.answer.contains("BEGIN CERTIFICATE") {
+            return Spoilt::No;
+        }
+        let csr = request.lock().unwrap().clone().unwrap();
+        let mut csr = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
+        falsify(&mut csr.params);
+        let root_key = KeyPair::generate().unwrap();
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root_pem = root.self_signed(&root_key).unwrap().pem();
+        let issuer = Issuer::new(root, root_key);
+        let leaf = match &key {
+            Some(key) => csr.params.signed_by(key, &issuer),
+            None => csr.signed_by(&issuer),
+        };
+        Spoilt::Changed(leaf.unwrap().pem() + &root_pem)
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_what_was_asked_for_is_not_stored() -> Result {
+    let cases: [(Falsify, bool, &str); 4] = [
+        (|_| {}, true, "key"),
+        (
+            |params| params.subject_alt_names.truncate(1),
+            false,
+            "holds for",
+        ),
+        (
+            |params| {
+                let more = "more.example.com".try_into().unwrap();
+                params.subject_alt_names.push(SanType::DnsName(more));
+            },
+            false,
+            "holds for",
+        ),
+        (
+            |params| {
+                params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+                params.not_after = rcgen::date_time_ymd(2020, 3, 1);
+            },
+            false,
+            "2020",
+        ),
+    ];
+    for (falsify, other_key, words) in cases {
+        let bed = TestBed::start()?;
+        let key = other_key.then(|| KeyPair::generate().unwrap());
+        let outcome = run(&bed, falsified(falsify, key))?;
+        outcome.assert_failure(5, &["was not stored", words]);
+        let path = bed.folder().join("spoilt/certificates/example-com");
+        assert!(!path.join("fullchain.pem").exists());
+        assert!(
+            !path.join("order.json").exists(),
+            "it would be fetched again for ever"
+        );
+        // The next run opens a new order, and all is well.
+        let mut settings = bed.settings();
+        settings.state = bed.folder().join("spoilt");
+        bed.program(settings)?.run(&ISSUE)?.assert_success();
+    }
+    Ok(())
+}
