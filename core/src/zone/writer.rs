@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
@@ -16,6 +17,13 @@ use crate::name::DnsName;
 use crate::provider::{
     Action, Applied, Failure, Identity, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue,
 };
+
+/// Attempts where a backend cannot work now.
+const ATTEMPTS: usize = 4;
+/// The first pause between those, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// A backend that asks for a longer pause is not waited for; the error says how long it asked.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The handle to a zone's writer. The writer ends when its last handle is dropped and
 /// everything handed in has been carried out: a caller that is cancelled leaves nothing half done.
@@ -281,7 +289,7 @@ impl Worker {
         book.record(Event::Intent, intended, None, None).await?;
         at(intended, Point::AddIntended, Point::RemoveIntended);
         let changes: Vec<_> = intended.iter().map(|i| i.change.clone()).collect();
-        let error = match self.provider.apply(&self.zone, &changes).await {
+        let error = match self.apply(&changes).await {
             Ok(applied) => {
                 info!(zone = %self.zone, server = %applied.server, requests = applied.requests, changes = changes.len(), "acknowledged");
                 at(intended, Point::AddSent, Point::RemoveSent);
@@ -311,6 +319,30 @@ impl Worker {
             Err(WriteError::Ledger(ledger)) => Err(ledger.into()),
             Err(_) => Err(error.into()),
         }
+    }
+
+    /// Sends the changes, and again where the backend has changed nothing and may take them later.
+    async fn apply(&self, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            let error = match self.provider.apply(&self.zone, changes).await {
+                Ok(applied) => return Ok(applied),
+                Err(error) => error,
+            };
+            let wait = match error.failure {
+                Failure::Unavailable => pause,
+                Failure::Throttled { retry_after } => retry_after.unwrap_or(pause),
+                _ => return Err(error),
+            };
+            if wait > LONGEST_PAUSE {
+                return Err(error);
+            }
+            info!(zone = %self.zone, %error, ?wait, "the changes are sent again");
+            // A back-off: the backend, or the path to it, wants time.
+            tokio::time::sleep(wait).await;
+            pause *= 2;
+        }
+        self.provider.apply(&self.zone, changes).await
     }
 
     /// Reads back that the changes were made, and writes that down.

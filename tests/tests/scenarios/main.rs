@@ -19,4 +19,5 @@ mod rfc2136;
 mod route53;
 mod settings;
 mod spoilt_ca;
+mod spoilt_updates;
 mod walk;
