@@ -9,6 +9,7 @@ mod cloudflare;
 mod conformance;
 mod crashes;
 mod delegations;
+mod failure_matrix;
 mod ledger;
 mod machine;
 mod name_servers;
