@@ -130,7 +130,7 @@ impl TestBed {
             provider,
             servers: vec![self.primary(), self.secondary()],
         };
-        let main_zone = |zone: &Zone| (zone.apex.clone(), self.main_server());
+        let main_zone = |zone: &Zone| (zone.apex.clone(), vec![self.main_server()]);
         Settings {
             state: self.folder().join("state"),
             directory: self.directory(),

@@ -20,7 +20,7 @@ pub struct Settings {
     /// How long to wait for all servers of an alias zone.
     pub propagation_timeout: &'static str,
     /// Zones and the servers to ask about them.
-    pub zones: Vec<(String, SocketAddr)>,
+    pub zones: Vec<(String, Vec<SocketAddr>)>,
     /// The providers.
     pub providers: Vec<Provider>,
     /// The alias zones.
@@ -76,9 +76,9 @@ impl Display for Settings {
         writeln!(f, "\n[dns]\nresolver = {}", quoted(self.resolver))?;
         let timeout = quoted(self.propagation_timeout);
         writeln!(f, "timeout = \"1s\"\npropagation-timeout = {timeout}")?;
-        for (zone, server) in &self.zones {
-            let (zone, server) = (quoted(zone), quoted(server));
-            writeln!(f, "\n[[dns.zones]]\nzone = {zone}\nservers = [{server}]")?;
+        for (zone, servers) in &self.zones {
+            let (zone, servers) = (quoted(zone), list(servers));
+            writeln!(f, "\n[[dns.zones]]\nzone = {zone}\nservers = {servers}")?;
         }
         for provider in &self.providers {
             write!(f, "{provider}")?;
@@ -89,13 +89,10 @@ impl Display for Settings {
             servers,
         } in &self.alias_zones
         {
-            let servers: Vec<_> = servers.iter().map(quoted).collect();
+            let (zone, provider, servers) = (quoted(zone), quoted(provider), list(servers));
             writeln!(
                 f,
-                "\n[[alias-zones]]\nzone = {}\nprovider = {}\nservers = [{}]",
-                quoted(zone),
-                quoted(provider),
-                servers.join(", ")
+                "\n[[alias-zones]]\nzone = {zone}\nprovider = {provider}\nservers = {servers}"
             )?;
         }
         writeln!(f, "\n{}", self.more)
@@ -111,6 +108,11 @@ impl Display for Provider {
         let secret = quoted(self.secret.display());
         writeln!(f, "tsig-secret = {{ file = {secret} }}")
     }
+}
+
+fn list(servers: &[SocketAddr]) -> String {
+    let servers: Vec<_> = servers.iter().map(quoted).collect();
+    format!("[{}]", servers.join(", "))
 }
 
 /// A basic string of TOML. Nothing in the bed's settings needs an escape.

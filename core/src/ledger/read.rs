@@ -49,6 +49,10 @@ pub struct Open {
     pub origin: Origin,
     /// The alias zone.
     pub zone: DnsName,
+    /// The kind of the provider that wrote it.
+    pub provider: String,
+    /// The provider's key.
+    pub key: Option<String>,
     /// The alias name.
     pub name: DnsName,
     /// The value.
@@ -67,6 +71,8 @@ impl Reading {
                         run: run.clone(),
                         origin: entry.origin.clone(),
                         zone: entry.zone.clone(),
+                        provider: entry.provider.clone(),
+                        key: entry.key.clone(),
                         name: entry.name.clone(),
                         value: entry.value.clone(),
                     };

@@ -18,7 +18,7 @@ pub use self::writer::{WriteError, ZoneWriter};
 use crate::dns::{Dns, DnsError};
 use crate::ledger::{Ledger, Open, Origin};
 use crate::name::DnsName;
-use crate::provider::{ProviderError, TxtProvider, TxtValue};
+use crate::provider::{Identity, ProviderError, TxtProvider, TxtValue};
 
 /// A TXT record of one value: an alias name and what stands there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,9 +136,13 @@ impl AliasZones {
     pub async fn reconcile(&self, abandoned: &mut Vec<Open>) -> Result<Vec<Open>, ZoneError> {
         let mut removed = Vec::new();
         let mut writers: Vec<_> = self.writers().iter().cloned().collect();
-        if self.fallback.is_some() {
+        if let Some(fallback) = &self.fallback {
+            // What was written by somebody else is not for this one to look after.
+            let Identity { kind, key, .. } = fallback.identity();
             for open in abandoned.iter() {
-                writers.push(self.locate(&open.name).await?);
+                if open.provider == kind && open.key == key {
+                    writers.push(self.locate(&open.name).await?);
+                }
             }
         }
         for writer in writers {

@@ -228,7 +228,8 @@ fn everything_can_be_said_by_flags_with_no_settings_at_all() -> Result {
     // Only what concerns a closed network: which servers to ask.
     settings.providers.clear();
     settings.alias_zones.clear();
-    settings.zones.push((ALIAS_ZONE.to_owned(), bed.primary()));
+    let servers = vec![bed.primary(), bed.secondary()];
+    settings.zones.push((ALIAS_ZONE.to_owned(), servers));
     let outcome = bed.program(settings)?.run(&[
         "issue",
         "example.com",
@@ -345,7 +346,7 @@ fn without_the_pre_flight_the_alias_is_taken_as_it_is_given() -> Result {
     let bed = TestBed::start()?;
     let mut settings = bed.settings();
     for zone in &mut settings.zones {
-        zone.1 = bed.dead_port()?.address();
+        zone.1 = vec![bed.dead_port()?.address()];
     }
     let program = bed.program(settings)?;
     let issue = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];

@@ -71,7 +71,8 @@ fn an_alias_outside_every_alias_zone_is_refused() -> Result {
     let bed = TestBed::start()?;
     let mut settings = bed.settings();
     settings.alias_zones.remove(0);
-    settings.zones.push((ALIAS_ZONE.to_owned(), bed.primary()));
+    let servers = vec![bed.primary(), bed.secondary()];
+    settings.zones.push((ALIAS_ZONE.to_owned(), servers));
     let outcome = bed.program(settings)?.run(&["issue", "example.com"])?;
     outcome.assert_failure(3, &[ALIAS_NAME, SECOND_ALIAS_ZONE, "[[alias-zones]]"]);
     assert_nothing_happened(&bed)
@@ -100,7 +101,7 @@ fn a_main_zone_whose_server_is_down_is_told_with_the_server() -> Result {
     let bed = TestBed::start()?;
     let port = bed.dead_port()?;
     let mut settings = bed.settings();
-    settings.zones[0].1 = port.address();
+    settings.zones[0].1 = vec![port.address()];
     let issue = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
     let outcome = bed.program(settings)?.run(&issue)?;
     outcome.assert_failure(

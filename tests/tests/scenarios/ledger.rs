@@ -95,6 +95,47 @@ fn what_a_killed_run_left_is_removed_on_demand() -> Result {
 }
 
 #[test]
+fn what_a_killed_run_with_nothing_but_flags_left_is_removed_by_the_same_command() -> Result {
+    let bed = TestBed::start()?;
+    let silent = SilentServer::start()?;
+    let secret = format!("file:{}", bed.secret_file("acme-key").display());
+    let server = bed.primary().to_string();
+    let issue = [
+        &ISSUE[..],
+        &[
+            "--rfc2136-server",
+            &server,
+            "--rfc2136-tsig-key",
+            "acme-key",
+        ],
+        &["--rfc2136-tsig-secret", &secret],
+    ]
+    .concat();
+    let mut settings = bed.settings();
+    settings.providers.clear();
+    settings.alias_zones.clear();
+    let mut servers = vec![bed.primary(), bed.secondary()];
+    settings
+        .zones
+        .push((ALIAS_ZONE.to_owned(), servers.clone()));
+    let program = bed.program(settings.clone())?;
+    // The run that is to be killed waits for a server that never answers.
+    servers.push(silent.address());
+    settings.zones.pop();
+    settings.zones.push((ALIAS_ZONE.to_owned(), servers));
+    let running = bed.program(settings)?.spawn(&issue)?;
+    bed.wait_until("the primary has the value", |bed| {
+        Ok(!bed.txt()?.is_empty())
+    })?;
+    running.kill()?;
+
+    program.run(&issue)?.assert_success();
+    let ledger = program.run(&["ledger", "verify", "--output", "json"])?;
+    assert_eq!(ledger.json()?["open"], 0, "{ledger}");
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
 fn the_values_of_a_run_that_lives_are_left_alone() -> Result {
     let bed = TestBed::start()?;
     let silent = SilentServer::start()?;
