@@ -1,7 +1,7 @@
 //! The process ends, as by `kill -9`, at every point of the way; the next run makes up for it.
 
 use acme_alias_core::crash::Point;
-use acme_alias_tests::{ALIAS_ZONE, Profile, Program, Result, TestBed};
+use acme_alias_tests::{ALIAS_ZONE, Error, Profile, Program, Result, TestBed};
 
 const ISSUE: [&str; 5] = [
     "issue",
@@ -11,15 +11,23 @@ const ISSUE: [&str; 5] = [
     ALIAS_ZONE,
 ];
 
-/// Lets the program end at this point.
-fn crash(bed: &TestBed, program: &Program, point: Point) -> Result {
-    let outcome = program
+/// Lets the program end at this point; returns how many orders there were before.
+fn crash(bed: &TestBed, program: &Program, point: Point) -> Result<usize> {
+    let program = program
         .clone()
-        .env("FAILPOINTS", format!("{}=return", point.name()))
-        .run(&ISSUE)?;
-    assert_eq!(outcome.code, None, "{point:?} was not passed: {outcome}");
-    assert!(bed.txt()?.len() <= 2, "more than this run wrote");
-    Ok(())
+        .env("FAILPOINTS", format!("{}=return", point.name()));
+    // Pebble uses one authorization in a hundred again, whatever it is told; a run for which it
+    // uses all of them writes no TXT, and passes some points by.
+    for _ in 0..3 {
+        let orders = bed.orders()?;
+        let outcome = program.run(&ISSUE)?;
+        if outcome.code != Some(0) {
+            assert_eq!(outcome.code, None, "{point:?}: {outcome}");
+            assert!(bed.txt()?.len() <= 2, "more than this run wrote");
+            return Ok(orders);
+        }
+    }
+    Err(Error::new(format_args!("{point:?} was not passed")))
 }
 
 #[test]
@@ -41,8 +49,7 @@ fn whatever_point_a_run_dies_at_the_next_one_makes_up_for_it() -> Result {
             program.run(&ISSUE)?.assert_success();
             old = Some(certificate()?);
         }
-        let orders = bed.orders()?;
-        crash(&bed, &program, *point)?;
+        let orders = crash(&bed, &program, *point)?;
         if let Some(old) = &old {
             // Read whole: the old one, or the new one, never a mixture.
             assert_eq!(certificate()?.names, old.names, "{point:?}");
