@@ -1,6 +1,7 @@
 //! A stateful fake of the part of Cloudflare's API v4 that writes TXT records, for want of a real
-//! one. It refuses whatever the documentation does not have, and its paths are those of
-//! <https://developers.cloudflare.com/api/>.
+//! one. Its paths are those of <https://developers.cloudflare.com/api/>; it refuses every field and
+//! parameter that it does not know. Which code stands for which refusal is documented for few of
+//! them: the codes here have not been compared with the real API.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -263,7 +264,7 @@ async fn watch(
     }
 }
 
-/// <https://developers.cloudflare.com/fundamentals/api/troubleshooting/>
+/// A path or method that is not among those above.
 async fn no_route(method: Method, uri: Uri) -> Refusal {
     Refusal(
         405,
@@ -546,7 +547,7 @@ fn unmake(account: &mut Account, zone: &str, id: &str) -> std::result::Result<()
     }
 }
 
-/// The rules of <https://developers.cloudflare.com/dns/manage-dns-records/troubleshooting/records-with-same-name/>.
+/// Makes a record, unless another one stands in its way.
 fn make(
     account: &mut Account,
     zone: &str,

@@ -1,6 +1,6 @@
-//! What a request that gave no result means, and what to do about it. The codes are those of
-//! <https://developers.cloudflare.com/dns/manage-dns-records/troubleshooting/records-with-same-name/>
-//! and <https://developers.cloudflare.com/fundamentals/api/troubleshooting/>.
+//! What a request that gave no result means, and what to do about it. Cloudflare documents few of
+//! its codes: 81044, 81057 and 81058 are as people report them from the real API, the others are
+//! not confirmed there. A code that is not known is shown as it came.
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{Failure, ProviderError};
