@@ -130,7 +130,8 @@ fn log(verbose: u8) {
         0 => return,
         1 => "warn,acme_alias=info,acme_alias_core=info,acme_alias_rfc2136=info",
         2 => "info,acme_alias=debug,acme_alias_core=debug,acme_alias_rfc2136=debug",
-        _ => "trace",
+        // At the lowest levels the AWS libraries show requests with their session token.
+        _ => "trace,aws=info",
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))

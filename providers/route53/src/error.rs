@@ -52,7 +52,12 @@ impl CallError {
                 CallError::Refused {
                     status,
                     code: code.map_or_else(|| format!("HTTP {status}"), str::to_owned),
-                    message: message.unwrap_or("without a reason").to_owned(),
+                    message: match code {
+                        // It quotes the request as it was signed, session token included.
+                        Some("SignatureDoesNotMatch") => "the signature is not that of the key",
+                        _ => message.unwrap_or("without a reason"),
+                    }
+                    .to_owned(),
                 }
             }
             SdkError::TimeoutError(_) => CallError::NoAnswer("no answer in time".to_owned()),

@@ -276,7 +276,21 @@ fn route53_settings_that_cannot_work_are_told_before_the_order() -> Result {
         Reply::Answer(403, body.to_owned())
     })?;
     let options = format!("endpoint-url = \"http://{}\"", expired.address());
-    refused(signed_in(&options)?, 4, &["ExpiredToken", "have expired"])
+    refused(signed_in(&options)?, 4, &["ExpiredToken", "have expired"])?;
+
+    // The message quotes what was signed; it must be shown neither in the error nor in a log.
+    let mismatch = Stub::start(|_| {
+        let body = format!(
+            "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>The canonical \
+             string was x-amz-security-token:{SESSION}</Message></Error></ErrorResponse>"
+        );
+        Reply::Answer(403, body)
+    })?;
+    let options = format!("endpoint-url = \"http://{}\"", mismatch.address());
+    let outcome = signed_in(&options)?.run(&["issue", "example.edu", "-vvv"])?;
+    outcome.assert_failure(4, &["SignatureDoesNotMatch", "credentials are wrong"]);
+    assert_no_secret(&outcome);
+    clouds.assert_clean(0)
 }
 
 #[test]
