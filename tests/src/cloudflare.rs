@@ -1,7 +1,8 @@
 //! A stateful fake of the part of Cloudflare's API v4 that writes TXT records, for want of a real
-//! one. Its paths are those of <https://developers.cloudflare.com/api/>; it refuses every field and
-//! parameter that it does not know. Which code stands for which refusal is documented for few of
-//! them: the codes here have not been compared with the real API.
+//! one. Every rule names the page of <https://developers.cloudflare.com/> that has it (`api/…`,
+//! `dns/…`, `fundamentals/…`) or, where none does, an answer of the real API that somebody wrote down
+//! (`owner/repository/issues/…` at <https://github.com/>). What has neither is said to have none. A
+//! field, a parameter or a path that is not known here is refused.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,10 +20,9 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::serve::Running;
 
-/// What the Free plan takes in one batch:
-/// <https://developers.cloudflare.com/dns/manage-dns-records/how-to/batch-record-changes/>.
+/// What the Free plan takes in one batch (`dns/manage-dns-records/how-to/batch-record-changes/`).
 const BATCH_MAX: usize = 200;
-/// Pages are smaller than what the real API allows, so that there are several.
+/// Pages are smaller here than what the real API gives, so that there are several.
 const PER_PAGE_MAX: usize = 100;
 
 /// The running fake.
@@ -102,6 +102,7 @@ impl CloudflareFake {
                 get(list).post(create),
             )
             .route("/client/v4/zones/{zone}/dns_records/batch", post(batch))
+            .route("/client/v4/zones/{zone}/dns_records/export", get(export))
             .route(
                 "/client/v4/zones/{zone}/dns_records/{record}",
                 delete(remove),
@@ -208,19 +209,33 @@ impl Account {
     }
 }
 
-/// An answer that says no.
-struct Refusal(u16, u32, String);
+/// An answer that says no, in the envelope that every answer has
+/// (`api/resources/dns/subresources/records/methods/create/`).
+struct Refusal {
+    status: u16,
+    errors: Value,
+}
 
 impl Refusal {
     fn new(status: u16, code: u32, message: &str) -> Self {
-        Refusal(status, code, message.to_owned())
+        let errors = json!([{ "code": code, "message": message }]);
+        Refusal { status, errors }
+    }
+
+    /// With the reason one level down.
+    fn chained(code: u32, message: &str, reason: (u32, &str)) -> Self {
+        let chain = json!([{ "code": reason.0, "message": reason.1 }]);
+        let errors = json!([{ "code": code, "message": message, "error_chain": chain }]);
+        Refusal {
+            status: 400,
+            errors,
+        }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Refusal(status, code, message) = self;
-        let errors = json!([{ "code": code, "message": message }]);
+        let Refusal { status, errors } = self;
         let body = json!({ "success": false, "errors": errors, "messages": [], "result": null });
         (status_code(status), axum::Json(body)).into_response()
     }
@@ -264,58 +279,106 @@ async fn watch(
     }
 }
 
-/// A path or method that is not among those above.
-async fn no_route(method: Method, uri: Uri) -> Refusal {
-    Refusal(
-        405,
-        7_001,
-        format!("Method {method} not available for {}", uri.path()),
-    )
-}
-
-/// The token of a request: `Authorization: Bearer`
-/// (<https://developers.cloudflare.com/fundamentals/api/how-to/make-api-calls/>).
-fn token(account: &Account, headers: &HeaderMap) -> std::result::Result<Token, Refusal> {
-    let header = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
-    let Some(token) = header.and_then(|header| header.strip_prefix("Bearer ")) else {
-        return Err(Refusal::new(400, 6_003, "Invalid request headers"));
-    };
-    match account.tokens.get(token) {
-        Some(known) if known.status == "active" => Ok(known.clone()),
-        _ => Err(Refusal::new(403, 9_109, "Invalid access token")),
+/// A path or method that is not among those above: both codes come together
+/// (`DonnchaC/cloudflare-tor-whitelister/issues/4`); the status has no source.
+async fn no_route(uri: Uri) -> Refusal {
+    let path = uri.path().trim_start_matches("/client/v4");
+    let message = format!("Could not route to {path}, perhaps your object identifier is invalid?");
+    Refusal {
+        status: 404,
+        errors: json!([
+            { "code": 7_003, "message": message },
+            { "code": 7_000, "message": "No route for that URI" },
+        ]),
     }
 }
 
-/// The zone's id, if it is there and the token may do what it is about to.
-fn zone_of(
-    account: &Account,
-    headers: &HeaderMap,
-    zone: &str,
-    allowed: impl Fn(&Token) -> Vec<String>,
-) -> std::result::Result<(), Refusal> {
-    let token = token(account, headers)?;
-    if !account.zones.contains_key(zone) {
-        let path = format!(
-            "Could not route to /client/v4/zones/{zone}/dns_records, perhaps your object identifier is invalid?"
-        );
-        return Err(Refusal(404, 7_003, path));
-    }
-    if allowed(&token).iter().any(|allowed| allowed == zone) {
-        return Ok(());
-    }
-    Err(Refusal::new(403, 10_000, "Authentication error"))
+/// What a token that is not known, not active or not allowed gets, which differs between endpoints.
+#[derive(Clone, Copy)]
+enum Endpoint {
+    /// 403 and 9109 (`octodns/octodns-cloudflare/issues/60` and `jeessy2/ddns-go/issues/1341` have
+    /// the code with other words).
+    Zones,
+    /// 10000 (`favonia/cloudflare-ddns/issues/897`, and the developers' pages on Workers for a zone
+    /// that does not match the token); that the status is 401 for a token that is not known and 403
+    /// for one that may not has no source that could be cited.
+    Records,
 }
 
-/// `GET /user/tokens/verify`
-async fn verify_token(State(state): State<Shared>, headers: HeaderMap) -> Answer {
-    let account = state.lock();
+impl Endpoint {
+    fn unknown(self) -> Refusal {
+        match self {
+            Endpoint::Zones => Refusal::new(403, 9_109, "Invalid access token"),
+            Endpoint::Records => Refusal::new(401, 10_000, "Authentication error"),
+        }
+    }
+
+    fn not_allowed(self) -> Refusal {
+        match self {
+            Endpoint::Zones => {
+                Refusal::new(403, 9_109, "Unauthorized to access requested resource")
+            }
+            Endpoint::Records => Refusal::new(403, 10_000, "Authentication error"),
+        }
+    }
+}
+
+/// `Authorization: Bearer` (`fundamentals/api/how-to/make-api-calls/`); a header in another form gets
+/// 400 (`kissgyorgy/cloudflare-dyndns/issues/40`).
+fn bearer(headers: &HeaderMap) -> std::result::Result<&str, Refusal> {
     let header = headers
         .get("authorization")
         .and_then(|value| value.to_str().ok());
     let token = header.and_then(|header| header.strip_prefix("Bearer "));
-    match token.and_then(|token| account.tokens.get(token)) {
+    token.ok_or_else(|| {
+        let reason = (6_111, "Invalid format for Authorization header");
+        Refusal::chained(6_003, "Invalid request headers", reason)
+    })
+}
+
+fn token(
+    account: &Account,
+    headers: &HeaderMap,
+    endpoint: Endpoint,
+) -> std::result::Result<Token, Refusal> {
+    match account.tokens.get(bearer(headers)?) {
+        Some(known) if known.status == "active" => Ok(known.clone()),
+        _ => Err(endpoint.unknown()),
+    }
+}
+
+/// The zone's name, if the token may do what it is about to. A zone that is not there is one that
+/// it may not touch.
+fn zone_of(
+    account: &Account,
+    headers: &HeaderMap,
+    zone: &str,
+    endpoint: Endpoint,
+    allowed: impl Fn(&Token) -> Vec<String>,
+) -> std::result::Result<String, Refusal> {
+    let token = token(account, headers, endpoint)?;
+    match account.zones.get(zone) {
+        Some((name, _)) if allowed(&token).iter().any(|id| id == zone) => Ok(name.clone()),
+        _ => Err(endpoint.not_allowed()),
+    }
+}
+
+/// A token may read what it may edit: *DNS Read* or *DNS Write*, at least one
+/// (`api/resources/dns/subresources/records/methods/list/`).
+fn read_or_edit(token: &Token) -> Vec<String> {
+    token
+        .dns_read
+        .iter()
+        .chain(&token.dns_edit)
+        .cloned()
+        .collect()
+}
+
+/// `GET /user/tokens/verify` (`api/resources/user/subresources/tokens/methods/verify/`), which has the
+/// three states; the words for an unknown token are in the tests of `favonia/cloudflare-ddns`.
+async fn verify_token(State(state): State<Shared>, headers: HeaderMap) -> Answer {
+    let account = state.lock();
+    match account.tokens.get(bearer(&headers)?) {
         Some(known) => Ok(success(&json!({ "id": "0", "status": known.status }))),
         None => Err(Refusal::new(401, 1_000, "Invalid API Token")),
     }
@@ -327,14 +390,14 @@ struct ZoneQuery {
     name: String,
 }
 
-/// `GET /zones`: a token sees the zones among its resources only.
+/// `GET /zones` (`api/resources/zones/methods/list/`): a token sees the zones among its resources.
 async fn list_zones(
     State(state): State<Shared>,
     headers: HeaderMap,
     Query(ZoneQuery { name }): Query<ZoneQuery>,
 ) -> Answer {
     let account = state.lock();
-    let token = token(&account, &headers)?;
+    let token = token(&account, &headers, Endpoint::Zones)?;
     let zones: Vec<_> = account
         .zones
         .iter()
@@ -344,7 +407,7 @@ async fn list_zones(
     Ok(success(&zones.into()))
 }
 
-/// `GET /zones/{zone_id}`
+/// `GET /zones/{zone_id}` (`api/resources/zones/methods/get/`)
 async fn show_zone(
     State(state): State<Shared>,
     headers: HeaderMap,
@@ -358,8 +421,7 @@ async fn show_zone(
             Vec::new()
         }
     };
-    zone_of(&account, &headers, &zone, may)?;
-    let name = account.zones.get(&zone).map(|(name, _)| name);
+    let name = zone_of(&account, &headers, &zone, Endpoint::Zones, may)?;
     Ok(success(
         &json!({ "id": zone, "name": name, "status": "active" }),
     ))
@@ -375,7 +437,7 @@ struct RecordQuery {
     per_page: Option<usize>,
 }
 
-/// `GET /zones/{zone_id}/dns_records`
+/// `GET /zones/{zone_id}/dns_records` (`api/resources/dns/subresources/records/methods/list/`)
 async fn list(
     State(state): State<Shared>,
     headers: HeaderMap,
@@ -383,7 +445,7 @@ async fn list(
     Query(query): Query<RecordQuery>,
 ) -> Answer {
     let account = state.lock();
-    zone_of(&account, &headers, &zone, |token| token.dns_read.clone())?;
+    zone_of(&account, &headers, &zone, Endpoint::Records, read_or_edit)?;
     let records = account
         .zones
         .get(&zone)
@@ -422,10 +484,27 @@ async fn list(
     ))
 }
 
+/// `GET /zones/{zone_id}/dns_records/export`: a zone file without the envelope
+/// (`api/resources/dns/subresources/records/methods/export/`), whose beginning is as in
+/// `pdxruby/pdxruby.github.io/issues/69`.
+async fn export(
+    State(state): State<Shared>,
+    headers: HeaderMap,
+    Path(zone): Path<String>,
+) -> std::result::Result<String, Refusal> {
+    let account = state.lock();
+    let name = zone_of(&account, &headers, &zone, Endpoint::Records, read_or_edit)?;
+    Ok(format!(
+        ";;\n;; Domain:     {name}.\n;; Exported:   2026-01-01 00:00:00\n;;\n\n;; SOA Record\n\
+         {name}.\t3600\tIN\tSOA\t{name}. root.{name}. 1 7200 3600 86400 3600\n"
+    ))
+}
+
 fn shown(record: &CloudflareRecord) -> Value {
     json!({ "id": record.id, "type": record.kind, "name": record.name, "content": record.content })
 }
 
+/// `api/resources/dns/subresources/records/methods/create/`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewRecord {
@@ -450,6 +529,9 @@ struct RecordId {
     id: String,
 }
 
+/// The body, which must say that it is JSON (`mcblum/ddclient-cloudflare-ubuntu/issues/2`) and be it
+/// (`undefinedplayer/cloudflare-ddns/pull/6`). For a field that is not known, which the real API may
+/// well take, there is no code: this one is the fake's.
 fn parsed<'a, T: Deserialize<'a>>(
     headers: &HeaderMap,
     body: &'a Bytes,
@@ -458,13 +540,16 @@ fn parsed<'a, T: Deserialize<'a>>(
         .get("content-type")
         .is_none_or(|value| value != "application/json")
     {
-        return Err(Refusal::new(400, 6_003, "Invalid request headers"));
+        let reason = (6_105, "Invalid Content-Type header");
+        return Err(Refusal::chained(6_003, "Invalid request headers", reason));
     }
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal(400, 9_207, format!("Request body is invalid: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        let message = format!("Malformed JSON in request body: {error}");
+        Refusal::new(400, 6_007, &message)
+    })
 }
 
-/// `POST /zones/{zone_id}/dns_records`
+/// `POST /zones/{zone_id}/dns_records` (`api/resources/dns/subresources/records/methods/create/`)
 async fn create(
     State(state): State<Shared>,
     headers: HeaderMap,
@@ -472,26 +557,32 @@ async fn create(
     body: Bytes,
 ) -> Answer {
     let mut account = state.lock();
-    zone_of(&account, &headers, &zone, |token| token.dns_edit.clone())?;
+    zone_of(&account, &headers, &zone, Endpoint::Records, |token| {
+        token.dns_edit.clone()
+    })?;
     let made = make(&mut account, &zone, &parsed(&headers, &body)?)?;
     account.changed(&zone);
     Ok(success(&shown(&made)))
 }
 
 /// `DELETE /zones/{zone_id}/dns_records/{dns_record_id}`
+/// (`api/resources/dns/subresources/records/methods/delete/`)
 async fn remove(
     State(state): State<Shared>,
     headers: HeaderMap,
     Path((zone, record)): Path<(String, String)>,
 ) -> Answer {
     let mut account = state.lock();
-    zone_of(&account, &headers, &zone, |token| token.dns_edit.clone())?;
+    zone_of(&account, &headers, &zone, Endpoint::Records, |token| {
+        token.dns_edit.clone()
+    })?;
     unmake(&mut account, &zone, &record)?;
     account.changed(&zone);
     Ok(success(&json!({ "id": record })))
 }
 
-/// `POST /zones/{zone_id}/dns_records/batch`: deletes, then posts, in one transaction.
+/// `POST /zones/{zone_id}/dns_records/batch`: deletes, then posts, in one transaction
+/// (`api/resources/dns/subresources/records/methods/batch/`).
 async fn batch(
     State(state): State<Shared>,
     headers: HeaderMap,
@@ -499,11 +590,13 @@ async fn batch(
     body: Bytes,
 ) -> Answer {
     let mut account = state.lock();
-    zone_of(&account, &headers, &zone, |token| token.dns_edit.clone())?;
+    zone_of(&account, &headers, &zone, Endpoint::Records, |token| {
+        token.dns_edit.clone()
+    })?;
     let batch: Batch = parsed(&headers, &body)?;
     if batch.deletes.len() + batch.posts.len() > BATCH_MAX {
-        // The documentation has the limit, and no code for it.
-        return Err(Refusal::new(400, 9_999, "too many changes in one batch"));
+        // Of this refusal neither status nor code has a source.
+        return Err(Refusal::new(400, 1_004, "DNS Validation Error"));
     }
     let before = account.zones.get(&zone).cloned();
     let carried_out = carry_out(&mut account, &zone, &batch);
@@ -535,6 +628,8 @@ fn carry_out(
     made.collect()
 }
 
+/// Removes a record by its id (`zanjie1999/cloudflare-api-v4-ddns/issues/5` for one that is not there;
+/// the status has no source).
 fn unmake(account: &mut Account, zone: &str, id: &str) -> std::result::Result<(), Refusal> {
     let gone = || Refusal::new(404, 81_044, "Record does not exist.");
     let (_, records) = account.zones.get_mut(zone).ok_or_else(gone)?;
@@ -547,27 +642,36 @@ fn unmake(account: &mut Account, zone: &str, id: &str) -> std::result::Result<()
     }
 }
 
-/// Makes a record, unless another one stands in its way.
+/// Makes a record, unless something stands in its way.
 fn make(
     account: &mut Account,
     zone: &str,
     new: &NewRecord,
 ) -> std::result::Result<CloudflareRecord, Refusal> {
     let refused = |code, message| Err(Refusal::new(400, code, message));
+    let invalid = |code, message| {
+        Err(Refusal::chained(
+            1_004,
+            "DNS Validation Error",
+            (code, message),
+        ))
+    };
+    // `timothymiller/cloudflare-ddns/issues/179`
     if new.ttl != 1 && !(60..=86_400).contains(&new.ttl) {
-        return refused(
-            9_021,
-            "Invalid TTL. Must be between 60 and 86400 seconds, or 1 for Automatic.",
-        );
+        let message = "TTL must be between 60 and 86400 seconds, or 1 for Automatic.";
+        return invalid(9_021, message);
     }
+    // The fake's own rule: nothing else is to be made.
     if new.r#type != "TXT" {
-        return refused(9_004, "only TXT records are made here");
+        return refused(1_004, "only TXT records are made here");
     }
+    // Quotes are asked for (`api/resources/dns/subresources/records/methods/create/`); records
+    // without them are taken, and are there in many zones.
     let quota = account.quota;
     let Some((apex, records)) = account.zones.get(zone) else {
-        return refused(7_003, "no such zone");
+        return Err(Endpoint::Records.not_allowed());
     };
-    // A name that does not end with the zone's is relative to it.
+    // A name that does not end with the zone's is relative to it (`NewFuture/DDNS/issues/21`).
     let name = new.name.to_ascii_lowercase();
     let within = name == *apex || name.ends_with(&format!(".{apex}"));
     let name = if within {
@@ -580,17 +684,20 @@ fn make(
             .iter()
             .filter(|record| record.name.eq_ignore_ascii_case(&name))
     };
+    // `favonia/cloudflare-ddns/issues/990`
     if at_name().any(|record| record.kind == "CNAME") {
         return refused(81_054, "A CNAME record with that host already exists.");
     }
+    // `jeessy2/ddns-go/issues/1378`
     if at_name().any(|record| record.kind == "TXT" && record.content == new.content) {
         return refused(81_058, "An identical record already exists.");
     }
+    // `js-org/js.org/issues/2873`
     if quota.is_some_and(|quota| records.len() >= quota) {
         return refused(81_045, "Record quota exceeded.");
     }
     match account.insert(zone, "TXT", &name, &new.content) {
         Some(record) => Ok(record),
-        None => refused(7_003, "no such zone"),
+        None => Err(Endpoint::Records.not_allowed()),
     }
 }

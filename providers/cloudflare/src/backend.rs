@@ -21,6 +21,8 @@ use crate::error::Token;
 /// Up to this many names are asked for one by one; beyond, the zone's TXT records are listed.
 const NAMES_ASKED_SINGLY: usize = 3;
 const PER_PAGE: &str = "1000";
+/// <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/>
+const VERIFY: &str = "/user/tokens/verify";
 /// How often what was read may have changed before it could be changed.
 const ATTEMPTS: usize = 5;
 
@@ -184,22 +186,49 @@ impl Cloudflare {
     }
 
     /// Cloudflare takes a name outside a zone for one relative to it, so that a wrong `zone-id`
-    /// would go unnoticed. A token without Zone:Read may not ask; then the answers tell.
+    /// would go unnoticed (`https://github.com/NewFuture/DDNS/issues/21` shows what comes of it).
     async fn check_zone_id(&self, zone: &DnsName, id: &str) -> Result<(), ProviderError> {
-        match self.client.get::<Zone>(&format!("/zones/{id}"), &[]).await {
-            Ok(Envelope {
-                result: Some(found),
-                ..
-            }) if !found.name.eq_ignore_ascii_case(zone.as_str()) => {
-                Err(wrong_zone(zone, &found.name))
-            }
-            Ok(_) => Ok(()),
+        let found = match self.client.get::<Zone>(&format!("/zones/{id}"), &[]).await {
+            Ok(envelope) => envelope.result.map(|found| found.name),
             Err(error) if error.is_about_the_token() => {
                 debug!(%zone, "the token may not ask for the zone's name");
-                Ok(())
+                match self.zone_by_records(zone, id).await {
+                    Ok(found) => found,
+                    Err(error) => return Err(self.failed(error, zone).await.of_reading()),
+                }
             }
-            Err(error) => Err(self.failed(error, zone).await),
+            Err(error) => return Err(self.failed(error, zone).await.of_reading()),
+        };
+        match found {
+            Some(found) if !found.eq_ignore_ascii_case(zone.as_str()) => {
+                Err(wrong_zone(zone, &found))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// The zone, as its records tell it to a token without Zone:Read: a record elsewhere shows that
+    /// it is another one; a zone without records has an export that is short, and begins with its
+    /// name (<https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/export/>).
+    async fn zone_by_records(
+        &self,
+        zone: &DnsName,
+        id: &str,
+    ) -> Result<Option<String>, RequestError> {
+        let path = format!("/zones/{id}/dns_records");
+        let records: Envelope<Vec<Record>> = self.client.get(&path, &[("per_page", "1")]).await?;
+        if let Some(record) = records.result.unwrap_or_default().into_iter().next() {
+            let within = |name: DnsName| name.is_within(zone);
+            return Ok(match record.name.parse().map(within) {
+                Ok(true) => None,
+                _ => Some(record.name),
+            });
+        }
+        let export = self.client.get_text(&format!("{path}/export")).await?;
+        let domain = export
+            .lines()
+            .find_map(|line| line.strip_prefix(";; Domain:"));
+        Ok(domain.map(|domain| domain.trim().trim_end_matches('.').to_owned()))
     }
 
     async fn look_up(&self, zone: &DnsName) -> Result<String, ProviderError> {
@@ -357,25 +386,25 @@ impl Cloudflare {
     /// The error for people; the API is asked about the token where that is what it refused.
     async fn failed(&self, error: RequestError, zone: &DnsName) -> ProviderError {
         let token = if error.is_about_the_token() {
-            match self
-                .client
-                .get::<TokenStatus>("/user/tokens/verify", &[])
-                .await
-            {
-                Ok(Envelope {
-                    result: Some(TokenStatus { status }),
-                    ..
-                }) if status == "active" => Token::Active,
-                Ok(Envelope {
-                    result: Some(TokenStatus { status }),
-                    ..
-                }) => Token::Inactive(status.escape_debug().to_string()),
-                _ => Token::Unknown,
-            }
+            self.token().await
         } else {
-            Token::Unknown
+            Token::NotAsked
         };
         error.into_provider_error(self.client.host(), zone, &token)
+    }
+
+    /// What the API says of the token.
+    async fn token(&self) -> Token {
+        if self.config.is_an_accounts_token() {
+            return Token::NotAsked;
+        }
+        let verified = self.client.get::<TokenStatus>(VERIFY, &[]).await;
+        match verified.map(|envelope| envelope.result) {
+            Ok(Some(TokenStatus { status })) if status == "active" => Token::Active,
+            Ok(Some(TokenStatus { status })) => Token::Inactive(status.escape_debug().to_string()),
+            Err(error) if error.is_unknown_token() => Token::Unknown,
+            _ => Token::NotAsked,
+        }
     }
 
     /// What is wanted and not so yet.

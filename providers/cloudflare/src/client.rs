@@ -1,35 +1,27 @@
 //! One request to the API, and what came of it.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use acme_alias_core::provider::OptionError;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
+use crate::budget::{Budget, LONGEST_WAIT};
 use crate::config::Config;
 
 /// A page of 5,000 records is some megabytes.
 const BODY_MAX: usize = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Cloudflare takes 1,200 requests in five minutes, and then none for five minutes
-/// (<https://developers.cloudflare.com/fundamentals/api/reference/limits/>). With what is taken at
-/// once and what is added in that time, a provider sends at most 1,100.
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(500).unwrap();
-const PER_SECOND: NonZeroU32 = NonZeroU32::new(2).unwrap();
 /// Attempts where the API is overloaded.
 const ATTEMPTS: usize = 3;
 /// The first pause between those, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Where the API asks for a longer pause, the caller is told.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const AGENT: &str = concat!("acme-alias/", env!("CARGO_PKG_VERSION"));
 
 /// A client for one token. Clones share its connections and its budget.
@@ -38,7 +30,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base_url: Url,
     timeout: Duration,
-    budget: Arc<DefaultDirectRateLimiter>,
+    budget: Arc<Budget>,
 }
 
 impl fmt::Debug for Client {
@@ -107,12 +99,11 @@ impl Client {
             .timeout(config.timeout)
             .build()
             .map_err(|error| OptionError::new("base-url", in_words(&error, config.timeout)))?;
-        let quota = Quota::per_second(PER_SECOND).allow_burst(AT_ONCE);
         Ok(Client {
             http,
             base_url: config.base_url.clone(),
             timeout: config.timeout,
-            budget: Arc::new(RateLimiter::direct(quota)),
+            budget: Budget::of(config.base_url.as_str(), &config.api_token),
         })
     }
 
@@ -126,7 +117,14 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Envelope<T>, RequestError> {
-        self.send(Method::GET, path, query, None::<&()>).await
+        let sent = self.send(Method::GET, path, query, None::<&()>).await;
+        read(&sent?)
+    }
+
+    /// A file, which the API gives without the envelope.
+    pub(crate) async fn get_text(&self, path: &str) -> Result<String, RequestError> {
+        let response = self.send(Method::GET, path, &[], None::<&()>).await?;
+        Ok(String::from_utf8_lossy(&response.body).into_owned())
     }
 
     pub(crate) async fn post<T: DeserializeOwned>(
@@ -134,59 +132,66 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Envelope<T>, RequestError> {
-        self.send(Method::POST, path, &[], Some(body)).await
+        read(&self.send(Method::POST, path, &[], Some(body)).await?)
     }
 
     pub(crate) async fn delete<T: DeserializeOwned>(
         &self,
         path: &str,
     ) -> Result<Envelope<T>, RequestError> {
-        self.send(Method::DELETE, path, &[], None::<&()>).await
+        let sent = self.send(Method::DELETE, path, &[], None::<&()>).await;
+        read(&sent?)
     }
 
     /// Sends a request, and again where that is asked for, or can do no harm.
-    async fn send<T: DeserializeOwned>(
+    async fn send(
         &self,
         method: Method,
         path: &str,
         query: &[(&str, &str)],
         body: Option<&impl Serialize>,
-    ) -> Result<Envelope<T>, RequestError> {
+    ) -> Result<Response, RequestError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
             let error = match self.send_once(method.clone(), path, query, body).await {
-                Ok(envelope) => return Ok(envelope),
+                Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            let wait = match &error {
+            match &error {
+                // It was not carried out; the budget knows when the next may go out.
                 RequestError::Refused {
                     status: 429,
                     retry_after: Some(wait),
                     ..
-                } if *wait <= LONGEST_PAUSE => *wait,
+                } if *wait <= LONGEST_WAIT => {}
                 RequestError::NoAnswer(_) | RequestError::Refused { status: 500.., .. }
                     if method == Method::GET =>
                 {
-                    pause
+                    // A back-off: the API is in trouble.
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
                 }
                 _ => return Err(error),
-            };
-            debug!(path, ?error, ?wait, "the request is sent again");
-            // A back-off: the API wants time.
-            tokio::time::sleep(wait).await;
-            pause *= 2;
+            }
+            debug!(path, ?error, "the request is sent again");
         }
         self.send_once(method, path, query, body).await
     }
 
-    async fn send_once<T: DeserializeOwned>(
+    async fn send_once(
         &self,
         method: Method,
         path: &str,
         query: &[(&str, &str)],
         body: Option<&impl Serialize>,
-    ) -> Result<Envelope<T>, RequestError> {
-        self.budget.until_ready().await;
+    ) -> Result<Response, RequestError> {
+        if let Err(wait) = self.budget.turn().await {
+            return Err(RequestError::Refused {
+                status: 429,
+                errors: Vec::new(),
+                retry_after: Some(wait),
+            });
+        }
         let mut url = self.base_url.clone();
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
         debug!(%method, path, "request");
@@ -208,7 +213,7 @@ impl Client {
         };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
+        let retry_after = self.budget.heed(status, response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > BODY_MAX {
@@ -218,43 +223,47 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         debug!(path, status, octets = body.len(), "response");
-        read(status, retry_after, &body)
+        Response { status, body }.successful(retry_after)
     }
 }
 
-/// The result in an answer, or what the answer says instead.
-fn read<T: DeserializeOwned>(
+/// An answer with a status of success.
+#[derive(Debug)]
+struct Response {
     status: u16,
-    retry_after: Option<Duration>,
-    body: &[u8],
-) -> Result<Envelope<T>, RequestError> {
-    match serde_json::from_slice::<Envelope<T>>(body) {
-        Ok(envelope) if envelope.success && (200..300).contains(&status) => Ok(envelope),
-        // An answer that is not the API's comes from something before it: nothing is known.
-        Err(error) if (200..300).contains(&status) => {
-            let words =
-                format!("it answered {status} with something that is not the API's: {error}");
-            Err(RequestError::NoAnswer(words))
+    body: Vec<u8>,
+}
+
+impl Response {
+    /// The response, unless it says no.
+    fn successful(self, retry_after: Option<Duration>) -> Result<Self, RequestError> {
+        if (200..300).contains(&self.status) {
+            return Ok(self);
         }
-        _ => {
-            let refusal: Option<Envelope<serde_json::Value>> = serde_json::from_slice(body).ok();
-            Err(RequestError::Refused {
-                status,
-                errors: refusal.map(|refusal| refusal.errors).unwrap_or_default(),
-                retry_after,
-            })
-        }
+        let refusal: Option<Envelope<serde_json::Value>> = serde_json::from_slice(&self.body).ok();
+        Err(RequestError::Refused {
+            status: self.status,
+            errors: refusal.map(|refusal| refusal.errors).unwrap_or_default(),
+            retry_after,
+        })
     }
 }
 
-/// Seconds, in `retry-after`, or as the `t` of `ratelimit: "default";r=0;t=30`.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let seconds = text(RETRY_AFTER.as_str()).or_else(|| {
-        let mut parameters = text("ratelimit")?.split(';').map(str::trim);
-        parameters.find_map(|parameter| parameter.strip_prefix("t="))
-    });
-    seconds?.trim().parse().ok().map(Duration::from_secs)
+/// The result in a response.
+fn read<T: DeserializeOwned>(response: &Response) -> Result<Envelope<T>, RequestError> {
+    match serde_json::from_slice::<Envelope<T>>(&response.body) {
+        Ok(envelope) if envelope.success => Ok(envelope),
+        Ok(envelope) => Err(RequestError::Refused {
+            status: response.status,
+            errors: envelope.errors,
+            retry_after: None,
+        }),
+        // An answer that is not the API's comes from something before it: nothing is known.
+        Err(error) => Err(RequestError::NoAnswer(format!(
+            "it answered {} with something that is not the API's: {error}",
+            response.status
+        ))),
+    }
 }
 
 /// The innermost cause; a URL is in none of them, nor is a header.
@@ -273,29 +282,25 @@ fn in_words(error: &reqwest::Error, timeout: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))])
-    }
-
-    #[test]
-    fn both_headers_tell_how_long_to_wait() {
-        let seconds = |name, value| retry_after(&headers(name, value)).map(|d| d.as_secs());
-        assert_eq!(seconds("retry-after", "30"), Some(30));
-        assert_eq!(seconds("ratelimit", "\"default\";r=0;t=240"), Some(240));
-        assert_eq!(seconds("retry-after", "soon"), None);
+    fn read_answer(status: u16, body: &[u8]) -> Result<Envelope<()>, RequestError> {
+        let body = body.to_vec();
+        read(&Response { status, body }.successful(None)?)
     }
 
     #[test]
     fn an_answer_that_is_not_the_api_s_is_none() {
         let html = b"<html>Bad gateway</html>";
-        let refused = read::<()>(502, None, html).unwrap_err();
+        let refused = read_answer(502, html).unwrap_err();
         assert!(matches!(refused, RequestError::Refused { status: 502, .. }));
-        let none = read::<()>(200, None, html).unwrap_err();
+        let none = read_answer(200, html).unwrap_err();
         assert!(matches!(none, RequestError::NoAnswer(_)), "{none:?}");
         let error = br#"{"success":false,"errors":[{"code":81058,"message":"x"}],"result":null}"#;
-        let RequestError::Refused { errors, .. } = read::<()>(400, None, error).unwrap_err() else {
-            panic!("not refused");
-        };
-        assert_eq!(errors[0].code, 81058);
+        for status in [200, 400] {
+            let RequestError::Refused { errors, .. } = read_answer(status, error).unwrap_err()
+            else {
+                panic!("not refused");
+            };
+            assert_eq!(errors[0].code, 81058);
+        }
     }
 }

@@ -74,16 +74,29 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the token belongs to an account and not to a user, as its prefix says
+    /// (<https://developers.cloudflare.com/fundamentals/api/get-started/token-formats/>).
+    pub(crate) fn is_an_accounts_token(&self) -> bool {
+        self.api_token.expose_secret().starts_with("cfat_")
+    }
+
     /// Takes the options apart; the error names the one that is wrong.
     pub fn from_options(options: &Options) -> Result<Self, OptionError> {
         let Some(api_token) = options.secret("api-token") else {
             return Err(OptionError::new("api-token", "is missing"));
         };
-        let in_header = |c: char| c.is_ascii_graphic();
-        if !api_token.expose_secret().chars().all(in_header) {
+        let token = api_token.expose_secret();
+        if !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(OptionError::new(
                 "api-token",
                 "is no API token: those are letters, digits, `-` and `_`",
+            ));
+        }
+        if is_global_key(token) {
+            return Err(OptionError::new(
+                "api-token",
+                "is a global API key, which may do everything: make an API token with DNS:Edit \
+                 for the alias zone alone",
             ));
         }
         let zone_id = options.text("zone-id").map(zone_id).transpose()?;
@@ -111,6 +124,14 @@ impl Config {
             timeout: options.duration("timeout").unwrap_or(TIMEOUT),
         })
     }
+}
+
+/// Whether this is a global key, by its prefix
+/// (<https://developers.cloudflare.com/fundamentals/api/get-started/token-formats/>); older ones are
+/// 37 hexadecimal digits, and older tokens 40 characters of all kinds.
+fn is_global_key(token: &str) -> bool {
+    let of_old = || token.len() == 37 && token.bytes().all(|b| b.is_ascii_hexdigit());
+    token.starts_with("cfk_") || of_old()
 }
 
 /// Ids are 32 hexadecimal digits, and become part of a path.
@@ -181,6 +202,11 @@ mod tests {
         }
         let error = config("api-token", "with a blank").unwrap_err();
         assert!(!error.to_string().contains("with a blank"), "{error}");
+        for global_key in ["0123456789abcdef0123456789abcdef01234", "cfk_0123456789"] {
+            let error = config("api-token", global_key).unwrap_err();
+            assert!(error.to_string().contains("global API key"), "{error}");
+            assert!(!error.to_string().contains(global_key), "{error}");
+        }
     }
 
     #[test]

@@ -1,25 +1,35 @@
-//! What a request that gave no result means, and what to do about it. Cloudflare documents few of
-//! its codes: 81044, 81057 and 81058 are as people report them from the real API, the others are
-//! not confirmed there. A code that is not known is shown as it came.
+//! What a request that gave no result means, and what to do about it. Cloudflare documents its
+//! codes nowhere in one place: each is given here with the answer of the real API in which it was
+//! seen, a path in `https://github.com/` where there is no other. A code that is not known is shown
+//! as it came.
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{Failure, ProviderError};
 
 use crate::client::{ApiError, RequestError};
 
-/// The record is there already, exactly as it was to be made.
+/// The record is there already, exactly as it was to be made: 81057 (`NewFuture/DDNS/issues/21`)
+/// and 81058 (`jeessy2/ddns-go/issues/1378`), with 400.
 const IDENTICAL: [u32; 2] = [81_057, 81_058];
-/// The record is not there any more.
+/// The record is not there any more (`zanjie1999/cloudflare-api-v4-ddns/issues/5`).
 const GONE: [u32; 1] = [81_044];
-/// Records of other types stand in the way.
+/// Records of other types stand in the way: 81053
+/// (`cloudflare/terraform-provider-cloudflare/issues/1247`) and 81054
+/// (`favonia/cloudflare-ddns/issues/990`).
 const IN_THE_WAY: [u32; 2] = [81_053, 81_054];
-const QUOTA: [u32; 2] = [81_045, 81_047];
-/// The token itself: malformed, unknown, expired, disabled.
-const BAD_TOKEN: [u32; 4] = [1_000, 6_003, 6_111, 9_109];
-/// The path leads to no zone.
-const NO_ZONE: [u32; 3] = [1_001, 7_000, 7_003];
-/// There is no such path or method.
-const NO_ROUTE: [u32; 3] = [7_000, 7_001, 10_405];
+/// The zone has as many records as its plan allows (`js-org/js.org/issues/2873`).
+const QUOTA: [u32; 1] = [81_045];
+/// The path leads nowhere, to no zone or to no such call; both come together
+/// (`DonnchaC/cloudflare-tor-whitelister/issues/4`).
+const NO_ROUTE: [u32; 2] = [7_000, 7_003];
+/// The header with the token is not understood, and why
+/// (`kissgyorgy/cloudflare-dyndns/issues/40`), with 400.
+const BAD_HEADER: [u32; 2] = [6_003, 6_111];
+/// `GET /user/tokens/verify` knows no such token of a user (the example on
+/// <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/> has the
+/// code; the words are in the tests of `favonia/cloudflare-ddns`), with 401. With a token that is not
+/// known, records get 401 and 10000, zones 403 and 9109; with one that may not, 403 and 10000.
+const UNKNOWN_TOKEN: [u32; 1] = [1_000];
 
 /// What `GET /user/tokens/verify` says of the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +37,10 @@ pub(crate) enum Token {
     Active,
     /// Not active, in the API's word: `expired` or `disabled`.
     Inactive(String),
+    /// There is no such token of a user.
     Unknown,
+    /// Nothing is known, or the token is an account's: those are not known at that address.
+    NotAsked,
 }
 
 impl RequestError {
@@ -52,21 +65,24 @@ impl RequestError {
                 status: 401 | 403,
                 ..
             }
-        ) || (matches!(self, RequestError::Refused { status: 400, .. })
-            && self.has(&[6_003, 6_111]))
+        ) || self.has(&BAD_HEADER)
     }
 
-    /// Whether batches are not to be had here.
+    /// Whether the API knows no such token.
+    pub(crate) fn is_unknown_token(&self) -> bool {
+        self.has(&UNKNOWN_TOKEN) || self.has(&BAD_HEADER)
+    }
+
+    /// Whether batches are not to be had here, for a zone whose records were just read.
     pub(crate) fn refuses_batches(&self) -> bool {
-        matches!(
+        let no_such_call = matches!(
             self,
             RequestError::Refused {
-                status: 405 | 501,
+                status: 404 | 405 | 501,
                 ..
             }
-        ) || (matches!(self, RequestError::Refused { .. })
-            && self.has(&NO_ROUTE)
-            && !self.has(&[7_003]))
+        );
+        (no_such_call || self.has(&NO_ROUTE)) && !self.is_stale()
     }
 
     fn has(&self, codes: &[u32]) -> bool {
@@ -129,7 +145,7 @@ impl RequestError {
                 "try again later; see Cloudflare's status page",
             ),
             RequestError::Refused { errors, .. } if self.is_about_the_token() => {
-                refusal.of_the_token(token, self.has(&BAD_TOKEN), errors)
+                refusal.of_the_token(token, errors)
             }
             RequestError::Refused { status, errors, .. } => {
                 let says = format!("{host} answered {status}{}", in_words(errors));
@@ -141,7 +157,7 @@ impl RequestError {
                     )
                 } else if self.has(&IN_THE_WAY) {
                     ProviderError::new(Failure::Conflict, says, "a CNAME or other record stands at the alias name: remove it, or use the name that it leads to".to_owned())
-                } else if self.has(&NO_ZONE) || *status == 404 {
+                } else if self.has(&NO_ROUTE) || *status == 404 {
                     ProviderError::new(
                         Failure::Rejected,
                         says,
@@ -168,7 +184,7 @@ struct Refusal<'a> {
 }
 
 impl Refusal<'_> {
-    fn of_the_token(&self, token: &Token, is_bad: bool, errors: &[ApiError]) -> ProviderError {
+    fn of_the_token(&self, token: &Token, errors: &[ApiError]) -> ProviderError {
         let Refusal { host, zone } = self;
         let denied = |what, remedy| ProviderError::new(Failure::Denied, what, remedy);
         match token {
@@ -179,24 +195,26 @@ impl Refusal<'_> {
                 ),
                 format!(
                     "give the token of `api-token` the permission DNS:Edit, and {zone} among its \
-                     zone resources"
+                     zone resources; where `zone-id` is set, see that it is the id of {zone}"
                 ),
             ),
             Token::Inactive(status) => denied(
                 format!("{host} knows the token, and says that it is {status}"),
                 "make a new token, and give it to `api-token`".to_owned(),
             ),
-            Token::Unknown if is_bad => denied(
+            Token::Unknown => denied(
                 format!(
                     "{host} does not know the token: it is wrong, expired or was deleted{}",
                     in_words(errors)
                 ),
                 "correct `api-token`; it is an API token, not the global API key".to_owned(),
             ),
-            Token::Unknown => denied(
+            Token::NotAsked => denied(
                 format!("{host} refused the token{}", in_words(errors)),
                 format!(
-                    "see that `api-token` is a token with DNS:Edit for {zone}, and has not expired"
+                    "see that the token of `api-token` has not expired, that it may be used from \
+                     this address, and that it has DNS:Edit for {zone}; where `zone-id` is set, see \
+                     that it is the id of {zone}"
                 ),
             ),
         }

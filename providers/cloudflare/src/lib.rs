@@ -9,6 +9,7 @@
 //! [`backend`] is the provider.
 
 mod backend;
+mod budget;
 mod client;
 mod config;
 mod error;

@@ -124,22 +124,81 @@ async fn two_zones_of_one_name_are_not_guessed_between() -> Result {
 async fn a_zone_id_that_is_wrong_writes_nothing() -> Result {
     let (fake, zone) = start()?;
     let nowhere = provider(&fake, &[("zone-id", &"f".repeat(32))]);
-    refused(&*nowhere, Failure::Rejected, &["`zone-id`", "7003"]).await;
+    refused(&*nowhere, Failure::Denied, &["`zone-id`", "10000"]).await;
 
-    // The zone of another name: the token may ask for it, or it may not.
+    // The zone of another name, without a record and with one: the token may ask for it, or not.
     let other = fake.add_zone("example.org");
-    for zone_read in [true, false] {
+    for (zone_read, found) in [
+        (true, "example.org"),
+        (false, "example.org"),
+        (true, "example.org"),
+        (false, "www.example.org"),
+    ] {
         let may = may_edit(&[&zone, &other]);
         fake.add_token(TOKEN, Token { zone_read, ..may });
         let provider = provider(&fake, &[("zone-id", &other)]);
-        refused(
-            &*provider,
-            Failure::Rejected,
-            &["`zone-id` is not that of", "example.org"],
-        )
-        .await;
-        assert_eq!(fake.records(&other), []);
+        let there = fake.records(&other);
+        let words = ["`zone-id` is not that of", &format!("there is {found}")];
+        refused(&*provider, Failure::Rejected, &words).await;
+        let reading = provider.values(&zone_name(), &[]).await.unwrap_err();
+        assert_eq!(reading.failure, Failure::Rejected, "{reading}");
+        assert_eq!(fake.records(&other), there);
+        assert!(!fake.requests().iter().any(|(method, _)| method == "POST"));
+        if !zone_read {
+            fake.add_record(&other, "A", "www.example.org", "192.0.2.1");
+        }
     }
+    Ok(())
+}
+
+/// What stands before the zone's id in a path may change; then the id is all that can be wrong.
+#[tokio::test]
+async fn an_id_that_leads_nowhere_is_told() -> Result {
+    let (fake, zone) = start()?;
+    fake.inject(|_, path| {
+        let gone = refusal(404, 7_003, "Could not route");
+        path.contains("/dns_records").then_some(gone)
+    });
+    let provider = provider(&fake, &[("zone-id", &zone)]);
+    refused(&*provider, Failure::Rejected, &["7003", "`zone-id`"]).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_accounts_token_is_not_asked_for_among_the_users() -> Result {
+    let fake = CloudflareFake::start()?;
+    let token = "cfat_nobody-shall-see";
+    let kind = find("cloudflare").unwrap();
+    let values = vec![
+        ("api-token".to_owned(), OptionValue::Secret(token.into())),
+        ("base-url".to_owned(), OptionValue::Text(fake.base_url())),
+    ];
+    let provider = (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap();
+    let words = ["refused the token", "9109", "from this address"];
+    refused(&*provider, Failure::Denied, &words).await;
+    assert!(
+        !fake
+            .requests()
+            .iter()
+            .any(|(_, path)| path.ends_with("/verify"))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_while_it_is_active_is_told_with_the_reason() -> Result {
+    let (fake, zone) = start()?;
+    let provider = provider(&fake, &[("zone-id", &zone)]);
+    for status in [401, 403] {
+        fake.inject(move |_, path| {
+            let elsewhere = "Cannot use the access token from location: 192.0.2.1";
+            path.contains("/zones/")
+                .then(|| refusal(status, 9_109, elsewhere))
+        });
+        let words = ["from location: 192.0.2.1", "DNS:Edit"];
+        refused(&*provider, Failure::Denied, &words).await;
+    }
+    assert_eq!(fake.records(&zone), []);
     Ok(())
 }
 
@@ -172,7 +231,7 @@ async fn a_full_zone_and_a_cname_in_the_way_are_told() -> Result {
 }
 
 #[tokio::test]
-async fn a_long_wait_is_told_and_a_short_one_is_waited() -> Result {
+async fn a_long_wait_is_told_and_holds_for_all_who_have_the_token() -> Result {
     let (fake, zone) = start()?;
     fake.inject(|method, _| {
         let headers = vec![
@@ -181,16 +240,32 @@ async fn a_long_wait_is_told_and_a_short_one_is_waited() -> Result {
         ];
         (method == "POST").then(|| Injected::Answer(429, headers, String::new()))
     });
+    let first = provider(&fake, &[]);
+    let error = add(&*first).await.unwrap_err();
     let throttled = Failure::Throttled {
         retry_after: Some(Duration::from_mins(4)),
     };
-    refused(
-        &*provider(&fake, &[]),
-        throttled,
-        &["240 s", "fewer requests"],
-    )
-    .await;
+    assert_eq!(error.failure, throttled, "{error}");
+    assert!(error.to_string().contains("240 s"), "{error}");
 
+    // Nothing more is asked for, by another provider either, until the time has come.
+    let asked = fake.requests().len();
+    let second = provider(&fake, &[("zone-id", &zone)]);
+    let error = add(&*second).await.unwrap_err();
+    let Failure::Throttled {
+        retry_after: Some(rest),
+    } = error.failure
+    else {
+        panic!("{error}");
+    };
+    assert!(rest > Duration::from_mins(3), "{rest:?}");
+    assert_eq!(fake.requests().len(), asked);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_short_wait_is_waited() -> Result {
+    let (fake, zone) = start()?;
     let times = std::sync::atomic::AtomicUsize::new(0);
     fake.inject(move |method, _| {
         let first =
