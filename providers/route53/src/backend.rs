@@ -60,16 +60,49 @@ impl Route53 {
     }
 
     async fn zone_id(&self, zone: &DnsName) -> Result<String, ProviderError> {
-        if let Some(id) = &self.client.config().hosted_zone_id {
-            return Ok(id.clone());
-        }
         let mut zones = self.zones.lock().await;
         if let Some(id) = zones.get(zone) {
             return Ok(id.clone());
         }
-        let id = self.look_up(zone).await?;
+        let id = match &self.client.config().hosted_zone_id {
+            Some(id) => {
+                self.check_zone_id(zone, id).await?;
+                id.clone()
+            }
+            None => self.look_up(zone).await?,
+        };
         zones.insert(zone.clone(), id.clone());
         Ok(id)
+    }
+
+    /// The name of a zone is that of its first set: sets are listed by name with the labels in
+    /// reverse, and NS and SOA are always there
+    /// (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html>).
+    /// To ask for the zone itself would take one more permission.
+    async fn check_zone_id(&self, zone: &DnsName, id: &str) -> Result<(), ProviderError> {
+        let send = |api: &Api| {
+            api.list_resource_record_sets()
+                .hosted_zone_id(id)
+                .max_items(1)
+                .send()
+        };
+        let listed = self.client.call(send, CallError::new).await;
+        let listed = listed.map_err(|error| error.into_provider_error(zone).of_reading())?;
+        let sets = listed.resource_record_sets();
+        let apex = sets.first().map(ResourceRecordSet::name);
+        match apex {
+            Some(found) if !found.eq_ignore_ascii_case(&zone.fqdn()) => Err(ProviderError::new(
+                Failure::Rejected,
+                format!(
+                    "`hosted-zone-id` is not that of {zone}: it is that of {}",
+                    found.escape_debug()
+                ),
+                format!(
+                    "take the id from the list of hosted zones, or leave `hosted-zone-id` out: then {zone} is looked up by name"
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Several zones may have one name; private ones answer to nobody outside.

@@ -73,6 +73,18 @@ impl Clouds {
         self.cloudflare.add_token(TOKEN, may);
     }
 
+    /// Lets the token edit this zone as well, and perhaps ask for the names of both.
+    fn allow_more(&self, zone: &str, zone_read: bool) {
+        let zones = vec![self.cloudflare_zone.clone(), zone.to_owned()];
+        let may = Token {
+            status: "active",
+            dns_read: zones.clone(),
+            dns_edit: zones,
+            zone_read,
+        };
+        self.cloudflare.add_token(TOKEN, may);
+    }
+
     /// The program; `cloudflare` and `route53` are more options, as lines of TOML.
     fn program(&self, cloudflare: &str, route53: &str) -> Result<Program> {
         let token = self.bed.write_secret("cloudflare.token", TOKEN)?;
@@ -214,6 +226,14 @@ fn cloudflare_settings_that_cannot_work_are_told_before_the_order() -> Result {
         &["`zone-id`"],
     )?;
     refused(&foreign, 4, &["edit the zone", "DNS:Edit"])?;
+    for zone_read in [true, false] {
+        clouds.allow_more(&other, zone_read);
+        refused(
+            &foreign,
+            4,
+            &["`zone-id` is not that of", "there is example.net"],
+        )?;
+    }
     refused(
         "zone-id = \"x\"",
         2,
@@ -253,6 +273,15 @@ fn route53_settings_that_cannot_work_are_told_before_the_order() -> Result {
         signed_in(nowhere)?,
         4,
         &["NoSuchHostedZone", "`hosted-zone-id`"],
+    )?;
+    let other = clouds.moto.add_zone("example.net", false)?;
+    refused(
+        signed_in(&format!("hosted-zone-id = \"{other}\""))?,
+        4,
+        &[
+            "`hosted-zone-id` is not that of",
+            "it is that of example.net.",
+        ],
     )?;
     refused(
         signed_in("hosted-zone-id = \"x y\"")?,

@@ -119,7 +119,7 @@ fn is_change(asked: &Asked) -> bool {
     asked.method == "POST"
 }
 
-/// The alias name with these values, as `ListResourceRecordSets` answers.
+/// The apex, and the alias name with these values, as `ListResourceRecordSets` answers.
 fn listed(values: &[&str]) -> Reply {
     let records = values
         .iter()
@@ -131,7 +131,8 @@ fn listed(values: &[&str]) -> Reply {
     );
     let set = if values.is_empty() { "" } else { &set };
     let body = format!(
-        "<ListResourceRecordSetsResponse><ResourceRecordSets>{set}</ResourceRecordSets>\
+        "<ListResourceRecordSetsResponse><ResourceRecordSets><ResourceRecordSet>\
+         <Name>{ALIAS_ZONE}.</Name><Type>NS</Type></ResourceRecordSet>{set}</ResourceRecordSets>\
          <IsTruncated>false</IsTruncated><MaxItems>1</MaxItems></ListResourceRecordSetsResponse>"
     );
     Reply::Answer(200, body)
