@@ -11,6 +11,7 @@ pub mod memory;
 mod options;
 pub mod quoting;
 mod registry;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::options::{OptionError, OptionKind, OptionSpec, OptionValue, Options};
 pub use self::registry::{ProviderKind, RegistryError, find, kinds};
+pub use self::shared::Shared;
 use crate::name::DnsName;
 
 /// Writes TXT records in the zones of one backend, with one set of credentials.

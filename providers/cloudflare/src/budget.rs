@@ -2,12 +2,12 @@
 //! per user, over all that the user does, and then takes none for five minutes
 //! (<https://developers.cloudflare.com/fundamentals/api/reference/limits/>).
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use acme_alias_core::provider::Shared;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,11 +20,9 @@ const PER_SECOND: NonZeroU32 = NonZeroU32::new(2).unwrap();
 /// Where the API is closed for longer, the caller is told.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// The budgets in use, by a keyed hash of endpoint and token.
-type Budgets = Mutex<HashMap<u64, Weak<Budget>>>;
-
-/// Providers of one token have one budget.
-static BUDGETS: LazyLock<(RandomState, Budgets)> = LazyLock::new(Default::default);
+/// By endpoint and a keyed hash of the token.
+static BUDGETS: Shared<(String, u64), Budget> = Shared::new();
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// The budget of one token at one endpoint.
 pub(crate) struct Budget {
@@ -35,19 +33,11 @@ pub(crate) struct Budget {
 impl Budget {
     /// The budget that all providers of this token share.
     pub(crate) fn of(endpoint: &str, token: &SecretString) -> Arc<Budget> {
-        let (hasher, budgets) = &*BUDGETS;
-        let key = hasher.hash_one((endpoint, token.expose_secret()));
-        let mut budgets = budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets.retain(|_, budget| budget.strong_count() > 0);
-        if let Some(budget) = budgets.get(&key).and_then(Weak::upgrade) {
-            return budget;
-        }
-        let budget = Arc::new(Budget {
+        let key = (endpoint.to_owned(), HASHER.hash_one(token.expose_secret()));
+        BUDGETS.get_or_make(key, || Budget {
             rate: RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(AT_ONCE)),
             closed_until: Mutex::default(),
-        });
-        budgets.insert(key, Arc::downgrade(&budget));
-        budget
+        })
     }
 
     /// Waits until one more request may go out; the error says for how long none may, where that

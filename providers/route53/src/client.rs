@@ -1,8 +1,11 @@
 //! Calls to Route 53: paced, and repeated where Route 53 wants them later.
 
 use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
+use acme_alias_core::provider::Shared;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
@@ -24,13 +27,19 @@ const ATTEMPTS: u32 = 7;
 /// The first pause between those, doubled each time, and made uneven.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 
+/// Who asks, as far as the settings tell: profile, role, endpoint; and how fast.
+type Asker = (Option<String>, Option<String>, Option<String>, NonZeroU32);
+
+/// An account has one pace for all that is done with it, so those who ask as the same have one too.
+static PACES: Shared<Asker, DefaultDirectRateLimiter> = Shared::new();
+
 /// A client with one set of credentials, which are looked for at the first call.
 pub(crate) struct Client {
     config: Config,
     /// What the caller has set up, in place of what is found.
     sdk: Option<SdkConfig>,
     api: OnceCell<Api>,
-    pace: DefaultDirectRateLimiter,
+    pace: Arc<DefaultDirectRateLimiter>,
 }
 
 impl fmt::Debug for Client {
@@ -43,8 +52,20 @@ impl fmt::Debug for Client {
 
 impl Client {
     pub(crate) fn new(config: Config, sdk: Option<SdkConfig>) -> Self {
+        let asker = (
+            config.profile.clone(),
+            config.assume_role_arn.clone(),
+            config.endpoint_url.clone(),
+            config.requests_per_second,
+        );
+        let make = || RateLimiter::direct(Quota::per_second(config.requests_per_second));
+        let pace = match &sdk {
+            None => PACES.get_or_make(asker, make),
+            // Whose credentials these are is not known.
+            Some(_) => Arc::new(make()),
+        };
         Client {
-            pace: RateLimiter::direct(Quota::per_second(config.requests_per_second)),
+            pace,
             api: OnceCell::new(),
             config,
             sdk,

@@ -12,8 +12,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const TTL: u64 = 60;
 /// RFC 2181 §8.
 const TTL_MAX: u64 = 2_147_483_647;
-/// Below the five that an account has:
-/// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html#limits-api-requests>.
+/// Half of what an account has, for all its programs:
+/// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/throttling-api-requests.html>.
 const REQUESTS_PER_SECOND: u64 = 4;
 
 pub(crate) const OPTIONS: &[OptionSpec] = &[
@@ -68,7 +68,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "requests-per-second",
-        help: "Requests to send at most; an account has five for all its programs",
+        help: "Requests to send at most; an account has ten for all its programs",
         kind: OptionKind::Number,
         required: false,
         default: Some("4"),

@@ -137,8 +137,8 @@ impl CallError {
             CallError::Refused { .. } if self.is_throttled() => ProviderError::new(
                 Failure::Throttled { retry_after: None },
                 says,
-                "try again later; the account has five requests per second for all its programs, \
-                 and `requests-per-second` limits ours",
+                "try again later; the limit holds for all programs of the account, and \
+                 `requests-per-second` for this one",
             ),
             CallError::Refused { status: 500.., .. } => ProviderError::new(
                 Failure::UnknownOutcome,
