@@ -136,6 +136,11 @@ impl Program {
         self
     }
 
+    /// Its home folder.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Runs it to its end.
     pub fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Result<Outcome> {
         self.spawn(arguments)?.wait()

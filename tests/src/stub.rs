@@ -21,6 +21,8 @@ pub struct Asked {
     pub method: String,
     /// The path, with the query.
     pub path: String,
+    /// The header of that name.
+    pub authorization: Option<String>,
     /// The body.
     pub body: String,
 }
@@ -30,6 +32,8 @@ pub struct Asked {
 pub enum Reply {
     /// This status and body.
     Answer(u16, String),
+    /// This header and body, with status 200.
+    Headed((&'static str, &'static str), String),
     /// Nothing, ever.
     Silence,
 }
@@ -61,7 +65,9 @@ impl Stub {
 async fn answer(State(script): State<Script>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_MAX).await.unwrap_or_default();
+    let authorization = parts.headers.get("authorization");
     let asked = Asked {
+        authorization: authorization.map(|value| String::from_utf8_lossy(value.as_bytes()).into()),
         method: parts.method.to_string(),
         path: parts.uri.to_string(),
         body: String::from_utf8_lossy(&body).into_owned(),
@@ -75,6 +81,7 @@ async fn answer(State(script): State<Script>, request: Request) -> Response {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, body).into_response()
         }
+        Reply::Headed(header, body) => ([header], body).into_response(),
         Reply::Silence => std::future::pending().await,
     }
 }

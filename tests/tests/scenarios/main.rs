@@ -8,6 +8,7 @@ mod clean_up;
 mod cloudflare;
 mod conformance;
 mod crashes;
+mod credentials;
 mod delegations;
 mod failure_matrix;
 mod ledger;
