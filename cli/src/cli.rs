@@ -208,6 +208,17 @@ pub(crate) enum LedgerCommand {
     Verify,
     /// Remove the TXT values that killed runs left behind
     Reconcile,
+    /// Commit what ended runs changed to a git repository, as text, one commit per run
+    Export {
+        /// The repository, or a folder in it [default: `audit-git` in the settings]
+        #[arg(long, value_name = "DIR")]
+        git: Option<PathBuf>,
+    },
+    /// Compare the serials of the alias zones with the ledger: who else has changed them?
+    DiffSerial {
+        /// Only this alias zone
+        zone: Option<DnsName>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `acme-alias`: TLS certificates by ACME DNS-01 through a CNAME alias zone.
 
+mod audit;
 mod cli;
 mod commands;
 mod failure;
@@ -64,8 +65,14 @@ async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
     cancel_on_signals(&cancel)?;
     let run = Run::new(cli, output, cancel);
     let report = match &run.cli.command {
-        Command::Issue(args) => commands::issue::run(&run, args).await?,
-        Command::Renew(args) => commands::renew::run(&run, args).await?,
+        Command::Issue(args) => {
+            run.audited(Box::pin(commands::issue::run(&run, args)))
+                .await?
+        }
+        Command::Renew(args) => {
+            run.audited(Box::pin(commands::renew::run(&run, args)))
+                .await?
+        }
         Command::List => commands::list::run(&run).await?,
         Command::Providers => commands::providers::run()?,
         Command::Config(ConfigCommand::Show) => commands::config::show(&run)?,
@@ -76,7 +83,15 @@ async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
         }
         Command::Ledger(LedgerCommand::Show(filter)) => commands::ledger::show(&run, filter)?,
         Command::Ledger(LedgerCommand::Verify) => commands::ledger::verify(&run)?,
-        Command::Ledger(LedgerCommand::Reconcile) => commands::ledger::reconcile(&run).await?,
+        Command::Ledger(LedgerCommand::Reconcile) => {
+            run.audited(commands::ledger::reconcile(&run)).await?
+        }
+        Command::Ledger(LedgerCommand::Export { git }) => {
+            commands::ledger::export(&run, git.as_deref()).await?
+        }
+        Command::Ledger(LedgerCommand::DiffSerial { zone }) => {
+            commands::ledger::diff_serial(&run, zone.as_ref()).await?
+        }
         Command::Completions { shell } => {
             commands::pages::completions(*shell);
             return Ok(None);

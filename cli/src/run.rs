@@ -2,20 +2,24 @@
 
 use std::path::Path;
 
+use acme_alias_core::ledger::RunId;
 use acme_alias_core::name::Identifier;
 use acme_alias_core::store::{CertificateId, FileStore, Store};
 use acme_alias_core::zone::AliasZones;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit;
 use crate::cli::{Cli, IssueArgs, Subject};
 use crate::failure::{Failure, Part};
 use crate::flags;
-use crate::output::Output;
-use crate::settings::{CertificateSettings, Layer, Origins, Settings, SettingsError, Tree};
+use crate::output::{Output, Report};
+use crate::settings::{Audit, CertificateSettings, Layer, Origins, Settings, SettingsError, Tree};
 use crate::workshop::Workshop;
 
 /// One run of the program.
 pub(crate) struct Run {
+    /// What it is called in the ledger.
+    pub(crate) id: RunId,
     pub(crate) cli: Cli,
     pub(crate) output: Output,
     pub(crate) cancel: CancellationToken,
@@ -43,6 +47,7 @@ impl Run {
             root: rustix::process::geteuid().is_root(),
         };
         Run {
+            id: RunId::new(),
             cli,
             output,
             cancel,
@@ -170,6 +175,32 @@ impl Run {
                 error.remedy()
             )),
         }
+    }
+
+    /// Carries out a command that changes DNS, with the export of the ledger around it: where that is
+    /// required, nothing is changed before what earlier runs did is exported.
+    pub(crate) async fn audited(
+        &self,
+        command: impl Future<Output = Result<Report, Failure>>,
+    ) -> Result<Report, Failure> {
+        // Mistakes and warnings are told by the command itself.
+        let settings = Settings::read(&self.tree()?)?;
+        let Some(folder) = settings.audit_git else {
+            return command.await;
+        };
+        let ledger = FileStore::open(&settings.state)?.ledger();
+        if settings.audit == Audit::Required {
+            audit::export(&ledger, &folder).await?;
+        }
+        let outcome = command.await;
+        let exported = match audit::wait_for_end(&ledger, &self.id).await {
+            Ok(()) => audit::export(&ledger, &folder).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = exported {
+            self.output.warning(&format!("{error}; {}", error.remedy()));
+        }
+        outcome
     }
 
     fn flags(&self) -> Result<Layer, SettingsError> {

@@ -16,6 +16,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Part};
+use crate::run::Run;
 use crate::settings::{AcmeSettings, CertificateSettings, ProviderSettings, Settings};
 
 /// What certificates of one run share.
@@ -54,19 +55,16 @@ impl<K: PartialEq, V: Clone> Shared<K, V> {
 }
 
 impl Workshop {
-    pub(crate) fn new(
-        store: FileStore,
-        observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
-    ) -> Result<Self, Failure> {
-        let ledger = Ledger::open(&store.ledger())?;
+    /// For a run that looks after this many certificates.
+    pub(crate) fn new(store: FileStore, run: &Run, certificates: usize) -> Result<Self, Failure> {
+        let ledger = Ledger::open(&store.ledger(), run.id.clone())?;
         let abandoned = ledger.abandoned()?;
         Ok(Workshop {
             store: Arc::new(store),
             ledger: Arc::new(ledger),
             abandoned: AsyncMutex::new(abandoned),
-            observer,
-            cancel,
+            observer: run.output.observer(certificates),
+            cancel: run.cancel.clone(),
             authorities: Shared::new(),
             providers: Shared::new(),
             writers: Shared::new(),

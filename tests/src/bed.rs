@@ -132,6 +132,7 @@ impl TestBed {
         };
         let main_zone = |zone: &Zone| (zone.apex.clone(), vec![self.main_server()]);
         Settings {
+            top: String::new(),
             state: self.folder().join("state"),
             directory: self.directory(),
             ca_file: Some(self.ca_file().to_owned()),

@@ -9,6 +9,8 @@ use crate::tsig::Algorithm;
 /// All that a run of the program is told. It is written in TOML.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// TOML for the top of the file: keys outside every table.
+    pub top: String,
     /// The state folder.
     pub state: PathBuf,
     /// The URL of the CA's directory.
@@ -67,6 +69,7 @@ impl Settings {
 
 impl Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.top)?;
         writeln!(f, "state = {}\n", quoted(self.state.display()))?;
         writeln!(f, "[acme]\ndirectory = {}", quoted(&self.directory))?;
         writeln!(f, "contact = [\"admin@example.com\"]\nagree-tos = true")?;

@@ -38,6 +38,10 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "faketime",
     },
     Tool {
+        program: "git",
+        package: "git",
+    },
+    Tool {
         program: "python3",
         package: "python3",
     },

@@ -13,7 +13,7 @@ pub(crate) async fn run(run: &Run, args: &IssueArgs) -> Result<Report, Failure> 
     let job = run.job(args).await?;
     let request = request(&job.id, &job.certificate, args.skip_preflight, args.wait)?;
     let store = FileStore::open(&job.settings.state)?;
-    let workshop = Workshop::new(store, run.output.observer(1), run.cancel.clone())?;
+    let workshop = Workshop::new(store, run, 1)?;
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
     run.reconcile(&workshop, &issuer.zones).await;
     if args.dry_run {

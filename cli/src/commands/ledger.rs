@@ -1,12 +1,15 @@
 //! `acme-alias ledger`: what was changed, whether the record is whole, and what dead runs left.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use acme_alias_core::dns::Dns;
 use acme_alias_core::ledger::{self, Line};
+use acme_alias_core::name::DnsName;
 use acme_alias_core::store::FileStore;
 
+use crate::audit;
 use crate::cli::LedgerFilter;
 use crate::failure::{Failure, Part};
 use crate::output::Report;
@@ -58,11 +61,56 @@ pub(crate) fn verify(run: &Run) -> Result<Report, Failure> {
     ))
 }
 
+/// Commits what ended runs changed.
+pub(crate) async fn export(run: &Run, git: Option<&Path>) -> Result<Report, Failure> {
+    let settings = run.settings()?;
+    let Some(folder) = git.map(Path::to_owned).or(settings.audit_git) else {
+        return Err(Failure::new(
+            Part::Settings,
+            &"there is no repository to export to",
+            "give `--git DIR`, or set `audit-git`".to_owned(),
+        ));
+    };
+    let runs = match open_store(&settings.state)? {
+        Some(store) => audit::export(&store.ledger(), &folder).await?,
+        None => 0,
+    };
+    Ok(Report::Exported { runs, folder })
+}
+
+/// How the serials of the alias zones moved, and where no change of ours explains it.
+pub(crate) async fn diff_serial(run: &Run, only: Option<&DnsName>) -> Result<Report, Failure> {
+    let settings = run.settings()?;
+    let Some(store) = open_store(&settings.state)? else {
+        return Ok(Report::Serials(Vec::new()));
+    };
+    let lines = ledger::read(&store.ledger())?.lines;
+    let workshop = Workshop::new(store, run, 0)?;
+    let dns = Arc::new(Dns::new(dns_config(&settings)));
+    let zones = workshop.zones(&settings, &dns, None).await?;
+    let mut compared = Vec::new();
+    for (zone, mut serials) in ledger::serials(&lines) {
+        if only.is_some_and(|only| *only != zone) {
+            continue;
+        }
+        match zones.serial(&zone).await {
+            Ok(Some(current)) => serials.compare(current),
+            Ok(None) => {}
+            Err(error) => run.output.warning(&format!(
+                "the serial of {zone} could not be read now: {error}; {}",
+                error.remedy()
+            )),
+        }
+        compared.push((zone, serials));
+    }
+    Ok(Report::Serials(compared))
+}
+
 /// Removes what dead runs left, wherever the settings say who can write.
 pub(crate) async fn reconcile(run: &Run) -> Result<Report, Failure> {
     let settings = run.settings()?;
     let store = FileStore::open(&settings.state)?;
-    let workshop = Workshop::new(store, run.output.observer(0), run.cancel.clone())?;
+    let workshop = Workshop::new(store, run, 0)?;
     let before = workshop.abandoned().await;
     let dns = Arc::new(Dns::new(dns_config(&settings)));
     let zones = workshop.zones(&settings, &dns, None).await?;

@@ -29,7 +29,7 @@ pub(crate) async fn run(run: &Run, args: &RenewArgs) -> Result<Report, Failure> 
             Err(failure) => renewal.failed.push((id, failure)),
         }
     }
-    let workshop = Workshop::new(store, run.output.observer(jobs.len()), run.cancel.clone())?;
+    let workshop = Workshop::new(store, run, jobs.len())?;
     if args.dry_run {
         let mut plans = Vec::new();
         let rehearsals = jobs

@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use acme_alias_core::delegation::{Finding, Severity};
 use acme_alias_core::issue::Plan;
-use acme_alias_core::ledger::Line;
+use acme_alias_core::ledger::{Line, ZoneSerials};
+use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
@@ -62,6 +63,25 @@ pub(super) fn report(report: &Report) {
                 text.push_str(&format!(
                     "{open} values may be in a zone: those of runs under way, or left by killed ones.\n"
                 ));
+            }
+            text
+        }
+        Report::Exported { runs: 0, folder } => {
+            format!("Everything is in {} already.\n", folder.display())
+        }
+        Report::Exported { runs, folder } => {
+            format!("{runs} commits were made in {}.\n", folder.display())
+        }
+        Report::Serials(zones) if zones.is_empty() => {
+            "No serial of an alias zone is on record.\n".to_owned()
+        }
+        Report::Serials(zones) => {
+            let mut text: String = zones.iter().map(|(zone, of)| serials(zone, of)).collect();
+            if zones.iter().any(|(_, of)| !of.foreign.is_empty()) {
+                text.push_str(
+                    "help: somebody has changed a zone, with our key or another one, or the server has\n      \
+                     signed it anew; the server's log of updates tells with which key\n",
+                );
             }
             text
         }
@@ -223,7 +243,7 @@ fn ledger_line(line: &Line) -> String {
     let mut text = format!(
         "{:>6}  {}  {:12} {:6} {}  {}  {}\n",
         line.sequence,
-        line.time.strftime("%Y-%m-%d %H:%M:%S"),
+        second(line.time),
         entry.event,
         entry.action,
         entry.name,
@@ -234,6 +254,30 @@ fn ledger_line(line: &Line) -> String {
         text.push_str(&format!("        {response}\n"));
     }
     text
+}
+
+fn serials(zone: &DnsName, of: &ZoneSerials) -> String {
+    let mut text = format!(
+        "{zone}: {} changes of ours, the last with serial {} at {}\n",
+        of.steps,
+        of.last,
+        second(of.time)
+    );
+    for foreign in &of.foreign {
+        let when = match foreign.until {
+            Some(until) => format!("between {} and {}", second(foreign.after), second(until)),
+            None => format!("since {}", second(foreign.after)),
+        };
+        text.push_str(&format!(
+            "  {} -> {} {when}: by no change in this ledger\n",
+            foreign.from, foreign.to
+        ));
+    }
+    text
+}
+
+fn second(timestamp: Timestamp) -> String {
+    timestamp.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn moment(timestamp: Timestamp) -> String {

@@ -79,6 +79,25 @@ pub(super) fn report(report: &Report) -> Value {
             truncated,
             open,
         } => json!({ "whole": true, "lines": lines, "truncated": truncated, "open": open }),
+        Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
+        Report::Serials(zones) => {
+            let zones: Vec<_> = zones
+                .iter()
+                .map(|(zone, of)| {
+                    let foreign: Vec<_> = of
+                        .foreign
+                        .iter()
+                        .map(|foreign| {
+                            json!({ "from": foreign.from, "to": foreign.to,
+                                    "after": foreign.after, "until": foreign.until })
+                        })
+                        .collect();
+                    json!({ "zone": zone, "changes": of.steps, "serial": of.last,
+                            "time": of.time, "foreign": foreign })
+                })
+                .collect();
+            json!({ "zones": zones })
+        }
         Report::Reconciled { closed, left } => {
             let left: Vec<_> = left
                 .iter()

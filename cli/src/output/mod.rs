@@ -8,11 +8,13 @@ mod json;
 mod progress;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::{Issued, Observer, Plan};
-use acme_alias_core::ledger::{Line, Open};
+use acme_alias_core::ledger::{Line, Open, ZoneSerials};
+use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::{CertificateId, Stored};
 use jiff::Timestamp;
@@ -54,6 +56,12 @@ pub(crate) enum Report {
         /// Values that may still be in a zone.
         open: usize,
     },
+    Exported {
+        runs: usize,
+        folder: PathBuf,
+    },
+    /// By alias zone.
+    Serials(Vec<(DnsName, ZoneSerials)>),
     Reconciled {
         closed: usize,
         /// What nobody in the settings can look after.
@@ -66,6 +74,9 @@ impl Report {
     pub(crate) fn exit_code(&self) -> u8 {
         let (obtained, failed) = match self {
             Report::Reconciled { left, .. } if !left.is_empty() => return Part::Dns.exit_code(),
+            Report::Serials(zones) if zones.iter().any(|(_, zone)| !zone.foreign.is_empty()) => {
+                return Part::Unexpected.exit_code();
+            }
             Report::Issued(obtained) => (std::slice::from_ref(obtained), [].as_slice()),
             Report::Renewed(renewal) => (renewal.renewed.as_slice(), renewal.failed.as_slice()),
             Report::Rehearsed { failed, .. } => ([].as_slice(), failed.as_slice()),

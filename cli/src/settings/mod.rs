@@ -61,12 +61,23 @@ const DIRECTORIES: [(&str, &str); 4] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) state: PathBuf,
+    /// The git repository that the ledger is exported to.
+    pub(crate) audit_git: Option<PathBuf>,
+    pub(crate) audit: Audit,
     pub(crate) acme: AcmeSettings,
     pub(crate) dns: DnsSettings,
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
     pub(crate) alias_zones: Vec<AliasZoneSettings>,
     pub(crate) certificates: BTreeMap<CertificateId, CertificateSettings>,
     pub(crate) warnings: Vec<String>,
+}
+
+/// Whether runs go on where what earlier runs changed cannot be exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Audit {
+    #[default]
+    Optional,
+    Required,
 }
 
 /// The certification authority and our account there.
@@ -240,6 +251,8 @@ impl Settings {
             warnings: Vec::new(),
         };
         let state = reader.text("state").unwrap_or_default().into();
+        let audit_git = reader.text("audit-git").map(PathBuf::from);
+        let audit = audit(&mut reader, audit_git.is_some());
         let acme = acme(&mut reader);
         let dns = DnsSettings {
             resolver: reader.servers("dns.resolver"),
@@ -257,6 +270,8 @@ impl Settings {
         }
         Ok(Settings {
             state,
+            audit_git,
+            audit,
             acme,
             dns,
             providers,
@@ -297,6 +312,23 @@ impl Settings {
             ))
             .into()
         })
+    }
+}
+
+fn audit(reader: &mut Reader<'_>, has_repository: bool) -> Audit {
+    match reader.text("audit").as_deref() {
+        None | Some("optional") => Audit::Optional,
+        Some("required") if has_repository => Audit::Required,
+        Some("required") => {
+            reader.wrong("audit", "needs `audit-git` beside it", None);
+            Audit::Required
+        }
+        Some(other) => {
+            let help = nearest(other, ["optional", "required"].into_iter());
+            let problem = format!("is no such word: `{}`", other.escape_debug());
+            reader.wrong("audit", problem, Some(help));
+            Audit::Optional
+        }
     }
 }
 

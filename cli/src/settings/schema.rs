@@ -68,6 +68,17 @@ pub(crate) const SETTINGS: &[Key] = &[
     )
     .or("`/var/lib/acme-alias` for root, else `~/.local/state/acme-alias` (`$XDG_STATE_HOME`)"),
     key(
+        "audit-git",
+        Shape::Text,
+        "a git repository, or a folder in one, that `issue`, `renew` and `ledger reconcile` export the ledger to",
+    ),
+    key(
+        "audit",
+        Shape::Word(&["optional", "required"]),
+        "whether runs go on where what earlier runs changed cannot be exported",
+    )
+    .or("`optional`"),
+    key(
         "acme",
         Shape::Table(ACME),
         "the certification authority (CA)",

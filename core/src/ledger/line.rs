@@ -76,6 +76,18 @@ pub struct Entry {
     pub server: Option<String>,
     /// What it answered.
     pub response: Option<String>,
+    /// How the serial of the zone moved, on lines that read the change back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<SerialStep>,
+}
+
+/// The SOA serial of a zone around one of our changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SerialStep {
+    /// Before the request was sent.
+    pub before: u32,
+    /// When the change was read back.
+    pub after: u32,
 }
 
 /// A line: an entry in its place.

@@ -5,10 +5,12 @@
 //! An *intent* is on the disk before its request is sent: after any crash the ledger knows every
 //! value that may be in a zone.
 
+mod export;
 mod file;
 mod line;
 mod read;
 mod run;
+mod serials;
 #[cfg(test)]
 mod tests;
 
@@ -17,10 +19,12 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::export::{RUN_TRAILER, RunExport, exports};
 use self::file::Writer;
-pub use self::line::{Entry, Event, Line, Origin};
+pub use self::line::{Entry, Event, Line, Origin, SerialStep};
 pub use self::read::{Damage, Open, Reading, read};
-pub use self::run::RunId;
+pub use self::run::{RunId, is_alive, wait_for_end};
+pub use self::serials::{ForeignMovement, ZoneSerials, serials};
 
 /// The ledger as one run writes it. It is dropped when the run ends, and with it the run's lock.
 #[derive(Debug)]
@@ -68,9 +72,8 @@ impl LedgerError {
 
 impl Ledger {
     /// Opens the ledger in `folder` for a new run, which counts as alive from now on.
-    pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+    pub fn open(folder: &Path, run: RunId) -> Result<Self, LedgerError> {
         let writer = Writer::open(folder)?;
-        let run = RunId::new();
         let alive = run::declare(folder, &run)?;
         let (queue, requests) = mpsc::unbounded_channel();
         tokio::spawn(write_all(writer, run.clone(), requests));
@@ -101,7 +104,7 @@ impl Ledger {
         let reading = read(&self.folder)?;
         let mut open = Vec::new();
         for value in reading.open() {
-            if !run::is_alive(&self.folder, &value.run)? {
+            if !is_alive(&self.folder, &value.run)? {
                 open.push(value);
             }
         }

@@ -18,7 +18,8 @@ pub struct RunId(String);
 
 impl RunId {
     /// An id that no other run has.
-    pub(super) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "no two are alike")]
+    pub fn new() -> Self {
         let began = Timestamp::now().strftime("%Y%m%dt%H%M%Sz");
         RunId(format!("{began}-{:08x}", rand::random::<u32>()))
     }
@@ -76,8 +77,19 @@ pub(super) fn declare(folder: &Path, run: &RunId) -> Result<File, LedgerError> {
     Ok(file)
 }
 
-/// Whether somebody holds the lock of the run. That of a dead one is removed.
-pub(super) fn is_alive(folder: &Path, run: &RunId) -> Result<bool, LedgerError> {
+/// Waits until nobody holds the lock of the run, in the ledger in `folder`. It blocks its thread.
+pub fn wait_for_end(folder: &Path, run: &RunId) -> Result<(), LedgerError> {
+    let path = lock_path(folder, run);
+    if !path.exists() {
+        return Ok(());
+    }
+    open_private(&path)?
+        .lock()
+        .map_err(|error| LedgerError::new(&path, "locked", &error))
+}
+
+/// Whether somebody holds the lock of the run, in the ledger in `folder`. That of a dead one is removed.
+pub fn is_alive(folder: &Path, run: &RunId) -> Result<bool, LedgerError> {
     let path = lock_path(folder, run);
     if !path.exists() {
         return Ok(false);

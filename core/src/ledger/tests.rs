@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::provider::Action;
 
-fn entry(event: Event, action: Action, value: &str) -> Entry {
+pub(super) fn entry(event: Event, action: Action, value: &str) -> Entry {
     Entry {
         event,
         action,
@@ -21,6 +21,7 @@ fn entry(event: Event, action: Action, value: &str) -> Entry {
         ttl: Some(60),
         server: None,
         response: None,
+        serial: None,
     }
 }
 
@@ -38,7 +39,7 @@ fn only_file(folder: &TempDir) -> PathBuf {
 async fn lines_are_numbered_and_chained_across_runs() {
     let folder = tempfile::tempdir().unwrap();
     for run in 0..3 {
-        let ledger = Ledger::open(folder.path()).unwrap();
+        let ledger = Ledger::open(folder.path(), RunId::new()).unwrap();
         ledger.record(intent(&format!("a{run}"))).await.unwrap();
         ledger.record(intent(&format!("b{run}"))).await.unwrap();
     }
@@ -53,8 +54,8 @@ async fn lines_are_numbered_and_chained_across_runs() {
 async fn two_ledgers_at_once_write_one_chain() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (
-        Ledger::open(folder.path()).unwrap(),
-        Ledger::open(folder.path()).unwrap(),
+        Ledger::open(folder.path(), RunId::new()).unwrap(),
+        Ledger::open(folder.path(), RunId::new()).unwrap(),
     );
     for round in 0..20 {
         let values = (format!("one{round}"), format!("other{round}"));
@@ -71,7 +72,7 @@ async fn two_ledgers_at_once_write_one_chain() {
 #[tokio::test]
 async fn a_value_is_open_until_it_is_withdrawn() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(folder.path()).unwrap();
+    let ledger = Ledger::open(folder.path(), RunId::new()).unwrap();
     for value in ["withdrawn", "failed", "unknown"] {
         ledger.record(intent(value)).await.unwrap();
     }
@@ -89,9 +90,9 @@ async fn a_value_is_open_until_it_is_withdrawn() {
 #[tokio::test]
 async fn a_value_is_abandoned_when_its_run_is_dead_and_not_before() {
     let folder = tempfile::tempdir().unwrap();
-    let dead = Ledger::open(folder.path()).unwrap();
+    let dead = Ledger::open(folder.path(), RunId::new()).unwrap();
     dead.record(intent("v")).await.unwrap();
-    let ledger = Ledger::open(folder.path()).unwrap();
+    let ledger = Ledger::open(folder.path(), RunId::new()).unwrap();
     assert_eq!(ledger.abandoned().unwrap(), []);
     drop(dead);
     let abandoned = ledger.abandoned().unwrap();
@@ -102,7 +103,7 @@ async fn a_value_is_abandoned_when_its_run_is_dead_and_not_before() {
 #[tokio::test]
 async fn a_tail_that_was_cut_off_is_no_damage_and_is_written_over() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(folder.path()).unwrap();
+    let ledger = Ledger::open(folder.path(), RunId::new()).unwrap();
     ledger.record(intent("a")).await.unwrap();
     drop(ledger);
     let path = only_file(&folder);
@@ -113,7 +114,7 @@ async fn a_tail_that_was_cut_off_is_no_damage_and_is_written_over() {
         let reading = read(folder.path()).unwrap();
         assert!(reading.truncated && reading.damage.is_empty(), "{cut}");
     }
-    let ledger = Ledger::open(folder.path()).unwrap();
+    let ledger = Ledger::open(folder.path(), RunId::new()).unwrap();
     ledger.record(intent("b")).await.unwrap();
     let reading = read(folder.path()).unwrap();
     assert_eq!((reading.damage.len(), reading.lines.len()), (0, 2));
@@ -123,7 +124,7 @@ async fn a_tail_that_was_cut_off_is_no_damage_and_is_written_over() {
 #[tokio::test]
 async fn damage_in_the_middle_is_located_and_survives_what_is_written_after() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(folder.path()).unwrap();
+    let ledger = Ledger::open(folder.path(), RunId::new()).unwrap();
     for value in ["a", "b", "c"] {
         ledger.record(intent(value)).await.unwrap();
     }
@@ -136,7 +137,7 @@ async fn damage_in_the_middle_is_located_and_survives_what_is_written_after() {
     let garbage = format!("{}\n{}\nnonsense\n", lines[0], lines[1]);
     for (damaged, line) in [(changed, 2), (cut_out, 2), (garbage, 3)] {
         fs::write(&path, damaged).unwrap();
-        let ledger = Ledger::open(folder.path()).unwrap();
+        let ledger = Ledger::open(folder.path(), RunId::new()).unwrap();
         ledger.record(intent("d")).await.unwrap();
         drop(ledger);
         let reading = read(folder.path()).unwrap();
@@ -150,7 +151,7 @@ async fn only_the_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger");
-    let ledger = Ledger::open(&path).unwrap();
+    let ledger = Ledger::open(&path, RunId::new()).unwrap();
     ledger.record(intent("a")).await.unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o700);
@@ -160,7 +161,7 @@ async fn only_the_owner_can_read_it() {
 #[tokio::test]
 async fn an_intent_that_cannot_be_written_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(folder.path()).unwrap();
+    let ledger = Ledger::open(folder.path(), RunId::new()).unwrap();
     let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
     // A folder stands where the file of this month should be.
     fs::create_dir(folder.path().join(format!("{month}.jsonl"))).unwrap();

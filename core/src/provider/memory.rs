@@ -63,6 +63,7 @@ impl TxtProvider for Memory {
         TxtChange::all_within(zone, changes)?;
         let mut applied = Applied {
             server: "memory".to_owned(),
+            response: "done".to_owned(),
             ..Applied::default()
         };
         for request in changes.chunks(CHANGES_PER_REQUEST) {

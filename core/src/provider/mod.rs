@@ -58,6 +58,13 @@ pub trait TxtProvider: fmt::Debug + Send + Sync {
     /// the backend cannot tell. The core asks the authoritative servers afterwards anyway.
     async fn settle(&self, zone: &DnsName, applied: &Applied) -> Result<(), ProviderError>;
 
+    /// The serial of the zone's SOA record at the place where writes go (RFC 1035 §3.3.13), where
+    /// the backend has one that moves with every change. The ledger keeps it, so that changes by
+    /// others show.
+    async fn serial(&self, _zone: &DnsName) -> Result<Option<u32>, ProviderError> {
+        Ok(None)
+    }
+
     /// What the backend takes in one request.
     fn limits(&self) -> Limits;
 
@@ -180,6 +187,9 @@ pub struct Applied {
     pub requests: usize,
     /// The server or endpoint that took them.
     pub server: String,
+    /// What it answered, in its own terms: a response code, an HTTP status, ids of changes. Empty
+    /// where nothing had to be changed.
+    pub response: String,
     /// Identifiers of changes that [`TxtProvider::settle`] can wait for; empty where it cannot.
     pub pending: Vec<String>,
 }

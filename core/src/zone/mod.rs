@@ -117,6 +117,18 @@ impl AliasZones {
             .try_for_each(|checked| checked.map(drop))
     }
 
+    /// The serial of an alias zone, where its backend has one and the zone is one of these.
+    pub async fn serial(&self, zone: &DnsName) -> Result<Option<u32>, ZoneError> {
+        let is_it = |writer: &&Arc<ZoneWriter>| writer.zone() == zone;
+        let Some(writer) = self.writers().iter().find(is_it).cloned() else {
+            return Ok(None);
+        };
+        writer.serial().await.map_err(|source| ZoneError::Read {
+            zone: zone.clone(),
+            source,
+        })
+    }
+
     /// A publication of `records`; nothing is written before [`Publication::publish`].
     pub fn publication(
         &self,

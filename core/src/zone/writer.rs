@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::TxtRecord;
 use crate::crash::{self, Point};
-use crate::ledger::{Entry, Event, Ledger, LedgerError, Open, Origin};
+use crate::ledger::{Entry, Event, Ledger, LedgerError, Open, Origin, SerialStep};
 use crate::name::DnsName;
 use crate::provider::{
     Action, Applied, Failure, Identity, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue,
@@ -24,6 +24,8 @@ const ATTEMPTS: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// A backend that asks for a longer pause is not waited for; the error says how long it asked.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// How long the serial of the zone is waited for.
+const SERIAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The handle to a zone's writer. The writer ends when its last handle is dropped and
 /// everything handed in has been carried out: a caller that is cancelled leaves nothing half done.
@@ -132,6 +134,11 @@ impl ZoneWriter {
         self.provider.values(&self.zone, names).await
     }
 
+    /// The serial of the zone, where the backend has one.
+    pub async fn serial(&self) -> Result<Option<u32>, ProviderError> {
+        self.provider.serial(&self.zone).await
+    }
+
     /// Waits until the backend says that all its servers have what was `applied`.
     pub async fn settle(&self, applied: &Applied) -> Result<(), ProviderError> {
         self.provider.settle(&self.zone, applied).await
@@ -177,12 +184,9 @@ impl ZoneWriter {
             self.hand_in(present.iter().map(intended).collect()).await?;
         }
         let gone: Vec<_> = gone.iter().map(intended).collect();
-        let book = Book {
-            zone: &self.zone,
-            identity: self.provider.identity(),
-            ledger: &self.ledger,
-        };
-        book.record(Event::Withdrawn, &gone, None, None).await?;
+        let book = Book::new(&self.zone, &*self.provider, &self.ledger);
+        book.record(Event::Withdrawn, &gone, &Said::default())
+            .await?;
         Ok(present.into_iter().cloned().collect())
     }
 
@@ -202,13 +206,28 @@ struct Book<'a> {
     ledger: &'a Ledger,
 }
 
-impl Book<'_> {
+/// What the backend said of a change.
+#[derive(Clone, Copy, Default)]
+struct Said<'a> {
+    server: Option<&'a str>,
+    response: Option<&'a str>,
+    serial: Option<SerialStep>,
+}
+
+impl<'a> Book<'a> {
+    fn new(zone: &'a DnsName, provider: &dyn TxtProvider, ledger: &'a Ledger) -> Self {
+        Book {
+            zone,
+            identity: provider.identity(),
+            ledger,
+        }
+    }
+
     async fn record(
         &self,
         event: Event,
         changes: &[Intended],
-        server: Option<&str>,
-        response: Option<&str>,
+        said: &Said<'_>,
     ) -> Result<(), LedgerError> {
         let entry = |intended: &Intended| {
             let TxtChange {
@@ -226,8 +245,9 @@ impl Book<'_> {
                 ttl: self.identity.ttl.filter(|_| action == Action::Add),
                 name,
                 value,
-                server: server.map(str::to_owned),
-                response: response.map(str::to_owned),
+                server: said.server.map(str::to_owned),
+                response: said.response.map(str::to_owned),
+                serial: said.serial,
             }
         };
         if changes.is_empty() {
@@ -268,7 +288,7 @@ impl Worker {
             }
             Err(WriteError::NotCarriedOut { .. }) if jobs.len() > 1 => {
                 for job in jobs {
-                    let outcome = self.confirm(&job.changes, "the server").await;
+                    let outcome = self.confirm(&job.changes, "the server", None).await;
                     let _ = job.done.send(outcome.map(|()| Applied::default()));
                 }
             }
@@ -286,18 +306,25 @@ impl Worker {
     /// intent before the request, so that no crash leaves a value unknown.
     async fn change(&self, intended: &[Intended]) -> Result<Applied, WriteError> {
         let book = self.book();
-        book.record(Event::Intent, intended, None, None).await?;
+        let nothing = Said::default();
+        let intent = book.record(Event::Intent, intended, &nothing);
+        // Neither has to wait for the other.
+        let (recorded, before) = tokio::join!(intent, self.serial());
+        recorded?;
         at(intended, Point::AddIntended, Point::RemoveIntended);
         let changes: Vec<_> = intended.iter().map(|i| i.change.clone()).collect();
         let error = match self.apply(&changes).await {
             Ok(applied) => {
                 info!(zone = %self.zone, server = %applied.server, requests = applied.requests, changes = changes.len(), "acknowledged");
                 at(intended, Point::AddSent, Point::RemoveSent);
-                let server = Some(applied.server.as_str());
-                book.record(Event::Acknowledged, intended, server, None)
-                    .await?;
+                let said = Said {
+                    server: Some(applied.server.as_str()),
+                    response: Some(applied.response.as_str()).filter(|said| !said.is_empty()),
+                    serial: None,
+                };
+                book.record(Event::Acknowledged, intended, &said).await?;
                 at(intended, Point::AddAcknowledged, Point::RemoveAcknowledged);
-                self.confirm(intended, &applied.server).await?;
+                self.confirm(intended, &applied.server, before).await?;
                 return Ok(applied);
             }
             Err(error) => error,
@@ -308,13 +335,16 @@ impl Worker {
         } else {
             Event::Failed
         };
-        book.record(event, intended, None, Some(&error.what))
-            .await?;
+        let said = Said {
+            response: Some(&error.what),
+            ..Said::default()
+        };
+        book.record(event, intended, &said).await?;
         if !is_unknown {
             return Err(error.into());
         }
         // Reading back decides; where that shows it undone, the error is the first one.
-        match self.confirm(intended, "the server").await {
+        match self.confirm(intended, "the server", before).await {
             Ok(()) => Ok(Applied::default()),
             Err(WriteError::Ledger(ledger)) => Err(ledger.into()),
             Err(_) => Err(error.into()),
@@ -345,27 +375,50 @@ impl Worker {
         self.provider.apply(&self.zone, changes).await
     }
 
-    /// Reads back that the changes were made, and writes that down.
-    async fn confirm(&self, intended: &[Intended], server: &str) -> Result<(), WriteError> {
-        self.read_back(intended, server).await?;
+    /// Reads back that the changes were made, and writes that down. `before` is the serial that the
+    /// zone had before them.
+    async fn confirm(
+        &self,
+        intended: &[Intended],
+        server: &str,
+        before: Option<u32>,
+    ) -> Result<(), WriteError> {
+        let (read_back, after) = tokio::join!(self.read_back(intended, server), self.serial());
+        read_back?;
         let (added, removed): (Vec<_>, Vec<_>) = intended
             .iter()
             .cloned()
             .partition(|intended| intended.change.action == Action::Add);
-        let (book, server) = (self.book(), Some(server));
-        book.record(Event::Verified, &added, server, None).await?;
-        book.record(Event::Withdrawn, &removed, server, None)
-            .await?;
+        let said = Said {
+            server: Some(server),
+            response: None,
+            serial: before
+                .zip(after)
+                .map(|(before, after)| SerialStep { before, after }),
+        };
+        let book = self.book();
+        book.record(Event::Verified, &added, &said).await?;
+        book.record(Event::Withdrawn, &removed, &said).await?;
         at(intended, Point::AddVerified, Point::RemoveVerified);
         Ok(())
     }
 
-    fn book(&self) -> Book<'_> {
-        Book {
-            zone: &self.zone,
-            identity: self.provider.identity(),
-            ledger: &self.ledger,
+    /// The serial of the zone, where it is to be had soon: it is for the record, and no change waits
+    /// for it.
+    async fn serial(&self) -> Option<u32> {
+        let serial = self.provider.serial(&self.zone);
+        match tokio::time::timeout(SERIAL_PATIENCE, serial).await {
+            Ok(Ok(serial)) => serial,
+            Ok(Err(error)) => {
+                debug!(zone = %self.zone, %error, "the serial is not known");
+                None
+            }
+            Err(_) => None,
         }
+    }
+
+    fn book(&self) -> Book<'_> {
+        Book::new(&self.zone, &*self.provider, &self.ledger)
     }
 
     async fn read_back(&self, intended: &[Intended], server: &str) -> Result<(), WriteError> {

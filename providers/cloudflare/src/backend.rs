@@ -21,6 +21,8 @@ use crate::error::Token;
 /// Up to this many names are asked for one by one; beyond, the zone's TXT records are listed.
 const NAMES_ASKED_SINGLY: usize = 3;
 const PER_PAGE: &str = "1000";
+/// What the ledger keeps of an answer that says yes.
+const OK: &str = "success";
 /// <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/>
 const VERIFY: &str = "/user/tokens/verify";
 /// How often what was read may have changed before it could be changed.
@@ -310,6 +312,7 @@ impl Cloudflare {
                 match self.batch(id, &part).await {
                     Ok(made) => {
                         applied.requests += 1;
+                        OK.clone_into(&mut applied.response);
                         self.check_names(id, &part, made).await?;
                     }
                     Err(error) if error.refuses_batches() => {
@@ -346,13 +349,14 @@ impl Cloudflare {
             let deleted = self.client.delete::<Deleted>(&format!("{path}/{id}")).await;
             match deleted {
                 Err(error) if !error.is_stale() => return Err(error.into()),
-                _ => {}
+                _ => OK.clone_into(&mut applied.response),
             }
         }
         for post in &plan.posts {
             applied.requests += 1;
             match self.client.post::<Record>(&path, post).await {
                 Ok(envelope) => {
+                    OK.clone_into(&mut applied.response);
                     let made = envelope.result.into_iter().collect();
                     self.check_names(id, &plan, made).await?;
                 }

@@ -80,6 +80,8 @@ impl TxtProvider for Rfc2136 {
             let (server, _) = self.send(zone, &[message]).await?;
             applied.requests += 1;
             applied.server = server.to_string();
+            // Every other code is an error.
+            "NOERROR".clone_into(&mut applied.response);
         }
         Ok(applied)
     }
@@ -107,6 +109,17 @@ impl TxtProvider for Rfc2136 {
     /// The protocol cannot tell whether the secondaries have a change.
     async fn settle(&self, _: &DnsName, _: &Applied) -> Result<(), ProviderError> {
         Ok(())
+    }
+
+    async fn serial(&self, zone: &DnsName) -> Result<Option<u32>, ProviderError> {
+        let question = message::soa_question(zone).map_err(rejected)?;
+        let (_, responses) = self.send(zone, &[question]).await?;
+        let answers = responses.iter().flat_map(|response| &response.answers);
+        let mut serials = answers.filter_map(|record| match &record.data {
+            RData::SOA(soa) => Some(soa.serial),
+            _ => None,
+        });
+        Ok(serials.next())
     }
 
     fn limits(&self) -> Limits {

@@ -46,6 +46,13 @@ pub(crate) fn questions(names: &[DnsName]) -> Result<Vec<Message>, String> {
         .collect()
 }
 
+/// The question for the SOA record of `zone`.
+pub(crate) fn soa_question(zone: &DnsName) -> Result<Message, String> {
+    let mut message = Message::query();
+    message.add_query(Query::query(wire_name(zone)?, RecordType::SOA));
+    Ok(message)
+}
+
 fn update(zone: &DnsName) -> Result<Message, String> {
     let id = Message::query().metadata.id;
     let mut message = Message::new(id, MessageType::Query, OpCode::Update);

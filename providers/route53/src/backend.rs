@@ -293,6 +293,7 @@ impl TxtProvider for Route53 {
                     Ok(change) => {
                         applied.requests += 1;
                         applied.pending.push(change);
+                        applied.response = applied.pending.join(", ");
                         rest = &rest[request.len()..];
                     }
                     Err(error) if error.is_stale() => {

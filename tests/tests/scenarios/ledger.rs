@@ -30,6 +30,9 @@ fn every_change_is_on_record_with_its_certificate_and_key() -> Result {
             assert_eq!(change["certificate"], "example-com");
             assert_eq!(change["key"], "acme-key");
             assert_eq!(change["name"], ALIAS_NAME);
+            if change["event"] == "acknowledged" {
+                assert_eq!(change["response"], "NOERROR");
+            }
             assert!(
                 change["order"]
                     .as_str()
@@ -54,6 +57,11 @@ fn every_change_is_on_record_with_its_certificate_and_key() -> Result {
             ("withdrawn", "remove"),
         ]
     );
+    let last = changes.last().cloned().unwrap_or_default();
+    assert_eq!(
+        last["serial"],
+        serde_json::json!({ "before": 2, "after": 3 })
+    );
     let verified = bed.run(&["ledger", "verify", "--output", "json"])?.json()?;
     assert_eq!(
         (&verified["lines"], &verified["open"]),
@@ -61,6 +69,38 @@ fn every_change_is_on_record_with_its_certificate_and_key() -> Result {
     );
     let none = bed.run(&["ledger", "show", "--certificate", "other"])?;
     assert!(none.stdout.contains("No DNS change"), "{none}");
+    Ok(())
+}
+
+#[test]
+fn a_change_by_somebody_else_shows_in_the_serial() -> Result {
+    let bed = TestBed::start()?;
+    let diff = ["ledger", "diff-serial", "--output", "json"];
+    assert_eq!(bed.run(&diff)?.json()?["zones"], serde_json::json!([]));
+    bed.run(&ISSUE)?.assert_success();
+    let outcome = bed.run(&diff)?;
+    outcome.assert_success();
+    let zone = &outcome.json()?["zones"][0];
+    assert_eq!(
+        (&zone["zone"], &zone["changes"]),
+        (&ALIAS_ZONE.into(), &2.into())
+    );
+    assert_eq!(
+        (&zone["serial"], &zone["foreign"]),
+        (&3.into(), &serde_json::json!([]))
+    );
+
+    // With our own key, as a thief would.
+    bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "stolen")?;
+    let outcome = bed.run(&["ledger", "diff-serial"])?;
+    outcome.assert_failure(1, &[]);
+    assert!(outcome.stdout.contains("3 -> 4 since"), "{outcome}");
+    bed.run(&["issue", "example.com", "--id", "again"])?
+        .assert_success();
+    let outcome = bed.run(&["ledger", "diff-serial", ALIAS_ZONE])?;
+    outcome.assert_failure(1, &[]);
+    assert!(outcome.stdout.contains("3 -> 4 between"), "{outcome}");
+    assert!(outcome.stdout.contains("4 changes of ours"), "{outcome}");
     Ok(())
 }
 

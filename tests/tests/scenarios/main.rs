@@ -1,5 +1,6 @@
 //! End-to-end scenarios: the built program against a real CA and real DNS servers.
 
+mod audit;
 mod authority;
 mod backend;
 mod bed;
