@@ -186,7 +186,7 @@ impl Workshop {
             agree_tos: acme.agree_tos,
             external,
         };
-        let transport = Transport::new(root.as_deref())?;
+        let transport = Transport::new(root.as_deref(), acme.patience)?;
         let authority = Arc::new(Authority::new(transport, account));
         Ok(self.authorities.keep(acme.clone(), authority))
     }

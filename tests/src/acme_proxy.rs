@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -39,6 +40,8 @@ pub enum Spoilt {
     Instead(u16, Vec<(&'static str, String)>, String),
     /// The CA gets the request, and its answer breaks off.
     Cut,
+    /// The CA gets the request, and its answer comes octet by octet.
+    Slow,
     /// The CA gets the request, and this is the body of the answer.
     Changed(String),
 }
@@ -132,10 +135,21 @@ impl Between {
         exchange.answer = String::from_utf8_lossy(&body).into_owned();
         Ok(match (self.spoil)(&exchange) {
             Spoilt::Cut => cut(status, headers, &body),
+            Spoilt::Slow => slow(status, headers, body),
             Spoilt::Changed(text) => (status, headers, text).into_response(),
             _ => (status, headers, body).into_response(),
         })
     }
+}
+
+/// An answer of which an octet comes every tenth of a second.
+fn slow(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response {
+    let octets = futures_util::stream::unfold((body, 0), async |(body, at)| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let octet = (at < body.len()).then(|| body.slice(at..=at))?;
+        Some((Ok::<_, std::io::Error>(octet), (body, at + 1)))
+    });
+    (status, headers, Body::from_stream(octets)).into_response()
 }
 
 /// Half of an answer.

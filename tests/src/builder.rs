@@ -155,6 +155,13 @@ impl Builder {
         self
     }
 
+    /// Lets the CA offer so many chains beside the usual one.
+    #[must_use]
+    pub fn alternate_chains(mut self, chains: u8) -> Self {
+        self.behaviour.alternate_chains = chains;
+        self
+    }
+
     /// Lets the CA look challenges up at a server that does not have the alias zones.
     #[must_use]
     pub fn blind_ca(mut self) -> Self {

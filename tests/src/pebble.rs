@@ -20,6 +20,8 @@ pub(crate) struct Behaviour {
     pub(crate) nonce_reject_rate: u8,
     /// Valid authorizations that it reuses, in percent.
     pub(crate) authorization_reuse: u8,
+    /// Chains that it offers beside the usual one.
+    pub(crate) alternate_chains: u8,
 }
 
 /// A running Pebble.
@@ -61,6 +63,10 @@ impl Pebble {
             .env(
                 "PEBBLE_AUTHZREUSE",
                 behaviour.authorization_reuse.to_string(),
+            )
+            .env(
+                "PEBBLE_ALTERNATE_ROOTS",
+                behaviour.alternate_chains.to_string(),
             );
         Ok(Pebble {
             server: Server::start("pebble", command, &folder)?,

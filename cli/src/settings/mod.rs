@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::acme::KeyType;
+use acme_alias_core::acme::{KeyType, Patience};
 use acme_alias_core::dns::ZoneServers;
 use acme_alias_core::name::{DnsName, Identifier, NameError};
 use acme_alias_core::provider::{
@@ -39,6 +39,8 @@ const DEFAULTS: &str = r#"
 [acme]
 directory = "letsencrypt"
 agree-tos = false
+timeout = "30s"
+order-timeout = "5m"
 [dns]
 timeout = "3s"
 propagation-timeout = "5m"
@@ -88,6 +90,7 @@ pub(crate) struct AcmeSettings {
     pub(crate) contact: Vec<String>,
     pub(crate) agree_tos: bool,
     pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) patience: Patience,
     pub(crate) eab: Option<Eab>,
 }
 
@@ -353,6 +356,10 @@ fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
         contact: reader.texts("acme.contact"),
         agree_tos: reader.truth("acme.agree-tos").unwrap_or_default(),
         ca_file: reader.text("acme.ca-file").map(PathBuf::from),
+        patience: Patience {
+            request: reader.duration("acme.timeout").unwrap_or_default(),
+            order: reader.duration("acme.order-timeout").unwrap_or_default(),
+        },
         eab,
     }
 }

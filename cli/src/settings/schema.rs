@@ -117,6 +117,18 @@ const ACME: &[Key] = &[
         "root certificate (PEM) of a private CA, trusted as well",
     ),
     key(
+        "timeout",
+        Shape::Duration,
+        "how long the CA may take for one answer",
+    )
+    .or("`30s`"),
+    key(
+        "order-timeout",
+        Shape::Duration,
+        "how long the CA may take to validate an order, and again to sign",
+    )
+    .or("`5m`"),
+    key(
         "eab-kid",
         Shape::Text,
         "external account binding: the key's identifier",

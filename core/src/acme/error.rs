@@ -160,7 +160,9 @@ impl AcmeError {
             AcmeError::NoDns01(_) => "use a CA that offers dns-01 for this name".into(),
             AcmeError::ForeignAuthorization(_) => "report this to the CA".into(),
             AcmeError::Timeout { .. } => {
-                "try again later; nothing is left behind in the zones".into()
+                "try again later: the order is kept, and gone on with; or wait longer, by \
+                 `order-timeout` under `[acme]`"
+                    .into()
             }
             AcmeError::Key(_) => "try another `key-type`".into(),
         }

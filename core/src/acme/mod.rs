@@ -12,4 +12,4 @@ pub use self::account::{Account, AccountSettings, ExternalAccount};
 pub use self::error::{AcmeError, TransportError};
 pub use self::key::{CertificateKey, KeyError, KeyType};
 pub use self::order::{Challenge, Order};
-pub use self::transport::Transport;
+pub use self::transport::{Patience, Transport};

@@ -13,13 +13,13 @@ use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::provider::TxtValue;
 
-/// How long the CA may take to validate, and again to sign.
-const DEADLINE: Duration = Duration::from_mins(5);
 /// Polls begin at once and grow; a `Retry-After` of the CA takes precedence.
-const POLL: RetryPolicy = RetryPolicy::new()
-    .initial_delay(Duration::from_millis(20))
-    .backoff(1.4)
-    .timeout(DEADLINE);
+const fn polls(patience: Duration) -> RetryPolicy {
+    RetryPolicy::new()
+        .initial_delay(Duration::from_millis(20))
+        .backoff(1.4)
+        .timeout(patience)
+}
 
 /// What the CA wants to see before it believes that a name is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Challenge {
 pub struct Order {
     inner: instant_acme::Order,
     names: Vec<Identifier>,
+    /// How long the CA may take to validate, and again to sign.
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Order {
@@ -48,6 +50,7 @@ impl Order {
     pub(super) async fn open(
         account: &instant_acme::Account,
         names: &[Identifier],
+        patience: Duration,
     ) -> Result<Self, AcmeError> {
         let identifiers: Vec<_> = names
             .iter()
@@ -60,6 +63,7 @@ impl Order {
         Ok(Order {
             inner,
             names: names.to_vec(),
+            patience,
         })
     }
 
@@ -67,6 +71,7 @@ impl Order {
         account: &instant_acme::Account,
         url: &str,
         names: &[Identifier],
+        patience: Duration,
     ) -> Result<Option<Self>, AcmeError> {
         let resumed = retrying("the order", async || account.order(url.to_owned()).await).await;
         let mut inner = match resumed {
@@ -79,7 +84,11 @@ impl Order {
             return Ok(None);
         }
         let names = names.to_vec();
-        Ok(Some(Order { inner, names }))
+        Ok(Some(Order {
+            inner,
+            names,
+            patience,
+        }))
     }
 
     /// The order's URL.
@@ -167,7 +176,8 @@ impl Order {
             return Ok(());
         }
         let what = "the validation";
-        match retrying(what, async || poll_ready(&mut self.inner).await).await? {
+        let polls = polls(self.patience);
+        match retrying(what, async || poll_ready(&mut self.inner, &polls).await).await? {
             OrderStatus::Invalid => Err(AcmeError::Validation(self.failures().await?)),
             _ => Ok(()),
         }
@@ -196,7 +206,7 @@ impl Order {
                 Some(chain) => Ok(chain),
                 None => Err(Error::Str("a certificate in a valid order")),
             },
-            _ => self.inner.poll_certificate(&POLL).await,
+            _ => self.inner.poll_certificate(&polls(self.patience)).await,
         })
         .await
     }
@@ -232,8 +242,11 @@ impl Order {
 
 /// `poll_ready` reports an order that failed as an error without saying which name; its
 /// authorizations do.
-async fn poll_ready(order: &mut instant_acme::Order) -> Result<OrderStatus, Error> {
-    match order.poll_ready(&POLL).await {
+async fn poll_ready(
+    order: &mut instant_acme::Order,
+    polls: &RetryPolicy,
+) -> Result<OrderStatus, Error> {
+    match order.poll_ready(polls).await {
         Err(Error::Api(_)) if order.state().status == OrderStatus::Invalid => {
             Ok(OrderStatus::Invalid)
         }

@@ -17,17 +17,35 @@ use serde::Deserialize;
 use super::error::TransportError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Certificate chains are a few kilobytes; a directory with all its metadata is less.
 const BODY_MAX: usize = 1024 * 1024;
 /// A CA that asks to be left alone for longer than this while an order is open is asked sooner.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 const AGENT: &str = concat!("acme-alias/", env!("CARGO_PKG_VERSION"), " instant-acme");
 
+/// How long the CA may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For one answer, to its last octet.
+    pub request: Duration,
+    /// For validating an order, and again for signing.
+    pub order: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            request: Duration::from_secs(30),
+            order: Duration::from_mins(5),
+        }
+    }
+}
+
 /// The HTTPS client for one certification authority. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Transport {
     client: reqwest::Client,
+    pub(super) patience: Patience,
 }
 
 /// The part of an ACME directory that `instant-acme` does not show (RFC 8555 §7.1.1).
@@ -47,7 +65,7 @@ struct Directory {
 impl Transport {
     /// A client that trusts the system's roots, and `extra_root` (PEM) where there is one. A
     /// proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`).
-    pub fn new(extra_root: Option<&[u8]>) -> Result<Self, TransportError> {
+    pub fn new(extra_root: Option<&[u8]>, patience: Patience) -> Result<Self, TransportError> {
         // An error says that a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let setup = |error: reqwest::Error| TransportError::Setup(innermost(&error));
@@ -55,7 +73,7 @@ impl Transport {
             .https_only(true)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT);
+            .timeout(patience.request);
         if let Some(pem) = extra_root {
             let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(setup)?;
             if roots.is_empty() {
@@ -67,6 +85,7 @@ impl Transport {
         }
         Ok(Transport {
             client: builder.build().map_err(setup)?,
+            patience,
         })
     }
 
@@ -304,7 +323,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_https_is_never_asked() {
-        let transport = Transport::new(None).unwrap();
+        let transport = Transport::new(None, Patience::default()).unwrap();
         let request = Request::get("http://127.0.0.1:1/directory")
             .body(Bytes::new())
             .unwrap();

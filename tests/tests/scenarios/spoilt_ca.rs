@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use acme_alias_tests::{ALIAS_ZONE, Exchange, Outcome, Result, Spoilt, TestBed};
 use base64::Engine as _;
@@ -26,11 +26,24 @@ fn run(
     bed: &TestBed,
     spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
 ) -> Result<Outcome> {
+    run_with(bed, &[], spoil)
+}
+
+/// The same, with variables in the environment.
+fn run_with(
+    bed: &TestBed,
+    environment: &[(&str, &str)],
+    spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
+) -> Result<Outcome> {
     let proxy = bed.acme_proxy(spoil)?;
     let mut settings = bed.settings();
     settings.directory = proxy.directory();
     settings.state = bed.folder().join("spoilt");
-    let outcome = bed.program(settings)?.run(&ISSUE)?;
+    let mut program = bed.program(settings)?;
+    for (name, value) in environment {
+        program = program.env(name, *value);
+    }
+    let outcome = program.run(&ISSUE)?;
     bed.assert_only_txt_was_touched(&[])?;
     Ok(outcome)
 }
@@ -111,6 +124,80 @@ fn an_answer_that_breaks_off_costs_no_certificate() -> Result {
         outcome.assert_success();
         assert!(bed.orders()? <= 2, "{path}: more than one order too many");
     }
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_comes_drop_by_drop_is_not_waited_for() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = run_with(&bed, &[("ACME_ALIAS_ACME__TIMEOUT", "1s")], |exchange| {
+        if exchange.path.starts_with("/order-plz") && !exchange.answer.is_empty() {
+            return Spoilt::Slow;
+        }
+        Spoilt::No
+    })?;
+    outcome.assert_failure(5, &["no answer in time"]);
+    assert!(outcome.usage.wall.as_secs() < 20, "{:?}", outcome.usage);
+    Ok(())
+}
+
+#[test]
+fn an_order_that_is_processed_for_ever_is_given_up_and_gone_on_with_later() -> Result {
+    let bed = TestBed::start()?;
+    let for_ever = Arc::new(AtomicBool::new(true));
+    let spoilt = Arc::clone(&for_ever);
+    let proxy = bed.acme_proxy(move |exchange| {
+        let is_signed = exchange.answer.contains("\"certificate\":");
+        if is_signed && spoilt.load(Ordering::SeqCst) {
+            let never = exchange.answer.replace("\"valid\"", "\"processing\"");
+            return Spoilt::Changed(never);
+        }
+        Spoilt::No
+    })?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    let program = program.env("ACME_ALIAS_ACME__ORDER_TIMEOUT", "2s");
+    let outcome = program.run(&ISSUE)?;
+    outcome.assert_failure(5, &["the certificate", "`order-timeout`"]);
+    assert!(outcome.usage.wall.as_secs() < 10, "{:?}", outcome.usage);
+    bed.assert_only_txt_was_touched(&[])?;
+    for_ever.store(false, Ordering::SeqCst);
+    program.run(&ISSUE)?.assert_success();
+    assert_eq!(bed.orders()?, 1, "the same order");
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn alternate_chains_do_not_disturb() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .alternate_chains(2)
+        .start()?;
+    run(&bed, |_| Spoilt::No)?.assert_success();
+    Ok(())
+}
+
+#[test]
+fn a_chain_that_is_broken_is_not_stored() -> Result {
+    let bed = TestBed::start()?;
+    let stranger = KeyPair::generate().unwrap();
+    let mut stranger_root = CertificateParams::default();
+    stranger_root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let stranger_root = stranger_root.self_signed(&stranger).unwrap().pem();
+    let outcome = run(&bed, move |exchange| {
+        match exchange.answer.split_once("-----END CERTIFICATE-----\n") {
+            // The certificate itself, and somebody who did not sign it.
+            Some((leaf, _)) => {
+                let leaf = format!("{leaf}-----END CERTIFICATE-----\n");
+                Spoilt::Changed(leaf + &stranger_root)
+            }
+            None => Spoilt::No,
+        }
+    })?;
+    outcome.assert_failure(5, &["was not stored", "did not sign the one before it"]);
+    let path = bed.folder().join("spoilt/certificates/example-com");
+    assert!(!path.join("fullchain.pem").exists());
     Ok(())
 }
 
