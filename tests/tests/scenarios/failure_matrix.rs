@@ -7,13 +7,14 @@ use std::path::Path;
 use acme_alias_tests::Result;
 
 /// The modules whose tests all have a row.
-const MODULES: [&str; 8] = [
+const MODULES: [&str; 9] = [
     "audit",
     "clean_up",
     "crashes",
     "ledger",
     "machine",
     "name_servers",
+    "spoilt_answers",
     "spoilt_ca",
     "spoilt_updates",
 ];

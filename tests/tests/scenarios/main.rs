@@ -21,6 +21,7 @@ mod renewals;
 mod rfc2136;
 mod route53;
 mod settings;
+mod spoilt_answers;
 mod spoilt_ca;
 mod spoilt_updates;
 mod walk;

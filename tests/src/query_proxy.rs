@@ -1,0 +1,87 @@
+//! A name server of which the answers over UDP are spoilt; those over TCP are as they should be.
+
+use std::io::copy;
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use hickory_proto::op::Message;
+
+use crate::error::{Context, Result};
+use crate::port::Port;
+
+const MESSAGE_MAX: usize = 65_535;
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The running proxy.
+#[derive(Debug)]
+pub struct QueryProxy {
+    port: Port,
+}
+
+impl QueryProxy {
+    /// Listens for as long as the test runs. `spoil` gets a question and the answer of `server`, and
+    /// says what is answered in its place: nothing, or one message after the other.
+    pub fn start(
+        server: SocketAddr,
+        mut spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
+    ) -> Result<QueryProxy> {
+        let port = Port::claim()?;
+        let udp = UdpSocket::bind(port.address()).context("UDP")?;
+        let tcp = TcpListener::bind(port.address()).context("TCP")?;
+        std::thread::spawn(move || {
+            let mut question = vec![0; MESSAGE_MAX];
+            while let Ok((length, client)) = udp.recv_from(&mut question) {
+                // What is no DNS, or was not answered, is lost.
+                let answered = answer(server, &question[..length], &mut spoil);
+                for message in answered.unwrap_or_default() {
+                    let _ = udp.send_to(&message, client);
+                }
+            }
+        });
+        std::thread::spawn(move || {
+            for client in tcp.incoming().flatten() {
+                std::thread::spawn(move || pass(&client, server).ok());
+            }
+        });
+        Ok(QueryProxy { port })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+}
+
+fn answer(
+    server: SocketAddr,
+    question: &[u8],
+    spoil: &mut impl FnMut(&Message, Message) -> Vec<Message>,
+) -> Result<Vec<Vec<u8>>> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.send_to(question, server)?;
+    let mut answer = vec![0; MESSAGE_MAX];
+    let length = socket.recv(&mut answer)?;
+    let (question, answer) = (
+        Message::from_vec(question)?,
+        Message::from_vec(&answer[..length])?,
+    );
+    let messages = spoil(&question, answer);
+    messages
+        .iter()
+        .map(|message| Ok(message.to_vec()?))
+        .collect()
+}
+
+/// Passes on what either side says, until both have ended.
+fn pass(client: &TcpStream, server: SocketAddr) -> std::io::Result<()> {
+    let server = TcpStream::connect(server)?;
+    let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = copy(&mut from_client, &mut to_server);
+        let _ = to_server.shutdown(std::net::Shutdown::Write);
+    });
+    let (mut from_server, mut to_client) = (server, client.try_clone()?);
+    copy(&mut from_server, &mut to_client)?;
+    to_client.shutdown(std::net::Shutdown::Write)
+}
