@@ -24,6 +24,8 @@ const ATTEMPTS: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// A backend that asks for a longer pause is not waited for; the error says how long it asked.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// How often a change may get lost on the way.
+const LOST_MAX: usize = 1;
 /// How long the serial of the zone is waited for.
 const SERIAL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -313,42 +315,66 @@ impl Worker {
         recorded?;
         at(intended, Point::AddIntended, Point::RemoveIntended);
         let changes: Vec<_> = intended.iter().map(|i| i.change.clone()).collect();
-        let error = match self.apply(&changes).await {
-            Ok(applied) => {
-                info!(zone = %self.zone, server = %applied.server, requests = applied.requests, changes = changes.len(), "acknowledged");
-                at(intended, Point::AddSent, Point::RemoveSent);
-                let said = Said {
-                    server: Some(applied.server.as_str()),
-                    response: Some(applied.response.as_str()).filter(|said| !said.is_empty()),
-                    serial: None,
-                };
-                book.record(Event::Acknowledged, intended, &said).await?;
-                at(intended, Point::AddAcknowledged, Point::RemoveAcknowledged);
-                self.confirm(intended, &applied.server, before).await?;
-                return Ok(applied);
+        let mut lost = 0;
+        loop {
+            let error = match self.apply(&changes).await {
+                Ok(applied) => {
+                    self.acknowledged(intended, &applied, before).await?;
+                    return Ok(applied);
+                }
+                Err(error) => error,
+            };
+            let is_unknown = error.failure == Failure::UnknownOutcome;
+            let event = if is_unknown {
+                Event::Unknown
+            } else {
+                Event::Failed
+            };
+            let said = Said {
+                response: Some(&error.what),
+                ..Said::default()
+            };
+            book.record(event, intended, &said).await?;
+            if !is_unknown {
+                return Err(error.into());
             }
-            Err(error) => error,
-        };
-        let is_unknown = error.failure == Failure::UnknownOutcome;
-        let event = if is_unknown {
-            Event::Unknown
-        } else {
-            Event::Failed
-        };
+            // Reading back decides. What was not carried out can be sent again: it is idempotent.
+            match self.confirm(intended, "the server", before).await {
+                Ok(()) => return Ok(Applied::default()),
+                Err(WriteError::Ledger(ledger)) => return Err(ledger.into()),
+                Err(WriteError::NotCarriedOut { .. }) if lost < LOST_MAX => {
+                    lost += 1;
+                    info!(zone = %self.zone, %error, "the changes were lost, and are sent again");
+                }
+                Err(_) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn acknowledged(
+        &self,
+        intended: &[Intended],
+        applied: &Applied,
+        before: Option<u32>,
+    ) -> Result<(), WriteError> {
+        let Applied {
+            requests,
+            server,
+            response,
+            ..
+        } = applied;
+        info!(zone = %self.zone, %server, requests, changes = intended.len(), "acknowledged");
+        at(intended, Point::AddSent, Point::RemoveSent);
         let said = Said {
-            response: Some(&error.what),
-            ..Said::default()
+            server: Some(server),
+            response: Some(response.as_str()).filter(|said| !said.is_empty()),
+            serial: None,
         };
-        book.record(event, intended, &said).await?;
-        if !is_unknown {
-            return Err(error.into());
-        }
-        // Reading back decides; where that shows it undone, the error is the first one.
-        match self.confirm(intended, "the server", before).await {
-            Ok(()) => Ok(Applied::default()),
-            Err(WriteError::Ledger(ledger)) => Err(ledger.into()),
-            Err(_) => Err(error.into()),
-        }
+        self.book()
+            .record(Event::Acknowledged, intended, &said)
+            .await?;
+        at(intended, Point::AddAcknowledged, Point::RemoveAcknowledged);
+        self.confirm(intended, server, before).await
     }
 
     /// Sends the changes, and again where the backend has changed nothing and may take them later.

@@ -57,17 +57,20 @@ fn an_answer_that_cannot_be_believed_is_made_up_for_by_reading_back() -> Result 
 }
 
 #[test]
-fn an_update_that_is_lost_once_is_an_error_and_leaves_nothing() -> Result {
+fn an_update_that_is_lost_once_is_sent_again_and_one_that_always_is_leaves_nothing() -> Result {
     let bed = TestBed::start()?;
-    let seen = AtomicUsize::new(0);
-    let outcome = run(&bed, move |_, answer| {
-        let first = answer.is_empty() && seen.fetch_add(1, Ordering::SeqCst) == 0;
-        if first {
-            SpoiltUpdate::Lost
-        } else {
-            SpoiltUpdate::No
+    let lose = |count: usize| {
+        let seen = AtomicUsize::new(0);
+        move |_: &[u8], answer: &[u8]| {
+            if answer.is_empty() && seen.fetch_add(1, Ordering::SeqCst) < count {
+                SpoiltUpdate::Lost
+            } else {
+                SpoiltUpdate::No
+            }
         }
-    })?;
+    };
+    run(&bed, lose(1))?.assert_success();
+    let outcome = run(&bed, lose(usize::MAX))?;
     outcome.assert_failure(4, &["gave no usable response"]);
     Ok(())
 }
