@@ -12,7 +12,7 @@ use crate::builder::{self, Builder};
 use crate::certificate::Certificate;
 use crate::error::{Context, Error, Result};
 use crate::mirror::Mirror;
-use crate::named::{Named, UpdatableZone};
+use crate::named::{Control, Named, UpdatableZone};
 use crate::pebble::Pebble;
 use crate::port::Port;
 use crate::program::{Outcome, Program};
@@ -37,6 +37,22 @@ pub struct TestBed {
     pub(crate) alias_zones: Vec<UpdatableZone>,
     pub(crate) executable: &'static Path,
     pub(crate) folder: TempDir,
+}
+
+/// Whoever operates the primary of the alias zones.
+#[derive(Debug)]
+pub struct Operator(Control);
+
+impl Operator {
+    /// Freezes the alias zone: no update is taken, so that its file can be edited.
+    pub fn freeze(&self) -> Result {
+        self.0.say(&["freeze", crate::ALIAS_ZONE])
+    }
+
+    /// Thaws it.
+    pub fn thaw(&self) -> Result {
+        self.0.say(&["thaw", crate::ALIAS_ZONE])
+    }
 }
 
 /// A TXT record, as text.
@@ -268,6 +284,11 @@ impl TestBed {
             }
         }
         Ok(())
+    }
+
+    /// Lets the operator freeze and thaw the alias zone, by `rndc`.
+    pub fn operator(&self) -> Result<Operator> {
+        Ok(Operator(Control::open(&self.primary)?))
     }
 
     /// Lets the keys of the alias zones write, or not.

@@ -38,7 +38,7 @@ mod updates;
 mod zone;
 
 pub use self::acme_proxy::{AcmeProxy, Exchange, Spoilt};
-pub use self::bed::{TestBed, Txt};
+pub use self::bed::{Operator, TestBed, Txt};
 pub use self::builder::Builder;
 pub use self::certificate::Certificate;
 pub use self::cloudflare::{CloudflareFake, CloudflareRecord, Injected, Token};

@@ -10,7 +10,7 @@ use crate::dns;
 use crate::error::{Context, Error, Result};
 use crate::port::Port;
 use crate::process::{self, Server};
-use crate::tsig::Key;
+use crate::tsig::{Algorithm, Key};
 use crate::zone::Zone;
 
 /// A zone that one key may update.
@@ -54,6 +54,51 @@ impl Named {
         fs::write(&path, change(&fs::read_to_string(&path)?))?;
         self.server.hang_up()?;
         process::wait_for(DONE, || Ok(self.log()?.matches(DONE).count() > before))
+    }
+}
+
+/// What an operator says to a `named`, by `rndc`.
+#[derive(Debug)]
+pub(crate) struct Control {
+    port: Port,
+    key: PathBuf,
+}
+
+impl Control {
+    /// Lets `named` listen to an operator.
+    pub(crate) fn open(named: &Named) -> Result<Control> {
+        let port = Port::claim()?;
+        let key = named.folder.join("rndc.key");
+        let statement = Key::generate("rndc-key", Algorithm::Sha256).to_string();
+        fs::write(&key, &statement)?;
+        let controls = format!(
+            "{statement}\ncontrols {{ inet 127.0.0.1 port {} allow {{ 127.0.0.1; }} \
+             keys {{ rndc-key; }}; }};",
+            port.number()
+        );
+        named.reconfigure(|config| config.replace("controls { };", &controls))?;
+        Ok(Control { port, key })
+    }
+
+    /// Says it, and waits until it is done.
+    pub(crate) fn say(&self, words: &[&str]) -> Result {
+        let output = Command::new(process::find("rndc")?)
+            .args([
+                "-s",
+                "127.0.0.1",
+                "-p",
+                &self.port.number().to_string(),
+                "-k",
+            ])
+            .arg(&self.key)
+            .args(words)
+            .output()
+            .context("rndc")?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Error::new(format_args!("rndc {}: {said}", words.join(" "))))
     }
 }
 

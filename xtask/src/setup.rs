@@ -46,6 +46,10 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "python3",
     },
     Tool {
+        program: "rndc",
+        package: "bind9-utils",
+    },
+    Tool {
         program: "setpriv",
         package: "util-linux",
     },

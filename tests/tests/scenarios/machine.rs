@@ -61,6 +61,69 @@ fn files_that_cannot_grow_lose_nothing() -> Result {
     Ok(())
 }
 
+/// A shell script in a mount namespace of its own, in which the program runs.
+fn among_mounts(script: &str) -> String {
+    format!("exec unshare --map-root-user --mount sh -c '{script}' \"$0\" \"$@\"")
+}
+
+#[test]
+fn a_disk_that_is_full_loses_nothing() -> Result {
+    let bed = TestBed::start()?;
+    let program = bed.program(bed.settings())?;
+    program.run(&ISSUE)?.assert_success();
+    let kept = bed.settings().state;
+    let mut settings = bed.settings();
+    settings.state = bed.folder().join("full");
+    fs::create_dir(&settings.state)?;
+    let on_disk = bed.program(settings.clone())?;
+    let (disk, kept) = (settings.state.display(), kept.display());
+    let mut failed = 0;
+    // In kilobytes; a file takes at least four of them.
+    for free in [0, 4, 8, 12, 16, 20, 24, 28, 36, 60] {
+        let old = bed.certificate("example-com")?;
+        let script = among_mounts(&format!(
+            "mount -t tmpfs -o size=1m,mode=700 tmpfs {disk} && cp -a {kept}/. {disk} && \
+             head -c {free}k /dev/zero > {disk}/free && \
+             (cat /dev/zero > {disk}/filler 2> /dev/null; rm {disk}/free; true) && \
+             \"$0\" \"$@\"; code=$?; rm {disk}/filler; \
+             find {kept} -mindepth 1 -delete && cp -a {disk}/. {kept} && exit $code"
+        ));
+        let outcome = on_disk.clone().before(&script).run(&ISSUE)?;
+        assert!(matches!(outcome.code, Some(0 | 6)), "{free}: {outcome}");
+        if outcome.code == Some(6) {
+            outcome.assert_said(&["No space left on device"]);
+            failed += 1;
+        }
+        assert_eq!(bed.certificate("example-com")?.names, old.names, "{free}");
+        program.run(&ISSUE)?.assert_success();
+        program.run(&["ledger", "verify"])?.assert_success();
+        bed.assert_only_txt_was_touched(&[])?;
+    }
+    assert!(failed > 3, "the disk was full {failed} times");
+    Ok(())
+}
+
+#[test]
+fn in_a_read_only_folder_nothing_is_asked_and_nothing_lost() -> Result {
+    let bed = TestBed::start()?;
+    let program = bed.program(bed.settings())?;
+    program.run(&ISSUE)?.assert_success();
+    let (serial, state) = (bed.serial(ALIAS_ZONE)?, bed.settings().state);
+    let state = state.display();
+    let script = among_mounts(&format!(
+        "mount --bind {state} {state} && mount -o remount,ro,bind {state} && exec \"$0\" \"$@\""
+    ));
+    let outcome = program.clone().before(&script).run(&ISSUE)?;
+    outcome.assert_failure(6, &["Read-only file system", "/state"]);
+    assert_eq!((bed.orders()?, bed.serial(ALIAS_ZONE)?), (1, serial));
+    // What only looks still works.
+    let looking = program.clone().before(&script);
+    looking.run(&["list"])?.assert_success();
+    looking.run(&["ledger", "verify"])?.assert_success();
+    program.run(&ISSUE)?.assert_success();
+    bed.assert_only_txt_was_touched(&[])
+}
+
 #[test]
 fn a_clock_that_is_a_year_off_renews_nothing_and_loses_nothing() -> Result {
     let bed = TestBed::start()?;
@@ -130,7 +193,7 @@ fn two_processes_on_one_certificate_leave_with_a_word_or_wait() -> Result {
 
 #[test]
 fn nonces_may_be_refused_nine_times_in_ten() -> Result {
-    for percent in [20, 90] {
+    for percent in [20, 50, 90] {
         let bed = TestBed::builder()
             .delegate(&["example.com"])
             .nonce_reject_rate(percent)

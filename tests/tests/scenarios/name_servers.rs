@@ -161,6 +161,19 @@ fn a_cname_at_the_alias_name_is_told_before_the_order() -> Result {
 }
 
 #[test]
+fn a_zone_that_is_frozen_is_told_and_nothing_is_left() -> Result {
+    let bed = TestBed::start()?;
+    let operator = bed.operator()?;
+    operator.freeze()?;
+    let outcome = bed.run(&ISSUE)?;
+    outcome.assert_failure(4, &["frozen", "rndc thaw"]);
+    operator.thaw()?;
+    bed.run(&ISSUE)?.assert_success();
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+#[test]
 fn a_key_that_is_taken_away_before_the_clean_up_is_told_and_made_up_for() -> Result {
     let bed = TestBed::start()?;
     let silent = SilentServer::start()?;
