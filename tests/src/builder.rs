@@ -155,6 +155,13 @@ impl Builder {
         self
     }
 
+    /// Lets the CA take accounts only that are bound to [`crate::EXTERNAL_ACCOUNT`].
+    #[must_use]
+    pub fn external_account(mut self) -> Self {
+        self.behaviour.external_account = true;
+        self
+    }
+
     /// Lets the CA offer so many chains beside the usual one.
     #[must_use]
     pub fn alternate_chains(mut self, chains: u8) -> Self {

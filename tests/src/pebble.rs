@@ -13,6 +13,12 @@ use crate::process::{self, Server};
 /// 90 days, in seconds; by default it would be five years.
 const CERTIFICATE_VALIDITY: u64 = 90 * 24 * 3600;
 
+/// The external account that the CA knows: the key's id, and the key in base64url.
+pub const EXTERNAL_ACCOUNT: (&str, &str) = (
+    "kid-1",
+    "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W",
+);
+
 /// How Pebble shall behave.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Behaviour {
@@ -20,6 +26,8 @@ pub(crate) struct Behaviour {
     pub(crate) nonce_reject_rate: u8,
     /// Valid authorizations that it reuses, in percent.
     pub(crate) authorization_reuse: u8,
+    /// Whether an account must be bound to the external account of `external_account`.
+    pub(crate) external_account: bool,
     /// Chains that it offers beside the usual one.
     pub(crate) alternate_chains: u8,
 }
@@ -39,7 +47,10 @@ impl Pebble {
         fs::create_dir(&folder).context(folder.display())?;
         let port = Port::claim()?;
         let root = write_certificate(&folder)?;
+        let (key_id, key) = EXTERNAL_ACCOUNT;
         let config = json!({ "pebble": {
+            "externalAccountBindingRequired": behaviour.external_account,
+            "externalAccountMACKeys": { key_id: key },
             "listenAddress": port.address().to_string(),
             "certificate": "tls.pem",
             "privateKey": "tls.key",

@@ -7,8 +7,9 @@ use std::path::Path;
 use acme_alias_tests::Result;
 
 /// The modules whose tests all have a row.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "audit",
+    "canary",
     "clean_up",
     "crashes",
     "ledger",
