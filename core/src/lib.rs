@@ -5,9 +5,12 @@ pub mod certificate;
 pub mod crash;
 pub mod delegation;
 pub mod dns;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod issue;
 pub mod ledger;
 pub mod name;
+mod printable;
 pub mod provider;
 pub mod renewal;
 pub mod store;

@@ -107,5 +107,6 @@ fn bench(runs: u32) -> Result<(), Failure> {
     cargo("build --package acme-alias --release")?;
     cargo(&format!(
         "run --package acme-alias-tests --example bench -- {runs}"
-    ))
+    ))?;
+    cargo("run --package acme-alias-core --release --example ledger")
 }

@@ -53,12 +53,12 @@ const LINES: &[(&str, &str, &str)] = &[
         "acme-alias-{name} = { workspace = true, optional = true }\n",
     ),
     (
-        "cli/src/main.rs",
+        "cli/src/lib.rs",
         "// End of the providers.",
         "#[cfg(feature = \"{name}\")]\nuse acme_alias_{name} as _;\n",
     ),
     (
-        "cli/src/main.rs",
+        "cli/src/lib.rs",
         "            // End of the providers' features.",
         "            (\"{name}\", cfg!(feature = \"{name}\")),\n",
     ),

@@ -29,6 +29,8 @@ pub(crate) use self::environment::{HOOK_PREFIX, Variables};
 pub(crate) use self::layer::{Layer, Tree};
 pub(crate) use self::mistake::{Mistake, SettingsError};
 use self::reader::Reader;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::schema::mask_secrets;
 pub(crate) use self::schema::nearest;
 pub(crate) use self::secret::SecretRef;
 pub(crate) use self::show::{Shown, show};

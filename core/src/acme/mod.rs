@@ -3,6 +3,8 @@
 
 mod account;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod key;
 mod order;
 mod retry;

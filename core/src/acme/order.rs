@@ -11,6 +11,7 @@ use super::error::AcmeError;
 use super::retry::{is_bad_nonce, retrying, translate};
 use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
+use crate::printable::printable;
 use crate::provider::TxtValue;
 
 /// Polls begin at once and grow; a `Retry-After` of the CA takes precedence.
@@ -121,7 +122,7 @@ impl Order {
                 continue;
             }
             let Some(challenge) = authorization.challenge(ChallengeType::Dns01) else {
-                return Err(AcmeError::NoDns01(name));
+                return Err(AcmeError::NoDns01(printable(&name)));
             };
             let value = challenge.key_authorization().dns_value();
             challenges.push(Challenge {
@@ -223,13 +224,9 @@ impl Order {
                 let state = authorization.refresh().await?;
                 let problems = state.challenges.iter().filter_map(|challenge| {
                     let problem = challenge.error.as_ref()?;
-                    Some((
-                        name.clone(),
-                        problem
-                            .detail
-                            .clone()
-                            .unwrap_or_else(|| problem.to_string()),
-                    ))
+                    let detail = problem.detail.clone();
+                    let detail = detail.unwrap_or_else(|| problem.to_string());
+                    Some((printable(&name), printable(&detail)))
                 });
                 failures.extend(problems);
             }

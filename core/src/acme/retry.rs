@@ -5,6 +5,7 @@ use std::time::Duration;
 use instant_acme::Error;
 
 use super::error::{AcmeError, TransportError};
+use crate::printable::printable;
 
 /// A rejected nonce (RFC 8555 §6.5) costs one round trip and nothing else. `instant-acme` gives up
 /// after three, which a busy server farm can exceed.
@@ -64,8 +65,8 @@ pub(super) fn translate(what: &'static str, error: Error) -> AcmeError {
             let kind = problem.r#type.as_deref().unwrap_or("about:blank");
             let kind = kind
                 .strip_prefix("urn:ietf:params:acme:error:")
-                .unwrap_or(kind)
-                .to_owned();
+                .unwrap_or(kind);
+            let kind = printable(kind);
             let mut detail = problem
                 .detail
                 .unwrap_or_else(|| "no reason given".to_owned());
@@ -73,19 +74,20 @@ pub(super) fn translate(what: &'static str, error: Error) -> AcmeError {
                 detail.push_str("; ");
                 detail.push_str(&subproblem.to_string());
             }
+            let detail = printable(&detail);
             AcmeError::Problem { what, kind, detail }
         }
         Error::Other(other) => match other.downcast::<TransportError>() {
             Ok(transport) => AcmeError::Transport(*transport),
             Err(other) => AcmeError::NotAcme {
                 what,
-                cause: other.to_string(),
+                cause: printable(&other.to_string()),
             },
         },
         Error::Timeout(_) => AcmeError::Timeout { what },
         other => AcmeError::NotAcme {
             what,
-            cause: other.to_string(),
+            cause: printable(&other.to_string()),
         },
     }
 }

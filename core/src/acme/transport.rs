@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::TransportError;
+use crate::printable::printable;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Certificate chains are a few kilobytes; a directory with all its metadata is less.
@@ -188,7 +189,7 @@ impl HttpClient for Transport {
 
 /// Whether an answer speaks ACME: a success, or a refusal as a problem document (RFC 7807).
 /// All others (overload, gateways, error pages) are this transport's to report.
-fn is_for_acme(status: StatusCode, headers: &HeaderMap) -> bool {
+pub(super) fn is_for_acme(status: StatusCode, headers: &HeaderMap) -> bool {
     let is_problem = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -198,7 +199,7 @@ fn is_for_acme(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// RFC 9110 §10.2.3: seconds, or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -207,14 +208,14 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Duration::try_from(date.timestamp().duration_since(Timestamp::now())).ok()
 }
 
-fn bound_retry_after(headers: &mut HeaderMap) {
+pub(super) fn bound_retry_after(headers: &mut HeaderMap) {
     if retry_after(headers).is_some_and(|wait| wait > RETRY_AFTER_MAX) {
         headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_MAX.as_secs()));
     }
 }
 
 /// The problem's own words, or the beginning of whatever came, fit for one line.
-fn detail(body: &[u8]) -> String {
+pub(super) fn detail(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Problem {
         detail: String,
@@ -223,11 +224,8 @@ fn detail(body: &[u8]) -> String {
         Ok(problem) => problem.detail,
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    line.split_whitespace()
+    printable(&text)
+        .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
         .chars()
@@ -316,7 +314,7 @@ mod tests {
     fn an_error_page_becomes_one_short_line() {
         let page = format!("<html>\n<title>502\u{1b}[31m</title>{}", "x".repeat(1000));
         let line = detail(page.as_bytes());
-        assert!(line.starts_with("<html> <title>502 [31m</title>"), "{line}");
+        assert!(line.starts_with("<html> <title>502\\u{1b}[31m</title>"), "{line}");
         assert_eq!(line.chars().count(), 200);
         assert_eq!(detail(br#"{"type":"x","detail":"too many"}"#), "too many");
     }

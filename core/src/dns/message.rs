@@ -7,6 +7,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::name::DnsName;
+use crate::printable::printable;
 use crate::provider::TxtValue;
 
 /// One server's answer to one question.
@@ -174,7 +175,7 @@ impl fmt::Display for Answer {
             .message
             .answers
             .iter()
-            .map(ToString::to_string)
+            .map(|record| printable(&record.to_string()))
             .collect();
         if records.is_empty() {
             write!(f, "the name exists, without {} records (NODATA)", self.kind)

@@ -67,7 +67,8 @@ impl Writer {
         let (mut sequence, mut previous) = (tail.sequence, tail.hash.clone());
         let mut text = Vec::new();
         for entry in entries {
-            sequence += 1;
+            // Beyond it there is only what somebody else has written.
+            sequence = u64::saturating_add(sequence, 1);
             let line = Line {
                 sequence,
                 time: now,

@@ -92,19 +92,24 @@ impl Reading {
 /// Reads every file of the ledger in `folder`; there may be none.
 pub fn read(folder: &Path) -> Result<Reading, LedgerError> {
     let mut reading = Reading::default();
-    let files = files(folder)?;
-    let (mut sequence, mut previous) = (0, String::new());
-    for (index, path) in files.iter().enumerate() {
-        let text = fs::read(path).map_err(|error| LedgerError::new(path, "read", &error))?;
-        let is_last_file = index + 1 == files.len();
+    let mut files = files(folder)?.into_iter().peekable();
+    while let Some(path) = files.next() {
+        let text = fs::read(&path).map_err(|error| LedgerError::new(&path, "read", &error))?;
+        reading.take_in(&path, &text, files.peek().is_none());
+    }
+    Ok(reading)
+}
+
+impl Reading {
+    /// Adds the lines of a file, which follow those that were read before.
+    pub(crate) fn take_in(&mut self, path: &Path, text: &[u8], is_last_file: bool) {
         let mut lines = text.split_inclusive(|octet| *octet == b'\n').peekable();
         let mut number = 0;
         while let Some(octets) = lines.next() {
             number += 1;
             let mut damaged = |what: String| {
-                let path = path.clone();
-                reading.damage.push(Damage {
-                    path,
+                self.damage.push(Damage {
+                    path: path.to_owned(),
                     line: number,
                     what,
                 });
@@ -113,7 +118,7 @@ pub fn read(folder: &Path) -> Result<Reading, LedgerError> {
             let line: Line = match serde_json::from_slice(octets) {
                 Ok(line) if octets.ends_with(b"\n") => line,
                 _ if is_tail => {
-                    reading.truncated = true;
+                    self.truncated = true;
                     break;
                 }
                 Ok(_) => {
@@ -125,7 +130,11 @@ pub fn read(folder: &Path) -> Result<Reading, LedgerError> {
                     continue;
                 }
             };
-            if line.sequence != sequence + 1 {
+            let (sequence, previous) = match self.lines.last() {
+                Some(last) => (last.sequence, last.hash.as_str()),
+                None => (0, ""),
+            };
+            if sequence.checked_add(1) != Some(line.sequence) {
                 damaged(format!(
                     "it has the number {}, after {sequence}",
                     line.sequence
@@ -137,12 +146,9 @@ pub fn read(folder: &Path) -> Result<Reading, LedgerError> {
                 Ok(hash) if hash == line.hash => {}
                 _ => damaged("its hash is not that of its content".to_owned()),
             }
-            sequence = line.sequence;
-            previous.clone_from(&line.hash);
-            reading.lines.push(line);
+            self.lines.push(line);
         }
     }
-    Ok(reading)
 }
 
 /// The files of the ledger, oldest first.

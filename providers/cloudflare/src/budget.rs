@@ -20,6 +20,9 @@ const PER_SECOND: NonZeroU32 = NonZeroU32::new(2).unwrap();
 /// Where the API is closed for longer, the caller is told.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// What is asked for beyond this is a mistake of somebody.
+const LONGEST_CLOSED: Duration = Duration::from_hours(24);
+
 /// By endpoint and a keyed hash of the token.
 static BUDGETS: Shared<(String, u64), Budget> = Shared::new();
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -65,7 +68,7 @@ impl Budget {
 
     /// Takes note of what an answer says about the requests to come; how long there shall be none.
     pub(crate) fn heed(&self, status: u16, headers: &HeaderMap) -> Option<Duration> {
-        let closed_for = closed_for(status, headers)?;
+        let closed_for = closed_for(status, headers)?.min(LONGEST_CLOSED);
         *self.closed_until() = Some(Instant::now() + closed_for);
         Some(closed_for)
     }
@@ -146,6 +149,8 @@ mod tests {
         budget.heed(429, &headers("retry-after", "20"));
         assert_eq!(budget.turn().await, Ok(()));
         assert_eq!(start.elapsed().as_secs(), 20);
+        budget.heed(429, &headers("retry-after", "18446744073709551615"));
+        assert_eq!(budget.turn().await, Err(LONGEST_CLOSED));
         budget.heed(429, &headers("retry-after", "300"));
         assert_eq!(budget.turn().await, Err(Duration::from_mins(5)));
     }

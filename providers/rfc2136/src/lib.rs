@@ -14,6 +14,8 @@ mod backend;
 mod config;
 mod error;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod key;
 mod message;
 
