@@ -314,7 +314,10 @@ mod tests {
     fn an_error_page_becomes_one_short_line() {
         let page = format!("<html>\n<title>502\u{1b}[31m</title>{}", "x".repeat(1000));
         let line = detail(page.as_bytes());
-        assert!(line.starts_with("<html> <title>502\\u{1b}[31m</title>"), "{line}");
+        assert!(
+            line.starts_with("<html> <title>502\\u{1b}[31m</title>"),
+            "{line}"
+        );
         assert_eq!(line.chars().count(), 200);
         assert_eq!(detail(br#"{"type":"x","detail":"too many"}"#), "too many");
     }

@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use super::{End, HOPS_MAX, Hop, Walk};
 use crate::name::{DnsName, Identifier};
+use crate::printable::printable;
+use crate::provider::TxtValue;
 
 /// From this many hops on, widespread validators give up (ACM follows four).
 const HOPS_MANY: usize = 5;
@@ -60,6 +62,8 @@ pub enum FindingKind {
     TxtBesideCname,
     /// No authoritative server answered.
     Unanswered,
+    /// A TXT value at the alias name is not ours.
+    ForeignValue,
 }
 
 /// One thing found about one challenge name, with what to do about it.
@@ -94,6 +98,29 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
+    /// `value` stands at `alias_name`, and is not ours.
+    pub(crate) fn foreign_value(
+        identifiers: Vec<Identifier>,
+        alias_name: &DnsName,
+        value: &TxtValue,
+    ) -> Self {
+        Finding {
+            severity: Severity::Warning,
+            kind: FindingKind::ForeignValue,
+            domains: identifiers,
+            name: alias_name.clone(),
+            server: None,
+            answer: format!(
+                "there is a TXT value that is not ours: \"{}\"",
+                printable(value.as_str())
+            ),
+            remedy: "it is left alone; where nobody else uses this alias name, remove it by hand: \
+                     a CA reads every value there"
+                .to_owned(),
+            record: None,
+        }
+    }
+
     fn asked(mut self, server: Option<&str>) -> Self {
         self.server = server.map(str::to_owned);
         self

@@ -116,7 +116,7 @@ pub(super) async fn plan(
         .iter()
         .map(|walk| (walk.challenge_name.clone(), walk.last().clone()));
     let aliases = Aliases(ends.collect());
-    zones.check(&aliases.names()).await?;
+    findings.extend(foreign_values(zones, &aliases, &shared).await?);
     Ok(Plan {
         aliases,
         walks,
@@ -131,20 +131,36 @@ async fn as_configured(zones: &AliasZones, shared: Vec<Shared>) -> Result<Plan, 
         first,
         wanted,
         ..
-    } in shared
+    } in &shared
     {
         let Some(alias) = wanted else {
-            return Err(IssueError::AliasNeeded { domain: first });
+            let domain = first.clone();
+            return Err(IssueError::AliasNeeded { domain });
         };
-        aliases.insert(challenge_name, alias);
+        aliases.insert(challenge_name.clone(), alias.clone());
     }
     let aliases = Aliases(aliases);
-    zones.check(&aliases.names()).await?;
     Ok(Plan {
+        warnings: foreign_values(zones, &aliases, &shared).await?,
         aliases,
         walks: Vec::new(),
-        warnings: Vec::new(),
     })
+}
+
+/// Looks whether the alias zones can be worked on, and what is there that is not ours.
+async fn foreign_values(
+    zones: &AliasZones,
+    aliases: &Aliases,
+    shared: &[Shared],
+) -> Result<Vec<Finding>, IssueError> {
+    let foreign = zones.check(&aliases.names()).await?;
+    let finding = |TxtRecord { name, value }: TxtRecord| {
+        let leads_there = |shared: &&Shared| aliases.0.get(&shared.challenge_name) == Some(&name);
+        let concerned = shared.iter().filter(leads_there);
+        let identifiers = concerned.flat_map(|shared| shared.identifiers.clone());
+        Finding::foreign_value(identifiers.collect(), &name, &value)
+    };
+    Ok(foreign.into_iter().map(finding).collect())
 }
 
 /// `x` and `*.x` share a challenge name, hence a CNAME, hence an alias name.

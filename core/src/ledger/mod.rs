@@ -25,6 +25,8 @@ pub use self::line::{Entry, Event, Line, Origin, SerialStep};
 pub use self::read::{Damage, Open, Reading, read};
 pub use self::run::{RunId, is_alive, wait_for_end};
 pub use self::serials::{ForeignMovement, ZoneSerials, serials};
+use crate::name::DnsName;
+use crate::provider::TxtValue;
 
 /// The ledger as one run writes it. It is dropped when the run ends, and with it the run's lock.
 #[derive(Debug)]
@@ -97,6 +99,22 @@ impl Ledger {
         let request = Request { entries, done };
         self.queue.send(request).map_err(|_| ended())?;
         outcome.await.map_err(|_| ended())?
+    }
+
+    /// Those of the values that no run of ours has put where they are, or that were withdrawn.
+    pub fn foreign(
+        &self,
+        mut values: Vec<(DnsName, TxtValue)>,
+    ) -> Result<Vec<(DnsName, TxtValue)>, LedgerError> {
+        if !values.is_empty() {
+            let ours = read(&self.folder)?.open();
+            values.retain(|(name, value)| {
+                !ours
+                    .iter()
+                    .any(|open| open.name == *name && open.value == *value)
+            });
+        }
+        Ok(values)
     }
 
     /// The values that may still be in a zone although the run that wrote them is dead.

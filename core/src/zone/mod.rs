@@ -98,8 +98,9 @@ impl AliasZones {
     }
 
     /// Finds the zone of each alias name, and asks its backend for the values there: whether it can
-    /// be reached, and takes our credentials, is known before the CA is asked for anything.
-    pub async fn check(&self, alias_names: &[DnsName]) -> Result<(), ZoneError> {
+    /// be reached, and takes our credentials, is known before the CA is asked for anything. Returns
+    /// the values that are not ours.
+    pub async fn check(&self, alias_names: &[DnsName]) -> Result<Vec<TxtRecord>, ZoneError> {
         for name in alias_names {
             self.locate(name).await?;
         }
@@ -111,10 +112,21 @@ impl AliasZones {
                 source,
             })
         });
-        join_all(checks)
-            .await
-            .into_iter()
-            .try_for_each(|checked| checked.map(drop))
+        let mut foreign = Vec::new();
+        for ((writer, names), there) in by_zone.iter().zip(join_all(checks).await) {
+            let there = there?.into_iter().flat_map(|(name, values)| {
+                let at_name = move |value| (name.clone(), value);
+                values.into_iter().map(at_name)
+            });
+            let there = there.filter(|(name, _)| names.contains(name));
+            let not_ours = self.ledger.foreign(there.collect());
+            foreign.extend(not_ours.map_err(|error| ZoneError::Write {
+                zone: writer.zone().clone(),
+                source: error.into(),
+            })?);
+        }
+        let record = |(name, value)| TxtRecord { name, value };
+        Ok(foreign.into_iter().map(record).collect())
     }
 
     /// The serial of an alias zone, where its backend has one and the zone is one of these.

@@ -139,11 +139,15 @@ fn without_an_alias_the_cname_that_is_there_is_followed() -> Result {
 }
 
 #[test]
-fn a_foreign_txt_at_the_alias_name_survives() -> Result {
+fn a_foreign_txt_at_the_alias_name_survives_and_is_told() -> Result {
     let bed = TestBed::start()?;
     let foreign = bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "somebody-elses")?;
-    bed.run(&["issue", "example.com", "--challenge-alias", ALIAS_ZONE])?
-        .assert_success();
+    let outcome = bed.run(&["issue", "example.com", "--challenge-alias", ALIAS_ZONE])?;
+    outcome.assert_success();
+    outcome.assert_said(&[
+        "a TXT value that is not ours: \"somebody-elses\"",
+        "left alone",
+    ]);
     bed.assert_only_txt_was_touched(&[foreign])
 }
 
