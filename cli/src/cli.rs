@@ -163,6 +163,9 @@ pub(crate) struct IssueArgs {
     /// ecdsa-p256, ecdsa-p384, rsa-2048 or rsa-4096 [default: ecdsa-p256]
     #[arg(long, value_name = "TYPE")]
     pub(crate) key_type: Option<KeyType>,
+    /// The common name of the root that the chain shall lead to, where the CA offers several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preferred_chain: Option<String>,
     /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

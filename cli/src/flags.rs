@@ -63,6 +63,9 @@ pub(crate) fn certificate(
     let chosen = provider.as_ref().map(|(id, _)| id.clone());
     let mut certificate = Table::new();
     certificate.insert("domains".to_owned(), domains.into());
+    if let Some(root) = &args.preferred_chain {
+        certificate.insert("preferred-chain".to_owned(), root.as_str().into());
+    }
     if let Some(key_type) = args.key_type {
         certificate.insert("key-type".to_owned(), key_type.to_string().into());
     }

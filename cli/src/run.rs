@@ -232,6 +232,7 @@ fn no_flags_beside_an_id(cli: &Cli, args: &IssueArgs) -> Result<(), Failure> {
         && args.provider.is_none()
         && args.alias_zone.is_empty()
         && args.key_type.is_none()
+        && args.preferred_chain.is_none()
         && cli.provider_flags.is_empty();
     if none {
         return Ok(());

@@ -214,6 +214,7 @@ pub(crate) fn request(
         id: id.clone(),
         names: names.collect::<Result<_, Failure>>()?,
         key_type: certificate.key_type,
+        preferred_chain: certificate.preferred_chain.clone(),
         skip_preflight,
         wait,
     })

@@ -76,6 +76,16 @@ pub fn inspect(pem: &[u8]) -> Result<CertificateInfo, CertificateError> {
     info(&leaf)
 }
 
+/// The common name of the authority that signed the last certificate of a chain (PEM): the root that
+/// the chain leads to.
+pub fn root_name(pem: &str) -> Result<String, CertificateError> {
+    let ders = decode(pem.as_bytes())?;
+    let last = parse(ders.last().ok_or(CertificateError::Empty)?)?;
+    let mut names = last.issuer().iter_common_name();
+    let name = names.next().and_then(|name| name.as_str().ok());
+    Ok(name.unwrap_or_default().to_owned())
+}
+
 /// Judges a chain (PEM, leaf first): it is for the key with this `SubjectPublicKeyInfo` (DER), for
 /// exactly these names, valid now, and each certificate is signed by the next.
 pub fn judge(

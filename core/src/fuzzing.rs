@@ -74,7 +74,7 @@ pub fn acme_problem(data: &[u8]) {
     }
 }
 
-/// Whatever a CA asks to be waited is a time, or nothing; what it says of its bodies is bounded.
+/// Whatever a CA asks to be waited is a time that is bounded; whatever it links to is an https:// URL.
 pub fn headers(data: &[u8]) {
     acme::fuzzing::headers(data);
 }

@@ -25,7 +25,7 @@ pub(crate) async fn run(run: &Run, args: &IssueArgs) -> Result<Report, Failure> 
         });
     }
     let issued = issuer.issue(&request).await?;
-    run.output.warn_findings(&issued.warnings);
+    run.output.warn_issued(&issued);
     if let Some(keep) = &job.keep {
         workshop.store.put_settings(&job.id, keep).await?;
     }

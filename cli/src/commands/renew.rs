@@ -119,7 +119,7 @@ async fn renew(
     let issued = issuer
         .issue(&request(&job.id, &job.certificate, false, args.wait)?)
         .await?;
-    run.output.warn_findings(&issued.warnings);
+    run.output.warn_issued(&issued);
     let hook_failure = hook::run(&job.certificate.deploy_hook, &issued.stored).await;
     Ok(Obtained::new(issued, hook_failure))
 }

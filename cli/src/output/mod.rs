@@ -195,4 +195,13 @@ impl Output {
             findings.iter().for_each(human::finding);
         }
     }
+
+    /// What is not as it might be with a certificate that was obtained.
+    pub(crate) fn warn_issued(self, issued: &Issued) {
+        self.warn_findings(&issued.warnings);
+        if let Some(other) = &issued.other_chain {
+            let id = &issued.stored.id;
+            self.warning(&format!("{id}: {other}; the CA's choice was stored"));
+        }
+    }
 }

@@ -142,6 +142,8 @@ pub(crate) struct CertificateSettings {
     pub(crate) key_type: KeyType,
     /// The provider for alias names outside every alias zone.
     pub(crate) provider: Option<String>,
+    /// The common name of the root that the chain shall lead to.
+    pub(crate) preferred_chain: Option<String>,
     pub(crate) deploy_hook: Vec<String>,
 }
 
@@ -547,6 +549,7 @@ fn certificates(reader: &mut Reader<'_>) -> BTreeMap<CertificateId, CertificateS
                 .parsed(&format!("{path}.key-type"))
                 .unwrap_or_default(),
             provider,
+            preferred_chain: reader.text(&format!("{path}.preferred-chain")),
             deploy_hook: reader.texts(&format!("{path}.deploy-hook")),
         };
         certificates.insert(id, certificate);

@@ -201,6 +201,12 @@ const CERTIFICATE: &[Key] = &[
         "provider for alias names outside every alias zone; their zone is found by its SOA",
     ),
     key(
+        "preferred-chain",
+        Shape::Text,
+        "common name of the root that the chain shall lead to, where the CA offers several",
+    )
+    .or("the CA's choice"),
+    key(
         "deploy-hook",
         Shape::Texts,
         "program and arguments, run without a shell when the certificate has changed",

@@ -1,7 +1,5 @@
 //! The account at a certification authority (RFC 8555 §7.3): made once, and kept.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use instant_acme::{AccountCredentials, ExternalAccountKey, NewAccount};
@@ -38,9 +36,8 @@ pub struct ExternalAccount {
 /// An account that orders can be placed with.
 #[derive(Clone)]
 pub struct Account {
-    inner: instant_acme::Account,
-    /// How long an order may take to be validated, and again to be signed.
-    patience: Duration,
+    pub(super) inner: instant_acme::Account,
+    pub(super) transport: Transport,
 }
 
 impl std::fmt::Debug for Account {
@@ -64,7 +61,7 @@ impl Account {
         });
         Ok(Account {
             inner: inner.await?,
-            patience: transport.patience.order,
+            transport: transport.clone(),
         })
     }
 
@@ -115,8 +112,8 @@ impl Account {
         .await?;
         let credentials = serde_json::to_string(&credentials)
             .map_err(|error| translate(what, instant_acme::Error::Json(error)))?;
-        let patience = transport.patience.order;
-        Ok((Account { inner, patience }, credentials.into()))
+        let transport = transport.clone();
+        Ok((Account { inner, transport }, credentials.into()))
     }
 
     /// The account's URL at the CA; CAA records may name it (RFC 8657 §3).
@@ -126,7 +123,7 @@ impl Account {
 
     /// Opens an order for these names (RFC 8555 §7.4).
     pub async fn order(&self, names: &[Identifier]) -> Result<Order, AcmeError> {
-        Order::open(&self.inner, names, self.patience).await
+        Order::open(self, names).await
     }
 
     /// Goes on with an order that was opened before; none where the CA does not have it any more,
@@ -136,7 +133,7 @@ impl Account {
         url: &str,
         names: &[Identifier],
     ) -> Result<Option<Order>, AcmeError> {
-        Order::resume(&self.inner, url, names, self.patience).await
+        Order::resume(self, url, names).await
     }
 }
 

@@ -1,11 +1,15 @@
 //! Where `crate::fuzzing` reaches in.
 
+#![expect(clippy::expect_used, reason = "it panics where a promise is broken")]
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use reqwest::Url;
+
 use super::error::AcmeError;
-use super::{retry, transport};
+use super::{link, retry, transport};
 
 /// The words of an answer that is no ACME server's.
 pub(crate) fn transport_detail(body: &[u8]) -> String {
@@ -35,6 +39,10 @@ pub(crate) fn headers(text: &[u8]) {
         {
             headers.append(name, value);
         }
+    }
+    let base = Url::parse("https://ca.example/cert/1").expect("a URL");
+    for target in link::targets(&headers, "alternate", &base) {
+        assert!(target.starts_with("https://"), "{target}");
     }
     transport::bound_retry_after(&mut headers);
     let wait = transport::retry_after(&headers);

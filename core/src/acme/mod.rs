@@ -2,10 +2,12 @@
 //! `instant-acme` over a transport of our own.
 
 mod account;
+mod chains;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod key;
+mod link;
 mod order;
 mod retry;
 mod transport;

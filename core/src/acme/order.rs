@@ -7,20 +7,13 @@ use instant_acme::{
     RetryPolicy,
 };
 
+use super::account::Account;
 use super::error::AcmeError;
 use super::retry::{is_bad_nonce, retrying, translate};
 use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::printable::printable;
 use crate::provider::TxtValue;
-
-/// Polls begin at once and grow; a `Retry-After` of the CA takes precedence.
-const fn polls(patience: Duration) -> RetryPolicy {
-    RetryPolicy::new()
-        .initial_delay(Duration::from_millis(20))
-        .backoff(1.4)
-        .timeout(patience)
-}
 
 /// What the CA wants to see before it believes that a name is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +28,7 @@ pub struct Challenge {
 pub struct Order {
     inner: instant_acme::Order,
     names: Vec<Identifier>,
-    /// How long the CA may take to validate, and again to sign.
-    patience: Duration,
+    account: Account,
 }
 
 impl std::fmt::Debug for Order {
@@ -48,33 +40,31 @@ impl std::fmt::Debug for Order {
 }
 
 impl Order {
-    pub(super) async fn open(
-        account: &instant_acme::Account,
-        names: &[Identifier],
-        patience: Duration,
-    ) -> Result<Self, AcmeError> {
+    pub(super) async fn open(account: &Account, names: &[Identifier]) -> Result<Self, AcmeError> {
         let identifiers: Vec<_> = names
             .iter()
             .map(|name| AcmeIdentifier::Dns(name.to_string()))
             .collect();
         let inner = retrying("the order", async || {
-            account.new_order(&NewOrder::new(&identifiers)).await
+            account.inner.new_order(&NewOrder::new(&identifiers)).await
         })
         .await?;
         Ok(Order {
             inner,
             names: names.to_vec(),
-            patience,
+            account: account.clone(),
         })
     }
 
     pub(super) async fn resume(
-        account: &instant_acme::Account,
+        account: &Account,
         url: &str,
         names: &[Identifier],
-        patience: Duration,
     ) -> Result<Option<Self>, AcmeError> {
-        let resumed = retrying("the order", async || account.order(url.to_owned()).await).await;
+        let resumed = retrying("the order", async || {
+            account.inner.order(url.to_owned()).await
+        });
+        let resumed = resumed.await;
         let mut inner = match resumed {
             Ok(inner) => inner,
             // It has expired, or belongs to another account.
@@ -84,11 +74,10 @@ impl Order {
         if inner.state().status == OrderStatus::Invalid {
             return Ok(None);
         }
-        let names = names.to_vec();
         Ok(Some(Order {
             inner,
-            names,
-            patience,
+            names: names.to_vec(),
+            account: account.clone(),
         }))
     }
 
@@ -177,7 +166,7 @@ impl Order {
             return Ok(());
         }
         let what = "the validation";
-        let polls = polls(self.patience);
+        let polls = self.polls();
         match retrying(what, async || poll_ready(&mut self.inner, &polls).await).await? {
             OrderStatus::Invalid => Err(AcmeError::Validation(self.failures().await?)),
             _ => Ok(()),
@@ -207,9 +196,45 @@ impl Order {
                 Some(chain) => Ok(chain),
                 None => Err(Error::Str("a certificate in a valid order")),
             },
-            _ => self.inner.poll_certificate(&polls(self.patience)).await,
+            _ => {
+                let polls = self.polls();
+                self.inner.poll_certificate(&polls).await
+            }
         })
         .await
+    }
+
+    /// The chains (PEM, leaf first) that the CA offers beside the one it gave out (RFC 8555 §7.4.2).
+    pub async fn alternate_chains(&mut self) -> Result<Vec<String>, AcmeError> {
+        let what = "another chain";
+        let Account { inner, transport } = &self.account;
+        let url = self.inner.state().certificate.clone().unwrap_or_default();
+        let mut chains = Vec::new();
+        for url in transport.chains.take_offered(&url) {
+            transport.chains.wait_for(&url);
+            // An order is fetched as a chain is, by POST-as-GET; what comes is then none.
+            let outcome = retrying(what, async || match inner.order(url.clone()).await {
+                Ok(_) | Err(Error::Json(_)) => Ok(()),
+                Err(error) => Err(error),
+            })
+            .await;
+            let chain = transport.chains.take(&url);
+            outcome?;
+            let text = chain.and_then(|chain| String::from_utf8(chain.to_vec()).ok());
+            chains.push(text.ok_or_else(|| AcmeError::NotAcme {
+                what,
+                cause: "it is no text".to_owned(),
+            })?);
+        }
+        Ok(chains)
+    }
+
+    /// Polls begin at once and grow; a `Retry-After` of the CA takes precedence.
+    fn polls(&self) -> RetryPolicy {
+        RetryPolicy::new()
+            .initial_delay(Duration::from_millis(20))
+            .backoff(1.4)
+            .timeout(self.account.transport.patience.order)
     }
 
     /// Why the CA did not find each name to be ours.

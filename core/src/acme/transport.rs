@@ -14,6 +14,7 @@ use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::chains::Chains;
 use super::error::TransportError;
 use crate::printable::printable;
 
@@ -47,6 +48,7 @@ impl Default for Patience {
 pub struct Transport {
     client: reqwest::Client,
     pub(super) patience: Patience,
+    pub(super) chains: Chains,
 }
 
 /// The part of an ACME directory that `instant-acme` does not show (RFC 8555 §7.1.1).
@@ -87,6 +89,7 @@ impl Transport {
         Ok(Transport {
             client: builder.build().map_err(setup)?,
             patience,
+            chains: Chains::default(),
         })
     }
 
@@ -148,7 +151,11 @@ impl Transport {
             });
         }
         bound_retry_after(&mut headers);
-        let mut whole = Response::new(body.freeze());
+        let body = body.freeze();
+        if status.is_success() {
+            self.chains.see(&url, &headers, &body);
+        }
+        let mut whole = Response::new(body);
         *whole.status_mut() = status;
         *whole.headers_mut() = headers;
         Ok(whole)

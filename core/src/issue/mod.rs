@@ -33,6 +33,8 @@ pub struct CertificateRequest {
     pub names: Vec<RequestedName>,
     /// The kind of its key.
     pub key_type: KeyType,
+    /// The common name of the root that the chain shall lead to, where the CA offers several chains.
+    pub preferred_chain: Option<String>,
     /// Take the alias names from the settings as they are, without looking at the delegations.
     pub skip_preflight: bool,
     /// Wait for another process that works on this certificate, instead of leaving.
@@ -73,6 +75,8 @@ pub struct Issued {
     pub stored: Stored,
     /// Findings about the delegations that did not stand in the way.
     pub warnings: Vec<Finding>,
+    /// Why the chain is not the preferred one, in words.
+    pub other_chain: Option<String>,
     /// What could not be withdrawn, although the certificate is there.
     pub left_behind: Option<ZoneError>,
 }
@@ -161,9 +165,10 @@ impl Issuer {
         self.tell(request, &Step::Withdraw);
         let left_behind = publication.withdraw().await.err();
         match stored {
-            Ok(stored) => Ok(Issued {
+            Ok((stored, other_chain)) => Ok(Issued {
                 stored,
                 warnings,
+                other_chain,
                 left_behind,
             }),
             Err(error) => Err(IssueFailure { error, left_behind }),
@@ -197,7 +202,7 @@ impl Issuer {
         mut order: Order,
         key: CertificateKey,
         publication: &Publication,
-    ) -> Result<Stored, IssueError> {
+    ) -> Result<(Stored, Option<String>), IssueError> {
         self.tell(request, &Step::Publish(publication));
         let published = publication.publish().await?;
         self.tell(request, &Step::Validate(&published));
@@ -205,7 +210,11 @@ impl Issuer {
         self.tell(request, &Step::Finalize);
         let names = request.identifiers();
         let signing_request = key.request(&names).map_err(AcmeError::from)?;
-        let pem = order.finalize(&signing_request).await?;
+        let usual = order.finalize(&signing_request).await?;
+        let (pem, other_chain) = match &request.preferred_chain {
+            Some(root) => preferred(&mut order, usual, root).await,
+            None => (usual, None),
+        };
         let judged = certificate::judge(&pem, &key.public(), &names, Timestamp::now());
         self.tell(request, &Step::Store);
         let (id, store) = (&request.id, &*self.store);
@@ -216,7 +225,7 @@ impl Issuer {
         crash::point(Point::Stored);
         // The order has come to its end, with or without a certificate that can be used.
         store.remove_order(id).await?;
-        stored
+        stored.map(|stored| (stored, other_chain))
     }
 
     /// Does everything that concerns the DNS with a probe value at each alias name, and asks
@@ -262,4 +271,31 @@ impl Issuer {
         self.observer.step(&request.id, step);
         crash::point(step.point());
     }
+}
+
+/// The chain that leads to the root of this name; or the usual one, and why.
+async fn preferred(order: &mut Order, usual: String, root: &str) -> (String, Option<String>) {
+    let mut chains = vec![usual];
+    let failure = match order.alternate_chains().await {
+        Ok(others) => {
+            chains.extend(others);
+            None
+        }
+        Err(error) => Some(error),
+    };
+    let roots: Vec<_> = chains
+        .iter()
+        .map(|chain| certificate::root_name(chain).unwrap_or_default())
+        .collect();
+    let found = roots
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(root));
+    let other = found.is_none().then(|| match failure {
+        Some(error) => format!("the CA's other chains could not be fetched: {error}"),
+        None => format!(
+            "no chain of the CA leads to `{root}`; there are: {}",
+            roots.join(", ")
+        ),
+    });
+    (chains.swap_remove(found.unwrap_or_default()), other)
 }

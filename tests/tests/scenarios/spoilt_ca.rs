@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use acme_alias_core::certificate;
 use acme_alias_tests::{ALIAS_ZONE, Exchange, Outcome, Result, Spoilt, TestBed};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -169,13 +170,73 @@ fn an_order_that_is_processed_for_ever_is_given_up_and_gone_on_with_later() -> R
 }
 
 #[test]
-fn alternate_chains_do_not_disturb() -> Result {
+fn alternate_chains_do_not_disturb_and_the_preferred_one_is_found() -> Result {
     let bed = TestBed::builder()
         .delegate(&["example.com"])
         .alternate_chains(2)
         .start()?;
-    run(&bed, |_| Spoilt::No)?.assert_success();
-    Ok(())
+    let chains = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&chains);
+    let proxy = bed.acme_proxy(move |exchange| {
+        if exchange.answer.contains("BEGIN CERTIFICATE") {
+            seen.lock().unwrap().push(exchange.answer.clone());
+        }
+        Spoilt::No
+    })?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    program.run(&ISSUE)?.assert_success();
+    assert_eq!(
+        chains.lock().unwrap().len(),
+        1,
+        "nobody asked for the others"
+    );
+
+    let nobodys = [&ISSUE[..], &["--preferred-chain", "Nobody's Root"]].concat();
+    let outcome = program.run(&nobodys)?;
+    outcome.assert_success();
+    outcome.assert_said(&["no chain of the CA leads to `Nobody's Root`; there are: Pebble Root"]);
+    let roots: Vec<_> = chains.lock().unwrap().drain(1..).collect();
+    let roots = roots
+        .iter()
+        .map(|chain| certificate::root_name(chain).unwrap());
+    let roots: Vec<_> = roots.collect();
+    assert_eq!(roots.len(), 3, "{roots:?}");
+    for root in &roots {
+        let preferred = [&ISSUE[..], &["--preferred-chain", root]].concat();
+        let outcome = program.run(&preferred)?;
+        outcome.assert_success();
+        assert!(!outcome.stderr.contains("no chain"), "{outcome}");
+        let path = bed
+            .settings()
+            .state
+            .join("certificates/example-com/fullchain.pem");
+        let stored = std::fs::read_to_string(path)?;
+        assert_eq!(certificate::root_name(&stored).unwrap(), *root);
+    }
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn other_chains_that_are_no_chains_cost_no_certificate() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .alternate_chains(1)
+        .start()?;
+    let answers = AtomicUsize::new(0);
+    let proxy = bed.acme_proxy(move |exchange| {
+        let is_chain = exchange.answer.contains("BEGIN CERTIFICATE");
+        if is_chain && answers.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Spoilt::Changed("no chain at all".to_owned());
+        }
+        Spoilt::No
+    })?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    let preferred = [&ISSUE[..], &["--preferred-chain", "Nobody's Root"]].concat();
+    bed.program(settings)?.run(&preferred)?.assert_success();
+    bed.assert_only_txt_was_touched(&[])
 }
 
 #[test]
