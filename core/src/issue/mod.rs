@@ -21,6 +21,7 @@ use crate::delegation::Finding;
 use crate::dns::Dns;
 use crate::ledger::Origin;
 use crate::name::{DnsName, Identifier};
+use crate::printable::printable;
 use crate::store::{CertificateId, Store, Stored};
 use crate::zone::{AliasZones, Publication, TxtRecord, ZoneError};
 
@@ -283,18 +284,21 @@ async fn preferred(order: &mut Order, usual: String, root: &str) -> (String, Opt
         }
         Err(error) => Some(error),
     };
+    // What is no chain leads nowhere.
     let roots: Vec<_> = chains
         .iter()
-        .map(|chain| certificate::root_name(chain).unwrap_or_default())
+        .map(|chain| certificate::root_name(chain).ok())
         .collect();
-    let found = roots
-        .iter()
-        .position(|name| name.eq_ignore_ascii_case(root));
+    let is_it = |name: &Option<String>| {
+        name.as_ref()
+            .is_some_and(|name| name.eq_ignore_ascii_case(root))
+    };
+    let found = roots.iter().position(is_it);
     let other = found.is_none().then(|| match failure {
         Some(error) => format!("the CA's other chains could not be fetched: {error}"),
         None => format!(
             "no chain of the CA leads to `{root}`; there are: {}",
-            roots.join(", ")
+            printable(&roots.into_iter().flatten().collect::<Vec<_>>().join(", "))
         ),
     });
     (chains.swap_remove(found.unwrap_or_default()), other)

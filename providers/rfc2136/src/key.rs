@@ -27,9 +27,19 @@ impl Key {
         algorithm: Option<&str>,
     ) -> Result<Self, OptionError> {
         let text = secret.expose_secret().trim();
-        let given = algorithm
-            .map(|word| parse_algorithm(word, "tsig-algorithm"))
-            .transpose()?;
+        let given = algorithm.map(|word| {
+            known_algorithm(word).map_err(|weak| {
+                let unknown = || {
+                    format!(
+                        "asks for the algorithm `{}`; there are hmac-sha256, hmac-sha384 and \
+                         hmac-sha512",
+                        word.escape_debug()
+                    )
+                };
+                OptionError::new("tsig-algorithm", weak.unwrap_or_else(unknown))
+            })
+        });
+        let given = given.transpose()?;
         if !text.contains('{') {
             let Some(name) = name else {
                 return Err(OptionError::new(
@@ -42,14 +52,15 @@ impl Key {
         let file = KeyFile::parse(text).map_err(|problem| {
             OptionError::new("tsig-secret", format!("is no key file: {problem}"))
         })?;
+        // Nothing of the file is quoted: where two of its words changed places, one is the secret.
         if let Some(name) = name.filter(|name| !same_name(name, &file.name)) {
-            let problem = format!(
-                "is `{name}`, but the key file holds the key `{}`",
-                file.name
-            );
+            let problem = format!("is `{name}`, but the key file holds a key of another name");
             return Err(OptionError::new("tsig-key", problem));
         }
-        let algorithm = parse_algorithm(&file.algorithm, "tsig-secret")?;
+        let algorithm = known_algorithm(&file.algorithm).map_err(|weak| {
+            let problem = weak.unwrap_or("asks for an algorithm that is not known".to_owned());
+            OptionError::new("tsig-secret", problem)
+        })?;
         if let Some(given) = given.filter(|given| *given != algorithm) {
             let problem = format!("is {given}, but the key file says {algorithm}");
             return Err(OptionError::new("tsig-algorithm", problem));
@@ -66,7 +77,7 @@ impl Key {
             return Err(OptionError::new("tsig-secret", "is not base64"));
         };
         let name = Name::from_ascii(name.trim_end_matches('.').to_ascii_lowercase())
-            .map_err(|error| OptionError::new("tsig-key", format!("is no key name: {error}")))?;
+            .map_err(|_| OptionError::new("tsig-key", "is no key name: those are domain names"))?;
         let signer = TSigner::new(secret, algorithm, name, FUDGE).map_err(|error| {
             OptionError::new("tsig-algorithm", format!("cannot be used: {error}"))
         })?;
@@ -100,21 +111,21 @@ impl fmt::Debug for Key {
     }
 }
 
-fn parse_algorithm(word: &str, option: &str) -> Result<TsigAlgorithm, OptionError> {
-    let problem = match word.trim_end_matches('.').to_ascii_lowercase().as_str() {
-        "hmac-sha256" => return Ok(TsigAlgorithm::HmacSha256),
-        "hmac-sha384" => return Ok(TsigAlgorithm::HmacSha384),
-        "hmac-sha512" => return Ok(TsigAlgorithm::HmacSha512),
-        weak @ ("hmac-md5" | "hmac-md5.sig-alg.reg.int" | "hmac-sha1" | "hmac-sha224") => format!(
-            "asks for {weak}, which is too weak (RFC 8945 §6); make a new key with \
-             `tsig-keygen -a hmac-sha256`"
-        ),
-        other => format!(
-            "asks for the algorithm `{}`; there are hmac-sha256, hmac-sha384 and hmac-sha512",
-            other.escape_debug()
-        ),
-    };
-    Err(OptionError::new(option, problem))
+/// The algorithm of this name; the error says why a weak one is not taken, and nothing of an unknown
+/// one.
+fn known_algorithm(word: &str) -> Result<TsigAlgorithm, Option<String>> {
+    match word.trim_end_matches('.').to_ascii_lowercase().as_str() {
+        "hmac-sha256" => Ok(TsigAlgorithm::HmacSha256),
+        "hmac-sha384" => Ok(TsigAlgorithm::HmacSha384),
+        "hmac-sha512" => Ok(TsigAlgorithm::HmacSha512),
+        weak @ ("hmac-md5" | "hmac-md5.sig-alg.reg.int" | "hmac-sha1" | "hmac-sha224") => {
+            Err(Some(format!(
+                "asks for {weak}, which is too weak (RFC 8945 §6); make a new key with \
+                 `tsig-keygen -a hmac-sha256`"
+            )))
+        }
+        _ => Err(None),
+    }
 }
 
 fn same_name(one: &str, other: &str) -> bool {
