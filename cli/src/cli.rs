@@ -12,6 +12,8 @@ use clap::{
 use clap_complete::Shell;
 use jiff::Timestamp;
 
+use crate::output::RecordFormat;
+
 /// TLS certificates by ACME, with TXT records in an alias zone and nowhere else.
 #[derive(Debug, Parser)]
 #[command(name = "acme-alias", version, propagate_version = true, after_help = EXIT_CODES)]
@@ -113,6 +115,8 @@ pub(crate) enum Command {
     Renew(RenewArgs),
     /// List the certificates in the state folder
     List,
+    /// Print the records that the main zones need, and do not have yet
+    Delegate(DelegateArgs),
     /// List the providers that are compiled in, with their options
     Providers,
     /// Show or check the settings
@@ -191,6 +195,42 @@ pub(crate) struct RenewArgs {
     /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DelegateArgs {
+    /// The domains [default: all of the settings]
+    #[arg(value_name = "DOMAIN")]
+    pub(crate) domains: Vec<Identifier>,
+    /// Print what is there already as well
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Lead to `_acme-challenge.`ALIAS; with --unique, to a name of its own below ALIAS
+    #[arg(
+        long,
+        value_name = "ALIAS",
+        conflicts_with = "domain_alias",
+        help_heading = "Alias"
+    )]
+    pub(crate) challenge_alias: Option<DnsName>,
+    /// Lead to ALIAS itself
+    #[arg(long, value_name = "ALIAS", help_heading = "Alias")]
+    pub(crate) domain_alias: Option<DnsName>,
+    /// Give each domain an alias name of its own that nobody can guess; it is kept
+    #[arg(long, conflicts_with = "domain_alias", help_heading = "Alias")]
+    pub(crate) unique: bool,
+    /// Say by CAA records who may issue for the domains, and that nobody may for the alias zones
+    #[arg(long, help_heading = "CAA")]
+    pub(crate) caa: bool,
+    /// The domain that names the authority in CAA records [default: that of a known directory]
+    #[arg(long, value_name = "DOMAIN", requires = "caa", help_heading = "CAA")]
+    pub(crate) caa_issuer: Option<String>,
+    /// How the records are written
+    #[arg(long, value_name = "FORMAT", default_value = "zone")]
+    pub(crate) format: RecordFormat,
+    /// Time to live of the records, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub(crate) ttl: u32,
 }
 
 #[derive(Debug, Subcommand)]

@@ -78,6 +78,7 @@ async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
                 .await?
         }
         Command::List => commands::list::run(&run).await?,
+        Command::Delegate(args) => commands::delegate::run(&run, args).await?,
         Command::Providers => commands::providers::run()?,
         Command::Config(ConfigCommand::Show) => commands::config::show(&run)?,
         Command::Config(ConfigCommand::Check) => commands::config::check(&run).await?,

@@ -1,6 +1,7 @@
 //! A file per command.
 
 pub(crate) mod config;
+pub(crate) mod delegate;
 pub(crate) mod issue;
 pub(crate) mod ledger;
 pub(crate) mod list;

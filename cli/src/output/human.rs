@@ -10,7 +10,7 @@ use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
 
-use super::{Listed, Obtained, Renewal, Report};
+use super::{Listed, Obtained, Renewal, Report, records};
 use crate::failure::Failure;
 use crate::settings::Shown;
 use crate::settings::reference::promises;
@@ -65,6 +65,16 @@ pub(super) fn report(report: &Report) {
                 ));
             }
             text
+        }
+        Report::Records {
+            records,
+            there,
+            format,
+        } => {
+            if records.is_empty() {
+                line(&format!("All {there} records are there already."));
+            }
+            records::render(*format, records)
         }
         Report::Exported { runs: 0, folder } => {
             format!("Everything is in {} already.\n", folder.display())

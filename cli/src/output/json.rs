@@ -79,6 +79,7 @@ pub(super) fn report(report: &Report) -> Value {
             truncated,
             open,
         } => json!({ "whole": true, "lines": lines, "truncated": truncated, "open": open }),
+        Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
         Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
         Report::Serials(zones) => {
             let zones: Vec<_> = zones

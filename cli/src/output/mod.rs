@@ -6,12 +6,13 @@
 mod human;
 mod json;
 mod progress;
+mod records;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use acme_alias_core::delegation::Finding;
+use acme_alias_core::delegation::{Finding, ZoneRecord};
 use acme_alias_core::issue::{Issued, Observer, Plan};
 use acme_alias_core::ledger::{Line, Open, ZoneSerials};
 use acme_alias_core::name::DnsName;
@@ -19,6 +20,7 @@ use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::{CertificateId, Stored};
 use jiff::Timestamp;
 
+pub(crate) use self::records::RecordFormat;
 use crate::failure::{Failure, Part};
 use crate::settings::Shown;
 
@@ -55,6 +57,12 @@ pub(crate) enum Report {
         truncated: bool,
         /// Values that may still be in a zone.
         open: usize,
+    },
+    Records {
+        records: Vec<ZoneRecord>,
+        /// Records that are there already, and left out.
+        there: usize,
+        format: RecordFormat,
     },
     Exported {
         runs: usize,

@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use instant_acme::{AccountCredentials, ExternalAccountKey, NewAccount};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
 use super::error::AcmeError;
 use super::order::Order;
@@ -44,6 +45,16 @@ impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Account").field("id", &self.id()).finish()
     }
+}
+
+/// The URL of an account, from the credentials that [`Account::create`] returned.
+pub fn account_url(credentials: &SecretString) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Kept {
+        id: String,
+    }
+    let kept: Kept = serde_json::from_str(credentials.expose_secret()).ok()?;
+    Some(kept.id)
 }
 
 impl Account {

@@ -12,7 +12,7 @@ mod order;
 mod retry;
 mod transport;
 
-pub use self::account::{Account, AccountSettings, ExternalAccount};
+pub use self::account::{Account, AccountSettings, ExternalAccount, account_url};
 pub use self::error::{AcmeError, TransportError};
 pub use self::key::{CertificateKey, KeyError, KeyType};
 pub use self::order::{Challenge, Order};

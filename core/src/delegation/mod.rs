@@ -4,11 +4,13 @@
 //! [`judge`]. Both work on names and answers alone, before the CA or any zone is touched.
 
 mod judge;
+mod records;
 
 use hickory_proto::rr::RecordType;
 use serde::Serialize;
 
 pub use self::judge::{Finding, FindingKind, Question, Severity, judge};
+pub use self::records::{Compared, RecordData, ZoneRecord};
 use crate::dns::{Dns, DnsError};
 use crate::name::DnsName;
 

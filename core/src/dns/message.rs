@@ -90,6 +90,20 @@ impl Answer {
             .collect()
     }
 
+    /// The tag and the value of each CAA record at the very name asked for (RFC 8659 §4.1); tags in
+    /// lower case.
+    pub(crate) fn caa(&self) -> Vec<(String, String)> {
+        self.own(RecordType::CAA)
+            .filter_map(|record| match &record.data {
+                RData::CAA(caa) => Some((
+                    caa.tag.to_ascii_lowercase(),
+                    String::from_utf8_lossy(&caa.value).into_owned(),
+                )),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// Whether all of `values` are among the TXT values at the name asked for.
     pub(crate) fn has_txt<'a>(&self, values: impl IntoIterator<Item = &'a TxtValue>) -> bool {
         let there = self.txt();

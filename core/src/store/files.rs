@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! accounts/<host>-<hash>.json                   credentials of an account
+//! aliases.json                                  labels made up for alias names
 //! ledger/<year>-<month>.jsonl                   every DNS change, see `crate::ledger`
 //! certificates/<id>/settings.toml               what it was ordered with, where flags said it
 //! certificates/<id>/order.json                  an order under way, with its key
@@ -14,6 +15,7 @@
 //! switched by a rename as well. So a server that reloads at any moment reads a key and a
 //! certificate that belong together.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
@@ -27,6 +29,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{CertificateId, Lock, Store, StoreError, Stored};
 use crate::certificate::{self, Chain};
 use crate::crash::{self, Point};
+use crate::name::DnsName;
 
 const KEY: &str = "privkey.pem";
 const CERTIFICATE: &str = "cert.pem";
@@ -36,6 +39,7 @@ const CURRENT: &str = "current";
 const VERSIONS: &str = "versions";
 const SETTINGS: &str = "settings.toml";
 const ORDER: &str = "order.json";
+const ALIASES: &str = "aliases.json";
 /// How often to look whether a lock is free.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -224,15 +228,37 @@ impl Store for FileStore {
         }
     }
 
-    async fn lock_accounts(&self) -> Result<Lock, StoreError> {
-        let path = self.root.join("accounts").join(".lock");
-        let file = lock_file(&path)?;
-        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-        match locked {
-            Ok(Ok(file)) => Ok(Lock::new(file)),
-            Ok(Err(error)) => Err(failed("lock", &path, error)),
-            Err(error) => Err(failed("lock", &path, io::Error::other(error))),
+    async fn alias_labels(&self) -> Result<BTreeMap<DnsName, String>, StoreError> {
+        let path = self.root.join(ALIASES);
+        let Some(text) = read(&path)? else {
+            return Ok(BTreeMap::new());
+        };
+        serde_json::from_str(&text).map_err(|error| StoreError::Damaged {
+            path,
+            cause: error.to_string(),
+        })
+    }
+
+    async fn alias_label(
+        &self,
+        challenge_name: &DnsName,
+        fresh: &str,
+    ) -> Result<String, StoreError> {
+        let _lock = lock(self.root.join(".aliases.lock")).await?;
+        let mut labels = self.alias_labels().await?;
+        if let Some(label) = labels.get(challenge_name) {
+            return Ok(label.clone());
         }
+        labels.insert(challenge_name.clone(), fresh.to_owned());
+        let path = self.root.join(ALIASES);
+        let text = serde_json::to_vec_pretty(&labels)
+            .map_err(|error| failed("write", &path, io::Error::other(error)))?;
+        write(&path, &text)?;
+        Ok(fresh.to_owned())
+    }
+
+    async fn lock_accounts(&self) -> Result<Lock, StoreError> {
+        lock(self.root.join("accounts").join(".lock")).await
     }
 
     async fn lock_certificate(&self, id: &CertificateId, wait: bool) -> Result<Lock, StoreError> {
@@ -249,6 +275,16 @@ impl Store for FileStore {
                 Err(TryLockError::Error(error)) => return Err(failed("lock", &path, error)),
             }
         }
+    }
+}
+
+/// Waits for a lock without holding up anything else.
+async fn lock(path: PathBuf) -> Result<Lock, StoreError> {
+    let file = lock_file(&path)?;
+    match tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await {
+        Ok(Ok(file)) => Ok(Lock::new(file)),
+        Ok(Err(error)) => Err(failed("lock", &path, error)),
+        Err(error) => Err(failed("lock", &path, io::Error::other(error))),
     }
 }
 

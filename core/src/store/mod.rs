@@ -5,6 +5,7 @@
 
 mod files;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 pub use self::files::FileStore;
 use crate::certificate::{CertificateInfo, Chain};
+use crate::name::DnsName;
 
 /// Keeps what must outlive a run. Every write is durable when the call returns, and a reader
 /// sees the old state or the new one, never a mixture.
@@ -58,6 +60,17 @@ pub trait Store: Send + Sync {
 
     /// Forgets the order that was begun, which has come to its end.
     async fn remove_order(&self, id: &CertificateId) -> Result<(), StoreError>;
+
+    /// The labels that were made up for alias names, by challenge name.
+    async fn alias_labels(&self) -> Result<BTreeMap<DnsName, String>, StoreError>;
+
+    /// The label that was made up for the alias name of a challenge name; `fresh` becomes it where
+    /// there is none yet.
+    async fn alias_label(
+        &self,
+        challenge_name: &DnsName,
+        fresh: &str,
+    ) -> Result<String, StoreError>;
 
     /// Waits until nobody else makes accounts, and keeps everybody else from it.
     async fn lock_accounts(&self) -> Result<Lock, StoreError>;

@@ -12,6 +12,7 @@ mod clouds;
 mod conformance;
 mod crashes;
 mod credentials;
+mod delegate;
 mod delegations;
 mod failure_matrix;
 mod ledger;
