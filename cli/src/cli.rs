@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Renew(RenewArgs),
     /// List the certificates in the state folder
     List,
+    /// Look at every delegation from all sides, without writing anything
+    Check(CheckArgs),
     /// Print the records that the main zones need, and do not have yet
     Delegate(DelegateArgs),
     /// List the providers that are compiled in, with their options
@@ -195,6 +197,25 @@ pub(crate) struct RenewArgs {
     /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The domains [default: all of the settings]
+    #[arg(value_name = "DOMAIN")]
+    pub(crate) domains: Vec<Identifier>,
+    /// Write a probe at each alias name as well, time the way to each server, and withdraw it
+    #[arg(long)]
+    pub(crate) write: bool,
+    /// Look again until all is in order, and tell what has changed
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Tell what still leads from this domain into the alias zones, and in which order to remove it
+    #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["domains", "write", "watch"])]
+    pub(crate) offboard: Option<Identifier>,
+    /// The domain that names the authority in CAA records [default: that of a known directory]
+    #[arg(long, value_name = "DOMAIN", help_heading = "CAA")]
+    pub(crate) caa_issuer: Option<String>,
 }
 
 #[derive(Debug, Args)]

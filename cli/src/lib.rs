@@ -9,6 +9,7 @@ mod flags;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod hook;
+mod issuance;
 mod output;
 mod resolvers;
 mod run;
@@ -78,6 +79,7 @@ async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
                 .await?
         }
         Command::List => commands::list::run(&run).await?,
+        Command::Check(args) => commands::check::run(&run, args).await?,
         Command::Delegate(args) => commands::delegate::run(&run, args).await?,
         Command::Providers => commands::providers::run()?,
         Command::Config(ConfigCommand::Show) => commands::config::show(&run)?,

@@ -214,6 +214,12 @@ impl Running {
         Ok(())
     }
 
+    /// Waits until its standard output has these words.
+    pub fn wait_until_said(&self, words: &str) -> Result {
+        let path = self.folder.path().join("stdout");
+        process::wait_for(words, || Ok(fs::read_to_string(&path)?.contains(words)))
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Result<Outcome> {
         let ended = process::wait(&mut self.child, self.started, DEADLINE)?;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme_alias_core::acme::account_url;
 use acme_alias_core::delegation::{Compared, ZoneRecord};
 use acme_alias_core::dns::{Dns, DnsError};
 use acme_alias_core::name::{DnsName, Identifier};
@@ -11,6 +10,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::cli::DelegateArgs;
 use crate::failure::{Failure, Part};
+use crate::issuance;
 use crate::output::Report;
 use crate::run::{Run, open_store};
 use crate::settings::Settings;
@@ -22,16 +22,6 @@ const AT_ONCE: usize = 32;
 const LABEL_LETTERS: usize = 26;
 /// Base32 without what looks alike, in lower case (RFC 4648 §6 has others).
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// The domain by which each authority is named in CAA records, by its directory.
-const ISSUERS: [(&str, &str); 4] = [
-    ("https://acme-v02.api.letsencrypt.org/", "letsencrypt.org"),
-    (
-        "https://acme-staging-v02.api.letsencrypt.org/",
-        "letsencrypt.org",
-    ),
-    ("https://acme.zerossl.com/", "sectigo.com"),
-    ("https://dv.acme-v02.api.pki.goog/", "pki.goog"),
-];
 
 pub(crate) async fn run(run: &Run, args: &DelegateArgs) -> Result<Report, Failure> {
     let settings = run.settings()?;
@@ -213,24 +203,15 @@ async fn caa(
     settings: &Settings,
     identifiers: &BTreeSet<Identifier>,
 ) -> Result<Vec<Wanted>, Failure> {
-    let directory = &settings.acme.directory;
-    let known = ISSUERS
-        .iter()
-        .find(|(known, _)| directory.starts_with(known))
-        .map(|(_, issuer)| (*issuer).to_owned());
-    let Some(issuer) = args.caa_issuer.clone().or(known) else {
+    let Some(issuance) = issuance::of(settings, args.caa_issuer.as_deref()).await? else {
+        let directory = &settings.acme.directory;
         return Err(Failure::new(
             Part::Settings,
             &format!("by which domain CAA records name the authority at {directory} is not known"),
             "give it with `--caa-issuer`; the authority's documents have it".to_owned(),
         ));
     };
-    let account = match open_store(&settings.state)? {
-        Some(store) => store.account(directory).await?,
-        None => None,
-    };
-    let account = account.as_ref().and_then(account_url);
-    let account = match account {
+    let account = match issuance.account {
         Some(url) => format!("; accounturi={url}"),
         None => {
             run.output.warning(
@@ -240,7 +221,7 @@ async fn caa(
             String::new()
         }
     };
-    let value = format!("{issuer}; validationmethods=dns-01{account}");
+    let value = format!("{}; validationmethods=dns-01{account}", issuance.issuer);
     let mut wanted: Vec<_> = identifiers
         .iter()
         .map(|identifier| {

@@ -1,5 +1,6 @@
 //! A file per command.
 
+pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod delegate;
 pub(crate) mod issue;

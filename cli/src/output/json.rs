@@ -7,7 +7,7 @@ use acme_alias_core::store::{CertificateId, Stored};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Listed, Obtained, Renewal, Report};
+use super::{Checked, Listed, Obtained, Renewal, Report};
 use crate::failure::Failure;
 
 pub(super) fn print(value: &Value) {
@@ -79,6 +79,8 @@ pub(super) fn report(report: &Report) -> Value {
             truncated,
             open,
         } => json!({ "whole": true, "lines": lines, "truncated": truncated, "open": open }),
+        Report::Checked(checked) => self::checked(checked),
+        Report::Offboarding(left) => json!({ "domain": left.domain, "steps": left.steps }),
         Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
         Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
         Report::Serials(zones) => {
@@ -150,6 +152,38 @@ fn obtained(obtained: &Obtained) -> Value {
     value["left_behind"] = json!(obtained.left_behind);
     value["deploy_hook_failure"] = json!(obtained.hook_failure);
     value
+}
+
+fn checked(checked: &Checked) -> Value {
+    let names: Vec<_> = checked
+        .names
+        .iter()
+        .map(|name| {
+            let found = &name.examination;
+            json!({
+                "domains": name.identifiers,
+                "challenge_name": found.walk.challenge_name,
+                "hops": found.walk.hops,
+                "alias_name": found.walk.last(),
+                "source_zone": found.source,
+                "alias_zone": found.alias,
+                "findings": found.findings,
+            })
+        })
+        .collect();
+    let written = checked.written.as_ref().map(|zones| {
+        let zones = zones.iter().map(|published| {
+            let servers = published.servers.iter().map(|reached| {
+                json!({
+                    "server": reached.server.to_string(),
+                    "milliseconds": u64::try_from(reached.after.as_millis()).unwrap_or(u64::MAX),
+                })
+            });
+            json!({ "zone": published.zone, "servers": servers.collect::<Vec<_>>() })
+        });
+        zones.collect::<Vec<_>>()
+    });
+    json!({ "checked": names, "errors": checked.has_errors(), "written": written })
 }
 
 fn listed(listed: &Listed) -> Value {

@@ -11,13 +11,15 @@ mod records;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use acme_alias_core::delegation::{Finding, ZoneRecord};
+use acme_alias_core::delegation::{Examination, Finding, ZoneRecord};
 use acme_alias_core::issue::{Issued, Observer, Plan};
 use acme_alias_core::ledger::{Line, Open, ZoneSerials};
-use acme_alias_core::name::DnsName;
+use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::{CertificateId, Stored};
+use acme_alias_core::zone::Published;
 use jiff::Timestamp;
 
 pub(crate) use self::records::RecordFormat;
@@ -58,6 +60,8 @@ pub(crate) enum Report {
         /// Values that may still be in a zone.
         open: usize,
     },
+    Checked(Checked),
+    Offboarding(Offboarding),
     Records {
         records: Vec<ZoneRecord>,
         /// Records that are there already, and left out.
@@ -77,11 +81,50 @@ pub(crate) enum Report {
     },
 }
 
+/// Delegations that were looked at.
+pub(crate) struct Checked {
+    pub(crate) names: Vec<CheckedName>,
+    pub(crate) took: Duration,
+    /// What came of writing to the alias zones, where that was wanted.
+    pub(crate) written: Option<Vec<Published>>,
+}
+
+/// One challenge name, and whose it is.
+pub(crate) struct CheckedName {
+    pub(crate) identifiers: Vec<Identifier>,
+    pub(crate) examination: Examination,
+}
+
+impl Checked {
+    pub(crate) fn has_errors(&self) -> bool {
+        self.names.iter().any(|name| name.examination.has_errors())
+    }
+
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.names
+            .iter()
+            .flat_map(|name| &name.examination.findings)
+    }
+}
+
+/// What still leads from a domain into the alias zones.
+pub(crate) struct Offboarding {
+    pub(crate) domain: Identifier,
+    /// What to do, one after the other.
+    pub(crate) steps: Vec<String>,
+}
+
 impl Report {
     /// The exit code: that of the first failure, where there is one among successes.
     pub(crate) fn exit_code(&self) -> u8 {
         let (obtained, failed) = match self {
             Report::Reconciled { left, .. } if !left.is_empty() => return Part::Dns.exit_code(),
+            Report::Checked(checked) if checked.has_errors() => {
+                return Part::Delegation.exit_code();
+            }
+            Report::Offboarding(left) if !left.steps.is_empty() => {
+                return Part::Delegation.exit_code();
+            }
             Report::Serials(zones) if zones.iter().any(|(_, zone)| !zone.foreign.is_empty()) => {
                 return Part::Unexpected.exit_code();
             }

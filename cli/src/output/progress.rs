@@ -146,7 +146,7 @@ fn in_words(step: &Step<'_>) -> String {
             let zones: Vec<_> = published
                 .iter()
                 .map(|published| {
-                    let servers = match published.servers {
+                    let servers = match published.servers.len() {
                         1 => "its server".to_owned(),
                         all => format!("all {all} servers"),
                     };

@@ -64,6 +64,26 @@ pub enum FindingKind {
     Unanswered,
     /// A TXT value at the alias name is not ours.
     ForeignValue,
+    /// A TXT value of ours is at the alias name.
+    StaleValue,
+    /// The TXT values at the alias name do not fit into one UDP answer.
+    LargeAnswer,
+    /// The servers of the zone say different things of the name.
+    ServersDisagree,
+    /// A server is named for a zone and does not serve it.
+    LameServer,
+    /// The servers of a zone have different versions of it.
+    SerialsDiffer,
+    /// The alias name lies in another zone than the settings say.
+    ZoneCut,
+    /// A name that is not there is remembered for long.
+    NegativeTtl,
+    /// The CNAME is made from a DNAME.
+    Dname,
+    /// The CNAME leads to a name that is not under our control.
+    Dangling,
+    /// CAA records do not let the authority issue.
+    Caa,
 }
 
 /// One thing found about one challenge name, with what to do about it.

@@ -3,12 +3,16 @@
 //! The walk ([`Walk::follow`]) only looks; what it found is compared with what was asked for in
 //! [`judge`]. Both work on names and answers alone, before the CA or any zone is touched.
 
+mod caa;
+mod examine;
 mod judge;
 mod records;
 
 use hickory_proto::rr::RecordType;
 use serde::Serialize;
 
+pub use self::caa::Issuance;
+pub use self::examine::{Examination, Examiner, ServerState, ZoneState};
 pub use self::judge::{Finding, FindingKind, Question, Severity, judge};
 pub use self::records::{Compared, RecordData, ZoneRecord};
 use crate::dns::{Dns, DnsError};

@@ -28,6 +28,14 @@ pub(crate) struct Cname {
     pub(crate) ttl: u32,
 }
 
+/// What of an SOA record matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Soa {
+    pub(crate) serial: u32,
+    /// For how many seconds it is remembered that a name is not there (RFC 2308 §5).
+    pub(crate) negative_ttl: u32,
+}
+
 /// NS records that delegate a zone, with the addresses that came along.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Referral {
@@ -115,6 +123,25 @@ impl Answer {
     /// Whether the name asked for is the apex of a zone: it has an SOA record of its own.
     pub(crate) fn is_apex(&self) -> bool {
         self.own(RecordType::SOA).next().is_some() && self.cname().is_none()
+    }
+
+    /// The SOA record at the name asked for.
+    pub(crate) fn soa(&self) -> Option<Soa> {
+        self.own(RecordType::SOA)
+            .find_map(|record| match &record.data {
+                RData::SOA(soa) => Some(Soa {
+                    serial: soa.serial,
+                    negative_ttl: record.ttl.min(soa.minimum),
+                }),
+                _ => None,
+            })
+    }
+
+    /// The owner of a DNAME record in the answer (RFC 6672 §3.1).
+    pub(crate) fn dname(&self) -> Option<String> {
+        let mut answers = self.message.answers.iter();
+        let dname = answers.find(|record| record.record_type() == RecordType::DNAME)?;
+        Some(printable(&dname.name.to_ascii()))
     }
 
     /// The names of the servers of the zone whose apex is the name asked for.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-pub use self::propagation::{Lagging, PropagationError};
+pub use self::propagation::{Lagging, PropagationError, Reached};
 pub use self::publication::{Publication, Published};
 pub use self::writer::{WriteError, ZoneWriter};
 use crate::dns::{Dns, DnsError};

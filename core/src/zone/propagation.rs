@@ -56,24 +56,47 @@ impl PropagationError {
     }
 }
 
-/// Waits until each of `servers` has all of `records`.
+/// When a server had all values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The server.
+    pub server: Server,
+    /// How long after the backend had acknowledged them.
+    pub after: Duration,
+}
+
+/// Waits until each of `servers` has all of `records`; tells when each of them had.
 pub(super) async fn wait(
     dns: &Dns,
     servers: &[Server],
     records: &[TxtRecord],
     limit: Duration,
-) -> Result<(), PropagationError> {
+) -> Result<Vec<Reached>, PropagationError> {
+    let begun = Instant::now();
     let mut names: BTreeMap<&DnsName, Vec<&TxtValue>> = BTreeMap::new();
     for record in records {
         names.entry(&record.name).or_default().push(&record.value);
     }
     let deadline = Instant::now() + limit;
-    let asked = servers
-        .iter()
-        .map(|server| server_has(dns, server, &names, deadline));
-    let lagging: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+    let asked =
+        servers.iter().map(
+            async |server| match server_has(dns, server, &names, deadline).await {
+                None => Ok(Reached {
+                    server: server.clone(),
+                    after: begun.elapsed(),
+                }),
+                Some(lagging) => Err(lagging),
+            },
+        );
+    let (mut reached, mut lagging) = (Vec::new(), Vec::new());
+    for outcome in join_all(asked).await {
+        match outcome {
+            Ok(server) => reached.push(server),
+            Err(behind) => lagging.push(behind),
+        }
+    }
     if lagging.is_empty() {
-        Ok(())
+        Ok(reached)
     } else {
         Err(PropagationError {
             waited: limit,

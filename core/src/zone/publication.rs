@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::{ByZone, TxtRecord, ZoneError, ZoneWriter, propagation};
+use super::propagation::{self, Reached};
+use super::{ByZone, TxtRecord, ZoneError, ZoneWriter};
 use crate::dns::Dns;
 use crate::ledger::Origin;
 use crate::name::DnsName;
@@ -25,8 +26,8 @@ pub struct Publication {
 pub struct Published {
     /// The alias zone.
     pub zone: DnsName,
-    /// The number of servers that have the values.
-    pub servers: usize,
+    /// The servers that have the values, and when each of them had.
+    pub servers: Vec<Reached>,
     /// From the acknowledgement until the last of them had them.
     pub propagation: Duration,
 }
@@ -101,7 +102,7 @@ impl Publication {
         // Not in the writer's turn, so that others need not wait for it.
         let settled = writer.settle(&applied).await;
         settled.map_err(|error| failed(error.into()))?;
-        propagation::wait(&self.dns, &servers, records, self.propagation_timeout)
+        let servers = propagation::wait(&self.dns, &servers, records, self.propagation_timeout)
             .await
             .map_err(|source| ZoneError::Propagation {
                 zone: zone.clone(),
@@ -109,7 +110,7 @@ impl Publication {
             })?;
         Ok(Published {
             zone: zone.clone(),
-            servers: servers.len(),
+            servers,
             propagation: acknowledged.elapsed(),
         })
     }

@@ -95,8 +95,7 @@ fn a_change_by_somebody_else_shows_in_the_serial() -> Result {
     let outcome = bed.run(&["ledger", "diff-serial"])?;
     outcome.assert_failure(1, &[]);
     assert!(outcome.stdout.contains("3 -> 4 since"), "{outcome}");
-    bed.run(&["issue", "example.com", "--id", "again"])?
-        .assert_success();
+    bed.run(&["issue", "example.org"])?.assert_success();
     let outcome = bed.run(&["ledger", "diff-serial", ALIAS_ZONE])?;
     outcome.assert_failure(1, &[]);
     assert!(outcome.stdout.contains("3 -> 4 between"), "{outcome}");

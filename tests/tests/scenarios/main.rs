@@ -6,6 +6,7 @@ mod backend;
 mod bed;
 mod canary;
 mod certificates;
+mod checks;
 mod clean_up;
 mod cloudflare;
 mod clouds;

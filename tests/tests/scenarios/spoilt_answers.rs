@@ -50,6 +50,7 @@ fn an_answer_to_another_question_is_not_believed() -> Result {
     })?;
     outcome.assert_success();
 
+    let bed = TestBed::start()?;
     let third = QueryProxy::start(bed.secondary(), |_, mut answer| {
         answer.metadata.id ^= 1;
         vec![answer]

@@ -70,7 +70,7 @@ fn an_update_that_is_lost_once_is_sent_again_and_one_that_always_is_leaves_nothi
         }
     };
     run(&bed, lose(1))?.assert_success();
-    let outcome = run(&bed, lose(usize::MAX))?;
+    let outcome = run(&TestBed::start()?, lose(usize::MAX))?;
     outcome.assert_failure(4, &["gave no usable response"]);
     Ok(())
 }

@@ -1,0 +1,42 @@
+//! As whom CAA records must name the authority, and us.
+
+use acme_alias_core::acme::account_url;
+use acme_alias_core::delegation::Issuance;
+use acme_alias_core::store::Store;
+
+use crate::failure::Failure;
+use crate::run::open_store;
+use crate::settings::Settings;
+
+/// The domain by which each authority is named in CAA records, by its directory.
+const ISSUERS: [(&str, &str); 4] = [
+    ("https://acme-v02.api.letsencrypt.org/", "letsencrypt.org"),
+    (
+        "https://acme-staging-v02.api.letsencrypt.org/",
+        "letsencrypt.org",
+    ),
+    ("https://acme.zerossl.com/", "sectigo.com"),
+    ("https://dv.acme-v02.api.pki.goog/", "pki.goog"),
+];
+
+/// By `issuer`, or else by the directory in the settings; none where that is not a known one.
+pub(crate) async fn of(
+    settings: &Settings,
+    issuer: Option<&str>,
+) -> Result<Option<Issuance>, Failure> {
+    let directory = &settings.acme.directory;
+    let known = ISSUERS
+        .iter()
+        .find(|(known, _)| directory.starts_with(known));
+    let Some(issuer) = issuer.or(known.map(|(_, issuer)| *issuer)) else {
+        return Ok(None);
+    };
+    let credentials = match open_store(&settings.state)? {
+        Some(store) => store.account(directory).await?,
+        None => None,
+    };
+    Ok(Some(Issuance {
+        issuer: issuer.to_owned(),
+        account: credentials.as_ref().and_then(account_url),
+    }))
+}

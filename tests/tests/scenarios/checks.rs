@@ -1,0 +1,313 @@
+//! `check`: what is said of delegations, good and bad, without writing anything.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use acme_alias_tests::{
+    ALIAS_NAME, ALIAS_ZONE, Outcome, Port, QueryProxy, Result, Running, SilentServer, TestBed,
+};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{RData, RecordType};
+
+/// The kinds of the findings about a domain, in an outcome as JSON.
+fn kinds(outcome: &Outcome, domain: &str) -> Result<BTreeSet<String>> {
+    let json = outcome.json()?;
+    let checked = json["checked"].as_array().cloned().unwrap_or_default();
+    let about = checked.iter().filter(|one| {
+        let domains = one["domains"].as_array();
+        domains.is_some_and(|domains| domains.iter().any(|known| *known == domain))
+    });
+    let findings = about.flat_map(|one| one["findings"].as_array().cloned().unwrap_or_default());
+    Ok(findings
+        .filter(|finding| {
+            let domains = finding["domains"].as_array();
+            domains.is_some_and(|domains| domains.iter().any(|known| *known == domain))
+        })
+        .map(|finding| finding["kind"].as_str().unwrap_or_default().to_owned())
+        .collect())
+}
+
+fn set(kinds: &[&str]) -> BTreeSet<String> {
+    kinds.iter().map(|kind| (*kind).to_owned()).collect()
+}
+
+fn is_about(question: &Message, kind: RecordType) -> bool {
+    question
+        .queries
+        .iter()
+        .any(|query| query.query_type() == kind)
+}
+
+#[test]
+fn a_good_delegation_is_drawn_and_nothing_is_written() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = bed.run(&["check", "example.com", "*.example.com", "example.org"])?;
+    outcome.assert_success();
+    let hop = format!(
+        "_acme-challenge.example.com. 600 CNAME {ALIAS_NAME}.  (asked: {})",
+        bed.main_server()
+    );
+    assert!(outcome.stdout.contains(&hop), "{outcome}");
+    assert!(
+        outcome.stdout.contains("example.com, *.example.com: good"),
+        "{outcome}"
+    );
+    assert!(
+        outcome
+            .stdout
+            .contains("2 challenge names: 2 good, 0 with warnings"),
+        "{outcome}"
+    );
+    let zone = format!("zone {ALIAS_ZONE}: {} has serial 1;", bed.primary());
+    assert!(outcome.stdout.contains(&zone), "{outcome}");
+    assert_eq!((bed.orders()?, bed.serial(ALIAS_ZONE)?), (0, 1));
+    bed.run(&["check"])?
+        .assert_failure(2, &["no domain to check"]);
+    Ok(())
+}
+
+#[test]
+fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["caa.example.com", "good.example.com"])
+        .cname("_acme-challenge.round.example.com", "a.example.com")
+        .cname("a.example.com", "_acme-challenge.round.example.com")
+        .cname("*.wild.example.com", ALIAS_NAME)
+        .cname("_acme-challenge.lost.example.com", "x.nobody.example.org")
+        .record("d.example.com", &format!("DNAME {ALIAS_ZONE}."))
+        .record("caa.example.com", "CAA 0 issue \"other.example\"")
+        .record(
+            "caa.example.com",
+            "CAA 0 issuewild \"ca.example; validationmethods=http-01\"",
+        )
+        .start()?;
+    let domains = [
+        "caa.example.com",
+        "*.caa.example.com",
+        "good.example.com",
+        "round.example.com",
+        "www.wild.example.com",
+        "lost.example.com",
+        "missing.example.com",
+        "d.example.com",
+    ];
+    let check = [
+        &["check", "--output", "json", "--caa-issuer", "ca.example"][..],
+        &domains,
+    ]
+    .concat();
+    let outcome = bed.run(&check)?;
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    for (domain, expected) in [
+        ("good.example.com", &[][..]),
+        ("caa.example.com", &["caa"]),
+        ("*.caa.example.com", &["caa"]),
+        ("round.example.com", &["loop"]),
+        ("www.wild.example.com", &["wildcard"]),
+        ("lost.example.com", &["outside-alias-zones", "dangling"]),
+        ("missing.example.com", &["missing-cname"]),
+        ("d.example.com", &["dname"]),
+    ] {
+        assert_eq!(
+            kinds(&outcome, domain)?,
+            set(expected),
+            "{domain}: {outcome}"
+        );
+    }
+    let said = bed.run(&[&["check"][..], &domains].concat())?.stdout;
+    let line = "_acme-challenge.missing.example.com. 600 IN CNAME";
+    assert!(
+        said.contains("there is no CNAME") && !said.contains(line),
+        "two alias zones: {said}"
+    );
+    assert!(
+        said.contains("remove the CNAME if that is not you"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
+fn servers_that_are_dead_lame_late_or_of_another_mind_are_named() -> Result {
+    let bed = TestBed::start()?;
+    let dead = Port::claim()?;
+    let lame = QueryProxy::start(bed.main_server(), |_, mut answer| {
+        answer.answers.clear();
+        answer.metadata.authoritative = false;
+        answer.metadata.response_code = ResponseCode::Refused;
+        vec![answer]
+    })?;
+    let other = QueryProxy::start(bed.main_server(), |question, mut answer| {
+        if is_about(question, RecordType::CNAME) {
+            answer.answers.clear();
+        }
+        vec![answer]
+    })?;
+    // An old version, of which nothing is forgotten for an hour.
+    let late = QueryProxy::start(bed.secondary(), |_, mut answer| {
+        for record in &mut answer.answers {
+            if let RData::SOA(soa) = &mut record.data {
+                (soa.serial, soa.minimum, record.ttl) = (77, 3_600, 3_600);
+            }
+        }
+        vec![answer]
+    })?;
+    let mut settings = bed.settings();
+    let mut zones = settings.zones.iter_mut();
+    if let Some((_, servers)) = zones.find(|(zone, _)| zone == "example.com") {
+        servers.extend([dead.address(), lame.address(), other.address()]);
+    }
+    settings.alias_zones[0].servers.push(late.address());
+    let outcome = bed
+        .program(settings)?
+        .run(&["check", "example.com", "--output", "json"])?;
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    let expected = [
+        "lame-server",
+        "servers-disagree",
+        "serials-differ",
+        "negative-ttl",
+    ];
+    assert_eq!(kinds(&outcome, "example.com")?, set(&expected), "{outcome}");
+    for address in [dead.address(), lame.address()] {
+        let named = format!("{address} is named as a server of example.com");
+        assert!(outcome.stdout.contains(&named), "{outcome}");
+    }
+    let disagree = format!("no CNAME at {}", other.address());
+    assert!(outcome.stdout.contains(&disagree), "{outcome}");
+    assert!(outcome.stdout.contains("remember for 3600 s"), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn what_stands_at_the_alias_name_is_told_by_whose_it_is() -> Result {
+    let bed = TestBed::start()?;
+    let check = ["check", "example.com", "--output", "json"];
+    let silent = SilentServer::start()?;
+    let mut settings = bed.settings();
+    settings.alias_zones[0].servers.push(silent.address());
+    let running = bed.program(settings)?.spawn(&["issue", "example.com"])?;
+    bed.wait_until("the primary has the value", |bed| {
+        Ok(!bed.txt()?.is_empty())
+    })?;
+    Running::kill(running)?;
+    assert_eq!(
+        kinds(&bed.run(&check)?, "example.com")?,
+        set(&["stale-value"])
+    );
+    bed.run(&["ledger", "reconcile"])?.assert_success();
+    assert_eq!(kinds(&bed.run(&check)?, "example.com")?, set(&[]));
+
+    for i in 0..30 {
+        bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, &format!("{i:040}"))?;
+    }
+    let outcome = bed.run(&check)?;
+    outcome.assert_success();
+    let expected = set(&["foreign-value", "large-answer", "serials-differ"]);
+    let found = kinds(&outcome, "example.com")?;
+    assert!(found.is_subset(&expected) && found.len() >= 2, "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn a_zone_cut_elsewhere_is_told() -> Result {
+    let bed = TestBed::start()?;
+    let mut settings = bed.settings();
+    // The settings take the alias name itself for a zone.
+    let servers = settings.alias_zones[0].servers.clone();
+    settings.zones.push((ALIAS_ZONE.to_owned(), servers));
+    settings.alias_zones[0].zone = ALIAS_NAME.to_owned();
+    let outcome = bed
+        .program(settings)?
+        .run(&["check", "example.com", "--output", "json"])?;
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    assert_eq!(
+        kinds(&outcome, "example.com")?,
+        set(&["zone-cut"]),
+        "{outcome}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_probe_is_timed_to_every_server_and_withdrawn() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = bed.run(&["check", "example.com", "--write", "--output", "json"])?;
+    outcome.assert_success();
+    let written = &outcome.json()?["written"][0];
+    assert_eq!(written["zone"], ALIAS_ZONE);
+    let servers = written["servers"].as_array().map(Vec::len);
+    assert_eq!(servers, Some(2), "{outcome}");
+    assert_eq!((bed.orders()?, bed.serial(ALIAS_ZONE)?), (0, 3));
+    let people = bed.run(&["check", "example.com", "--write"])?;
+    let had_it = format!("{} had it after ", bed.secondary());
+    assert!(people.stdout.contains(&had_it), "{people}");
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_watch_ends_when_all_is_in_order() -> Result {
+    let bed = TestBed::start()?;
+    let there = Arc::new(AtomicBool::new(false));
+    let is_there = Arc::clone(&there);
+    let main = QueryProxy::start(bed.main_server(), move |question, mut answer| {
+        if is_about(question, RecordType::CNAME) && !is_there.load(Ordering::SeqCst) {
+            answer.answers.clear();
+        }
+        vec![answer]
+    })?;
+    let mut settings = bed.settings();
+    settings.zones.retain(|(zone, _)| zone != "example.com");
+    settings
+        .zones
+        .push(("example.com".to_owned(), vec![main.address()]));
+    let running = bed
+        .program(settings)?
+        .spawn(&["check", "example.com", "--watch"])?;
+    running.wait_until_said("there is no CNAME")?;
+    there.store(true, Ordering::SeqCst);
+    let outcome = running.wait()?;
+    outcome.assert_success();
+    assert!(outcome.stdout.contains("example.com: good"), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn a_domain_that_leaves_is_told_what_still_points_here() -> Result {
+    let bed = TestBed::start()?;
+    let settings = bed
+        .settings()
+        .certificate("web", "domains = [\"example.com\", \"example.org\"]");
+    let outcome = bed
+        .program(settings)?
+        .run(&["check", "--offboard", "example.com"])?;
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    let first = "1. take example.com out of `[certificates.web]`";
+    let second = format!("_acme-challenge.example.com. 600 IN CNAME {ALIAS_NAME}.");
+    assert!(
+        outcome.stdout.contains(first) && outcome.stdout.contains(&second),
+        "{outcome}"
+    );
+    let left = bed.run(&["check", "--offboard", "www.example.com"])?;
+    left.assert_success();
+    assert!(
+        left.stdout.contains("Nothing leads from www.example.com"),
+        "{left}"
+    );
+    Ok(())
+}
+
+#[test]
+fn hundreds_of_domains_are_checked_at_once() -> Result {
+    let hosts: Vec<_> = (0..300).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let arguments = [&["check".to_owned()][..], &hosts].concat();
+    let outcome = bed.run(&arguments)?;
+    outcome.assert_success();
+    assert!(
+        outcome.stdout.contains("300 challenge names: 300 good"),
+        "{outcome}"
+    );
+    Ok(())
+}
