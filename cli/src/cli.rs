@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use acme_alias_core::acme::KeyType;
 use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::provider::{self, OptionKind, ProviderKind};
+use acme_alias_core::provider::{self, OptionKind, ProviderKind, Scope};
 use acme_alias_core::store::CertificateId;
 use clap::{
     Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
@@ -119,6 +119,9 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Print the records that the main zones need, and do not have yet
     Delegate(DelegateArgs),
+    /// Print the narrowest grant for a key, or find out what a key can really do
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// List the providers that are compiled in, with their options
     Providers,
     /// Show or check the settings
@@ -216,6 +219,52 @@ pub(crate) struct CheckArgs {
     /// The domain that names the authority in CAA records [default: that of a known directory]
     #[arg(long, value_name = "DOMAIN", help_heading = "CAA")]
     pub(crate) caa_issuer: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Print the narrowest grant for what the settings need, for each server that the provider may be
+    Policy(PolicyArgs),
+    /// Find out what each key can really do, without changing anything
+    Audit(AuditArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// How far the grant reaches
+    #[arg(long, value_name = "SCOPE", default_value = "name")]
+    pub(crate) scope: GrantScope,
+    /// Make a new key of this name, with a fresh secret
+    #[arg(long, value_name = "NAME")]
+    pub(crate) new_key: Option<String>,
+}
+
+/// How far a grant reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GrantScope {
+    /// TXT at the alias names, and nowhere else
+    Name,
+    /// TXT at the alias names and below them
+    Subdomain,
+    /// TXT at any name of the alias zone, its apex among them
+    Zone,
+}
+
+impl From<GrantScope> for Scope {
+    fn from(scope: GrantScope) -> Self {
+        match scope {
+            GrantScope::Name => Scope::Name,
+            GrantScope::Subdomain => Scope::Subdomain,
+            GrantScope::Zone => Scope::Zone,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only the key of this provider
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -32,7 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, ConfigCommand, LedgerCommand, OutputFormat};
+use crate::cli::{Cli, Command, ConfigCommand, KeyCommand, LedgerCommand, OutputFormat};
 use crate::failure::{Failure, Part};
 use crate::output::{Format, Output, Report};
 use crate::run::Run;
@@ -80,6 +80,8 @@ async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
         }
         Command::List => commands::list::run(&run).await?,
         Command::Check(args) => commands::check::run(&run, args).await?,
+        Command::Key(KeyCommand::Policy(args)) => commands::key::policy(&run, args).await?,
+        Command::Key(KeyCommand::Audit(args)) => commands::key::audit(&run, args).await?,
         Command::Delegate(args) => commands::delegate::run(&run, args).await?,
         Command::Providers => commands::providers::run()?,
         Command::Config(ConfigCommand::Show) => commands::config::show(&run)?,

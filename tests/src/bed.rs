@@ -291,6 +291,11 @@ impl TestBed {
         Ok(Operator(Control::open(&self.primary)?))
     }
 
+    /// Puts another text into the configuration of the alias zones' primary, and lets it take effect.
+    pub fn replace_in_primary(&self, from: &str, to: &str) -> Result {
+        self.primary.reconfigure(|config| config.replace(from, to))
+    }
+
     /// Lets the keys of the alias zones write, or not.
     pub fn allow_updates(&self, allow: bool) -> Result {
         let (from, to) = if allow {

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod delegate;
 pub(crate) mod issue;
+pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod list;
 pub(crate) mod pages;

@@ -1,17 +1,16 @@
 //! Text for people.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use acme_alias_core::delegation::{End, Examination, Finding, Severity, ZoneState};
+use acme_alias_core::delegation::{Finding, Severity};
 use acme_alias_core::issue::Plan;
-use acme_alias_core::ledger::{Line, ZoneSerials};
+use acme_alias_core::ledger::{Line, Open, ZoneSerials};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::ProviderKind;
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
 
-use super::{Checked, CheckedName, Listed, Obtained, Offboarding, Renewal, Report, records};
+use super::{Listed, Obtained, Renewal, Report, check, keys, records};
 use crate::failure::Failure;
 use crate::settings::Shown;
 use crate::settings::reference::promises;
@@ -35,18 +34,7 @@ pub(super) fn report(report: &Report) {
                 .to_owned()
         }
         Report::Providers(kinds) => kinds.iter().map(|kind| provider(kind)).collect(),
-        Report::Settings(all) => {
-            let width = all
-                .iter()
-                .map(|shown| shown.key.len() + shown.value.len() + 3)
-                .max();
-            let width = width.unwrap_or(0).min(70);
-            let line = |shown: &Shown| {
-                let setting = format!("{} = {}", shown.key, shown.value);
-                format!("{setting:width$}  # {}\n", shown.source)
-            };
-            all.iter().map(line).collect::<Vec<_>>().concat()
-        }
+        Report::Settings(all) => settings(all),
         Report::SettingsGood { warnings: 0 } => "The settings are good.\n".to_owned(),
         Report::SettingsGood { .. } => "The settings can be used; see the warnings.\n".to_owned(),
         Report::Ledger(lines) if lines.is_empty() => "No DNS change is on record.\n".to_owned(),
@@ -55,27 +43,11 @@ pub(super) fn report(report: &Report) {
             lines,
             truncated,
             open,
-        } => {
-            let mut text = format!("The ledger is whole: {lines} lines.\n");
-            if *truncated {
-                text.push_str("Its last line was cut off by a crash, and will be written over.\n");
-            }
-            if *open > 0 {
-                text.push_str(&format!(
-                    "{open} values may be in a zone: those of runs under way, or left by killed ones.\n"
-                ));
-            }
-            text
-        }
-        Report::Checked(checked) => self::checked(checked),
-        Report::Offboarding(Offboarding { domain, steps }) if steps.is_empty() => {
-            format!("Nothing leads from {domain} into an alias zone.\n")
-        }
-        Report::Offboarding(Offboarding { domain, steps }) => {
-            let steps = steps.iter().zip(1..);
-            let steps = steps.map(|(step, number)| format!("{number}. {step}\n"));
-            format!("{domain} still leads into an alias zone:\n") + &steps.collect::<String>()
-        }
+        } => ledger_whole(*lines, *truncated, *open),
+        Report::Policies(zones) => keys::policies(zones),
+        Report::Audited(zones) => zones.iter().map(keys::audited).collect(),
+        Report::Checked(checked) => check::checked(checked),
+        Report::Offboarding(left) => check::offboarding(left),
         Report::Records {
             records,
             there,
@@ -105,18 +77,47 @@ pub(super) fn report(report: &Report) {
             }
             text
         }
-        Report::Reconciled { closed, left } => {
-            let mut text = format!("{closed} values of killed runs were looked after.\n");
-            for open in left {
-                text.push_str(&format!(
-                    "{} in {}: no provider in the settings can look after it\n",
-                    open.name, open.zone
-                ));
-            }
-            text
-        }
+        Report::Reconciled { closed, left } => reconciled(*closed, left),
     };
     stdout(&text);
+}
+
+/// Each setting with its source beside it.
+fn settings(all: &[Shown]) -> String {
+    let width = all
+        .iter()
+        .map(|shown| shown.key.len() + shown.value.len() + 3)
+        .max();
+    let width = width.unwrap_or(0).min(70);
+    let line = |shown: &Shown| {
+        let setting = format!("{} = {}", shown.key, shown.value);
+        format!("{setting:width$}  # {}\n", shown.source)
+    };
+    all.iter().map(line).collect()
+}
+
+fn ledger_whole(lines: usize, truncated: bool, open: usize) -> String {
+    let mut text = format!("The ledger is whole: {lines} lines.\n");
+    if truncated {
+        text.push_str("Its last line was cut off by a crash, and will be written over.\n");
+    }
+    if open > 0 {
+        text.push_str(&format!(
+            "{open} values may be in a zone: those of runs under way, or left by killed ones.\n"
+        ));
+    }
+    text
+}
+
+fn reconciled(closed: usize, left: &[Open]) -> String {
+    let mut text = format!("{closed} values of killed runs were looked after.\n");
+    for open in left {
+        text.push_str(&format!(
+            "{} in {}: no provider in the settings can look after it\n",
+            open.name, open.zone
+        ));
+    }
+    text
 }
 
 pub(super) fn stdout(text: &str) {
@@ -165,7 +166,7 @@ pub(super) fn finding(finding: &Finding) {
     stderr(&format!("{}\n", of_finding(finding)));
 }
 
-fn of_finding(finding: &Finding) -> String {
+pub(super) fn of_finding(finding: &Finding) -> String {
     let severity = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -274,97 +275,6 @@ fn ledger_line(line: &Line) -> String {
         text.push_str(&format!("        {response}\n"));
     }
     text
-}
-
-fn checked(checked: &Checked) -> String {
-    let mut text = String::new();
-    let mut zones: BTreeMap<&DnsName, &ZoneState> = BTreeMap::new();
-    for CheckedName {
-        identifiers,
-        examination,
-    } in &checked.names
-    {
-        let Examination {
-            walk,
-            source,
-            alias,
-            findings,
-        } = examination;
-        zones.extend(source.iter().chain(alias).map(|state| (&state.zone, state)));
-        let identifiers: Vec<_> = identifiers.iter().map(ToString::to_string).collect();
-        let verdict = match findings.first().map(|finding| finding.severity) {
-            None => "good",
-            Some(Severity::Warning) => "works, with warnings",
-            Some(Severity::Error) => "would fail",
-        };
-        text.push_str(&format!("{}: {verdict}\n", identifiers.join(", ")));
-        for hop in &walk.hops {
-            text.push_str(&format!(
-                "  {} {} CNAME {}  (asked: {})\n",
-                hop.name.fqdn(),
-                hop.ttl,
-                hop.target.fqdn(),
-                hop.server
-            ));
-        }
-        if let End::At { server, answer } = &walk.end {
-            let name = walk.last().fqdn();
-            text.push_str(&format!("  {name} {answer}  (asked: {server})\n"));
-        }
-        for finding in findings {
-            text.push('\n');
-            text.push_str(&of_finding(finding));
-        }
-        text.push('\n');
-    }
-    for state in zones.into_values() {
-        text.push_str(&zone_state(state));
-    }
-    for published in checked.written.iter().flatten() {
-        text.push_str(&format!(
-            "zone {}: a probe was written, and",
-            published.zone
-        ));
-        for reached in &published.servers {
-            let millis = reached.after.as_millis();
-            text.push_str(&format!("\n  {} had it after {millis} ms", reached.server));
-        }
-        text.push_str("\n  it was withdrawn\n");
-    }
-    let count = |wanted| {
-        let found = checked.names.iter().filter(|name| {
-            name.examination
-                .findings
-                .first()
-                .map(|finding| finding.severity)
-                == wanted
-        });
-        found.count()
-    };
-    let (errors, warnings) = (count(Some(Severity::Error)), count(Some(Severity::Warning)));
-    text.push_str(&format!(
-        "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {:.1} s\n",
-        checked.names.len(),
-        count(None),
-        checked.took.as_secs_f64()
-    ));
-    text
-}
-
-fn zone_state(state: &ZoneState) -> String {
-    let mut text = format!("zone {}:", state.zone);
-    for server in &state.servers {
-        match server.serial {
-            Some(serial) => text.push_str(&format!(" {} has serial {serial};", server.server)),
-            None => text.push_str(&format!(" {} does not serve it;", server.server)),
-        }
-    }
-    if let Some(ttl) = state.negative_ttl {
-        text.push_str(&format!(
-            " a name that is not there is remembered for {ttl} s"
-        ));
-    }
-    text + "\n"
 }
 
 fn serials(zone: &DnsName, of: &ZoneSerials) -> String {

@@ -2,7 +2,7 @@
 
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::Plan;
-use acme_alias_core::provider::OptionKind;
+use acme_alias_core::provider::{OptionKind, ProviderKind};
 use acme_alias_core::store::{CertificateId, Stored};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -37,31 +37,7 @@ pub(super) fn report(report: &Report) -> Value {
             json!({ "certificates": all.iter().map(listed).collect::<Vec<_>>() })
         }
         Report::Providers(kinds) => {
-            let kinds: Vec<_> = kinds
-                .iter()
-                .map(|kind| {
-                    let options: Vec<_> = kind
-                        .options
-                        .iter()
-                        .map(|option| {
-                            json!({
-                                "name": option.name,
-                                "help": option.help,
-                                "required": option.required,
-                                "secret": option.kind == OptionKind::Secret,
-                                "default": option.default,
-                            })
-                        })
-                        .collect();
-                    json!({
-                        "kind": kind.kind,
-                        "summary": kind.summary,
-                        "guarantees": kind.guarantees,
-                        "options": options,
-                    })
-                })
-                .collect();
-            json!({ "providers": kinds })
+            json!({ "providers": kinds.iter().map(|kind| provider(kind)).collect::<Vec<_>>() })
         }
         Report::Settings(all) => {
             let all: Vec<_> = all
@@ -79,6 +55,24 @@ pub(super) fn report(report: &Report) -> Value {
             truncated,
             open,
         } => json!({ "whole": true, "lines": lines, "truncated": truncated, "open": open }),
+        Report::Policies(zones) => {
+            let zones = zones
+                .iter()
+                .map(|(zone, policies)| json!({ "zone": zone, "policies": policies }));
+            json!({ "zones": zones.collect::<Vec<_>>() })
+        }
+        Report::Audited(zones) => {
+            let zones = zones.iter().map(|audited| {
+                json!({
+                    "zone": audited.zone,
+                    "key": audited.key,
+                    "grade": audited.grade,
+                    "rights": audited.rights,
+                    "advice": audited.advice,
+                })
+            });
+            json!({ "audited": zones.collect::<Vec<_>>() })
+        }
         Report::Checked(checked) => self::checked(checked),
         Report::Offboarding(left) => json!({ "domain": left.domain, "steps": left.steps }),
         Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
@@ -109,6 +103,24 @@ pub(super) fn report(report: &Report) -> Value {
             json!({ "closed": closed, "left": left })
         }
     }
+}
+
+fn provider(kind: &ProviderKind) -> Value {
+    let options = kind.options.iter().map(|option| {
+        json!({
+            "name": option.name,
+            "help": option.help,
+            "required": option.required,
+            "secret": option.kind == OptionKind::Secret,
+            "default": option.default,
+        })
+    });
+    json!({
+        "kind": kind.kind,
+        "summary": kind.summary,
+        "guarantees": kind.guarantees,
+        "options": options.collect::<Vec<_>>(),
+    })
 }
 
 pub(super) fn failure(failure: &Failure) -> Value {

@@ -3,8 +3,10 @@
 //! Results go to standard output; progress, warnings and errors go to standard error. With
 //! `--output json` standard output carries one JSON object and nothing else, errors included.
 
+mod check;
 mod human;
 mod json;
+mod keys;
 mod progress;
 mod records;
 
@@ -17,7 +19,7 @@ use acme_alias_core::delegation::{Examination, Finding, ZoneRecord};
 use acme_alias_core::issue::{Issued, Observer, Plan};
 use acme_alias_core::ledger::{Line, Open, ZoneSerials};
 use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::provider::ProviderKind;
+use acme_alias_core::provider::{Grade, Policy, ProviderKind, Right};
 use acme_alias_core::store::{CertificateId, Stored};
 use acme_alias_core::zone::Published;
 use jiff::Timestamp;
@@ -60,6 +62,9 @@ pub(crate) enum Report {
         /// Values that may still be in a zone.
         open: usize,
     },
+    /// By alias zone.
+    Policies(Vec<(DnsName, Vec<Policy>)>),
+    Audited(Vec<Audited>),
     Checked(Checked),
     Offboarding(Offboarding),
     Records {
@@ -79,6 +84,23 @@ pub(crate) enum Report {
         /// What nobody in the settings can look after.
         left: Vec<Open>,
     },
+}
+
+/// What the key of an alias zone can do.
+pub(crate) struct Audited {
+    pub(crate) zone: DnsName,
+    pub(crate) key: Option<String>,
+    pub(crate) rights: Vec<Right>,
+    pub(crate) grade: Grade,
+    /// What would narrow it.
+    pub(crate) advice: Vec<Policy>,
+}
+
+impl Audited {
+    /// Whether somebody should do something about it.
+    fn is_bad(&self) -> bool {
+        !matches!(self.grade, Grade::Tight | Grade::Wide)
+    }
 }
 
 /// Delegations that were looked at.
@@ -119,6 +141,9 @@ impl Report {
     pub(crate) fn exit_code(&self) -> u8 {
         let (obtained, failed) = match self {
             Report::Reconciled { left, .. } if !left.is_empty() => return Part::Dns.exit_code(),
+            Report::Audited(zones) if zones.iter().any(Audited::is_bad) => {
+                return Part::Dns.exit_code();
+            }
             Report::Checked(checked) if checked.has_errors() => {
                 return Part::Delegation.exit_code();
             }

@@ -11,6 +11,7 @@ pub mod memory;
 mod options;
 pub mod quoting;
 mod registry;
+mod rights;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::options::{OptionError, OptionKind, OptionSpec, OptionValue, Options};
 pub use self::registry::{ProviderKind, RegistryError, find, kinds};
+pub use self::rights::{Grade, Grant, NewKey, Policy, Right, Scope, Subject, Verdict, Weight};
 pub use self::shared::Shared;
 use crate::name::DnsName;
 
@@ -70,6 +72,17 @@ pub trait TxtProvider: fmt::Debug + Send + Sync {
 
     /// As whom it writes; for the ledger.
     fn identity(&self) -> Identity;
+
+    /// The grant in the words of each server that the backend may be; empty where there are none.
+    fn policies(&self, _grant: &Grant) -> Vec<Policy> {
+        Vec::new()
+    }
+
+    /// What its credentials can really do, found out without changing anything; empty where that
+    /// cannot be.
+    async fn rights(&self, _subject: &Subject) -> Result<Vec<Right>, ProviderError> {
+        Ok(Vec::new())
+    }
 }
 
 /// One value to be added to, or removed from, the TXT records at a name.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Identity, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
+    Applied, Failure, Grant, Identity, Limits, Policy, ProviderError, Right, Subject, TxtChange,
+    TxtProvider, TxtSets,
 };
 use async_trait::async_trait;
 use hickory_proto::op::Message;
@@ -15,7 +16,7 @@ use tracing::debug;
 use crate::config::{Config, Server};
 use crate::error::{Place, all_failed};
 use crate::exchange::exchange;
-use crate::message;
+use crate::{message, policy};
 
 /// What fits into one message at the least: the longest name and the longest value each time.
 const CHANGES_PER_MESSAGE: usize = 120;
@@ -40,6 +41,10 @@ impl Rfc2136 {
             config,
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
         }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Sends `messages` to the servers in order, until one answers with successes that are signed.
@@ -134,6 +139,15 @@ impl TxtProvider for Rfc2136 {
             key: Some(self.config.key.name().clone()),
             ttl: Some(self.config.ttl),
         }
+    }
+
+    fn policies(&self, grant: &Grant) -> Vec<Policy> {
+        let key = &self.config.key;
+        policy::policies(&key.name(), &key.algorithm().to_string(), grant)
+    }
+
+    async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
+        Rfc2136::rights(self, subject).await.map_err(rejected)
     }
 }
 

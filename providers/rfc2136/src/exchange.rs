@@ -78,6 +78,30 @@ pub(crate) async fn exchange(
     }
 }
 
+/// Sends a message without a signature; the response code is all that is to be had of it.
+pub(crate) async fn unsigned(
+    server: &Server,
+    message: &Message,
+    timeout: Duration,
+) -> Result<ResponseCode, String> {
+    let asked = async {
+        let mut stream = connect(server).await?;
+        let bytes = message.to_vec().map_err(|error| error.to_string())?;
+        let length = u16::try_from(bytes.len()).map_err(|error| error.to_string())?;
+        let request = [&length.to_be_bytes()[..], &bytes].concat();
+        let written = stream.write_all(&request).await;
+        written.map_err(|error| in_words(&error))?;
+        let response = read_message(&mut stream).await;
+        let response = response.map_err(|error| in_words(&error))?;
+        let response = Message::from_vec(&response).map_err(|error| error.to_string())?;
+        Ok(response.metadata.response_code)
+    };
+    match tokio::time::timeout(timeout, asked).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(format!("no answer within {timeout:?}")),
+    }
+}
+
 /// Sends everything and never returns; where that fails, reading fails as well, and says more.
 async fn send(writer: &mut (impl AsyncWrite + Unpin), requests: &[u8]) -> Infallible {
     let _ = writer.write_all(requests).await;

@@ -10,6 +10,7 @@
 //! [`message`] builds what is sent, [`exchange`] sends it, [`error`] says what an answer means,
 //! [`backend`] is the provider that puts them together.
 
+mod audit;
 mod backend;
 mod config;
 mod error;
@@ -18,6 +19,7 @@ mod exchange;
 pub mod fuzzing;
 mod key;
 mod message;
+mod policy;
 
 use std::sync::Arc;
 

@@ -16,6 +16,7 @@ mod credentials;
 mod delegate;
 mod delegations;
 mod failure_matrix;
+mod keys;
 mod ledger;
 mod machine;
 mod name_servers;

@@ -1,0 +1,60 @@
+//! What keys may do, and what they can do, for people.
+
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::{Grade, Policy, Weight};
+
+use super::Audited;
+
+/// The policies of each alias zone.
+pub(super) fn policies(zones: &[(DnsName, Vec<Policy>)]) -> String {
+    let all = zones
+        .iter()
+        .flat_map(|(zone, policies)| policies.iter().map(move |policy| (zone, policy)));
+    all.map(|(zone, policy)| self::policy(zone, policy))
+        .collect()
+}
+
+fn policy(zone: &DnsName, policy: &Policy) -> String {
+    let mut text = format!("# {zone}: {}\n", policy.title);
+    if let Some(limits) = &policy.limits {
+        text.push_str(&format!("# {limits}\n"));
+    }
+    format!("{text}\n{}\n", policy.text)
+}
+
+pub(super) fn audited(audited: &Audited) -> String {
+    let Audited {
+        zone,
+        key,
+        rights,
+        grade,
+        advice,
+    } = audited;
+    let key = key.as_deref().unwrap_or("the credentials");
+    let mut text = format!("{zone}, {key}: {grade}\n");
+    let width = rights.iter().map(|right| right.right.chars().count()).max();
+    let width = width.unwrap_or_default();
+    for right in rights {
+        let needed = if right.weight == Weight::Needed {
+            "needed"
+        } else {
+            ""
+        };
+        text.push_str(&format!(
+            "  {:width$}  {needed:6}  {:11}  {}\n",
+            right.right, right.verdict, right.evidence
+        ));
+    }
+    if rights.is_empty() {
+        text.push_str("  what these credentials can do cannot be asked\n");
+    }
+    let narrower = advice.first().filter(|_| !matches!(grade, Grade::Tight));
+    if let Some(policy) = narrower {
+        text.push_str(&format!(
+            "help: this would be enough ({}; others: `acme-alias key policy`)\n\n",
+            policy.title
+        ));
+        text.extend(policy.text.lines().map(|line| format!("      {line}\n")));
+    }
+    text + "\n"
+}

@@ -1,0 +1,194 @@
+//! What keys may do by the policies that are printed, and what they can really do.
+
+use std::collections::BTreeMap;
+
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Change, Knot, Outcome, Program, Result, TestBed};
+
+const AUDIT: [&str; 4] = ["key", "audit", "--output", "json"];
+
+/// The program, with one certificate and one alias zone.
+fn program(bed: &TestBed) -> Result<Program> {
+    let mut settings = bed
+        .settings()
+        .certificate("web", "domains = [\"example.com\"]");
+    settings.alias_zones.truncate(1);
+    bed.program(settings)
+}
+
+/// The verdict on each right of the first zone, and the grade.
+fn verdicts(outcome: &Outcome) -> Result<(BTreeMap<String, String>, String)> {
+    let audited = &outcome.json()?["audited"][0];
+    let rights = audited["rights"].as_array().cloned().unwrap_or_default();
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let verdicts = rights.iter().map(|right| {
+        // Labels that are made up stay out of it.
+        let what = word(&right["right"]);
+        let what = what.split(" (").next().unwrap_or_default().to_owned();
+        (what, word(&right["verdict"]))
+    });
+    Ok((verdicts.collect(), word(&audited["grade"])))
+}
+
+fn of(verdicts: &BTreeMap<String, String>, right: &str) -> String {
+    verdicts.get(right).cloned().unwrap_or_default()
+}
+
+#[test]
+fn an_audit_tells_tight_from_wide_and_from_worse_and_changes_nothing() -> Result {
+    let zonesub = "grant acme-key zonesub TXT;";
+    let name = format!("grant acme-key name {ALIAS_NAME}. TXT;");
+    let any = "grant acme-key zonesub ANY;";
+    for (policy, grade, code, apex, cname) in [
+        (name.as_str(), "tight", 0, "denied", "denied"),
+        (zonesub, "wide", 0, "allowed", "denied"),
+        (any, "dangerous", 4, "allowed", "allowed"),
+    ] {
+        let bed = TestBed::start()?;
+        bed.replace_in_primary(zonesub, policy)?;
+        // The bed lets anybody see its zones; the audit would tell.
+        bed.replace_in_primary("allow-transfer { any; }", "allow-transfer { none; }")?;
+        let outcome = program(&bed)?.run(&AUDIT)?;
+        assert_eq!(outcome.code, Some(code), "{outcome}");
+        let (verdicts, found) = verdicts(&outcome)?;
+        assert_eq!(found, grade, "{outcome}");
+        assert_eq!(of(&verdicts, &format!("TXT at {ALIAS_NAME}")), "allowed");
+        assert_eq!(of(&verdicts, "TXT at the apex"), apex, "{outcome}");
+        assert_eq!(of(&verdicts, "CNAME"), cname, "{outcome}");
+        assert_eq!(of(&verdicts, "NS: a delegation"), cname, "{outcome}");
+        assert_eq!(
+            of(&verdicts, "updates without any key"),
+            "denied",
+            "{outcome}"
+        );
+        let main = format!("TXT in the main zone example.com, at {}", bed.main_server());
+        assert_eq!(of(&verdicts, &main), "denied", "{outcome}");
+        assert_eq!(bed.serial(ALIAS_ZONE)?, 1);
+        // By the servers' own logs nothing was carried out.
+        let updates: Vec<_> = bed.updates()?.into_values().flatten().collect();
+        assert!(!updates.is_empty());
+        for update in updates {
+            let Change::Other(what) = &update.change else {
+                panic!("{update:?}");
+            };
+            let in_vain = ["unsuccessful", "REFUSED", "denied"]
+                .iter()
+                .any(|word| what.contains(word));
+            assert!(in_vain, "{what}");
+        }
+        // What an actual update does is what was said.
+        let added = bed.add_foreign_txt(ALIAS_ZONE, ALIAS_ZONE, "apex").is_ok();
+        assert_eq!(added, apex == "allowed");
+        let serial = bed.serial(ALIAS_ZONE)?;
+        program(&bed)?.run(&AUDIT)?;
+        assert_eq!(bed.serial(ALIAS_ZONE)?, serial, "nothing was changed");
+    }
+    Ok(())
+}
+
+#[test]
+fn updates_that_anybody_may_send_are_fatal() -> Result {
+    let bed = TestBed::start()?;
+    let zonesub = "update-policy { grant acme-key zonesub TXT; };";
+    bed.replace_in_primary(zonesub, "allow-update { any; };")?;
+    let outcome = program(&bed)?.run(&AUDIT)?;
+    assert_eq!(outcome.code, Some(4), "{outcome}");
+    let (verdicts, grade) = verdicts(&outcome)?;
+    assert_eq!(
+        (
+            grade.as_str(),
+            of(&verdicts, "updates without any key").as_str()
+        ),
+        ("fatal", "allowed")
+    );
+    let people = program(&bed)?.run(&["key", "audit"])?;
+    assert!(
+        people
+            .stdout
+            .contains(&format!("{ALIAS_ZONE}, acme-key: fatal")),
+        "{people}"
+    );
+    let narrower = format!("grant acme-key name {ALIAS_NAME}. TXT;");
+    assert!(people.stdout.contains(&narrower), "{people}");
+    assert_eq!(bed.serial(ALIAS_ZONE)?, 1);
+    Ok(())
+}
+
+#[test]
+fn where_what_is_needed_is_refused_nothing_is_passed() -> Result {
+    let bed = TestBed::start()?;
+    bed.allow_updates(false)?;
+    let outcome = program(&bed)?.run(&AUDIT)?;
+    assert_eq!(outcome.code, Some(4), "{outcome}");
+    let (verdicts, grade) = verdicts(&outcome)?;
+    assert_eq!(grade, "cannot-tell");
+    assert!(
+        verdicts
+            .values()
+            .all(|verdict| verdict == "cannot-tell" || verdict == "allowed"),
+        "{outcome}"
+    );
+    Ok(())
+}
+
+#[test]
+fn knot_is_read_as_it_answers() -> Result {
+    let bed = TestBed::start()?;
+    let knot = Knot::start()?;
+    let mut settings = bed
+        .settings()
+        .certificate("web", "domains = [\"example.com\"]");
+    settings.alias_zones.truncate(1);
+    settings.providers[0].server = knot.address();
+    settings.providers[0].secret = bed.write_secret("knot.secret", &knot.key().secret)?;
+    let outcome = bed.program(settings)?.run(&AUDIT)?;
+    outcome.assert_success();
+    let (verdicts, grade) = verdicts(&outcome)?;
+    assert_eq!(grade, "wide", "{outcome}");
+    let transfer = "transfer of the whole zone";
+    assert_eq!(of(&verdicts, transfer), "denied", "{outcome}");
+    assert_eq!(of(&verdicts, "TXT at the apex"), "allowed", "{outcome}");
+    assert_eq!(of(&verdicts, "CNAME"), "denied", "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn the_policy_that_is_printed_is_enough_and_no_more() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = program(&bed)?.run(&["key", "policy"])?;
+    outcome.assert_success();
+    let line = format!("grant acme-key name {ALIAS_NAME}. TXT;");
+    assert!(outcome.stdout.contains(&line), "{outcome}");
+    bed.replace_in_primary("grant acme-key zonesub TXT;", &line)?;
+    program(&bed)?.run(&["issue", "web"])?.assert_success();
+    bed.replace_in_primary("allow-transfer { any; }", "allow-transfer { none; }")?;
+    let audit = program(&bed)?.run(&AUDIT)?;
+    assert_eq!(verdicts(&audit)?.1, "tight", "{audit}");
+    bed.replace_in_primary("allow-transfer { none; }", "allow-transfer { any; }")?;
+
+    let new = [
+        "key",
+        "policy",
+        "--scope",
+        "zone",
+        "--new-key",
+        "fresh",
+        "--output",
+        "json",
+    ];
+    let (one, other) = (program(&bed)?.run(&new)?, program(&bed)?.run(&new)?);
+    assert_ne!(one.stdout, other.stdout, "the secrets are fresh");
+    let policies = one.json()?["zones"][0]["policies"].clone();
+    let titles: Vec<_> = policies
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|policy| policy["title"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert!(
+        titles[0].starts_with("BIND") && titles[1].starts_with("Knot"),
+        "{titles:?}"
+    );
+    assert!(titles[2].starts_with("PowerDNS"), "{titles:?}");
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
