@@ -34,6 +34,22 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "knot",
     },
     Tool {
+        program: "pdns_server",
+        package: "pdns-server",
+    },
+    Tool {
+        program: "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql",
+        package: "pdns-backend-sqlite3",
+    },
+    Tool {
+        program: "sqlite3",
+        package: "sqlite3",
+    },
+    Tool {
+        program: "nsd",
+        package: "nsd",
+    },
+    Tool {
         program: "faketime",
         package: "faketime",
     },

@@ -1,8 +1,11 @@
 //! What keys may do by the policies that are printed, and what they can really do.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Change, Knot, Outcome, Program, Result, TestBed};
+use acme_alias_tests::{
+    ALIAS_NAME, ALIAS_ZONE, Change, Key, Knot, Nsd, Outcome, PowerDns, Program, Result, TestBed,
+};
 
 const AUDIT: [&str; 4] = ["key", "audit", "--output", "json"];
 
@@ -134,13 +137,7 @@ fn where_what_is_needed_is_refused_nothing_is_passed() -> Result {
 fn knot_is_read_as_it_answers() -> Result {
     let bed = TestBed::start()?;
     let knot = Knot::start()?;
-    let mut settings = bed
-        .settings()
-        .certificate("web", "domains = [\"example.com\"]");
-    settings.alias_zones.truncate(1);
-    settings.providers[0].server = knot.address();
-    settings.providers[0].secret = bed.write_secret("knot.secret", &knot.key().secret)?;
-    let outcome = bed.program(settings)?.run(&AUDIT)?;
+    let outcome = program_at(&bed, knot.address(), knot.key())?.run(&AUDIT)?;
     outcome.assert_success();
     let (verdicts, grade) = verdicts(&outcome)?;
     assert_eq!(grade, "wide", "{outcome}");
@@ -148,6 +145,47 @@ fn knot_is_read_as_it_answers() -> Result {
     assert_eq!(of(&verdicts, transfer), "denied", "{outcome}");
     assert_eq!(of(&verdicts, "TXT at the apex"), "allowed", "{outcome}");
     assert_eq!(of(&verdicts, "CNAME"), "denied", "{outcome}");
+    Ok(())
+}
+
+/// The program, with the alias zone on another server.
+fn program_at(bed: &TestBed, server: SocketAddr, key: &Key) -> Result<Program> {
+    let mut settings = bed
+        .settings()
+        .certificate("web", "domains = [\"example.com\"]");
+    settings.alias_zones.truncate(1);
+    settings.providers[0].server = server;
+    settings.providers[0].secret = bed.write_secret("other.secret", &key.secret)?;
+    bed.program(settings)
+}
+
+#[test]
+fn powerdns_allows_everything_and_nsd_nothing() -> Result {
+    let bed = TestBed::start()?;
+    let pdns = PowerDns::start()?;
+    let serial = pdns.serial()?;
+    let outcome = program_at(&bed, pdns.address(), pdns.key())?.run(&AUDIT)?;
+    let (verdicts, grade) = verdicts(&outcome)?;
+    assert_eq!(
+        (grade.as_str(), outcome.code),
+        ("dangerous", Some(4)),
+        "{outcome}"
+    );
+    assert_eq!(of(&verdicts, "NS: a delegation"), "allowed", "{outcome}");
+    assert_eq!(
+        of(&verdicts, "updates without any key"),
+        "denied",
+        "{outcome}"
+    );
+    assert_eq!(pdns.serial()?, serial, "nothing was changed");
+
+    let nsd = Nsd::start(pdns.key())?;
+    let outcome = program_at(&bed, nsd.address(), pdns.key())?.run(&AUDIT)?;
+    assert_eq!(self::verdicts(&outcome)?.1, "cannot-tell", "{outcome}");
+    assert!(
+        outcome.stdout.contains("NOTIMP: it takes no updates"),
+        "{outcome}"
+    );
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod credentials;
 mod delegate;
 mod delegations;
 mod failure_matrix;
+mod guides;
 mod keys;
 mod ledger;
 mod machine;
