@@ -387,24 +387,46 @@ async fn verify_token(State(state): State<Shared>, headers: HeaderMap) -> Answer
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ZoneQuery {
-    name: String,
+    name: Option<String>,
+    page: Option<usize>,
+    per_page: Option<usize>,
 }
 
 /// `GET /zones` (`api/resources/zones/methods/list/`): a token sees the zones among its resources.
 async fn list_zones(
     State(state): State<Shared>,
     headers: HeaderMap,
-    Query(ZoneQuery { name }): Query<ZoneQuery>,
+    Query(query): Query<ZoneQuery>,
 ) -> Answer {
     let account = state.lock();
     let token = token(&account, &headers, Endpoint::Zones)?;
+    let sees = |id: &String| token.zone_read && token.dns_edit.contains(id);
+    let is_it = |zone: &String| query.name.as_ref().is_none_or(|name| name == zone);
     let zones: Vec<_> = account
         .zones
         .iter()
-        .filter(|(id, (zone, _))| token.zone_read && token.dns_edit.contains(id) && *zone == name)
+        .filter(|(id, (zone, _))| sees(id) && is_it(zone))
         .map(|(id, (zone, _))| json!({ "id": id, "name": zone, "status": "active" }))
         .collect();
-    Ok(success(&zones.into()))
+    Ok(page(&zones, query.page, query.per_page))
+}
+
+/// One page of a list, with `result_info` (`api/resources/zones/methods/list/`).
+fn page(found: &[Value], page: Option<usize>, per_page: Option<usize>) -> axum::Json<Value> {
+    let per_page = per_page.unwrap_or(PER_PAGE_MAX).clamp(1, PER_PAGE_MAX);
+    let page = page.unwrap_or(1).max(1);
+    let shown: Vec<_> = found
+        .iter()
+        .skip((page - 1) * per_page)
+        .take(per_page)
+        .collect();
+    let info = json!({
+        "page": page, "per_page": per_page, "count": shown.len(),
+        "total_count": found.len(), "total_pages": found.len().div_ceil(per_page),
+    });
+    axum::Json(
+        json!({ "success": true, "errors": [], "messages": [], "result": shown, "result_info": info }),
+    )
 }
 
 /// `GET /zones/{zone_id}` (`api/resources/zones/methods/get/`)
@@ -463,25 +485,9 @@ async fn list(
             let same = |name: &String| record.name.eq_ignore_ascii_case(name);
             query.name.as_ref().is_none_or(same)
         })
+        .map(shown)
         .collect();
-    let per_page = query
-        .per_page
-        .unwrap_or(PER_PAGE_MAX)
-        .clamp(1, PER_PAGE_MAX);
-    let page = query.page.unwrap_or(1).max(1);
-    let shown: Vec<_> = found
-        .iter()
-        .skip((page - 1) * per_page)
-        .take(per_page)
-        .map(|record| shown(record))
-        .collect();
-    let info = json!({
-        "page": page, "per_page": per_page, "count": shown.len(),
-        "total_count": found.len(), "total_pages": found.len().div_ceil(per_page),
-    });
-    Ok(axum::Json(
-        json!({ "success": true, "errors": [], "messages": [], "result": shown, "result_info": info }),
-    ))
+    Ok(page(&found, query.page, query.per_page))
 }
 
 /// `GET /zones/{zone_id}/dns_records/export`: a zone file without the envelope

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::quoting::{self, Digits};
 use acme_alias_core::provider::{
-    Action, Applied, Failure, Identity, Limits, OptionError, ProviderError, TxtChange, TxtProvider,
-    TxtSets, TxtValue,
+    Action, Applied, Failure, Grant, Identity, Limits, OptionError, Policy, ProviderError, Right,
+    Subject, TxtChange, TxtProvider, TxtSets, TxtValue,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ const PER_PAGE: &str = "1000";
 /// What the ledger keeps of an answer that says yes.
 const OK: &str = "success";
 /// <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/>
-const VERIFY: &str = "/user/tokens/verify";
+pub(crate) const VERIFY: &str = "/user/tokens/verify";
 /// How often what was read may have changed before it could be changed.
 const ATTEMPTS: usize = 5;
 
@@ -41,9 +41,9 @@ pub struct Cloudflare {
 
 /// A zone: <https://developers.cloudflare.com/api/resources/zones/methods/list/>.
 #[derive(Debug, Deserialize)]
-struct Zone {
-    id: String,
-    name: String,
+pub(crate) struct Zone {
+    pub(crate) id: String,
+    pub(crate) name: String,
 }
 
 /// A record: <https://developers.cloudflare.com/api/resources/dns/subresources/records/>.
@@ -93,7 +93,7 @@ struct BatchResult {
 
 /// What is left of a record that was removed: its id, which we had.
 #[derive(Debug, Deserialize)]
-struct Deleted {}
+pub(crate) struct Deleted {}
 
 #[derive(Debug, Deserialize)]
 struct TokenStatus {
@@ -171,7 +171,11 @@ impl Cloudflare {
         })
     }
 
-    async fn zone_id(&self, zone: &DnsName) -> Result<String, ProviderError> {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) async fn zone_id(&self, zone: &DnsName) -> Result<String, ProviderError> {
         let mut zones = self.zones.lock().await;
         if let Some(id) = zones.get(zone) {
             return Ok(id.clone());
@@ -512,6 +516,25 @@ impl TxtProvider for Cloudflare {
             key: None,
             ttl: u32::try_from(self.config.ttl).ok(),
         }
+    }
+
+    fn policies(&self, grant: &Grant) -> Vec<Policy> {
+        let zone = &grant.zone;
+        vec![Policy {
+            title: "Cloudflare, a custom API token".to_owned(),
+            text: format!(
+                "permissions: Zone, DNS, Edit; and Zone, Zone, Read unless `zone-id` is set\n\
+                 zone resources: Include, Specific zone, {zone}\n"
+            ),
+            limits: Some(format!(
+                "the token may then change every record of {zone}: give the alias zone nothing else \
+                 to hold"
+            )),
+        }]
+    }
+
+    async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
+        Cloudflare::rights(self, subject).await
     }
 }
 

@@ -8,6 +8,7 @@
 //! [`config`] checks the options, [`client`] sends one request, [`error`] says what an answer means,
 //! [`backend`] is the provider.
 
+mod audit;
 mod backend;
 mod budget;
 mod client;

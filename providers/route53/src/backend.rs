@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Identity, Limits, ProviderError, TxtChange, TxtProvider, TxtSets,
+    Applied, Failure, Grant, Identity, Limits, Policy, ProviderError, Right, Subject, TxtChange,
+    TxtProvider, TxtSets,
 };
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_route53::Client as Api;
 use aws_sdk_route53::types::{
-    ChangeStatus, HostedZone, HostedZoneConfig, ResourceRecordSet, RrType,
+    ChangeBatch, ChangeStatus, HostedZone, HostedZoneConfig, ResourceRecordSet, RrType,
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::audit;
 use crate::client::{Client, uneven};
 use crate::config::Config;
 use crate::error::CallError;
@@ -59,7 +61,7 @@ impl Route53 {
         }
     }
 
-    async fn zone_id(&self, zone: &DnsName) -> Result<String, ProviderError> {
+    pub(crate) async fn zone_id(&self, zone: &DnsName) -> Result<String, ProviderError> {
         let mut zones = self.zones.lock().await;
         if let Some(id) = zones.get(zone) {
             return Ok(id.clone());
@@ -230,6 +232,11 @@ impl Route53 {
     /// Sends one batch; the id of the change.
     async fn swap(&self, id: &str, swaps: &[sets::Swap]) -> Result<String, CallError> {
         let batch = sets::batch(swaps).map_err(|error| CallError::NotSent(error.to_string()))?;
+        self.change(id, batch).await
+    }
+
+    /// The id of the change.
+    pub(crate) async fn change(&self, id: &str, batch: ChangeBatch) -> Result<String, CallError> {
         let send = |api: &Api| {
             api.change_resource_record_sets()
                 .hosted_zone_id(id)
@@ -387,6 +394,15 @@ impl TxtProvider for Route53 {
                 .or_else(|| config.profile.clone()),
             ttl: u32::try_from(config.ttl).ok(),
         }
+    }
+
+    fn policies(&self, grant: &Grant) -> Vec<Policy> {
+        let id = self.client.config().hosted_zone_id.as_deref();
+        vec![audit::policy(id, grant)]
+    }
+
+    async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
+        Route53::rights(self, subject).await
     }
 }
 

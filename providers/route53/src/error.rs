@@ -8,6 +8,13 @@ use acme_alias_core::provider::{Failure, ProviderError};
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 
+/// What the credentials may not do.
+const DENIED: [&str; 3] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "NotAuthorizedException",
+];
+
 /// A call that gave no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CallError {
@@ -106,6 +113,16 @@ impl CallError {
         code == "InvalidChangeBatch" && !permanent.iter().any(|word| message.contains(word))
     }
 
+    /// Whether the batch was looked at, and not carried out.
+    pub(crate) fn is_batch_refused(&self) -> bool {
+        self.is(&["InvalidChangeBatch"])
+    }
+
+    /// Whether the credentials may not do this.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.is(&DENIED)
+    }
+
     /// Whether the call may have been carried out.
     pub(crate) fn is_unknown(&self) -> bool {
         matches!(
@@ -167,22 +184,15 @@ impl CallError {
                     "the credentials are wrong: correct `profile`, or the AWS variables and files",
                 )
             }
-            _ if self.is(&[
-                "AccessDenied",
-                "AccessDeniedException",
-                "NotAuthorizedException",
-            ]) =>
-            {
-                ProviderError::new(
-                    Failure::Denied,
-                    says,
-                    format!(
-                        "allow ListResourceRecordSets, ChangeResourceRecordSets and GetChange for {zone} \
+            _ if self.is_denied() => ProviderError::new(
+                Failure::Denied,
+                says,
+                format!(
+                    "allow ListResourceRecordSets, ChangeResourceRecordSets and GetChange for {zone} \
                      (and ListHostedZonesByName without `hosted-zone-id`); docs/providers/route53.md \
                      has the policy"
-                    ),
-                )
-            }
+                ),
+            ),
             _ if self.is(&["NoSuchHostedZone"]) => ProviderError::new(
                 Failure::Rejected,
                 says,

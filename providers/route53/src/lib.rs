@@ -7,6 +7,7 @@
 //! [`config`] checks the options, [`client`] makes calls that are paced and repeated, [`error`]
 //! says what a failed one means, [`sets`] plans what to replace, [`backend`] is the provider.
 
+mod audit;
 mod backend;
 mod client;
 mod config;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Action, Failure, OptionValue, Options, TxtChange, TxtProvider, find,
+    Action, Failure, Grade, OptionValue, Options, Subject, TxtChange, TxtProvider, Verdict, find,
 };
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, CloudflareFake, Injected, Result, Token};
 
@@ -391,5 +391,40 @@ async fn two_hundred_changes_are_one_batch_and_more_are_two() -> Result {
         .collect();
     let applied = small.apply(&zone_name(), &removals).await.unwrap();
     assert_eq!(applied.requests, 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_audit_tells_which_zones_a_token_can_change_and_changes_none() -> Result {
+    let (fake, zone) = start()?;
+    let (other, main) = (fake.add_zone("example.org"), fake.add_zone("example.com"));
+    let subject = Subject {
+        zone: zone_name(),
+        alias_names: vec![ALIAS_NAME.parse().unwrap()],
+        main_zones: vec![("example.com".parse().unwrap(), Vec::new())],
+    };
+    let provider = provider(&fake, &[("zone-id", &zone)]);
+    for (may, grade) in [
+        (may_edit(&[&zone]), Grade::Wide),
+        (may_edit(&[&zone, &other]), Grade::Dangerous),
+        (may_edit(&[&zone, &other, &main]), Grade::Fatal),
+    ] {
+        fake.add_token(TOKEN, may);
+        let rights = provider.rights(&subject).await.unwrap();
+        assert_eq!(Grade::of(&rights), grade, "{rights:?}");
+        assert!(
+            rights[0].evidence.contains("the token is active"),
+            "{rights:?}"
+        );
+    }
+    let read_only = Token {
+        dns_edit: Vec::new(),
+        ..may_edit(&[&zone])
+    };
+    fake.add_token(TOKEN, read_only);
+    let rights = provider.rights(&subject).await.unwrap();
+    assert_eq!(rights[0].verdict, Verdict::Denied, "{rights:?}");
+    assert_eq!(Grade::of(&rights), Grade::CannotTell);
+    assert!(!fake.requests().iter().any(|(method, _)| method == "POST"));
     Ok(())
 }

@@ -5,7 +5,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use acme_alias_core::provider::{Action, Failure, OptionValue, Options, TxtProvider, find};
+use acme_alias_core::provider::{
+    Action, Failure, Grade, Grant, OptionValue, Options, Scope, Subject, TxtProvider, Verdict, find,
+};
 use acme_alias_route53::{Config, Route53};
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Asked, Moto, Reply, Result, Stub};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -324,4 +326,79 @@ async fn without_an_endpoint_that_answers_the_error_says_so() -> Result {
     )
     .await;
     Ok(())
+}
+
+fn subject() -> Subject {
+    Subject {
+        zone: zone_name(),
+        alias_names: vec![ALIAS_NAME.parse().unwrap()],
+        main_zones: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_audit_asks_by_batches_that_cannot_be_carried_out() -> Result {
+    // moto has no rights: whoever asks may do everything.
+    let moto = Moto::start()?;
+    let zone = moto.add_zone(ALIAS_ZONE, false)?;
+    let before = moto.sets(&zone)?;
+    let provider = provider_at(moto.address(), &[]);
+    let rights = provider.rights(&subject()).await.unwrap();
+    assert!(
+        rights.iter().all(|right| right.verdict == Verdict::Allowed),
+        "{rights:?}"
+    );
+    assert_eq!(Grade::of(&rights), Grade::Dangerous);
+    assert_eq!(moto.sets(&zone)?, before, "nothing was changed");
+
+    // By the policy that is printed only TXT at the alias name is there to be refused later.
+    let stub = Stub::start(move |asked| {
+        let created = asked.body.split("<Action>CREATE</Action>").nth(1);
+        let Some(created) = created.filter(|_| is_change(asked)) else {
+            return listed(&[]);
+        };
+        let name = format!("<Name>{ALIAS_NAME}.</Name>");
+        if created.contains(&name) && created.contains("<Type>TXT</Type>") {
+            error(400, "InvalidChangeBatch", "not found")
+        } else {
+            error(403, "AccessDenied", "no")
+        }
+    })?;
+    let rights = provider_at_stub(&stub).rights(&subject()).await.unwrap();
+    assert_eq!(Grade::of(&rights), Grade::Tight, "{rights:?}");
+    let silent = Stub::start(|asked| {
+        if is_change(asked) {
+            Reply::Silence
+        } else {
+            listed(&[])
+        }
+    })?;
+    let rights = provider_at_stub(&silent).rights(&subject()).await.unwrap();
+    assert_eq!(Grade::of(&rights), Grade::CannotTell, "{rights:?}");
+    Ok(())
+}
+
+#[test]
+fn the_policy_names_the_names_and_guards_against_absent_keys() {
+    let stub = Stub::start(|_| Reply::Silence).unwrap();
+    let grant = |scope| Grant {
+        zone: zone_name(),
+        names: vec![ALIAS_NAME.parse().unwrap()],
+        scope,
+        key: None,
+    };
+    let policy = |scope| {
+        provider_at_stub(&stub)
+            .policies(&grant(scope))
+            .remove(0)
+            .text
+    };
+    let tight: serde_json::Value = serde_json::from_str(&policy(Scope::Name)).unwrap();
+    let change = &tight["Statement"][0];
+    assert_eq!(change["Resource"], "arn:aws:route53:::hostedzone/Z1");
+    let names = &change["Condition"]["ForAllValues:StringLike"];
+    let key = "route53:ChangeResourceRecordSetsNormalizedRecordNames";
+    assert_eq!(names[key], serde_json::json!([ALIAS_NAME]));
+    assert_eq!(change["Condition"]["Null"][key], "false");
+    assert!(policy(Scope::Zone).contains(&format!("*.{ALIAS_ZONE}")));
 }
