@@ -25,8 +25,15 @@ pub struct Knot {
 }
 
 impl Knot {
-    /// Starts it, and returns when it answers.
+    /// Starts it with a key that may update TXT records, and returns when it answers.
     pub fn start() -> Result<Knot> {
+        Knot::start_with(
+            "acl:\n  - id: acme-alias\n    key: acme-key\n    action: update\n    update-type: [TXT]\n",
+        )
+    }
+
+    /// Starts it with this `acl` section, whose id is `acme-alias`.
+    pub fn start_with(acl: &str) -> Result<Knot> {
         let folder = TempDir::with_prefix("acme-alias-knot-")?;
         let port = Port::claim()?;
         let key = Key::generate("acme-key", Algorithm::Sha256);
@@ -53,16 +60,11 @@ key:
   - id: {name}
     algorithm: {algorithm}
     secret: {secret}
-acl:
-  - id: txt
-    key: {name}
-    action: update
-    update-type: [TXT]
-zone:
+{acl}zone:
   - domain: {ALIAS_ZONE}
     storage: {path}
     file: {ALIAS_ZONE}.zone
-    acl: txt
+    acl: acme-alias
 ",
             address = port.address().to_string().replace(':', "@"),
             name = key.name,

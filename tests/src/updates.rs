@@ -30,6 +30,18 @@ pub enum Change {
     Other(String),
 }
 
+impl Change {
+    /// Whether the server did not carry it out, as it does with the questions of an audit.
+    pub fn was_in_vain(&self) -> bool {
+        let Change::Other(what) = self else {
+            return false;
+        };
+        ["unsuccessful", "REFUSED", "denied"]
+            .iter()
+            .any(|word| what.contains(word))
+    }
+}
+
 /// The updates in a log, in order. A refused one is [`Change::Other`].
 pub(crate) fn parse(log: &str) -> Vec<Update> {
     log.lines().filter_map(line).collect()

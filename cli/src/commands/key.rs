@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use acme_alias_core::delegation::Walk;
 use acme_alias_core::dns::Dns;
 use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::provider::{Grade, Grant, NewKey, Subject};
+use acme_alias_core::provider::{Grade, Grant, NewKey, Subject, Verdict, Weight};
+use acme_alias_core::store::{FileStore, Store};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use jiff::SignedDuration;
 
 use crate::cli::{AuditArgs, PolicyArgs};
 use crate::failure::{Failure, Part};
@@ -16,6 +18,8 @@ use crate::run::Run;
 use crate::settings::{Alias, Settings};
 use crate::workshop::dns_config;
 
+/// How often somebody is warned of a key.
+const WARN_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Octets of a secret: as many as the hash has (RFC 8945 §10.2).
 const SECRET_OCTETS: usize = 32;
 
@@ -105,6 +109,46 @@ pub(crate) async fn audit(run: &Run, args: &AuditArgs) -> Result<Report, Failure
         ));
     }
     Ok(Report::Audited(audited))
+}
+
+/// Warns of keys that can do more than write TXT in their alias zones, once a day at most. Nothing is
+/// said where that cannot be found out: a certificate was obtained, and that is what was wanted.
+pub(crate) async fn warn(run: &Run, settings: &Settings) {
+    let Ok(store) = FileStore::open(&settings.state) else {
+        return;
+    };
+    for zone in &settings.alias_zones {
+        let note = format!("audit of {}", zone.zone);
+        let Ok(true) = store.is_due(&note, WARN_EVERY).await else {
+            continue;
+        };
+        let (Ok(provider), Ok(usual)) = (
+            settings.build_provider(&zone.provider).await,
+            zone.zone.challenge_name(),
+        ) else {
+            continue;
+        };
+        let subject = Subject {
+            zone: zone.zone.clone(),
+            alias_names: vec![usual],
+            main_zones: Vec::new(),
+        };
+        let Ok(rights) = provider.rights(&subject).await else {
+            continue;
+        };
+        if matches!(Grade::of(&rights), Grade::Dangerous | Grade::Fatal) {
+            let too_much = rights.iter().filter(|right| {
+                right.verdict == Verdict::Allowed && right.weight >= Weight::Dangerous
+            });
+            let too_much: Vec<_> = too_much.map(|right| right.right.as_str()).collect();
+            run.output.warning(&format!(
+                "the key for {} can do more than it must: {}; `acme-alias key audit` says what would \
+                 narrow it",
+                zone.zone,
+                too_much.join(", ")
+            ));
+        }
+    }
 }
 
 /// Every alias name that the settings lead to.

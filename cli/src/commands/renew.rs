@@ -61,6 +61,9 @@ pub(crate) async fn run(run: &Run, args: &RenewArgs) -> Result<Report, Failure> 
             Err(failure) => renewal.failed.push((job.id.clone(), failure)),
         }
     }
+    if !renewal.renewed.is_empty() {
+        super::key::warn(run, &settings).await;
+    }
     renewal
         .renewed
         .sort_by(|one, other| one.stored.id.cmp(&other.stored.id));

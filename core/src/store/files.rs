@@ -3,6 +3,7 @@
 //! ```text
 //! accounts/<host>-<hash>.json                   credentials of an account
 //! aliases.json                                  labels made up for alias names
+//! noted.json                                    when something was said last
 //! ledger/<year>-<month>.jsonl                   every DNS change, see `crate::ledger`
 //! certificates/<id>/settings.toml               what it was ordered with, where flags said it
 //! certificates/<id>/order.json                  an order under way, with its key
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{CertificateId, Lock, Store, StoreError, Stored};
@@ -40,6 +42,7 @@ const VERSIONS: &str = "versions";
 const SETTINGS: &str = "settings.toml";
 const ORDER: &str = "order.json";
 const ALIASES: &str = "aliases.json";
+const NOTED: &str = "noted.json";
 /// How often to look whether a lock is free.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -255,6 +258,26 @@ impl Store for FileStore {
             .map_err(|error| failed("write", &path, io::Error::other(error)))?;
         write(&path, &text)?;
         Ok(fresh.to_owned())
+    }
+
+    async fn is_due(&self, what: &str, every: SignedDuration) -> Result<bool, StoreError> {
+        let _lock = lock(self.root.join(".noted.lock")).await?;
+        let path = self.root.join(NOTED);
+        // What cannot be read is noted anew: nothing depends on it but how often something is said.
+        let noted = read(&path)?.and_then(|text| serde_json::from_str(&text).ok());
+        let mut noted: BTreeMap<String, Timestamp> = noted.unwrap_or_default();
+        let now = Timestamp::now();
+        if noted
+            .get(what)
+            .is_some_and(|last| now.duration_since(*last).abs() < every)
+        {
+            return Ok(false);
+        }
+        noted.insert(what.to_owned(), now);
+        let text = serde_json::to_vec_pretty(&noted)
+            .map_err(|error| failed("write", &path, io::Error::other(error)))?;
+        write(&path, &text)?;
+        Ok(true)
     }
 
     async fn lock_accounts(&self) -> Result<Lock, StoreError> {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -71,6 +72,9 @@ pub trait Store: Send + Sync {
         challenge_name: &DnsName,
         fresh: &str,
     ) -> Result<String, StoreError>;
+
+    /// Whether `what` was noted last longer ago than `every`, or never; it is noted now if so.
+    async fn is_due(&self, what: &str, every: SignedDuration) -> Result<bool, StoreError>;
 
     /// Waits until nobody else makes accounts, and keeps everybody else from it.
     async fn lock_accounts(&self) -> Result<Lock, StoreError>;

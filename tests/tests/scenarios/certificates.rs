@@ -88,6 +88,9 @@ fn two_alias_zones_with_two_keys_serve_one_order() -> Result {
     outcome.assert_success();
     assert_eq!(bed.orders()?, 1);
     for update in &bed.updates()?["primary"] {
+        if update.change.was_in_vain() {
+            continue;
+        }
         let key = bed.key(&update.zone)?;
         assert_eq!(update.key, key.name, "{update:?}");
     }

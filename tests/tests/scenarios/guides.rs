@@ -3,7 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use acme_alias_tests::{ALIAS_ZONE, Builder, Error, Result};
+use acme_alias_tests::{
+    ALIAS_ZONE, Builder, Error, Program, Result, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE,
+};
+
+use crate::clouds::{Clouds, SECRET_KEY};
 
 /// The blocks of a page that are in this language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
@@ -13,10 +17,99 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
     blocks.map(|(block, _)| block.to_owned()).collect()
 }
 
+fn read(page: &str) -> Result<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    Ok(fs::read_to_string(folder.join(page))?)
+}
+
+/// Gives the program the settings of a page, below those that are the bed's own, and runs every
+/// command of the page; returns how many there were.
+fn run_page(program: &Program, page: &str) -> Result<usize> {
+    let folder = program.home().join("config/acme-alias");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("config.toml"), blocks(page, "toml").concat())?;
+    let mut ran = 0;
+    for block in blocks(page, "sh") {
+        for command in block
+            .lines()
+            .filter_map(|line| line.strip_prefix("acme-alias "))
+        {
+            let arguments: Vec<_> = command.split_whitespace().collect();
+            program.run(&arguments)?.assert_success();
+            ran += 1;
+        }
+    }
+    Ok(ran)
+}
+
+/// A page about the domain and the alias zone that the bed has at a cloud. The CNAME of the page must
+/// be the one that the bed has.
+fn for_the_bed(page: &str, domain: &str, alias_zone: &str) -> Result<String> {
+    let page = read(page)?
+        .replace("example.com", domain)
+        .replace(ALIAS_ZONE, alias_zone);
+    let line = format!("_acme-challenge.{domain}. 600 IN CNAME _acme-challenge.{alias_zone}.");
+    assert!(blocks(&page, "text").contains(&line), "{page}");
+    Ok(page)
+}
+
+#[test]
+fn the_guide_to_cloudflare_works_as_it_stands() -> Result {
+    let page = for_the_bed("cloudflare.md", "example.org", SECOND_ALIAS_ZONE)?;
+    let clouds = Clouds::start()?;
+    let token = clouds
+        .bed
+        .write_secret("cloudflare.token", crate::clouds::TOKEN)?;
+    let mut settings = clouds.bed.settings();
+    settings.providers.clear();
+    let zone = settings.alias_zones.remove(1);
+    settings.alias_zones.clear();
+    settings.zones.push((zone.zone, zone.servers));
+    settings.more = format!(
+        "[providers.cf]\nbase-url = \"{}\"\napi-token = {{ file = \"{}\" }}\n",
+        clouds.cloudflare.base_url(),
+        token.display()
+    );
+    let program = clouds.bed.program(settings)?;
+    assert_eq!(run_page(&program, &page)?, 4);
+    assert_eq!(
+        clouds.bed.certificate("web")?.names,
+        ["*.example.org", "example.org"]
+    );
+    let audit = program.run(&["key", "audit"])?;
+    assert!(audit.stdout.contains("the credentials: wide"), "{audit}");
+    clouds.assert_clean(1)
+}
+
+#[test]
+fn the_guide_to_route_53_works_as_it_stands() -> Result {
+    let page = for_the_bed("route53.md", "example.edu", THIRD_ALIAS_ZONE)?;
+    let clouds = Clouds::start()?;
+    let mut settings = clouds.bed.settings();
+    settings.providers.clear();
+    let zone = settings.alias_zones.remove(2);
+    settings.alias_zones.clear();
+    settings.zones.push((zone.zone, zone.servers));
+    settings.more = format!(
+        "[providers.aws]\nendpoint-url = \"http://{}\"\n",
+        clouds.moto.address()
+    );
+    let program = clouds.bed.program(settings)?;
+    let program = program
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    assert_eq!(run_page(&program, &page)?, 4);
+    assert_eq!(
+        clouds.bed.certificate("web")?.names,
+        ["*.example.edu", "example.edu"]
+    );
+    clouds.assert_clean(1)
+}
+
 #[test]
 fn the_guide_to_bind_works_as_it_stands() -> Result {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bind.md");
-    let page = fs::read_to_string(path)?;
+    let page = read("bind.md")?;
     let texts = blocks(&page, "text");
     let [configuration, cname] = texts.as_slice() else {
         return Err(Error::new("two blocks were expected"));
@@ -39,7 +132,7 @@ fn the_guide_to_bind_works_as_it_stands() -> Result {
         policy.trim(),
     )?;
 
-    // The page's settings are the user's; above them stands only what is the bed's own.
+    // Above the page's settings stands only what is the bed's own.
     let mut settings = bed.settings();
     let servers = settings.alias_zones[0].servers.clone();
     settings.zones.push((ALIAS_ZONE.to_owned(), servers));
@@ -51,21 +144,7 @@ fn the_guide_to_bind_works_as_it_stands() -> Result {
         bed.secret_file("acme-key").display()
     );
     let program = bed.program(settings)?;
-    let folder = program.home().join("config/acme-alias");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("config.toml"), blocks(&page, "toml").concat())?;
-    let mut ran = 0;
-    for block in blocks(&page, "sh") {
-        for command in block
-            .lines()
-            .filter_map(|line| line.strip_prefix("acme-alias "))
-        {
-            let arguments: Vec<_> = command.split_whitespace().collect();
-            program.run(&arguments)?.assert_success();
-            ran += 1;
-        }
-    }
-    assert_eq!(ran, 6, "every command of the page");
+    assert_eq!(run_page(&program, &page)?, 6);
     assert_eq!(
         bed.certificate("web")?.names,
         ["*.example.com", "example.com"]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, Change, Key, Knot, Nsd, Outcome, PowerDns, Program, Result, TestBed,
+    ALIAS_NAME, ALIAS_ZONE, Key, Knot, Nsd, Outcome, PowerDns, Program, Result, TestBed,
 };
 
 const AUDIT: [&str; 4] = ["key", "audit", "--output", "json"];
@@ -70,13 +70,7 @@ fn an_audit_tells_tight_from_wide_and_from_worse_and_changes_nothing() -> Result
         let updates: Vec<_> = bed.updates()?.into_values().flatten().collect();
         assert!(!updates.is_empty());
         for update in updates {
-            let Change::Other(what) = &update.change else {
-                panic!("{update:?}");
-            };
-            let in_vain = ["unsuccessful", "REFUSED", "denied"]
-                .iter()
-                .any(|word| what.contains(word));
-            assert!(in_vain, "{what}");
+            assert!(update.change.was_in_vain(), "{update:?}");
         }
         // What an actual update does is what was said.
         let added = bed.add_foreign_txt(ALIAS_ZONE, ALIAS_ZONE, "apex").is_ok();
@@ -85,6 +79,21 @@ fn an_audit_tells_tight_from_wide_and_from_worse_and_changes_nothing() -> Result
         program(&bed)?.run(&AUDIT)?;
         assert_eq!(bed.serial(ALIAS_ZONE)?, serial, "nothing was changed");
     }
+    Ok(())
+}
+
+#[test]
+fn a_key_that_can_do_too_much_is_warned_of_once_a_day() -> Result {
+    let bed = TestBed::start()?;
+    bed.replace_in_primary("grant acme-key zonesub TXT;", "grant acme-key zonesub ANY;")?;
+    let program = program(&bed)?;
+    let warned = |outcome: &Outcome| outcome.stderr.contains("can do more than it must: CNAME");
+    let first = program.run(&["issue", "web"])?;
+    first.assert_success();
+    assert!(warned(&first), "{first}");
+    let again = program.run(&["renew", "--force"])?;
+    again.assert_success();
+    assert!(!warned(&again), "{again}");
     Ok(())
 }
 
@@ -157,6 +166,28 @@ fn program_at(bed: &TestBed, server: SocketAddr, key: &Key) -> Result<Program> {
     settings.providers[0].server = server;
     settings.providers[0].secret = bed.write_secret("other.secret", &key.secret)?;
     bed.program(settings)
+}
+
+#[test]
+fn the_policy_for_knot_is_enough_and_no_more() -> Result {
+    let bed = TestBed::start()?;
+    let printed = program(&bed)?
+        .run(&["key", "policy", "--output", "json"])?
+        .json()?;
+    let knot = printed["zones"][0]["policies"][1]["text"]
+        .as_str()
+        .unwrap_or_default();
+    let acl = knot.split("zone:\n").next().unwrap_or_default();
+    let knot = Knot::start_with(acl)?;
+    let audit = program_at(&bed, knot.address(), knot.key())?.run(&AUDIT)?;
+    let (verdicts, grade) = verdicts(&audit)?;
+    assert_eq!(
+        of(&verdicts, &format!("TXT at {ALIAS_NAME}")),
+        "allowed",
+        "{audit}"
+    );
+    assert_eq!(grade, "tight", "{audit}");
+    Ok(())
 }
 
 #[test]
