@@ -19,7 +19,7 @@ const ISSUERS: [(&str, &str); 4] = [
     ("https://dv.acme-v02.api.pki.goog/", "pki.goog"),
 ];
 
-/// By `issuer`, or else by the directory in the settings; none where that is not a known one.
+/// By `issuer`, or else by the settings, or else by the directory; none where that is not a known one.
 pub(crate) async fn of(
     settings: &Settings,
     issuer: Option<&str>,
@@ -28,6 +28,7 @@ pub(crate) async fn of(
     let known = ISSUERS
         .iter()
         .find(|(known, _)| directory.starts_with(known));
+    let issuer = issuer.or(settings.acme.caa_issuer.as_deref());
     let Some(issuer) = issuer.or(known.map(|(_, issuer)| *issuer)) else {
         return Ok(None);
     };

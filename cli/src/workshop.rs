@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use acme_alias_core::acme::{AccountSettings, ExternalAccount, Transport};
 use acme_alias_core::dns::{self, Dns, ZoneServers};
+use acme_alias_core::dnssec::TrustAnchors;
 use acme_alias_core::issue::{Authority, CertificateRequest, Issuer, Observer, RequestedName};
 use acme_alias_core::ledger::{Ledger, Open};
 use acme_alias_core::name::DnsName;
@@ -16,6 +17,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Part};
+use crate::issuance;
 use crate::run::Run;
 use crate::settings::{AcmeSettings, CertificateSettings, ProviderSettings, Settings};
 
@@ -88,11 +90,12 @@ impl Workshop {
         settings: &Settings,
         certificate: &CertificateSettings,
     ) -> Result<Issuer, Failure> {
-        let dns = Arc::new(Dns::new(dns_config(settings)));
+        let dns = dns(settings)?;
         let fallback = certificate.provider.as_deref();
         Ok(Issuer {
             zones: self.zones(settings, &dns, fallback).await?,
             dns,
+            issuance: issuance::of(settings, None).await?,
             authority: self.authority(&settings.acme).await?,
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             observer: Arc::clone(&self.observer),
@@ -220,7 +223,8 @@ pub(crate) fn request(
     })
 }
 
-pub(crate) fn dns_config(settings: &Settings) -> dns::Config {
+/// Who asks DNS questions, as the settings say.
+pub(crate) fn dns(settings: &Settings) -> Result<Arc<Dns>, Failure> {
     let alias_zones = settings
         .alias_zones
         .iter()
@@ -229,19 +233,32 @@ pub(crate) fn dns_config(settings: &Settings) -> dns::Config {
         zone: zone.zone.clone(),
         servers: zone.servers.clone(),
     });
-    dns::Config {
+    let trust_anchors = match &settings.dns.trust_anchor {
+        Some(path) => TrustAnchors::from_file(path).map_err(|error| {
+            let message = format!(
+                "the trust anchors in {} cannot be read: {error}",
+                path.display()
+            );
+            let remedy = "let `trust-anchor` under `[dns]` name a file of DNSKEY records";
+            Failure::new(Part::Settings, &message, remedy.to_owned())
+        })?,
+        None => TrustAnchors::default(),
+    };
+    let config = dns::Config {
         resolvers: if settings.dns.resolver.is_empty() {
             crate::resolvers::of_the_system()
         } else {
             settings.dns.resolver.clone()
         },
         timeout: settings.dns.timeout,
+        trust_anchors,
         // The servers to wait for in an alias zone come first, so that they count there.
         zones: alias_zones
             .chain(settings.dns.zones.iter().cloned())
             .collect(),
         ..dns::Config::default()
-    }
+    };
+    Ok(Arc::new(Dns::new(config)))
 }
 
 fn read_root(path: &PathBuf) -> Result<Vec<u8>, Failure> {

@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod crash;
 pub mod delegation;
 pub mod dns;
+pub mod dnssec;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod issue;

@@ -153,6 +153,7 @@ impl TestBed {
             directory: self.directory(),
             ca_file: Some(self.ca_file().to_owned()),
             resolver: self.resolver(),
+            trust_anchor: None,
             propagation_timeout: "30s",
             zones: self.main_zones.iter().map(main_zone).collect(),
             providers: zones().map(provider).collect(),

@@ -123,6 +123,27 @@ impl Launch {
         })
     }
 
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The authoritative server of zones, each by its apex, whose files are there already.
+    pub(crate) fn served(self, zones: impl Iterator<Item = (String, String)>) -> Result<Named> {
+        let mut statements = String::new();
+        let mut probe = String::new();
+        for (apex, file) in zones {
+            writeln!(
+                statements,
+                "zone \"{apex}\" {{ type primary; file \"{file}\"; }};"
+            )?;
+            if probe.is_empty() {
+                probe.push_str(apex.trim_end_matches('.'));
+            }
+        }
+        self.start("recursion no;", &statements, probe)
+    }
+
     /// The authoritative server of zones that nobody may update.
     pub(crate) fn main(self, zones: &[Zone]) -> Result<Named> {
         let mut statements = String::new();

@@ -19,6 +19,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// The resolver.
     pub resolver: SocketAddr,
+    /// A file of keys for DNSSEC validation in place of those of the root.
+    pub trust_anchor: Option<PathBuf>,
     /// How long to wait for all servers of an alias zone.
     pub propagation_timeout: &'static str,
     /// Zones and the servers to ask about them.
@@ -77,6 +79,9 @@ impl Display for Settings {
             writeln!(f, "ca-file = {}", quoted(path.display()))?;
         }
         writeln!(f, "\n[dns]\nresolver = {}", quoted(self.resolver))?;
+        if let Some(path) = &self.trust_anchor {
+            writeln!(f, "trust-anchor = {}", quoted(path.display()))?;
+        }
         let timeout = quoted(self.propagation_timeout);
         writeln!(f, "timeout = \"1s\"\npropagation-timeout = {timeout}")?;
         for (zone, servers) in &self.zones {

@@ -66,6 +66,10 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "bind9-utils",
     },
     Tool {
+        program: "dnssec-signzone",
+        package: "bind9-utils",
+    },
+    Tool {
         program: "setpriv",
         package: "util-linux",
     },

@@ -1,11 +1,9 @@
 //! `acme-alias check`: every delegation looked at from all sides.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acme_alias_core::delegation::{Examination, Examiner, Question, Walk};
-use acme_alias_core::dns::Dns;
 use acme_alias_core::ledger::{self, Open, Origin};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::{FileStore, Store};
@@ -18,7 +16,7 @@ use crate::issuance;
 use crate::output::{Checked, CheckedName, Offboarding, Report};
 use crate::run::{Run, open_store};
 use crate::settings::{Alias, Settings};
-use crate::workshop::{Workshop, dns_config};
+use crate::workshop::{self, Workshop};
 
 /// Challenge names that are looked at at a time.
 const AT_ONCE: usize = 64;
@@ -113,7 +111,7 @@ async fn check(
     let issuance = issuance::of(settings, args.caa_issuer.as_deref()).await?;
     let ours = open_values(settings)?.into_iter();
     let ours = ours.map(|open| (open.name, open.value)).collect();
-    let examiner = Examiner::new(Arc::new(Dns::new(dns_config(settings))), issuance, ours);
+    let examiner = Examiner::new(workshop::dns(settings)?, issuance).with_values(ours);
     let zones: Vec<_> = settings
         .alias_zones
         .iter()
@@ -154,7 +152,7 @@ async fn write(
 ) -> Result<Vec<Published>, Failure> {
     let store = FileStore::open(&settings.state)?;
     let workshop = Workshop::new(store, run, 0)?;
-    let dns = Arc::new(Dns::new(dns_config(settings)));
+    let dns = workshop::dns(settings)?;
     let zones = workshop.zones(settings, &dns, None).await?;
     run.reconcile(&workshop, &zones).await;
     let in_dns = |error| Failure::new(Part::Dns, &in_words(&error), None);
@@ -191,7 +189,7 @@ async fn write(
 
 /// What still leads from a domain into the alias zones, in the order in which it is to be removed.
 async fn offboard(settings: &Settings, domain: &Identifier) -> Result<Offboarding, Failure> {
-    let dns = Dns::new(dns_config(settings));
+    let dns = workshop::dns(settings)?;
     let challenge_name = domain.challenge_name();
     let walk = Walk::follow(&dns, challenge_name).await;
     let in_alias_zone = |name: &DnsName| {

@@ -14,7 +14,7 @@ use crate::issuance;
 use crate::output::Report;
 use crate::run::{Run, open_store};
 use crate::settings::Settings;
-use crate::workshop::dns_config;
+use crate::workshop;
 
 /// Records that are compared at a time.
 const AT_ONCE: usize = 32;
@@ -25,7 +25,7 @@ const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 pub(crate) async fn run(run: &Run, args: &DelegateArgs) -> Result<Report, Failure> {
     let settings = run.settings()?;
-    let dns = Dns::new(dns_config(&settings));
+    let dns = workshop::dns(&settings)?;
     let identifiers = wanted(args, &settings)?;
     let mut by_challenge: BTreeMap<&DnsName, Vec<&Identifier>> = BTreeMap::new();
     for identifier in &identifiers {

@@ -16,7 +16,7 @@ use crate::failure::{Failure, Part};
 use crate::output::{Audited, Report};
 use crate::run::Run;
 use crate::settings::{Alias, Settings};
-use crate::workshop::dns_config;
+use crate::workshop;
 
 /// How often somebody is warned of a key.
 const WARN_EVERY: SignedDuration = SignedDuration::from_hours(24);
@@ -26,7 +26,7 @@ const SECRET_OCTETS: usize = 32;
 /// What the settings need, in the words of each server.
 pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failure> {
     let settings = run.settings()?;
-    let dns = Dns::new(dns_config(&settings));
+    let dns = workshop::dns(&settings)?;
     let names = alias_names(run, &settings, &dns).await?;
     let mut policies = Vec::new();
     for zone in &settings.alias_zones {
@@ -56,7 +56,7 @@ pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failu
 /// What the keys can really do. Nothing is changed.
 pub(crate) async fn audit(run: &Run, args: &AuditArgs) -> Result<Report, Failure> {
     let settings = run.settings()?;
-    let dns = Dns::new(dns_config(&settings));
+    let dns = workshop::dns(&settings)?;
     let names = alias_names(run, &settings, &dns).await?;
     let main_zones = main_zones(&settings, &dns).await;
     let mut audited = Vec::new();

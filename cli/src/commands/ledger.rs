@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
-use acme_alias_core::dns::Dns;
 use acme_alias_core::ledger::{self, Line};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::store::FileStore;
@@ -14,7 +12,7 @@ use crate::cli::LedgerFilter;
 use crate::failure::{Failure, Part};
 use crate::output::Report;
 use crate::run::{Run, open_store};
-use crate::workshop::{Workshop, dns_config};
+use crate::workshop::{self, Workshop};
 
 /// The lines that pass the filter.
 pub(crate) fn show(run: &Run, filter: &LedgerFilter) -> Result<Report, Failure> {
@@ -86,7 +84,7 @@ pub(crate) async fn diff_serial(run: &Run, only: Option<&DnsName>) -> Result<Rep
     };
     let lines = ledger::read(&store.ledger())?.lines;
     let workshop = Workshop::new(store, run, 0)?;
-    let dns = Arc::new(Dns::new(dns_config(&settings)));
+    let dns = workshop::dns(&settings)?;
     let zones = workshop.zones(&settings, &dns, None).await?;
     let mut compared = Vec::new();
     for (zone, mut serials) in ledger::serials(&lines) {
@@ -112,7 +110,7 @@ pub(crate) async fn reconcile(run: &Run) -> Result<Report, Failure> {
     let store = FileStore::open(&settings.state)?;
     let workshop = Workshop::new(store, run, 0)?;
     let before = workshop.abandoned().await;
-    let dns = Arc::new(Dns::new(dns_config(&settings)));
+    let dns = workshop::dns(&settings)?;
     let zones = workshop.zones(&settings, &dns, None).await?;
     run.reconcile(&workshop, &zones).await;
     // What is left may be in the zones of certificates that were issued by flags.

@@ -93,10 +93,10 @@ fn zone_state(state: &ZoneState) -> String {
     }
     if let Some(ttl) = state.negative_ttl {
         text.push_str(&format!(
-            " a name that is not there is remembered for {ttl} s"
+            " a name that is not there is remembered for {ttl} s;"
         ));
     }
-    text + "\n"
+    text + &format!(" DNSSEC: {}\n", state.dnssec)
 }
 
 pub(super) fn offboarding(Offboarding { domain, steps }: &Offboarding) -> String {

@@ -92,6 +92,8 @@ pub(crate) struct AcmeSettings {
     pub(crate) contact: Vec<String>,
     pub(crate) agree_tos: bool,
     pub(crate) ca_file: Option<PathBuf>,
+    /// The domain by which CAA records name the authority, where it is not known by its directory.
+    pub(crate) caa_issuer: Option<String>,
     pub(crate) patience: Patience,
     pub(crate) eab: Option<Eab>,
 }
@@ -107,6 +109,8 @@ pub(crate) struct Eab {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DnsSettings {
     pub(crate) resolver: Vec<SocketAddr>,
+    /// A file of DNSKEY records, in place of the root's.
+    pub(crate) trust_anchor: Option<PathBuf>,
     pub(crate) timeout: Duration,
     pub(crate) propagation_timeout: Duration,
     pub(crate) zones: Vec<ZoneServers>,
@@ -263,6 +267,7 @@ impl Settings {
         let acme = acme(&mut reader);
         let dns = DnsSettings {
             resolver: reader.servers("dns.resolver"),
+            trust_anchor: reader.text("dns.trust-anchor").map(PathBuf::from),
             timeout: reader.duration("dns.timeout").unwrap_or_default(),
             propagation_timeout: reader
                 .duration("dns.propagation-timeout")
@@ -360,6 +365,7 @@ fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
         contact: reader.texts("acme.contact"),
         agree_tos: reader.truth("acme.agree-tos").unwrap_or_default(),
         ca_file: reader.text("acme.ca-file").map(PathBuf::from),
+        caa_issuer: reader.text("acme.caa-issuer"),
         patience: Patience {
             request: reader.duration("acme.timeout").unwrap_or_default(),
             order: reader.duration("acme.order-timeout").unwrap_or_default(),

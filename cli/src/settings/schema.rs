@@ -117,6 +117,12 @@ const ACME: &[Key] = &[
         "root certificate (PEM) of a private CA, trusted as well",
     ),
     key(
+        "caa-issuer",
+        Shape::Text,
+        "the domain by which CAA records name the CA",
+    )
+    .or("that of a known CA"),
+    key(
         "timeout",
         Shape::Duration,
         "how long the CA may take for one answer",
@@ -142,6 +148,12 @@ const ACME: &[Key] = &[
 
 const DNS: &[Key] = &[
     key("resolver", Shape::Texts, "where DNS walks start").or("the system's resolvers"),
+    key(
+        "trust-anchor",
+        Shape::Text,
+        "a file with the DNSKEY records that DNSSEC validation trusts",
+    )
+    .or("the keys of the root zone"),
     key(
         "timeout",
         Shape::Duration,

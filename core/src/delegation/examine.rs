@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use super::caa::{self, Issuance};
 use super::{End, Finding, FindingKind, Question, Severity, Walk, judge};
 use crate::dns::{Dns, Server};
+use crate::dnssec::{Security, Validator};
 use crate::name::DnsName;
 use crate::provider::TxtValue;
 
@@ -28,10 +29,12 @@ const RECORD_OVERHEAD: usize = 13;
 #[derive(Debug)]
 pub struct Examiner {
     dns: Arc<Dns>,
+    validator: Validator,
     /// As whom CAA records must let the authority issue; nothing is said of them where it is not known.
     issuance: Option<Issuance>,
-    /// The values of runs that are under way, or were killed.
-    ours: Vec<(DnsName, TxtValue)>,
+    /// The values of runs that are under way, or were killed. Where they are not known, nothing is said of
+    /// what stands at the alias name.
+    ours: Option<Vec<(DnsName, TxtValue)>>,
     zones: Mutex<BTreeMap<DnsName, Arc<OnceCell<ZoneState>>>>,
 }
 
@@ -57,6 +60,8 @@ pub struct ZoneState {
     pub servers: Vec<ServerState>,
     /// For how many seconds others remember that a name is not there (RFC 2308 §5).
     pub negative_ttl: Option<u32>,
+    /// Whether what the zone says can be trusted, by its SOA record.
+    pub dnssec: Security,
 }
 
 /// One server of a zone.
@@ -80,13 +85,23 @@ impl Examination {
 }
 
 impl Examiner {
-    /// An examiner that has asked nothing yet. `ours` are values that may be in a zone by our doing.
-    pub fn new(dns: Arc<Dns>, issuance: Option<Issuance>, ours: Vec<(DnsName, TxtValue)>) -> Self {
+    /// An examiner that has asked nothing yet.
+    pub fn new(dns: Arc<Dns>, issuance: Option<Issuance>) -> Self {
         Examiner {
+            validator: Validator::new(Arc::clone(&dns)),
             dns,
             issuance,
-            ours,
+            ours: None,
             zones: Mutex::default(),
+        }
+    }
+
+    /// Looks at the values that stand at alias names, too. `ours` may be there by our doing.
+    #[must_use]
+    pub fn with_values(self, ours: Vec<(DnsName, TxtValue)>) -> Self {
+        Examiner {
+            ours: Some(ours),
+            ..self
         }
     }
 
@@ -116,6 +131,7 @@ impl Examiner {
             findings.extend(look.values().await);
         }
         findings.extend(look.memory(source.as_ref(), alias.as_ref(), &findings));
+        findings.extend(look.signatures(source.as_ref(), alias.as_ref()).await);
         findings.extend(look.dname().await);
         findings.extend(look.dangling(alias.as_ref(), &findings));
         findings.extend(look.caa().await);
@@ -143,9 +159,25 @@ impl Examiner {
     }
 
     async fn state(&self, zone: DnsName) -> ZoneState {
-        let servers = self.dns.servers(&zone).await.unwrap_or_default();
+        let (servers, dnssec) = join(
+            self.servers(&zone),
+            self.validator.verdict(&zone, RecordType::SOA),
+        )
+        .await;
+        let (servers, negative): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
+        ZoneState {
+            zone,
+            servers,
+            negative_ttl: negative.into_iter().flatten().max(),
+            dnssec,
+        }
+    }
+
+    /// Each server of a zone, and for how many seconds absence is remembered according to it.
+    async fn servers(&self, zone: &DnsName) -> Vec<(ServerState, Option<u32>)> {
+        let servers = self.dns.servers(zone).await.unwrap_or_default();
         let asked = servers.iter().map(async |server| {
-            let answer = self.dns.ask_server(server, &zone, RecordType::SOA).await;
+            let answer = self.dns.ask_server(server, zone, RecordType::SOA).await;
             let (soa, problem) = match answer {
                 Ok(answer) if answer.is_authoritative() => (answer.soa(), None),
                 Ok(answer) => (None, Some(answer.to_string())),
@@ -159,12 +191,7 @@ impl Examiner {
             };
             (state, soa.map(|soa| soa.negative_ttl))
         });
-        let (servers, negative): (Vec<_>, Vec<_>) = join_all(asked).await.into_iter().unzip();
-        ZoneState {
-            zone,
-            servers,
-            negative_ttl: negative.into_iter().flatten().max(),
-        }
+        join_all(asked).await
     }
 }
 
@@ -281,6 +308,9 @@ impl Look<'_> {
 
     /// What stands at the alias name already.
     async fn values(&self) -> Vec<Finding> {
+        let Some(ours) = &self.examiner.ours else {
+            return Vec::new();
+        };
         let last = self.walk.last();
         let Ok(answer) = self.examiner.dns.ask(last, RecordType::TXT).await else {
             return Vec::new();
@@ -304,7 +334,6 @@ impl Look<'_> {
             let Ok(value) = text.parse::<TxtValue>() else {
                 continue;
             };
-            let ours = &self.examiner.ours;
             let is_ours = ours
                 .iter()
                 .any(|(name, known)| name == last && *known == value);
@@ -346,6 +375,41 @@ impl Look<'_> {
             ))
             });
         long.collect()
+    }
+
+    /// Records that a validating resolver, as every CA has one, would refuse.
+    async fn signatures(
+        &self,
+        source: Option<&ZoneState>,
+        alias: Option<&ZoneState>,
+    ) -> Vec<Finding> {
+        let zones = source.into_iter().chain(alias);
+        let zones = zones.map(|state| (state.zone.clone(), state.dnssec.clone()));
+        // What is wrong with a zone is wrong with every name in it.
+        let known = source.is_some_and(|source| matches!(source.dnssec, Security::Bogus(_)));
+        let hops = self.walk.hops.iter().skip(usize::from(known));
+        let hops = hops.map(async |hop| {
+            let validator = &self.examiner.validator;
+            let verdict = validator.verdict(&hop.name, RecordType::CNAME).await;
+            (hop.name.clone(), verdict)
+        });
+        let mut findings: Vec<Finding> = Vec::new();
+        for (name, verdict) in zones.chain(join_all(hops).await) {
+            let Security::Bogus(reason) = verdict else {
+                continue;
+            };
+            let answer = format!("DNSSEC is broken: {reason}");
+            if findings.iter().all(|finding| finding.answer != answer) {
+                findings.push(self.error(
+                    FindingKind::Bogus,
+                    &name,
+                    answer,
+                    "mend it (sign the zone anew, or put the right DS record into the zone above): no CA \
+                     accepts such an answer",
+                ));
+            }
+        }
+        findings
     }
 
     /// Whether a DNAME above the challenge name makes its CNAME (RFC 6672).

@@ -76,6 +76,8 @@ pub enum FindingKind {
     SerialsDiffer,
     /// The alias name lies in another zone than the settings say.
     ZoneCut,
+    /// A signature does not hold (DNSSEC).
+    Bogus,
     /// A name that is not there is remembered for long.
     NegativeTtl,
     /// The CNAME is made from a DNAME.
@@ -139,6 +141,23 @@ impl Finding {
                 .to_owned(),
             record: None,
         }
+    }
+
+    /// The same findings with each said once, of all the domains that it concerns.
+    pub(crate) fn merged(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
+        let mut merged: Vec<Finding> = Vec::new();
+        for finding in findings {
+            let same = |known: &&mut Finding| {
+                known.kind == finding.kind
+                    && known.name == finding.name
+                    && known.answer == finding.answer
+            };
+            match merged.iter_mut().find(same) {
+                Some(known) => known.domains.extend(finding.domains),
+                None => merged.push(finding),
+            }
+        }
+        merged
     }
 
     fn asked(mut self, server: Option<&str>) -> Self {

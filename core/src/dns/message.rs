@@ -58,6 +58,11 @@ impl Answer {
         }
     }
 
+    /// All that the server sent.
+    pub(super) fn into_message(self) -> Message {
+        self.message
+    }
+
     /// Whether the server is authoritative for the name and says that it, or nothing, is there.
     pub(crate) fn is_authoritative(&self) -> bool {
         self.message.metadata.authoritative && self.has_result()
@@ -227,7 +232,7 @@ impl fmt::Display for Answer {
 }
 
 /// The mnemonic of a response code (RFC 6895 §2.3), as name servers print it.
-fn code_name(code: ResponseCode) -> String {
+pub(super) fn code_name(code: ResponseCode) -> String {
     match code {
         ResponseCode::FormErr => "FORMERR".to_owned(),
         ResponseCode::ServFail => "SERVFAIL".to_owned(),
@@ -236,6 +241,11 @@ fn code_name(code: ResponseCode) -> String {
         ResponseCode::NotAuth => "NOTAUTH".to_owned(),
         other => format!("{other} (RCODE {})", u16::from(other)),
     }
+}
+
+/// The name as it goes into a question.
+pub(super) fn wire_name(name: &DnsName) -> Result<Name, String> {
+    Name::from_ascii(name.fqdn()).map_err(|error| format!("{name}: {error}"))
 }
 
 /// The name as a [`DnsName`], where it is one that this program can use.

@@ -7,13 +7,16 @@
 
 mod message;
 mod question;
+mod signed;
 mod zones;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use self::message::Answer;
+pub(crate) use self::message::dns_name;
 pub use self::zones::Zone;
+use crate::dnssec::TrustAnchors;
 use crate::name::DnsName;
 
 /// How questions are asked.
@@ -25,6 +28,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Servers to ask for a zone in place of its NS set.
     pub zones: Vec<ZoneServers>,
+    /// The keys with which validation begins.
+    pub trust_anchors: TrustAnchors,
     /// The port of servers that were found through an NS set; 53 but in tests.
     pub port: u16,
 }
@@ -35,6 +40,7 @@ impl Default for Config {
             resolvers: Vec::new(),
             timeout: Duration::from_secs(3),
             zones: Vec::new(),
+            trust_anchors: TrustAnchors::default(),
             port: 53,
         }
     }
@@ -83,6 +89,16 @@ impl Dns {
             config,
             known: zones::Known::default(),
         }
+    }
+
+    /// The keys with which validation begins.
+    pub(crate) fn trust_anchors(&self) -> &TrustAnchors {
+        &self.config.trust_anchors
+    }
+
+    /// How long one answer is waited for.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.config.timeout
     }
 }
 

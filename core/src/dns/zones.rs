@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::join_all;
 use hickory_proto::rr::RecordType;
 
-use super::message::Referral;
+use super::message::{Referral, wire_name};
+use super::question::Manner;
 use super::{Answer, Dns, DnsError, Server, question};
 use crate::name::DnsName;
 
@@ -46,9 +47,20 @@ impl Dns {
     /// Asks the authoritative servers of the zone that holds `name`, one after the other until
     /// one answers with authority, and follows delegations to zones below on the way.
     pub async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Answer, DnsError> {
-        let mut zone = self.enclosing_zone(name).await?;
+        let zone = self.enclosing_zone(name).await?;
+        self.ask_from(zone, name, kind, false).await
+    }
+
+    /// The same as [`ask`](Dns::ask), beginning at `zone`, with the signatures where they are wanted.
+    pub(super) async fn ask_from(
+        &self,
+        mut zone: Arc<Zone>,
+        name: &DnsName,
+        kind: RecordType,
+        signed: bool,
+    ) -> Result<Answer, DnsError> {
         for _ in 0..REFERRAL_MAX {
-            match self.ask_zone(&zone, name, kind).await? {
+            match self.ask_zone(&zone, name, kind, signed).await? {
                 Reply::Answer(answer) => return Ok(answer),
                 Reply::Referral(referral) => {
                     let servers = self.servers_of_referral(&referral).await;
@@ -99,10 +111,26 @@ impl Dns {
         name: &DnsName,
         kind: RecordType,
     ) -> Result<Answer, String> {
+        self.ask_at(server, name, kind, false).await
+    }
+
+    async fn ask_at(
+        &self,
+        server: &Server,
+        name: &DnsName,
+        kind: RecordType,
+        signed: bool,
+    ) -> Result<Answer, String> {
+        let manner = Manner {
+            recursive: false,
+            signed,
+            timeout: self.config.timeout,
+        };
+        let owner = wire_name(name)?;
         let mut failure = "it has no address".to_owned();
         for address in &server.addresses {
-            match question::ask(*address, name, kind, false, self.config.timeout).await {
-                Ok(answer) => return Ok(answer),
+            match question::ask(*address, &owner, kind, manner).await {
+                Ok(message) => return Ok(Answer::new(*address, name.clone(), kind, message)),
                 Err(error) => failure = format!("{address}: {error}"),
             }
         }
@@ -114,10 +142,11 @@ impl Dns {
         zone: &Zone,
         name: &DnsName,
         kind: RecordType,
+        signed: bool,
     ) -> Result<Reply, DnsError> {
         let mut attempts = Vec::new();
         for server in &zone.servers {
-            match self.ask_server(server, name, kind).await {
+            match self.ask_at(server, name, kind, signed).await {
                 Ok(answer) if answer.is_authoritative() => return Ok(Reply::Answer(answer)),
                 Ok(answer) => match answer.referral(&zone.apex) {
                     Some(referral) => return Ok(Reply::Referral(referral)),
@@ -137,7 +166,7 @@ impl Dns {
     }
 
     /// A zone from which the walk down to `name` can start.
-    async fn enclosing_zone(&self, name: &DnsName) -> Result<Arc<Zone>, DnsError> {
+    pub(super) async fn enclosing_zone(&self, name: &DnsName) -> Result<Arc<Zone>, DnsError> {
         if let Some(zone) = self.configured(name) {
             // A zone met below a configured one is closer to the name.
             return Ok(self
@@ -191,6 +220,11 @@ impl Dns {
             })
     }
 
+    /// Whether the settings say which servers to ask for this very zone.
+    pub(crate) fn is_configured(&self, apex: &DnsName) -> bool {
+        self.configured(apex).is_some_and(|zone| zone.apex == *apex)
+    }
+
     async fn servers_of_referral(&self, referral: &Referral) -> Vec<Server> {
         match self
             .configured(&referral.zone)
@@ -242,9 +276,18 @@ impl Dns {
         if self.config.resolvers.is_empty() {
             return Err(DnsError::NoResolver { name: name.clone() });
         }
+        let manner = Manner {
+            recursive: true,
+            signed: false,
+            timeout: self.config.timeout,
+        };
         let mut attempts = Vec::new();
         for resolver in &self.config.resolvers {
-            match question::ask(*resolver, name, kind, true, self.config.timeout).await {
+            let asked = async {
+                let message = question::ask(*resolver, &wire_name(name)?, kind, manner).await?;
+                Ok::<_, String>(Answer::new(*resolver, name.clone(), kind, message))
+            };
+            match asked.await {
                 Ok(answer) if answer.has_result() => return Ok(answer),
                 Ok(answer) => attempts.push(format!("{resolver} answered {answer}")),
                 Err(error) => attempts.push(format!("{resolver}: {error}")),

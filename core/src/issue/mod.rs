@@ -17,7 +17,7 @@ pub use self::preflight::{Aliases, Plan};
 use crate::acme::{Account, AccountSettings, AcmeError, CertificateKey, KeyType, Order, Transport};
 use crate::certificate;
 use crate::crash::{self, Point};
-use crate::delegation::Finding;
+use crate::delegation::{Examiner, Finding, Issuance};
 use crate::dns::Dns;
 use crate::ledger::Origin;
 use crate::name::{DnsName, Identifier};
@@ -132,6 +132,8 @@ struct Opened {
 pub struct Issuer {
     /// Asks about delegations.
     pub dns: Arc<Dns>,
+    /// As whom CAA records must let the authority issue, where that is known.
+    pub issuance: Option<Issuance>,
     /// Where TXT records may be written.
     pub zones: AliasZones,
     /// Who signs.
@@ -255,7 +257,8 @@ impl Issuer {
     }
 
     async fn preflight(&self, request: &CertificateRequest) -> Result<Plan, IssueError> {
-        preflight::plan(&self.dns, &self.zones, request).await
+        let examiner = Examiner::new(Arc::clone(&self.dns), self.issuance.clone());
+        preflight::plan(&examiner, &self.zones, request).await
     }
 
     async fn or_cancelled<T>(

@@ -8,13 +8,12 @@ use rand::Rng;
 
 use super::{CertificateRequest, IssueError, TxtRecord};
 use crate::acme::{AcmeError, Challenge};
-use crate::delegation::{self, Finding, Question, Severity, Walk};
-use crate::dns::Dns;
+use crate::delegation::{Examination, Examiner, Finding, Question, Walk};
 use crate::name::{DnsName, Identifier};
 use crate::zone::AliasZones;
 
-/// Challenge names that are followed at a time.
-const WALKS_AT_ONCE: usize = 32;
+/// Challenge names that are looked at at a time.
+const EXAMINED_AT_ONCE: usize = 32;
 
 /// What a certificate's delegations amount to.
 #[derive(Clone, Debug)]
@@ -79,10 +78,10 @@ struct Shared {
     wanted: Option<DnsName>,
 }
 
-/// Follows and judges every delegation of the request, all findings being reported together; then
+/// Examines every delegation of the request, as `check` does, all findings being reported together; then
 /// looks whether the alias zones can be worked on.
 pub(super) async fn plan(
-    dns: &Dns,
+    examiner: &Examiner,
     zones: &AliasZones,
     request: &CertificateRequest,
 ) -> Result<Plan, IssueError> {
@@ -90,26 +89,24 @@ pub(super) async fn plan(
     if request.skip_preflight {
         return as_configured(zones, shared).await;
     }
-    let walks = stream::iter(&shared).map(|shared| Walk::follow(dns, &shared.challenge_name));
-    let walks: Vec<Walk> = walks.buffered(WALKS_AT_ONCE).collect().await;
-
     let alias_zones = zones.names();
-    let mut findings = Vec::new();
-    for (walk, shared) in walks.iter().zip(&shared) {
-        findings.extend(delegation::judge(
-            walk,
-            &Question {
-                identifiers: &shared.identifiers,
-                wanted: shared.wanted.as_ref(),
-                alias_zones: &alias_zones,
-                any_zone: zones.has_fallback(),
-            },
-        ));
-    }
-    if findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error)
-    {
+    let examinations = stream::iter(&shared).map(async |shared| {
+        let question = Question {
+            identifiers: &shared.identifiers,
+            wanted: shared.wanted.as_ref(),
+            alias_zones: &alias_zones,
+            any_zone: zones.has_fallback(),
+        };
+        examiner.examine(&shared.challenge_name, &question).await
+    });
+    let examinations: Vec<_> = examinations.buffered(EXAMINED_AT_ONCE).collect().await;
+    let has_errors = examinations.iter().any(Examination::has_errors);
+    let (walks, findings): (Vec<_>, Vec<_>) = examinations
+        .into_iter()
+        .map(|examination| (examination.walk, examination.findings))
+        .unzip();
+    let mut findings = Finding::merged(findings.into_iter().flatten());
+    if has_errors {
         return Err(IssueError::Delegation(findings));
     }
     let ends = walks

@@ -15,6 +15,7 @@ mod crashes;
 mod credentials;
 mod delegate;
 mod delegations;
+mod dnssec;
 mod failure_matrix;
 mod guides;
 mod keys;

@@ -27,6 +27,7 @@ fn dns(bed: &TestBed, port: SocketAddr, zones: &[(&str, SocketAddr)]) -> Dns {
             })
             .collect(),
         port: port.port(),
+        ..Config::default()
     })
 }
 

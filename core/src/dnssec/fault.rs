@@ -1,0 +1,266 @@
+//! Why records are bogus. The chain of trust is gone through from the root down, and the first link that does
+//! not hold is looked at.
+
+use hickory_proto::dnssec::Proof;
+use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, RRSIG};
+use hickory_proto::op::Message;
+use hickory_proto::rr::{Name, RData, RecordType};
+use jiff::Timestamp;
+
+use super::{Security, Validator};
+use crate::dns::dns_name;
+use crate::printable::printable;
+
+/// Zones above one another that are looked at.
+const ZONES_MAX: usize = 32;
+
+/// Records of one type at one name.
+struct Link {
+    name: Name,
+    kind: RecordType,
+}
+
+impl Validator {
+    /// What is wrong with records that are bogus. Where an answer is missing, nothing is: it is not known.
+    pub(super) async fn fault(&self, name: &Name, kind: RecordType) -> Security {
+        let chain = match self.chain(name, kind).await {
+            Ok(chain) => chain,
+            Err(reason) => return Security::Unknown(reason),
+        };
+        for link in chain.iter().rev() {
+            match self.proof(&link.name, link.kind).await {
+                Ok(Proof::Bogus) => {
+                    return match self.explain(link).await {
+                        Ok(reason) => Security::Bogus(reason),
+                        Err(reason) => Security::Unknown(reason),
+                    };
+                }
+                Ok(_) => {}
+                Err(reason) => return Security::Unknown(reason),
+            }
+        }
+        Security::Unknown(format!("the chain of trust to {name} changed meanwhile"))
+    }
+
+    /// The links from these records up to the keys of the root.
+    async fn chain(&self, name: &Name, kind: RecordType) -> Result<Vec<Link>, String> {
+        let mut chain = vec![Link {
+            name: name.clone(),
+            kind,
+        }];
+        let mut zone = self.zone_of(name, kind).await?;
+        for _ in 0..ZONES_MAX {
+            let (name, kind) = (zone.clone(), RecordType::DNSKEY);
+            chain.push(Link { name, kind });
+            if zone.is_root() {
+                return Ok(chain);
+            }
+            let (name, kind) = (zone.clone(), RecordType::DS);
+            zone = self.zone_of(&name, kind).await?;
+            chain.push(Link { name, kind });
+        }
+        Err(format!("{name} lies below more than {ZONES_MAX} zones"))
+    }
+
+    /// The zone that these records are in: it signed them, or should have.
+    async fn zone_of(&self, name: &Name, kind: RecordType) -> Result<Name, String> {
+        let message = self.source.ask(name, kind).await?;
+        if let Some(signature) = signatures(&message, name, kind).next() {
+            return Ok(signature.input().signer_name.clone());
+        }
+        let above = match kind {
+            RecordType::DS => name.base_name(),
+            _ => name.clone(),
+        };
+        // The closest SOA record of a name that is not there stands in the answer, but of a zone that is
+        // wrong about itself it is better asked for.
+        let Some(above) = dns_name(&above) else {
+            return Ok(Name::root());
+        };
+        let apex = self.source.dns().apex(&above).await;
+        let apex = apex.map_err(|error| error.to_string())?;
+        Name::from_ascii(apex.fqdn()).map_err(|error| error.to_string())
+    }
+
+    async fn explain(&self, Link { name, kind }: &Link) -> Result<String, String> {
+        let message = self.source.ask(name, *kind).await?;
+        if *kind == RecordType::DNSKEY
+            && let Some(reason) = self.broken_delegation(name, &message).await?
+        {
+            return Ok(reason);
+        }
+        let shown = printable(&name.to_ascii());
+        let mut records = message.answers.iter();
+        if !records.any(|record| record.record_type() == *kind && record.name == *name) {
+            return Ok(format!(
+                "the proof that there are no {kind} records at {shown} does not hold (NSEC, NSEC3)"
+            ));
+        }
+        let what = format!("the {kind} records of {shown}");
+        let signatures: Vec<_> = signatures(&message, name, *kind).collect();
+        let Some(signer) = signatures.first().map(|first| &first.input().signer_name) else {
+            self.is_what_others_see(&self.zone_of(name, *kind).await?)?;
+            return Ok(format!(
+                "{what} have no signature (RRSIG), and the zone above says that this zone is signed (DS)"
+            ));
+        };
+        if let Some(reason) = out_of_time(&signatures, Timestamp::now().as_second()) {
+            return Ok(format!("the signature of {what} {reason}"));
+        }
+        let keys = self.source.ask(signer, RecordType::DNSKEY).await?;
+        let known = key_tags(&keys);
+        let used = signatures.iter().map(|signature| signature.input().key_tag);
+        let used: Vec<_> = used.collect();
+        if used.iter().any(|tag| known.contains(tag)) {
+            return Ok(format!(
+                "the signature of {what} by key {} does not match them",
+                list(&used)
+            ));
+        }
+        Ok(format!(
+            "the signature of {what} is by key {}, which is not among the keys of {} ({})",
+            list(&used),
+            printable(&signer.to_ascii()),
+            list(&known)
+        ))
+    }
+
+    /// Of a zone without signatures: a hidden primary, which the settings name, may lack those that the zone's
+    /// public servers have.
+    fn is_what_others_see(&self, zone: &Name) -> Result<(), String> {
+        match dns_name(zone) {
+            Some(zone) if self.source.dns().is_configured(&zone) => Err(format!(
+                "the servers that the settings name for {zone} have it without signatures, and the zone above \
+                 says that it is signed (DS): its public servers have to be looked at"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why the keys of a zone are not those that the zone above, or the trust anchor, vouches for.
+    async fn broken_delegation(
+        &self,
+        zone: &Name,
+        keys: &Message,
+    ) -> Result<Option<String>, String> {
+        let shown = printable(&zone.to_ascii());
+        let tags = key_tags(keys);
+        if zone.is_root() {
+            let trusted = dnskeys(keys).any(|key| self.anchors.0.contains(key.public_key()));
+            return Ok((!trusted).then(|| {
+                format!(
+                    "none of the keys of the root zone ({}) is a trust anchor",
+                    list(&tags)
+                )
+            }));
+        }
+        let above = self.source.ask(zone, RecordType::DS).await?;
+        let delegations: Vec<_> = ds(&above, zone).collect();
+        let ds_tags: Vec<_> = delegations.iter().map(|ds| ds.key_tag()).collect();
+        if tags.is_empty() {
+            self.is_what_others_see(zone)?;
+            return Ok(Some(format!(
+                "the zone {shown} has no keys (DNSKEY), and the zone above says that it is signed (DS of \
+                 key {})",
+                list(&ds_tags)
+            )));
+        }
+        let vouched = dnskeys(keys).any(|key| {
+            delegations
+                .iter()
+                .any(|ds| ds.covers(zone, key).unwrap_or(false))
+        });
+        Ok((!vouched).then(|| {
+            format!(
+                "the DS records of {shown} in the zone above (key {}) match none of its keys ({})",
+                list(&ds_tags),
+                list(&tags)
+            )
+        }))
+    }
+}
+
+/// The signatures of the `kind` records at `name`.
+pub(super) fn signatures<'a>(
+    message: &'a Message,
+    name: &'a Name,
+    kind: RecordType,
+) -> impl Iterator<Item = &'a RRSIG> {
+    let records = message.answers.iter();
+    records.filter_map(move |record| match &record.data {
+        RData::DNSSEC(DNSSECRData::RRSIG(signature))
+            if record.name == *name && signature.input().type_covered == kind =>
+        {
+            Some(signature)
+        }
+        _ => None,
+    })
+}
+
+fn dnskeys(message: &Message) -> impl Iterator<Item = &DNSKEY> {
+    message
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::DNSSEC(DNSSECRData::DNSKEY(key)) => Some(key),
+            _ => None,
+        })
+}
+
+fn ds<'a>(message: &'a Message, zone: &'a Name) -> impl Iterator<Item = &'a DS> {
+    message
+        .answers
+        .iter()
+        .filter_map(move |record| match &record.data {
+            RData::DNSSEC(DNSSECRData::DS(ds)) if record.name == *zone => Some(ds),
+            _ => None,
+        })
+}
+
+fn key_tags(message: &Message) -> Vec<u16> {
+    dnskeys(message)
+        .filter_map(|key| key.calculate_key_tag().ok())
+        .collect()
+}
+
+fn list(tags: &[u16]) -> String {
+    let tags: Vec<_> = tags.iter().map(u16::to_string).collect();
+    tags.join(", ")
+}
+
+/// Why none of the signatures holds at this moment.
+fn out_of_time(signatures: &[&RRSIG], now: i64) -> Option<String> {
+    let ends = signatures
+        .iter()
+        .map(|signature| moment(signature.input().sig_expiration.get(), now));
+    let begins = signatures
+        .iter()
+        .map(|signature| moment(signature.input().sig_inception.get(), now));
+    let (last, first) = (ends.max()?, begins.min()?);
+    if last < now {
+        return Some(format!("expired at {}", date(last)));
+    }
+    (first > now).then(|| {
+        format!(
+            "begins to hold at {} only: see whether the clocks are right",
+            date(first)
+        )
+    })
+}
+
+/// The Unix time of a moment in a signature, which has the last 32 bits of it, and is meant to lie within 68
+/// years of the present (RFC 4034 §3.1.5).
+fn moment(bits: u32, now: i64) -> i64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "RFC 1982 arithmetic"
+    )]
+    let distance = bits.wrapping_sub(now as u32).cast_signed();
+    now + i64::from(distance)
+}
+
+fn date(moment: i64) -> String {
+    Timestamp::from_second(moment)
+        .map_or_else(|_| moment.to_string(), |timestamp| timestamp.to_string())
+}
