@@ -50,6 +50,7 @@ pub use self::git::git;
 pub use self::knot::Knot;
 pub use self::mirror::Mirror;
 pub use self::moto::Moto;
+pub use self::nsupdate::attempt;
 pub use self::pebble::EXTERNAL_ACCOUNT;
 pub use self::port::{Port, SilentServer};
 pub use self::powerdns::{Nsd, PowerDns};

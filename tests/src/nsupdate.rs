@@ -3,9 +3,12 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
 
 use crate::builder::write_secret;
+use crate::dns;
 use crate::error::{Context, Error, Result};
 use crate::process;
 use crate::tsig::Key;
@@ -23,13 +26,41 @@ pub(crate) fn add_txt(
     run(folder, server, key, zone, &line)
 }
 
+/// Tries to add one record, given as `nsupdate` takes it, with a key or without one; tells whether the zone
+/// changed.
+pub fn attempt(server: SocketAddr, key: Option<&Key>, zone: &str, record: &str) -> Result<bool> {
+    let folder = TempDir::with_prefix("acme-alias-nsupdate-")?;
+    let before = dns::serial(server, zone)?;
+    let line = format!("update add {record}\n");
+    // A refusal is an answer here; what counts is what became of the zone.
+    let _ = send(folder.path(), server, key, zone, &line)?;
+    Ok(dns::serial(server, zone)? != before)
+}
+
 /// Sends these lines of an `nsupdate` script as one message.
 pub(crate) fn run(folder: &Path, server: SocketAddr, key: &Key, zone: &str, lines: &str) -> Result {
-    let key_file = folder.join(format!("nsupdate-{}.key", key.name));
-    write_secret(&key_file, &key.to_string())?;
-    let mut child = Command::new(process::find("nsupdate")?)
-        .arg("-k")
-        .arg(&key_file)
+    let output = send(folder, server, Some(key), zone, lines)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::new(format_args!("nsupdate: {said}")))
+}
+
+fn send(
+    folder: &Path,
+    server: SocketAddr,
+    key: Option<&Key>,
+    zone: &str,
+    lines: &str,
+) -> Result<Output> {
+    let mut command = Command::new(process::find("nsupdate")?);
+    if let Some(key) = key {
+        let key_file = folder.join(format!("nsupdate-{}.key", key.name));
+        write_secret(&key_file, &key.to_string())?;
+        command.arg("-k").arg(&key_file);
+    }
+    let mut child = command
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -42,10 +73,5 @@ pub(crate) fn run(folder: &Path, server: SocketAddr, key: &Key, zone: &str, line
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(script.as_bytes())?;
     }
-    let output = child.wait_with_output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(format_args!("nsupdate: {said}")))
+    Ok(child.wait_with_output()?)
 }

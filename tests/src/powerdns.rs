@@ -31,10 +31,15 @@ pub struct PowerDns {
 impl PowerDns {
     /// Starts it, and returns when it answers.
     pub fn start() -> Result<PowerDns> {
+        PowerDns::start_with(None)
+    }
+
+    /// The same with a policy of updates, a script in Lua.
+    pub fn start_with(policy: Option<&str>) -> Result<PowerDns> {
         let folder = TempDir::with_prefix("acme-alias-pdns-")?;
         let path = folder.path();
         let (port, key) = (Port::claim()?, Key::generate("acme-key", Algorithm::Sha256));
-        let config = format!(
+        let mut config = format!(
             "launch=gsqlite3\ngsqlite3-database={database}\nlocal-address=127.0.0.1\n\
              local-port={port}\ndnsupdate=yes\nallow-dnsupdate-from=127.0.0.0/8\nsocket-dir={path}\n\
              daemon=no\nguardian=no\nwrite-pid=no\ndisable-syslog=yes\nsecurity-poll-suffix=\n",
@@ -42,6 +47,11 @@ impl PowerDns {
             port = port.number(),
             path = path.display(),
         );
+        if let Some(policy) = policy {
+            let script = path.join("policy.lua");
+            fs::write(&script, policy)?;
+            config += &format!("lua-dnsupdate-policy-script={}\n", script.display());
+        }
         fs::write(path.join("pdns.conf"), config)?;
         let zone = path.join("zone");
         fs::write(&zone, Zone::new(ALIAS_ZONE).to_string())?;

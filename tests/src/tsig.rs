@@ -9,6 +9,8 @@ use rand::Rng as _;
 /// How a key signs (RFC 8945 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
+    /// hmac-sha1, which nobody should use any more
+    Sha1,
     /// hmac-sha256
     Sha256,
     /// hmac-sha384
@@ -20,6 +22,7 @@ pub enum Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Algorithm::Sha1 => "hmac-sha1",
             Algorithm::Sha256 => "hmac-sha256",
             Algorithm::Sha384 => "hmac-sha384",
             Algorithm::Sha512 => "hmac-sha512",

@@ -7,15 +7,19 @@ use std::net::SocketAddr;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{Right, Subject, Verdict, Weight};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::tsig::{TSIG, TsigAlgorithm, TsigError, make_tsig_record};
 use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use crate::backend::Rfc2136;
 use crate::config::{Host, Server};
 use crate::exchange::{self, ExchangeError, exchange};
+use crate::key::FUDGE;
 
 /// Time to live of what is never made, in seconds.
 const TTL: u32 = 60;
+/// The right that has nothing to do with updates.
+const TRANSFER: &str = "transfer of the whole zone (AXFR)";
 /// A target that exists nowhere (RFC 2606).
 const NOWHERE: &str = "acme-alias.invalid.";
 
@@ -75,6 +79,7 @@ impl Rfc2136 {
         }
         rights.push(self.transfer(server, zone).await?);
         rights.push(self.unsigned(server, subject).await?);
+        rights.push(self.weak(server, subject).await?);
         for (main_zone, servers) in &subject.main_zones {
             for address in servers {
                 let main_server = at(*address);
@@ -84,6 +89,17 @@ impl Rfc2136 {
                 let right = format!("TXT in the main zone {main_zone}, at {address}");
                 let asked = self.ask(&main_server, main_zone, &name, txt(), right, Weight::Fatal);
                 rights.push(asked.await?);
+            }
+        }
+        if self.checks_rights_last(server).await {
+            for right in &mut rights {
+                if right.verdict == Verdict::Allowed && right.right != TRANSFER {
+                    right.verdict = Verdict::CannotTell;
+                    right.evidence.push_str(
+                        "; but this is PowerDNS, whose `lua-dnsupdate-policy-script`, if there is one, has \
+                         its say after that, and drops in silence",
+                    );
+                }
             }
         }
         if !is_known {
@@ -180,18 +196,34 @@ impl Rfc2136 {
             ) => (Verdict::CannotTell, cause),
         };
         Ok(Right {
-            right: "transfer of the whole zone (AXFR)".to_owned(),
+            right: TRANSFER.to_owned(),
             weight: Weight::Wide,
             verdict,
             evidence,
         })
     }
 
+    /// Whether the server looks at prerequisites before it looks at all that may forbid an update: `PowerDNS` does
+    /// (<https://doc.powerdns.com/authoritative/dnsupdate.html>), and tells what it is.
+    async fn checks_rights_last(&self, server: &Server) -> bool {
+        let Ok(name) = Name::from_ascii("version.bind.") else {
+            return false;
+        };
+        let mut query = Query::query(name, RecordType::TXT);
+        query.set_query_class(DNSClass::CH);
+        let mut message = Message::query();
+        message.add_query(query);
+        let response = exchange::unproven(server, &message, self.config().timeout).await;
+        let is_powerdns = |record: &Record| record.to_string().contains("PowerDNS");
+        response.is_ok_and(|response| response.answers.iter().any(is_powerdns))
+    }
+
     /// Whether anybody may update, without a key.
     async fn unsigned(&self, server: &Server, subject: &Subject) -> Result<Right, String> {
         let name = subject.alias_names.first().unwrap_or(&subject.zone);
         let message = impossible(&subject.zone, name, txt())?;
-        let code = exchange::unsigned(server, &message, self.config().timeout).await;
+        let response = exchange::unproven(server, &message, self.config().timeout).await;
+        let code = response.map(|response| response.metadata.response_code);
         let (verdict, evidence) = match code {
             Ok(ResponseCode::NXDomain | ResponseCode::YXDomain) => (
                 Verdict::Allowed,
@@ -206,6 +238,51 @@ impl Rfc2136 {
             weight: Weight::Fatal,
             verdict,
             evidence,
+        })
+    }
+
+    /// Whether the server takes the key with an algorithm that is no longer recommended (RFC 8945 §6). The MAC is
+    /// of the right length and wrong: a server that looks at it would have taken a right one.
+    async fn weak(&self, server: &Server, subject: &Subject) -> Result<Right, String> {
+        let name = subject.alias_names.first().unwrap_or(&subject.zone);
+        let key = &self.config().key;
+        let mut answers = Vec::new();
+        for (algorithm, octets) in [(TsigAlgorithm::HmacMd5, 16), (TsigAlgorithm::HmacSha1, 20)] {
+            let mut message = impossible(&subject.zone, name, txt())?;
+            let mac = rand::random::<[u8; 32]>()[..octets].to_vec();
+            let (time, id) = (exchange::now()?, message.metadata.id);
+            let named = algorithm.to_string();
+            let tsig = TSIG::new(algorithm, time, FUDGE, mac, id, None, Vec::new());
+            let owner = Name::from_ascii(key.name()).map_err(|error| error.to_string())?;
+            message.set_signature(Box::new(make_tsig_record(owner, tsig)));
+            let response = exchange::unproven(server, &message, self.config().timeout).await;
+            let (verdict, said) = match &response {
+                Ok(response) => match response.signature().and_then(|tsig| tsig.data.error) {
+                    Some(TsigError::BadSig) => (Verdict::Allowed, "BADSIG".to_owned()),
+                    Some(TsigError::BadKey) => (Verdict::Denied, "BADKEY".to_owned()),
+                    _ => {
+                        let code = response.metadata.response_code;
+                        (
+                            Verdict::CannotTell,
+                            format!("{code:?}, and nothing of the key"),
+                        )
+                    }
+                },
+                Err(cause) => (Verdict::CannotTell, cause.clone()),
+            };
+            answers.push((verdict, format!("{named}: {said}")));
+        }
+        let is_any = |wanted| answers.iter().any(|(verdict, _)| *verdict == wanted);
+        let verdict = [Verdict::Allowed, Verdict::CannotTell]
+            .into_iter()
+            .find(|verdict| is_any(*verdict))
+            .unwrap_or(Verdict::Denied);
+        let evidence: Vec<_> = answers.into_iter().map(|(_, said)| said).collect();
+        Ok(Right {
+            right: "signatures with a weak algorithm".to_owned(),
+            weight: Weight::Wide,
+            verdict,
+            evidence: evidence.join(", "),
         })
     }
 }

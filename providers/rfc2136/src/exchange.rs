@@ -52,10 +52,7 @@ pub(crate) async fn exchange(
     messages: &[Message],
     timeout: Duration,
 ) -> Result<Vec<Message>, ExchangeError> {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_err(|_| ExchangeError::NotSent("this machine's clock is before 1970".to_owned()))?
-        .as_secs();
+    let now = now().map_err(ExchangeError::NotSent)?;
     let mut requests = Vec::new();
     let mut waiting = HashMap::new();
     for message in messages {
@@ -78,12 +75,19 @@ pub(crate) async fn exchange(
     }
 }
 
-/// Sends a message without a signature; the response code is all that is to be had of it.
-pub(crate) async fn unsigned(
+/// The Unix time, in seconds.
+pub(crate) fn now() -> Result<u64, String> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.map_err(|_| "this machine's clock is before 1970".to_owned())?;
+    Ok(since.as_secs())
+}
+
+/// Sends a message as it is. The response is nothing to be trusted: it proves no key.
+pub(crate) async fn unproven(
     server: &Server,
     message: &Message,
     timeout: Duration,
-) -> Result<ResponseCode, String> {
+) -> Result<Message, String> {
     let asked = async {
         let mut stream = connect(server).await?;
         let bytes = message.to_vec().map_err(|error| error.to_string())?;
@@ -93,8 +97,7 @@ pub(crate) async fn unsigned(
         written.map_err(|error| in_words(&error))?;
         let response = read_message(&mut stream).await;
         let response = response.map_err(|error| in_words(&error))?;
-        let response = Message::from_vec(&response).map_err(|error| error.to_string())?;
-        Ok(response.metadata.response_code)
+        Message::from_vec(&response).map_err(|error| error.to_string())
     };
     match tokio::time::timeout(timeout, asked).await {
         Ok(outcome) => outcome,

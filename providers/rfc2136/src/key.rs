@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, TSigner};
 use secrecy::{ExposeSecret, SecretString};
 
 /// How far our clock and the server's may be apart, in seconds (RFC 8945 §10).
-const FUDGE: u16 = 300;
+pub(crate) const FUDGE: u16 = 300;
 
 /// A key that messages are signed with. `Debug` shows its name and algorithm only.
 #[derive(Clone)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, Key, Knot, Nsd, Outcome, PowerDns, Program, Result, TestBed,
+    ALIAS_NAME, ALIAS_ZONE, Algorithm, Key, Knot, Nsd, Outcome, PowerDns, Program, Result, TestBed,
+    attempt,
 };
 
 const AUDIT: [&str; 4] = ["key", "audit", "--output", "json"];
@@ -30,6 +31,75 @@ fn verdicts(outcome: &Outcome) -> Result<(BTreeMap<String, String>, String)> {
         (what, word(&right["verdict"]))
     });
     Ok((verdicts.collect(), word(&audited["grade"])))
+}
+
+/// The rights of which [`try_all`] can see whether the verdict is true.
+const RIGHTS: usize = 9;
+
+/// Tries what the verdicts are about, and asserts that they are true. Returns of how many that was to be seen.
+fn try_all(verdicts: &BTreeMap<String, String>, server: SocketAddr, key: &Key) -> Result<usize> {
+    let weak = Key {
+        algorithm: Algorithm::Sha1,
+        ..key.clone()
+    };
+    let mut tried = 0;
+    for (right, key, record) in [
+        (
+            "TXT at the apex",
+            Some(key),
+            format!("{ALIAS_ZONE} 60 TXT a"),
+        ),
+        (
+            "TXT at another name",
+            Some(key),
+            format!("a.{ALIAS_ZONE} 60 TXT a"),
+        ),
+        (
+            "TXT below an alias name",
+            Some(key),
+            format!("a.{ALIAS_NAME} 60 TXT a"),
+        ),
+        (
+            "CNAME",
+            Some(key),
+            format!("b.{ALIAS_ZONE} 60 CNAME nobody.invalid."),
+        ),
+        (
+            "NS: a delegation",
+            Some(key),
+            format!("c.{ALIAS_ZONE} 60 NS nobody.invalid."),
+        ),
+        (
+            "CAA at the apex",
+            Some(key),
+            format!("{ALIAS_ZONE} 60 CAA 0 issue \"ca.example\""),
+        ),
+        (
+            "A: an address",
+            Some(key),
+            format!("d.{ALIAS_ZONE} 60 A 192.0.2.1"),
+        ),
+        (
+            "updates without any key",
+            None,
+            format!("{ALIAS_NAME} 60 TXT b"),
+        ),
+        (
+            "signatures with a weak algorithm",
+            Some(&weak),
+            format!("{ALIAS_NAME} 60 TXT c"),
+        ),
+    ] {
+        let verdict = of(verdicts, right);
+        let changed = attempt(server, key, ALIAS_ZONE, &record)?;
+        match verdict.as_str() {
+            "allowed" => assert!(changed, "{right}: {record}"),
+            "denied" => assert!(!changed, "{right}: {record}"),
+            _ => continue,
+        }
+        tried += 1;
+    }
+    Ok(tried)
 }
 
 fn of(verdicts: &BTreeMap<String, String>, right: &str) -> String {
@@ -72,12 +142,8 @@ fn an_audit_tells_tight_from_wide_and_from_worse_and_changes_nothing() -> Result
         for update in updates {
             assert!(update.change.was_in_vain(), "{update:?}");
         }
-        // What an actual update does is what was said.
-        let added = bed.add_foreign_txt(ALIAS_ZONE, ALIAS_ZONE, "apex").is_ok();
-        assert_eq!(added, apex == "allowed");
-        let serial = bed.serial(ALIAS_ZONE)?;
-        program(&bed)?.run(&AUDIT)?;
-        assert_eq!(bed.serial(ALIAS_ZONE)?, serial, "nothing was changed");
+        let tried = try_all(&verdicts, bed.primary(), bed.key(ALIAS_ZONE)?)?;
+        assert_eq!(tried, RIGHTS, "{outcome}");
     }
     Ok(())
 }
@@ -122,6 +188,8 @@ fn updates_that_anybody_may_send_are_fatal() -> Result {
     let narrower = format!("grant acme-key name {ALIAS_NAME}. TXT;");
     assert!(people.stdout.contains(&narrower), "{people}");
     assert_eq!(bed.serial(ALIAS_ZONE)?, 1);
+    let tried = try_all(&verdicts, bed.primary(), bed.key(ALIAS_ZONE)?)?;
+    assert_eq!(tried, RIGHTS, "{outcome}");
     Ok(())
 }
 
@@ -154,6 +222,8 @@ fn knot_is_read_as_it_answers() -> Result {
     assert_eq!(of(&verdicts, transfer), "denied", "{outcome}");
     assert_eq!(of(&verdicts, "TXT at the apex"), "allowed", "{outcome}");
     assert_eq!(of(&verdicts, "CNAME"), "denied", "{outcome}");
+    let tried = try_all(&verdicts, knot.address(), knot.key())?;
+    assert_eq!(tried, RIGHTS, "{outcome}");
     Ok(())
 }
 
@@ -191,7 +261,7 @@ fn the_policy_for_knot_is_enough_and_no_more() -> Result {
 }
 
 #[test]
-fn powerdns_allows_everything_and_nsd_nothing() -> Result {
+fn powerdns_cannot_be_told_and_nsd_allows_nothing() -> Result {
     let bed = TestBed::start()?;
     let pdns = PowerDns::start()?;
     let serial = pdns.serial()?;
@@ -199,16 +269,25 @@ fn powerdns_allows_everything_and_nsd_nothing() -> Result {
     let (verdicts, grade) = verdicts(&outcome)?;
     assert_eq!(
         (grade.as_str(), outcome.code),
-        ("dangerous", Some(4)),
+        ("cannot-tell", Some(4)),
         "{outcome}"
     );
-    assert_eq!(of(&verdicts, "NS: a delegation"), "allowed", "{outcome}");
+    assert_eq!(
+        of(&verdicts, "NS: a delegation"),
+        "cannot-tell",
+        "{outcome}"
+    );
     assert_eq!(
         of(&verdicts, "updates without any key"),
         "denied",
         "{outcome}"
     );
     assert_eq!(pdns.serial()?, serial, "nothing was changed");
+    assert_eq!(
+        try_all(&verdicts, pdns.address(), pdns.key())?,
+        1,
+        "{outcome}"
+    );
 
     let nsd = Nsd::start(pdns.key())?;
     let outcome = program_at(&bed, nsd.address(), pdns.key())?.run(&AUDIT)?;
@@ -217,6 +296,36 @@ fn powerdns_allows_everything_and_nsd_nothing() -> Result {
         outcome.stdout.contains("NOTIMP: it takes no updates"),
         "{outcome}"
     );
+    Ok(())
+}
+
+#[test]
+fn a_server_that_drops_in_silence_cannot_be_told() -> Result {
+    let bed = TestBed::start()?;
+    let lua = "function updatepolicy(update)\n  return update:getQType() == pdns.TXT\nend\n";
+    let pdns = PowerDns::start_with(Some(lua))?;
+    let serial = pdns.serial()?;
+    let outcome = program_at(&bed, pdns.address(), pdns.key())?.run(&AUDIT)?;
+    let (verdicts, grade) = verdicts(&outcome)?;
+    assert_eq!(
+        (grade.as_str(), outcome.code),
+        ("cannot-tell", Some(4)),
+        "{outcome}"
+    );
+    assert_eq!(of(&verdicts, "CNAME"), "cannot-tell", "{outcome}");
+    assert_eq!(
+        of(&verdicts, "TXT at another name"),
+        "cannot-tell",
+        "{outcome}"
+    );
+    assert!(
+        outcome.stdout.contains("lua-dnsupdate-policy-script"),
+        "{outcome}"
+    );
+    assert_eq!(pdns.serial()?, serial, "nothing was changed");
+    let may = |record: &str| attempt(pdns.address(), Some(pdns.key()), ALIAS_ZONE, record);
+    assert!(may(&format!("a.{ALIAS_ZONE} 60 TXT a"))?);
+    assert!(!may(&format!("b.{ALIAS_ZONE} 60 A 192.0.2.1"))?);
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use acme_alias_core::provider::{
-    Action, Failure, OptionValue, Options, ProviderError, TxtChange, TxtProvider, TxtValue, find,
+    Action, Failure, Grade, OptionValue, Options, ProviderError, Subject, TxtChange, TxtProvider,
+    TxtValue, Verdict, find,
 };
 use acme_alias_rfc2136 as _;
 use acme_alias_tests::{
@@ -255,5 +256,27 @@ async fn a_success_that_nobody_signed_is_none() -> Result {
     let error = refused(&*provider, ALIAS_ZONE, add("x")).await;
     assert_eq!(error.failure, Failure::UnknownOutcome, "{error}");
     assert!(error.what.contains("not signed"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_takes_a_weak_algorithm_is_told() -> Result {
+    let bed = TestBed::start()?;
+    bed.replace_in_primary("algorithm hmac-sha256", "algorithm hmac-sha1")?;
+    let provider = provider(&[bed.primary()], bed.key(ALIAS_ZONE)?);
+    let subject = Subject {
+        zone: zone_name(),
+        alias_names: vec![ALIAS_NAME.parse().unwrap()],
+        main_zones: Vec::new(),
+    };
+    let rights = provider.rights(&subject).await.unwrap();
+    let weak = rights
+        .iter()
+        .find(|right| right.right == "signatures with a weak algorithm")
+        .unwrap();
+    assert_eq!(weak.verdict, Verdict::Allowed, "{rights:?}");
+    assert!(weak.evidence.contains("hmac-sha1: BADSIG"), "{weak:?}");
+    assert!(weak.evidence.contains("BADKEY"), "{weak:?}");
+    assert_eq!(Grade::of(&rights), Grade::CannotTell, "{rights:?}");
     Ok(())
 }
