@@ -25,6 +25,24 @@ impl QueryProxy {
         server: SocketAddr,
         mut spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
     ) -> Result<QueryProxy> {
+        QueryProxy::start_raw(server, move |question, answer| {
+            let (Ok(question), Ok(answer)) =
+                (Message::from_vec(question), Message::from_vec(answer))
+            else {
+                return Vec::new();
+            };
+            let messages = spoil(&question, answer).into_iter();
+            messages
+                .filter_map(|message| message.to_vec().ok())
+                .collect()
+        })
+    }
+
+    /// The same with messages as they are on the wire, so that what is answered need not be DNS.
+    pub fn start_raw(
+        server: SocketAddr,
+        mut spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
+    ) -> Result<QueryProxy> {
         let port = Port::claim()?;
         let udp = UdpSocket::bind(port.address()).context("UDP")?;
         let tcp = TcpListener::bind(port.address()).context("TCP")?;
@@ -55,22 +73,14 @@ impl QueryProxy {
 fn answer(
     server: SocketAddr,
     question: &[u8],
-    spoil: &mut impl FnMut(&Message, Message) -> Vec<Message>,
+    spoil: &mut impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>>,
 ) -> Result<Vec<Vec<u8>>> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.set_read_timeout(Some(TIMEOUT))?;
     socket.send_to(question, server)?;
     let mut answer = vec![0; MESSAGE_MAX];
     let length = socket.recv(&mut answer)?;
-    let (question, answer) = (
-        Message::from_vec(question)?,
-        Message::from_vec(&answer[..length])?,
-    );
-    let messages = spoil(&question, answer);
-    messages
-        .iter()
-        .map(|message| Ok(message.to_vec()?))
-        .collect()
+    Ok(spoil(question, &answer[..length]))
 }
 
 /// Passes on what either side says, until both have ended.

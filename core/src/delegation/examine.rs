@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::caa::{self, Issuance};
 use super::{End, Finding, FindingKind, Question, Severity, Walk, judge};
-use crate::dns::{Dns, Server};
+use crate::dns::{Cut, Dns, DnsError, Server};
 use crate::dnssec::{Security, Validator};
 use crate::name::DnsName;
 use crate::provider::TxtValue;
@@ -108,17 +108,26 @@ impl Examiner {
     /// Looks at one challenge name. It always ends with something to say.
     pub async fn examine(&self, challenge_name: &DnsName, question: &Question<'_>) -> Examination {
         let follow = Walk::follow(&self.dns, challenge_name);
-        let (walk, source) = join(follow, self.zone_above(challenge_name)).await;
+        let above = challenge_name.parent();
+        let above = above.as_ref().unwrap_or(challenge_name);
+        let (walk, source_cut) = join(follow, self.dns.cut(above)).await;
         let mut findings = judge(&walk, question);
-        let alias = match &walk.end {
-            End::At { .. } if !walk.hops.is_empty() => self.zone_of(walk.last()).await,
+        let alias_cut = match &walk.end {
+            End::At { .. } if !walk.hops.is_empty() => Some(self.dns.cut(walk.last()).await),
             _ => None,
         };
+        let source = self.state_of(source_cut.as_ref().ok()).await;
+        let alias = alias_cut.as_ref().and_then(|cut| cut.as_ref().ok());
+        let alias = self.state_of(alias).await;
         let look = Look {
             examiner: self,
             question,
             walk: &walk,
         };
+        findings.extend(look.soa(above, &source_cut, &findings));
+        if let Some(cut) = &alias_cut {
+            findings.extend(look.soa(walk.last(), cut, &findings));
+        }
         if let Some(source) = &source {
             findings.extend(look.servers(source));
             findings.extend(look.agreement(source).await);
@@ -144,13 +153,9 @@ impl Examiner {
         }
     }
 
-    /// The zone in which a record at `name` would stand, whether or not there is one.
-    async fn zone_above(&self, name: &DnsName) -> Option<ZoneState> {
-        self.zone_of(&name.parent()?).await
-    }
-
-    async fn zone_of(&self, name: &DnsName) -> Option<ZoneState> {
-        let apex = self.dns.apex(name).await.ok()?;
+    /// The zone that begins there; it is asked once.
+    async fn state_of(&self, cut: Option<&Cut>) -> Option<ZoneState> {
+        let apex = cut?.apex.clone();
         let cell = {
             let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(zones.entry(apex.clone()).or_default())
@@ -203,6 +208,34 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// Whether the zone of `name` says of itself that it is one.
+    fn soa(
+        &self,
+        name: &DnsName,
+        cut: &Result<Cut, DnsError>,
+        findings: &[Finding],
+    ) -> Option<Finding> {
+        let unanswered = |finding: &Finding| finding.kind == FindingKind::Unanswered;
+        if findings.iter().any(unanswered) {
+            return None;
+        }
+        let answer = match cut {
+            Ok(Cut { silent: None, .. }) => return None,
+            Ok(Cut {
+                silent: Some(server),
+                ..
+            }) => format!("{server} denies a record there without an SOA record"),
+            Err(error) => format!("no zone is to be found that holds it: {error}"),
+        };
+        Some(self.warning(
+            FindingKind::NoSoa,
+            name,
+            answer,
+            "see that the zone has its SOA record, and that its servers answer with it: resolvers may \
+             refuse such an answer",
+        ))
+    }
+
     /// Servers that are named for a zone and do not have it, or have another version.
     fn servers(&self, zone: &ZoneState) -> Vec<Finding> {
         let apex = &zone.zone;

@@ -78,6 +78,8 @@ pub enum FindingKind {
     ZoneCut,
     /// A signature does not hold (DNSSEC).
     Bogus,
+    /// A zone does not say of itself that it is one.
+    NoSoa,
     /// A name that is not there is remembered for long.
     NegativeTtl,
     /// The CNAME is made from a DNAME.

@@ -130,6 +130,13 @@ impl Answer {
         self.own(RecordType::SOA).next().is_some() && self.cname().is_none()
     }
 
+    /// Whether it has anything to say, or says by an SOA record whose word it is that there is nothing
+    /// (RFC 2308 §2).
+    pub(crate) fn names_its_zone(&self) -> bool {
+        let soa = |record: &Record| record.record_type() == RecordType::SOA;
+        !self.message.answers.is_empty() || self.message.authorities.iter().any(soa)
+    }
+
     /// The SOA record at the name asked for.
     pub(crate) fn soa(&self) -> Option<Soa> {
         self.own(RecordType::SOA)

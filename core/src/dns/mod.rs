@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub use self::message::Answer;
 pub(crate) use self::message::dns_name;
+pub(crate) use self::zones::Cut;
 pub use self::zones::Zone;
 use crate::dnssec::TrustAnchors;
 use crate::name::DnsName;

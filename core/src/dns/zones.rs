@@ -80,9 +80,22 @@ impl Dns {
     /// The apex of the zone that holds `name`: the first ancestor, itself included, for which a
     /// server gives an authoritative SOA record whose owner is that ancestor.
     pub async fn apex(&self, name: &DnsName) -> Result<DnsName, DnsError> {
+        self.cut(name).await.map(|cut| cut.apex)
+    }
+
+    /// The same, with the server that did not say whose zone it is.
+    pub(crate) async fn cut(&self, name: &DnsName) -> Result<Cut, DnsError> {
+        let mut silent = None;
         for candidate in name.ancestors() {
-            if self.ask(&candidate, RecordType::SOA).await?.is_apex() {
-                return Ok(candidate);
+            let answer = self.ask(&candidate, RecordType::SOA).await?;
+            if answer.is_apex() {
+                return Ok(Cut {
+                    apex: candidate,
+                    silent,
+                });
+            }
+            if !answer.names_its_zone() {
+                silent.get_or_insert(answer.server);
             }
         }
         Err(DnsError::NoZone { name: name.clone() })
@@ -299,6 +312,14 @@ impl Dns {
             attempts: attempts.join("; "),
         })
     }
+}
+
+/// Where the zone of a name begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) apex: DnsName,
+    /// A server that denied a name below the apex without an SOA record, which RFC 2308 §2 asks for.
+    pub(crate) silent: Option<SocketAddr>,
 }
 
 enum Reply {
