@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use acme_alias_tests::{ALIAS_ZONE, Error, Profile, Program, Result, TestBed, Usage, measure};
+use acme_alias_tests::{
+    ALIAS_ZONE, Error, Profile, Program, Result, TestBed, Usage, measure, median,
+};
 
 const CERTIFICATES: usize = 20;
 
@@ -135,12 +137,6 @@ fn row(samples: &[Sample]) -> String {
         median(samples, |sample| sample.txt_left).to_string(),
     ]
     .join(" | ")
-}
-
-fn median<T: Ord>(samples: &[Sample], value: impl Fn(&Sample) -> T) -> T {
-    let mut values: Vec<_> = samples.iter().map(value).collect();
-    values.sort();
-    values.swap_remove(values.len() / 2)
 }
 
 /// This program: the settings define a certificate per certificate of every case.

@@ -54,7 +54,7 @@ pub use self::nsupdate::attempt;
 pub use self::pebble::EXTERNAL_ACCOUNT;
 pub use self::port::{Port, SilentServer};
 pub use self::powerdns::{Nsd, PowerDns};
-pub use self::process::{Usage, measure};
+pub use self::process::{Usage, measure, median};
 pub use self::program::{Outcome, Profile, Program, Running, build};
 pub use self::proxy::FaultyProxy;
 pub use self::query_proxy::QueryProxy;

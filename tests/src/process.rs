@@ -165,6 +165,13 @@ pub fn measure(
     }
 }
 
+/// The value in the middle of those of some samples, of which there is at least one.
+pub fn median<S, T: Ord>(samples: &[S], value: impl Fn(&S) -> T) -> T {
+    let mut values: Vec<_> = samples.iter().map(value).collect();
+    values.sort();
+    values.swap_remove(values.len() / 2)
+}
+
 /// What a process needed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {

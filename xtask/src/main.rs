@@ -108,5 +108,8 @@ fn bench(runs: u32) -> Result<(), Failure> {
     cargo(&format!(
         "run --package acme-alias-tests --example bench -- {runs}"
     ))?;
+    cargo(&format!(
+        "run --package acme-alias-tests --example check_rate -- {runs}"
+    ))?;
     cargo("run --package acme-alias-core --release --example ledger")
 }
