@@ -141,9 +141,19 @@ impl Moto {
 fn request(moto: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(moto).context("moto")?;
     // The credential's scope tells moto which service is meant.
+    let service = match body {
+        _ if path != "/" => "route53",
+        identity if identity.contains("Action=GetCallerIdentity") => "sts",
+        _ => "iam",
+    };
+    let kind = if path == "/" {
+        "application/x-www-form-urlencoded"
+    } else {
+        "text/xml"
+    };
     let request = format!(
-        "{method} {path} HTTP/1.0\r\nHost: route53.amazonaws.com\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/route53/aws4_request\r\n\
+        "{method} {path} HTTP/1.0\r\nHost: {service}.amazonaws.com\r\nContent-Type: {kind}\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/{service}/aws4_request\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -1,18 +1,20 @@
-//! The narrowest policy, and what the credentials can really do. That is asked by batches that can never
-//! be carried out: each deletes a value that is not there, beside what is asked about. A batch is carried
-//! out wholly or not at all, and whether it may be is looked at first.
+//! The narrowest policy, and what the credentials can really do. IAM tells that where it may be asked; where
+//! not, Route 53 is asked by batches that can never be carried out: each deletes a value that is not there,
+//! beside what is asked about. A batch is carried out wholly or not at all, and whether it may be is looked at
+//! first.
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
     Grant, Policy, ProviderError, Right, Scope, Subject, Verdict, Weight,
 };
 use aws_sdk_route53::types::{
-    Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
+    Change as BatchChange, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
 use serde_json::json;
 
 use crate::backend::Route53;
 use crate::error::CallError;
+use crate::identity::{Change, Simulator};
 
 /// Time to live of what is never made, in seconds.
 const TTL: i64 = 60;
@@ -75,53 +77,82 @@ pub(crate) fn policy(hosted_zone_id: Option<&str>, grant: &Grant) -> Policy {
     }
 }
 
+/// Something to ask about: a record set, what it is called in the table, and what it is worth.
+struct Probe {
+    name: DnsName,
+    kind: RrType,
+    what: &'static str,
+    weight: Weight,
+}
+
+/// Everything that is asked about an alias zone.
+fn probes(subject: &Subject) -> Vec<Probe> {
+    let zone = &subject.zone;
+    let label = format!("acme-alias-audit-{:08x}", rand::random::<u32>());
+    let needed = subject.alias_names.iter().map(|name| Probe {
+        name: name.clone(),
+        kind: RrType::Txt,
+        what: "TXT",
+        weight: Weight::Needed,
+    });
+    let mut probes: Vec<_> = needed.collect();
+    let mut add = |name: Option<DnsName>, kind, what, weight| {
+        let name = name.filter(|name| weight > Weight::Wide || !subject.alias_names.contains(name));
+        probes.extend(name.map(|name| Probe {
+            name,
+            kind,
+            what,
+            weight,
+        }));
+    };
+    let (apex, sibling) = (Some(zone.clone()), zone.child(&label).ok());
+    add(apex.clone(), RrType::Txt, "TXT at the apex", Weight::Wide);
+    add(
+        sibling.clone(),
+        RrType::Txt,
+        "TXT at another name",
+        Weight::Wide,
+    );
+    add(sibling.clone(), RrType::Cname, "CNAME", Weight::Dangerous);
+    add(
+        sibling.clone(),
+        RrType::Ns,
+        "NS: a delegation",
+        Weight::Dangerous,
+    );
+    add(apex, RrType::Caa, "CAA at the apex", Weight::Dangerous);
+    add(sibling, RrType::A, "A: an address", Weight::Dangerous);
+    probes
+}
+
 impl Route53 {
-    /// Every right that matters, with what Route 53 said.
+    /// Every right that matters, with what IAM or Route 53 said.
     pub(crate) async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
-        let zone = &subject.zone;
-        let id = self.zone_id(zone).await?;
+        let id = self.zone_id(&subject.zone).await?;
         let Some(alias_name) = subject.alias_names.first() else {
             return Ok(Vec::new());
         };
-        let label = format!("acme-alias-audit-{:08x}", rand::random::<u32>());
-        let sibling = zone.child(&label).ok();
-        let mut asked = Vec::new();
-        for name in &subject.alias_names {
-            asked.push((Some(name.clone()), RrType::Txt, "TXT", Weight::Needed));
-        }
-        asked.push((
-            Some(zone.clone()),
-            RrType::Txt,
-            "TXT at the apex",
-            Weight::Wide,
-        ));
-        asked.push((
-            sibling.clone(),
-            RrType::Txt,
-            "TXT at another name",
-            Weight::Wide,
-        ));
-        asked.push((sibling.clone(), RrType::Cname, "CNAME", Weight::Dangerous));
-        asked.push((
-            sibling.clone(),
-            RrType::Ns,
-            "NS: a delegation",
-            Weight::Dangerous,
-        ));
-        asked.push((
-            Some(zone.clone()),
-            RrType::Caa,
-            "CAA at the apex",
-            Weight::Dangerous,
-        ));
-        asked.push((sibling, RrType::A, "A: an address", Weight::Dangerous));
-        let mut rights = Vec::new();
-        for (name, kind, what, weight) in asked {
-            let Some(name) = name else { continue };
-            if weight == Weight::Wide && subject.alias_names.contains(&name) {
-                continue;
+        let mut simulator = Simulator::new(self.client().sdk().await).await;
+        let mut rights = simulator.beyond_the_zone().await;
+        for Probe {
+            name,
+            kind,
+            what,
+            weight,
+        } in probes(subject)
+        {
+            let change = Change {
+                zone: &id,
+                name: name.as_str(),
+                kind: kind.as_str(),
+            };
+            let (verdict, mut evidence) = match simulator.ask(&change).await {
+                Some(said) => said,
+                None => self.may(&id, alias_name, &name, kind).await,
+            };
+            if weight == Weight::Needed {
+                evidence = format!("{evidence}; {}", simulator.identity());
             }
-            let (verdict, evidence) = self.may(&id, alias_name, &name, kind).await;
             rights.push(Right {
                 right: format!("{what} ({name})"),
                 weight,
@@ -177,7 +208,7 @@ fn impossible(alias_name: &DnsName, name: &DnsName, kind: RrType) -> Option<Chan
         .ok()
 }
 
-fn change(action: ChangeAction, name: &DnsName, kind: RrType, value: &str) -> Option<Change> {
+fn change(action: ChangeAction, name: &DnsName, kind: RrType, value: &str) -> Option<BatchChange> {
     let record = ResourceRecord::builder().value(value).build().ok()?;
     let set = ResourceRecordSet::builder()
         .name(name.fqdn())
@@ -186,7 +217,7 @@ fn change(action: ChangeAction, name: &DnsName, kind: RrType, value: &str) -> Op
         .resource_records(record)
         .build()
         .ok()?;
-    Change::builder()
+    BatchChange::builder()
         .action(action)
         .resource_record_set(set)
         .build()

@@ -44,6 +44,10 @@ pub struct Route53 {
 }
 
 impl Route53 {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// A provider with this configuration. Credentials are looked for at the first call.
     pub fn new(config: Config) -> Self {
         Route53 {

@@ -37,7 +37,8 @@ static PACES: Shared<Asker, DefaultDirectRateLimiter> = Shared::new();
 pub(crate) struct Client {
     config: Config,
     /// What the caller has set up, in place of what is found.
-    sdk: Option<SdkConfig>,
+    given: Option<SdkConfig>,
+    sdk: OnceCell<SdkConfig>,
     api: OnceCell<Api>,
     pace: Arc<DefaultDirectRateLimiter>,
 }
@@ -51,7 +52,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    pub(crate) fn new(config: Config, sdk: Option<SdkConfig>) -> Self {
+    pub(crate) fn new(config: Config, given: Option<SdkConfig>) -> Self {
         let asker = (
             config.profile.clone(),
             config.assume_role_arn.clone(),
@@ -59,7 +60,7 @@ impl Client {
             config.requests_per_second,
         );
         let make = || RateLimiter::direct(Quota::per_second(config.requests_per_second));
-        let pace = match &sdk {
+        let pace = match &given {
             None => PACES.get_or_make(asker, make),
             // Whose credentials these are is not known.
             Some(_) => Arc::new(make()),
@@ -68,7 +69,8 @@ impl Client {
             pace,
             api: OnceCell::new(),
             config,
-            sdk,
+            given,
+            sdk: OnceCell::new(),
         }
     }
 
@@ -111,31 +113,41 @@ impl Client {
 
     async fn connect(&self) -> Api {
         let config = &self.config;
-        let shared = match &self.sdk {
-            Some(sdk) => sdk.clone(),
-            None => find_credentials(config).await,
-        };
         // The SDK's own retries are off: one after a lost reply would meet what the first attempt
         // did, and turn a success into an error.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_timeout(config.timeout)
             .build();
-        let mut builder = Builder::from(&shared)
+        let mut builder = Builder::from(self.sdk().await)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
-        if let Some(arn) = &config.assume_role_arn {
-            let role = AssumeRoleProvider::builder(arn)
-                .configure(&shared)
-                .session_name("acme-alias")
-                .build()
-                .await;
-            builder = builder.credentials_provider(SharedCredentialsProvider::new(role));
-        }
         if let Some(url) = &config.endpoint_url {
             builder = builder.endpoint_url(url);
         }
         Api::from_conf(builder.build())
+    }
+
+    /// The credentials and all that goes with them, of the role where one is to be assumed.
+    pub(crate) async fn sdk(&self) -> &SdkConfig {
+        self.sdk.get_or_init(|| self.find_sdk()).await
+    }
+
+    async fn find_sdk(&self) -> SdkConfig {
+        let found = match &self.given {
+            Some(given) => given.clone(),
+            None => find_credentials(&self.config).await,
+        };
+        let Some(arn) = &self.config.assume_role_arn else {
+            return found;
+        };
+        let role = AssumeRoleProvider::builder(arn)
+            .configure(&found)
+            .session_name("acme-alias")
+            .build()
+            .await;
+        let role = SharedCredentialsProvider::new(role);
+        found.into_builder().credentials_provider(role).build()
     }
 }
 

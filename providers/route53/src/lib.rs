@@ -12,6 +12,7 @@ mod backend;
 mod client;
 mod config;
 mod error;
+mod identity;
 mod sets;
 
 use std::sync::Arc;

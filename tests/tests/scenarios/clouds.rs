@@ -121,7 +121,10 @@ impl Clouds {
             ),
         );
         let program = self.bed.program(settings)?;
-        Ok(program.env("AWS_EC2_METADATA_DISABLED", "true"))
+        Ok(program
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ENDPOINT_URL_IAM", &endpoint)
+            .env("AWS_ENDPOINT_URL_STS", &endpoint))
     }
 
     pub(crate) fn signed_in(&self, cloudflare: &str, route53: &str) -> Result<Program> {

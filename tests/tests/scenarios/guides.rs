@@ -90,13 +90,13 @@ fn the_guide_to_route_53_works_as_it_stands() -> Result {
     let zone = settings.alias_zones.remove(2);
     settings.alias_zones.clear();
     settings.zones.push((zone.zone, zone.servers));
-    settings.more = format!(
-        "[providers.aws]\nendpoint-url = \"http://{}\"\n",
-        clouds.moto.address()
-    );
+    let endpoint = format!("http://{}", clouds.moto.address());
+    settings.more = format!("[providers.aws]\nendpoint-url = \"{endpoint}\"\n");
     let program = clouds.bed.program(settings)?;
     let program = program
         .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ENDPOINT_URL_IAM", &endpoint)
+        .env("AWS_ENDPOINT_URL_STS", &endpoint)
         .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     assert_eq!(run_page(&program, &page)?, 4);

@@ -30,6 +30,7 @@ pub(crate) fn provider_at(address: SocketAddr, more: &[(&str, &str)]) -> Arc<dyn
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
+        .endpoint_url(&endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials));
     Arc::new(Route53::with_sdk_config(config, sdk.build()))
 }
@@ -344,6 +345,10 @@ async fn an_audit_asks_by_batches_that_cannot_be_carried_out() -> Result {
     let before = moto.sets(&zone)?;
     let provider = provider_at(moto.address(), &[]);
     let rights = provider.rights(&subject()).await.unwrap();
+    // It has an identity for everybody, and no simulation.
+    for words in ["asked as arn:aws:sts::", "IAM does not simulate"] {
+        assert!(rights[0].evidence.contains(words), "{rights:?}");
+    }
     assert!(
         rights.iter().all(|right| right.verdict == Verdict::Allowed),
         "{rights:?}"
@@ -375,6 +380,84 @@ async fn an_audit_asks_by_batches_that_cannot_be_carried_out() -> Result {
     })?;
     let rights = provider_at_stub(&silent).rights(&subject()).await.unwrap();
     assert_eq!(Grade::of(&rights), Grade::CannotTell, "{rights:?}");
+    Ok(())
+}
+
+/// `GetCallerIdentity`
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
+fn caller(arn: &str) -> Reply {
+    let result = format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+         <GetCallerIdentityResult><Arn>{arn}</Arn><UserId>AIDA</UserId>\
+         <Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+    );
+    Reply::Answer(200, result)
+}
+
+/// `SimulatePrincipalPolicy`
+/// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html>).
+fn simulated(decision: &str) -> Reply {
+    let result = format!(
+        "<SimulatePrincipalPolicyResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\">\
+         <SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults><member>\
+         <EvalActionName>route53:ChangeResourceRecordSets</EvalActionName>\
+         <EvalDecision>{decision}</EvalDecision></member></EvaluationResults>\
+         </SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+    );
+    Reply::Answer(200, result)
+}
+
+#[tokio::test]
+async fn an_audit_believes_iam_where_it_may_be_asked() -> Result {
+    // The policy that is printed, and moto's IAM simulates none.
+    let stub = Stub::start(|asked| {
+        if asked.body.contains("Action=GetCallerIdentity") {
+            return caller("arn:aws:sts::123456789012:assumed-role/acme/session");
+        }
+        if !asked.body.contains("Action=SimulatePrincipalPolicy") {
+            assert!(!is_change(asked), "Route 53 need not be asked: {asked:?}");
+            return listed(&[]);
+        }
+        let has = |what: &str| asked.body.contains(what);
+        assert!(has(
+            "PolicySourceArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Facme"
+        ));
+        assert!(has("ChangeResourceRecordSetsNormalizedRecordNames"));
+        let is_ours = has("hostedzone%2FZ1&");
+        let is_granted = has(&format!("={ALIAS_NAME}&")) && has("=TXT&") && is_ours;
+        simulated(if is_granted {
+            "allowed"
+        } else {
+            "implicitDeny"
+        })
+    })?;
+    let rights = provider_at_stub(&stub).rights(&subject()).await.unwrap();
+    assert_eq!(Grade::of(&rights), Grade::Tight, "{rights:?}");
+    assert_eq!(rights[0].right, "TXT in other hosted zones");
+    assert_eq!(rights[0].verdict, Verdict::Denied, "{rights:?}");
+    assert_eq!(
+        rights[1].evidence,
+        "simulated by IAM: allowed; asked as arn:aws:sts::123456789012:assumed-role/acme/session"
+    );
+    assert!(rights[2].evidence.contains("implicitDeny"), "{rights:?}");
+
+    let root = Stub::start(|asked| {
+        if asked.body.contains("Action=GetCallerIdentity") {
+            return caller("arn:aws:iam::123456789012:root");
+        }
+        assert!(
+            !asked.body.contains("Action=Simulate"),
+            "it has no policies"
+        );
+        if is_change(asked) {
+            error(400, "InvalidChangeBatch", "not found")
+        } else {
+            listed(&[])
+        }
+    })?;
+    let rights = provider_at_stub(&root).rights(&subject()).await.unwrap();
+    assert_eq!(Grade::of(&rights), Grade::Fatal, "{rights:?}");
+    assert_eq!(rights[0].right, "everything in the account");
     Ok(())
 }
 

@@ -1,0 +1,214 @@
+//! Who the credentials belong to, and what IAM says of their policies. Both are asked for the audit alone, and
+//! neither is a right that the work itself needs.
+
+use std::time::Duration;
+
+use acme_alias_core::provider::{Right, Verdict, Weight};
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
+
+use crate::error::CallError;
+
+/// A hosted zone that is not the alias zone, for a right that holds for all of them.
+const ANOTHER_ZONE: &str = "ZACMEALIASAUDIT";
+/// A name in it (RFC 2606).
+const ANOTHER_NAME: &str = "_acme-challenge.acme-alias-audit.invalid";
+/// How long STS or IAM may take for an answer that is good to have, and not more.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whose credentials these are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Caller {
+    /// The name that STS has for it.
+    arn: String,
+}
+
+/// A change of a record set, as the conditions of a policy see it
+/// (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/specifying-conditions-route53.html>).
+#[derive(Clone, Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) zone: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) kind: &'a str,
+}
+
+/// Asks IAM what it would say; after the first time that it says nothing it is not asked again.
+pub(crate) struct Simulator<'a> {
+    sdk: &'a SdkConfig,
+    caller: Result<Caller, CallError>,
+    /// Why it says nothing.
+    silence: Option<String>,
+}
+
+impl<'a> Simulator<'a> {
+    pub(crate) async fn new(sdk: &'a SdkConfig) -> Self {
+        Simulator {
+            sdk,
+            caller: Caller::ask(sdk).await,
+            silence: None,
+        }
+    }
+
+    /// Who asks, and why IAM has no part in what is said of that, in words.
+    pub(crate) fn identity(&self) -> String {
+        match (&self.caller, &self.silence) {
+            (Err(error), _) => format!("sts:GetCallerIdentity does not say who asks: {error}"),
+            (Ok(caller), None) => format!("asked as {}", caller.arn),
+            (Ok(caller), Some(silence)) => {
+                format!("asked as {}; IAM does not simulate: {silence}", caller.arn)
+            }
+        }
+    }
+
+    /// What the credentials may do outside of the alias zone, as far as IAM and STS tell.
+    pub(crate) async fn beyond_the_zone(&mut self) -> Vec<Right> {
+        let root = self
+            .caller
+            .as_ref()
+            .is_ok_and(Caller::is_root)
+            .then(|| Right {
+                right: "everything in the account".to_owned(),
+                weight: Weight::Fatal,
+                verdict: Verdict::Allowed,
+                evidence: "these are the credentials of its root user (sts:GetCallerIdentity)"
+                    .to_owned(),
+            });
+        let elsewhere = Change {
+            zone: ANOTHER_ZONE,
+            name: ANOTHER_NAME,
+            kind: "TXT",
+        };
+        let elsewhere = self.ask(&elsewhere).await.map(|(verdict, evidence)| Right {
+            right: "TXT in other hosted zones".to_owned(),
+            weight: Weight::Fatal,
+            verdict,
+            evidence,
+        });
+        root.into_iter().chain(elsewhere).collect()
+    }
+
+    /// Whether the policies allow the change.
+    pub(crate) async fn ask(&mut self, change: &Change<'_>) -> Option<(Verdict, String)> {
+        if self.silence.is_some() {
+            return None;
+        }
+        let said = self.caller.as_ref().ok()?.simulate(self.sdk, change).await;
+        said.map_err(|reason| self.silence = Some(reason)).ok()
+    }
+}
+
+impl Caller {
+    /// Asks STS. Nobody can be forbidden to ask that.
+    async fn ask(sdk: &SdkConfig) -> Result<Caller, CallError> {
+        let config = aws_sdk_sts::config::Builder::from(sdk)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeout());
+        let client = aws_sdk_sts::Client::from_conf(config.build());
+        let answer = client.get_caller_identity().send().await;
+        let answer = answer.map_err(|error| CallError::new(&error))?;
+        Ok(Caller {
+            arn: answer.arn.unwrap_or_default(),
+        })
+    }
+
+    /// Whether this is the account's root user, whom no policy binds.
+    fn is_root(&self) -> bool {
+        self.arn.ends_with(":root")
+    }
+
+    /// The user or role whose policies count. The name of a session lacks the path of its role, so that a role
+    /// with one is not found.
+    fn principal(&self) -> Option<String> {
+        let mut parts = self.arn.splitn(6, ':');
+        let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (_, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut path = resource.split('/');
+        match (service, path.next()?) {
+            ("iam", "user" | "role") => Some(self.arn.clone()),
+            ("sts", "assumed-role") => {
+                let role = path.next()?;
+                Some(format!("{arn}:{partition}:iam::{account}:role/{role}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// What IAM says of a change that is not made. The error says why it says nothing.
+    async fn simulate(
+        &self,
+        sdk: &SdkConfig,
+        change: &Change<'_>,
+    ) -> Result<(Verdict, String), String> {
+        let principal = self.principal();
+        let principal = principal.ok_or("these credentials are neither a user's nor a role's")?;
+        let config = aws_sdk_iam::config::Builder::from(sdk)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeout());
+        let client = aws_sdk_iam::Client::from_conf(config.build());
+        let entry = |key: &str, value: &str| {
+            ContextEntry::builder()
+                .context_key_name(format!("route53:ChangeResourceRecordSets{key}"))
+                .context_key_type(ContextKeyTypeEnum::StringList)
+                .context_key_values(value)
+                .build()
+        };
+        let answer = client
+            .simulate_principal_policy()
+            .policy_source_arn(principal)
+            .action_names("route53:ChangeResourceRecordSets")
+            .resource_arns(format!("arn:aws:route53:::hostedzone/{}", change.zone))
+            .context_entries(entry("NormalizedRecordNames", change.name))
+            .context_entries(entry("RecordTypes", change.kind))
+            .context_entries(entry("Actions", "CREATE"))
+            .send()
+            .await
+            .map_err(|error| CallError::new(&error).to_string())?;
+        let results = answer.evaluation_results.unwrap_or_default();
+        let result = results.first().ok_or("IAM answered without a result")?;
+        if let Some(missing) = result.missing_context_values().first() {
+            return Err(format!(
+                "the policies ask for {missing}, which is not known"
+            ));
+        }
+        let verdict = match result.eval_decision() {
+            PolicyEvaluationDecisionType::Allowed => Verdict::Allowed,
+            _ => Verdict::Denied,
+        };
+        let decision = result.eval_decision().as_str();
+        Ok((verdict, format!("simulated by IAM: {decision}")))
+    }
+}
+
+fn timeout() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_timeout(TIMEOUT).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policies_of_a_session_are_those_of_its_role() {
+        for (arn, principal) in [
+            (
+                "arn:aws:iam::123456789012:user/acme",
+                Some("arn:aws:iam::123456789012:user/acme"),
+            ),
+            (
+                "arn:aws-cn:sts::123456789012:assumed-role/acme/session",
+                Some("arn:aws-cn:iam::123456789012:role/acme"),
+            ),
+            ("arn:aws:iam::123456789012:root", None),
+            ("arn:aws:sts::123456789012:federated-user/x", None),
+            ("", None),
+            (":::::", None),
+        ] {
+            let caller = Caller {
+                arn: arn.to_owned(),
+            };
+            assert_eq!(caller.principal().as_deref(), principal, "{arn}");
+        }
+    }
+}
