@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use acme_alias_core::delegation::{End, Examination, Severity, ZoneState};
-use acme_alias_core::name::DnsName;
+use acme_alias_core::delegation::{End, Examination, Finding, Severity, ZoneState};
+use acme_alias_core::name::{DnsName, Identifier};
 
 use super::human::of_finding;
 use super::{Checked, CheckedName, Offboarding};
@@ -23,13 +23,7 @@ pub(super) fn checked(checked: &Checked) -> String {
             findings,
         } = examination;
         zones.extend(source.iter().chain(alias).map(|state| (&state.zone, state)));
-        let identifiers: Vec<_> = identifiers.iter().map(ToString::to_string).collect();
-        let verdict = match findings.first().map(|finding| finding.severity) {
-            None => "good",
-            Some(Severity::Warning) => "works, with warnings",
-            Some(Severity::Error) => "would fail",
-        };
-        text.push_str(&format!("{}: {verdict}\n", identifiers.join(", ")));
+        text.push_str(&format!("{}: {}\n", list(identifiers), verdict(findings)));
         for hop in &walk.hops {
             text.push_str(&format!(
                 "  {} {} CNAME {}  (asked: {})\n",
@@ -48,6 +42,9 @@ pub(super) fn checked(checked: &Checked) -> String {
             text.push_str(&of_finding(finding));
         }
         text.push('\n');
+    }
+    if checked.names.len() > 1 {
+        text.push_str(&table(checked));
     }
     for state in zones.into_values() {
         text.push_str(&zone_state(state));
@@ -74,13 +71,56 @@ pub(super) fn checked(checked: &Checked) -> String {
         found.count()
     };
     let (errors, warnings) = (count(Some(Severity::Error)), count(Some(Severity::Warning)));
+    let seconds = checked.took.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = checked.names.len() as f64 / seconds;
     text.push_str(&format!(
-        "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {:.1} s\n",
+        "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s \
+         ({rate:.0} per second)\n",
         checked.names.len(),
         count(None),
-        checked.took.as_secs_f64()
     ));
     text
+}
+
+fn verdict(findings: &[Finding]) -> &'static str {
+    match findings.first().map(|finding| finding.severity) {
+        None => "good",
+        Some(Severity::Warning) => "works, with warnings",
+        Some(Severity::Error) => "would fail",
+    }
+}
+
+fn list(identifiers: &[Identifier]) -> String {
+    let identifiers: Vec<_> = identifiers.iter().map(ToString::to_string).collect();
+    identifiers.join(", ")
+}
+
+/// A line for each challenge name, worst first.
+fn table(checked: &Checked) -> String {
+    let mut names: Vec<_> = checked.names.iter().collect();
+    names.sort_by_key(|name| {
+        let worst = name.examination.findings.first();
+        std::cmp::Reverse(worst.map(|finding| finding.severity))
+    });
+    let rows = names.into_iter().map(|name| {
+        let walk = &name.examination.walk;
+        let leads_to = if walk.hops.is_empty() {
+            "nowhere".to_owned()
+        } else {
+            walk.last().to_string()
+        };
+        let verdict = verdict(&name.examination.findings).to_owned();
+        [verdict, list(&name.identifiers), leads_to]
+    });
+    let head = ["verdict", "domains", "leads to"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let (first, second) = (width(0), width(1));
+    let lines = rows.iter().map(|[verdict, domains, leads_to]| {
+        format!("{verdict:first$}  {domains:second$}  {leads_to}\n")
+    });
+    lines.collect::<Vec<_>>().concat() + "\n"
 }
 
 fn zone_state(state: &ZoneState) -> String {

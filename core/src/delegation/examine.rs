@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 use hickory_proto::rr::RecordType;
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -17,6 +17,8 @@ use crate::dnssec::{Security, Validator};
 use crate::name::DnsName;
 use crate::provider::TxtValue;
 
+/// How long one look may take, in answers that are waited for in vain.
+const ANSWERS_MAX: u32 = 20;
 /// Seconds for which a name that is not there may be remembered without harm.
 const NEGATIVE_TTL_GOOD: u32 = 300;
 /// The payload that crosses every path in one UDP datagram (DNS flag day 2020), and what the rest of an
@@ -60,6 +62,8 @@ pub struct ZoneState {
     pub servers: Vec<ServerState>,
     /// For how many seconds others remember that a name is not there (RFC 2308 §5).
     pub negative_ttl: Option<u32>,
+    /// Whether the zone above delegates it; null where that is not known.
+    pub delegated: Option<bool>,
     /// Whether what the zone says can be trusted, by its SOA record.
     pub dnssec: Security,
 }
@@ -105,8 +109,30 @@ impl Examiner {
         }
     }
 
-    /// Looks at one challenge name. It always ends with something to say.
+    /// Looks at one challenge name. It always ends, with something to say.
     pub async fn examine(&self, challenge_name: &DnsName, question: &Question<'_>) -> Examination {
+        let limit = self.dns.timeout() * ANSWERS_MAX;
+        let look = self.look(challenge_name, question);
+        if let Ok(examination) = tokio::time::timeout(limit, look).await {
+            return examination;
+        }
+        let walk = Walk {
+            challenge_name: challenge_name.clone(),
+            hops: Vec::new(),
+            end: End::Unanswered(DnsError::TooSlow {
+                name: challenge_name.clone(),
+                limit,
+            }),
+        };
+        Examination {
+            findings: judge(&walk, question),
+            walk,
+            source: None,
+            alias: None,
+        }
+    }
+
+    async fn look(&self, challenge_name: &DnsName, question: &Question<'_>) -> Examination {
         let follow = Walk::follow(&self.dns, challenge_name);
         let above = challenge_name.parent();
         let above = above.as_ref().unwrap_or(challenge_name);
@@ -137,6 +163,7 @@ impl Examiner {
                 findings.extend(look.servers(alias));
             }
             findings.extend(look.cut(alias));
+            findings.extend(look.delegated(alias));
             findings.extend(look.values().await);
         }
         findings.extend(look.memory(source.as_ref(), alias.as_ref(), &findings));
@@ -164,8 +191,9 @@ impl Examiner {
     }
 
     async fn state(&self, zone: DnsName) -> ZoneState {
-        let (servers, dnssec) = join(
+        let (servers, delegated, dnssec) = join3(
             self.servers(&zone),
+            self.dns.is_delegated(&zone),
             self.validator.verdict(&zone, RecordType::SOA),
         )
         .await;
@@ -174,6 +202,7 @@ impl Examiner {
             zone,
             servers,
             negative_ttl: negative.into_iter().flatten().max(),
+            delegated,
             dnssec,
         }
     }
@@ -334,6 +363,21 @@ impl Look<'_> {
                 format!(
                     "delegate {configured} as a zone of its own, or correct `zone` under \
                      `[[alias-zones]]`"
+                ),
+            )
+        })
+    }
+
+    /// Whether the alias zone can be found by those who have no settings that name its servers.
+    fn delegated(&self, alias: &ZoneState) -> Option<Finding> {
+        (alias.delegated == Some(false)).then(|| {
+            self.warning(
+                FindingKind::NotDelegated,
+                &alias.zone,
+                "the zone above does not delegate it: a CA that begins at the root does not find it",
+                format!(
+                    "add NS records for {} to the zone above, unless the CA has another way there",
+                    alias.zone
                 ),
             )
         })

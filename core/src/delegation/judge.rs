@@ -64,6 +64,8 @@ pub enum FindingKind {
     Unanswered,
     /// A TXT value at the alias name is not ours.
     ForeignValue,
+    /// Another client answers its challenges at the alias name, too.
+    SharedAlias,
     /// A TXT value of ours is at the alias name.
     StaleValue,
     /// The TXT values at the alias name do not fit into one UDP answer.
@@ -78,6 +80,8 @@ pub enum FindingKind {
     ZoneCut,
     /// A signature does not hold (DNSSEC).
     Bogus,
+    /// The zone above does not delegate the alias zone.
+    NotDelegated,
     /// A zone does not say of itself that it is one.
     NoSoa,
     /// A name that is not there is remembered for long.
@@ -128,19 +132,28 @@ impl Finding {
         alias_name: &DnsName,
         value: &TxtValue,
     ) -> Self {
+        let (kind, what, remedy) = if value.is_challenge() {
+            (
+                FindingKind::SharedAlias,
+                "the answer to a challenge that is not ours: another client shares this CNAME, or left it",
+                "it is left alone; give each client an alias name of its own (`acme-alias delegate --unique`)",
+            )
+        } else {
+            (
+                FindingKind::ForeignValue,
+                "a TXT value that is not ours",
+                "it is left alone; where nobody else uses this alias name, remove it by hand: a CA reads \
+                 every value there",
+            )
+        };
         Finding {
             severity: Severity::Warning,
-            kind: FindingKind::ForeignValue,
+            kind,
             domains: identifiers,
             name: alias_name.clone(),
             server: None,
-            answer: format!(
-                "there is a TXT value that is not ours: \"{}\"",
-                printable(value.as_str())
-            ),
-            remedy: "it is left alone; where nobody else uses this alias name, remove it by hand: \
-                     a CA reads every value there"
-                .to_owned(),
+            answer: format!("there is {what}: \"{}\"", printable(value.as_str())),
+            remedy: remedy.to_owned(),
             record: None,
         }
     }

@@ -81,6 +81,7 @@ impl std::fmt::Display for Server {
 pub struct Dns {
     config: Config,
     known: zones::Known,
+    silent: zones::Silent,
 }
 
 impl Dns {
@@ -89,6 +90,7 @@ impl Dns {
         Dns {
             config,
             known: zones::Known::default(),
+            silent: zones::Silent::default(),
         }
     }
 
@@ -139,6 +141,16 @@ pub enum DnsError {
         zone: DnsName,
         /// What each server did, in words.
         attempts: String,
+    },
+    /// The servers took too long, one question after the other.
+    #[error(
+        "what is at {name} was not to be found out within {limit:?}: its servers are slow or silent"
+    )]
+    TooSlow {
+        /// The name asked for.
+        name: DnsName,
+        /// How long was waited.
+        limit: Duration,
     },
     /// Delegations that lead from zone to zone without an end.
     #[error("the delegations above {name} lead through more than {limit} zones")]

@@ -1,6 +1,6 @@
 //! Which zone holds a name, and which servers are authoritative for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,6 +40,35 @@ impl Known {
         let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         zones.insert(zone.apex.clone(), Arc::clone(&zone));
         zone
+    }
+}
+
+/// Servers that did not answer when they were last asked. They are asked again, after the others, so that a
+/// dead server is waited for once and not at every question.
+#[derive(Debug, Default)]
+pub(super) struct Silent(Mutex<HashSet<SocketAddr>>);
+
+impl Silent {
+    fn remember(&self, address: SocketAddr) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(address);
+    }
+
+    fn forget(&self, address: SocketAddr) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&address);
+    }
+
+    /// The same in their order, but for the silent, which come last.
+    fn last<'a, T>(&self, all: &'a [T], address: impl Fn(&T) -> SocketAddr) -> Vec<&'a T> {
+        let silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorted: Vec<_> = all.iter().collect();
+        sorted.sort_by_key(|one| silent.contains(&address(one)));
+        sorted
     }
 }
 
@@ -141,10 +170,16 @@ impl Dns {
         };
         let owner = wire_name(name)?;
         let mut failure = "it has no address".to_owned();
-        for address in &server.addresses {
+        for address in self.silent.last(&server.addresses, |address| *address) {
             match question::ask(*address, &owner, kind, manner).await {
-                Ok(message) => return Ok(Answer::new(*address, name.clone(), kind, message)),
-                Err(error) => failure = format!("{address}: {error}"),
+                Ok(message) => {
+                    self.silent.forget(*address);
+                    return Ok(Answer::new(*address, name.clone(), kind, message));
+                }
+                Err(error) => {
+                    self.silent.remember(*address);
+                    failure = format!("{address}: {error}");
+                }
             }
         }
         Err(failure)
@@ -158,7 +193,12 @@ impl Dns {
         signed: bool,
     ) -> Result<Reply, DnsError> {
         let mut attempts = Vec::new();
-        for server in &zone.servers {
+        let servers = zone
+            .servers
+            .iter()
+            .filter(|server| !server.addresses.is_empty());
+        let servers: Vec<_> = servers.collect();
+        for server in self.silent.last(&servers, |server| server.addresses[0]) {
             match self.ask_at(server, name, kind, signed).await {
                 Ok(answer) if answer.is_authoritative() => return Ok(Reply::Answer(answer)),
                 Ok(answer) => match answer.referral(&zone.apex) {
@@ -231,6 +271,27 @@ impl Dns {
                     })
                     .collect(),
             })
+    }
+
+    /// Whether the zone above delegates this one; none where its servers do not say.
+    pub(crate) async fn is_delegated(&self, zone: &DnsName) -> Option<bool> {
+        let mut above = self.enclosing_zone(&zone.parent()?).await.ok()?;
+        for _ in 0..REFERRAL_MAX {
+            let asked = self.ask_zone(&above, zone, RecordType::NS, false).await;
+            match asked.ok()? {
+                // A server that has both zones answers from the lower one.
+                Reply::Answer(answer) => return Some(!answer.name_servers().is_empty()),
+                Reply::Referral(referral) if referral.zone == *zone => return Some(true),
+                Reply::Referral(referral) => {
+                    let servers = self.servers_of_referral(&referral).await;
+                    above = Arc::new(Zone {
+                        apex: referral.zone,
+                        servers,
+                    });
+                }
+            }
+        }
+        None
     }
 
     /// Whether the settings say which servers to ask for this very zone.

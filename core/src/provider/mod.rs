@@ -141,6 +141,12 @@ impl TxtValue {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it has the form of an answer to a challenge: SHA-256 in base64url (RFC 8555 §8.4).
+    pub fn is_challenge(&self) -> bool {
+        let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        self.0.len() == 43 && self.0.bytes().all(base64url)
+    }
 }
 
 impl fmt::Display for TxtValue {

@@ -6,7 +6,7 @@ use acme_alias_core::delegation::{Examination, Examiner, FindingKind, Question};
 use acme_alias_core::dns::{Config, Dns};
 use acme_alias_core::dnssec::{Security, TrustAnchors};
 use acme_alias_core::name::Identifier;
-use acme_alias_tests::{Result, SignedTree, SignedZone, Signing, TestBed};
+use acme_alias_tests::{Error, Result, SignedTree, SignedZone, Signing, TestBed};
 
 fn zone(apex: &'static str, signing: Signing, records: &[&str]) -> SignedZone {
     SignedZone {
@@ -81,12 +81,15 @@ fn tree() -> Result<SignedTree> {
     ])
 }
 
-async fn examine(tree: &SignedTree, domain: &str) -> Result<Examination> {
+async fn examine(
+    tree: &SignedTree,
+    trust_anchors: TrustAnchors,
+    domain: &str,
+) -> Result<Examination> {
     let dns = Dns::new(Config {
         resolvers: vec![tree.address()],
         port: tree.address().port(),
-        trust_anchors: TrustAnchors::from_file(&tree.trust_anchor())
-            .map_err(acme_alias_tests::Error::new)?,
+        trust_anchors,
         ..Config::default()
     });
     let identifier: Identifier = domain.parse()?;
@@ -105,6 +108,7 @@ async fn examine(tree: &SignedTree, domain: &str) -> Result<Examination> {
 #[tokio::test]
 async fn every_way_to_sign_has_its_verdict() -> Result {
     let tree = tree()?;
+    let anchors = TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?;
     let mut wrong = Vec::new();
     for (domain, verdict) in [
         ("nsec.test", Ok(Security::Secure)),
@@ -138,7 +142,7 @@ async fn every_way_to_sign_has_its_verdict() -> Result {
             Err("the signature of the SOA records of late.test. expired"),
         ),
     ] {
-        let examination = examine(&tree, domain).await?;
+        let examination = examine(&tree, anchors.clone(), domain).await?;
         let source = examination.source.as_ref().map(|source| &source.dnssec);
         let bogus: Vec<_> = examination
             .findings
@@ -155,6 +159,17 @@ async fn every_way_to_sign_has_its_verdict() -> Result {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_root_that_is_not_trusted_gives_no_verdict() -> Result {
+    let tree = tree()?;
+    let examination = examine(&tree, TrustAnchors::default(), "late.test").await?;
+    let source = examination.source.map(|source| source.dnssec);
+    let unknown =
+        matches!(&source, Some(Security::Unknown(reason)) if reason.contains("trust anchor"));
+    assert!(unknown, "{source:?}");
     Ok(())
 }
 

@@ -4,11 +4,17 @@
 
 use std::time::Duration;
 
-use acme_alias_core::delegation::{End, HOPS_MAX, Walk};
+use acme_alias_core::delegation::{End, Examiner, FindingKind, HOPS_MAX, Question, Walk};
 use acme_alias_core::dns::{Config, Dns, DnsError, ZoneServers};
 use acme_alias_core::name::DnsName;
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Result, TestBed};
+use acme_alias_core::name::Identifier;
+use acme_alias_tests::{
+    ALIAS_NAME, ALIAS_ZONE, QueryProxy, Result, SignedTree, SignedZone, Signing, SilentServer,
+    TestBed,
+};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn name(text: &str) -> DnsName {
     text.parse().unwrap()
@@ -110,5 +116,102 @@ async fn without_a_resolver_that_answers_the_error_names_it() -> Result {
         .unwrap_err()
         .to_string();
     assert!(error.contains(&dead.address().to_string()), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dead_server_is_waited_for_once() -> Result {
+    let bed = TestBed::start()?;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let dead = QueryProxy::start_raw(bed.main_server(), move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Vec::new()
+    })?;
+    let dns = Dns::new(Config {
+        resolvers: vec![bed.resolver()],
+        timeout: Duration::from_millis(300),
+        zones: vec![ZoneServers {
+            zone: name("example.com"),
+            servers: vec![dead.address(), bed.main_server()],
+        }],
+        ..Config::default()
+    });
+    for _ in 0..3 {
+        let walk = Walk::follow(&dns, &name("_acme-challenge.example.com")).await;
+        assert_eq!(walk.hops.len(), 1, "{walk:?}");
+    }
+    // The CNAME and the TXT are asked for at once.
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_look_at_silent_servers_ends() -> Result {
+    let silent = (0..30)
+        .map(|_| SilentServer::start())
+        .collect::<Result<Vec<_>>>()?;
+    let dns = Dns::new(Config {
+        timeout: Duration::from_millis(100),
+        zones: vec![ZoneServers {
+            zone: name("example.com"),
+            servers: silent.iter().map(SilentServer::address).collect(),
+        }],
+        ..Config::default()
+    });
+    let identifier: Identifier = "example.com".parse().unwrap();
+    let question = Question {
+        identifiers: std::slice::from_ref(&identifier),
+        wanted: None,
+        alias_zones: &[],
+        any_zone: true,
+    };
+    let examiner = Examiner::new(Arc::new(dns), None);
+    let found = examiner
+        .examine(identifier.challenge_name(), &question)
+        .await;
+    assert_eq!(found.findings.len(), 1, "{found:?}");
+    assert_eq!(found.findings[0].kind, FindingKind::Unanswered);
+    assert!(
+        found.findings[0].answer.contains("slow or silent"),
+        "{found:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_alias_zone_that_only_the_settings_know_is_told() -> Result {
+    let zone = |apex, records: &[&str]| SignedZone {
+        apex,
+        signing: Signing::Unsigned,
+        records: records.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    let hidden = SignedTree::start(&[zone("auth.test", &[])])?;
+    let public = SignedTree::start(&[zone(
+        "test",
+        &["_acme-challenge.host.test. 600 IN CNAME x.auth.test."],
+    )])?;
+    let dns = Dns::new(Config {
+        resolvers: vec![public.address()],
+        zones: vec![ZoneServers {
+            zone: name("auth.test"),
+            servers: vec![hidden.address()],
+        }],
+        port: public.address().port(),
+        ..Config::default()
+    });
+    let identifier: Identifier = "host.test".parse().unwrap();
+    let question = Question {
+        identifiers: std::slice::from_ref(&identifier),
+        wanted: None,
+        alias_zones: &[name("auth.test")],
+        any_zone: false,
+    };
+    let examiner = Examiner::new(Arc::new(dns), None);
+    let found = examiner
+        .examine(identifier.challenge_name(), &question)
+        .await;
+    let kinds: Vec<_> = found.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [FindingKind::NotDelegated], "{found:?}");
     Ok(())
 }
