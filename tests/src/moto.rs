@@ -1,6 +1,7 @@
 //! Amazon Route 53 as moto has it, behind a gate that refuses what Route 53 would.
 
 mod gate;
+mod iam;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,7 +11,8 @@ use std::sync::{Arc, PoisonError};
 
 use tempfile::TempDir;
 
-use self::gate::OnChange;
+use self::gate::{Gate, OnChange, Permitted};
+use self::iam::Policy;
 use crate::error::{Context, Error, Result};
 use crate::port::Port;
 use crate::process::{self, Server};
@@ -23,6 +25,7 @@ const PROGRAM: &str = "../target/tools/moto/bin/moto_server";
 pub struct Moto {
     gate: Running,
     on_change: OnChange,
+    permitted: Permitted,
     // The server comes before the folder, so that it ends before that is removed.
     _server: Server,
     port: Port,
@@ -46,10 +49,16 @@ impl Moto {
         let mut server = Server::start("moto", command, folder.path())?;
         let address = port.address();
         server.wait_until(|| TcpStream::connect(address).is_ok())?;
-        let on_change = OnChange::default();
+        let (on_change, permitted) = (OnChange::default(), Permitted::default());
+        let gate = Gate {
+            moto: address,
+            on_change: Arc::clone(&on_change),
+            permitted: Arc::clone(&permitted),
+        };
         Ok(Moto {
-            gate: gate::start(address, Arc::clone(&on_change))?,
+            gate: gate::start(gate)?,
             on_change,
+            permitted,
             _server: server,
             port,
             _folder: folder,
@@ -74,6 +83,16 @@ impl Moto {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *known = Some(Box::new(on_change));
+    }
+
+    /// From now on whoever asks may do what this policy of IAM permits, and nothing else.
+    pub fn permit(&self, policy: &str) -> Result {
+        let policy = Policy::parse(policy)?;
+        *self
+            .permitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(policy);
+        Ok(())
     }
 
     /// Makes a hosted zone; returns its id.
@@ -106,19 +125,23 @@ impl Moto {
         ttl: u32,
         records: &[&str],
     ) -> Result {
-        let records = records
-            .iter()
-            .map(|value| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>"));
-        let records = records.collect::<Vec<_>>().concat();
-        let body = format!(
-            "<ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
-             <ChangeBatch><Changes><Change><Action>UPSERT</Action><ResourceRecordSet>\
-             <Name>{name}.</Name><Type>{kind}</Type><TTL>{ttl}</TTL>\
-             <ResourceRecords>{records}</ResourceRecords></ResourceRecordSet></Change></Changes>\
-             </ChangeBatch></ChangeResourceRecordSetsRequest>"
-        );
-        let path = format!("/2013-04-01/hostedzone/{zone}/rrset/");
-        self.request("POST", &path, &body).map(drop)
+        let body = change("UPSERT", name, kind, ttl, records);
+        self.request("POST", &rrset(zone), &body).map(drop)
+    }
+
+    /// Whether whoever asks may make a record set, found out by making it; it is removed again.
+    pub fn may_create(&self, zone: &str, name: &str, kind: &str, record: &str) -> Result<bool> {
+        let batch = |action| change(action, name, kind, 60, &[record]);
+        let gate = self.gate.address();
+        let (status, answer) = request(gate, "POST", &rrset(zone), &batch("CREATE"))?;
+        match status {
+            200 => {
+                self.request("POST", &rrset(zone), &batch("DELETE"))?;
+                Ok(true)
+            }
+            403 => Ok(false),
+            _ => Err(Error::new(format_args!("{kind} at {name}: {answer}"))),
+        }
     }
 
     /// All record sets of a zone, as XML.
@@ -137,9 +160,28 @@ impl Moto {
     }
 }
 
-/// Asks moto itself; returns the status and the body.
-fn request(moto: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(moto).context("moto")?;
+fn rrset(zone: &str) -> String {
+    format!("/2013-04-01/hostedzone/{zone}/rrset/")
+}
+
+/// A batch of one change.
+fn change(action: &str, name: &str, kind: &str, ttl: u32, records: &[&str]) -> String {
+    let records = records
+        .iter()
+        .map(|value| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>"));
+    let records = records.collect::<Vec<_>>().concat();
+    format!(
+        "<ChangeResourceRecordSetsRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+         <ChangeBatch><Changes><Change><Action>{action}</Action><ResourceRecordSet>\
+         <Name>{name}.</Name><Type>{kind}</Type><TTL>{ttl}</TTL>\
+         <ResourceRecords>{records}</ResourceRecords></ResourceRecordSet></Change></Changes>\
+         </ChangeBatch></ChangeResourceRecordSetsRequest>"
+    )
+}
+
+/// Asks moto, or the gate; returns the status and the body.
+fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(server).context("moto")?;
     // The credential's scope tells moto which service is meant.
     let service = match body {
         _ if path != "/" => "route53",

@@ -106,6 +106,8 @@ fn probes(subject: &Subject) -> Vec<Probe> {
         }));
     };
     let (apex, sibling) = (Some(zone.clone()), zone.child(&label).ok());
+    let below = subject.alias_names.first();
+    let below = below.and_then(|name| name.child(&label).ok());
     add(apex.clone(), RrType::Txt, "TXT at the apex", Weight::Wide);
     add(
         sibling.clone(),
@@ -113,6 +115,10 @@ fn probes(subject: &Subject) -> Vec<Probe> {
         "TXT at another name",
         Weight::Wide,
     );
+    let own = zone.challenge_name().ok();
+    let what = "TXT at the zone's own challenge name";
+    add(own, RrType::Txt, what, Weight::Wide);
+    add(below, RrType::Txt, "TXT below an alias name", Weight::Wide);
     add(sibling.clone(), RrType::Cname, "CNAME", Weight::Dangerous);
     add(
         sibling.clone(),

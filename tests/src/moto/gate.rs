@@ -1,6 +1,7 @@
 //! What Route 53 refuses and moto does not: a DELETE of a set that is not exactly as it is said to
 //! be, and a CREATE of one that is there
-//! (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>).
+//! (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>); and
+//! what a policy does not permit, which is looked at first.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::iam::{Asked, Policy};
 use crate::error::{Error, Result};
 use crate::serve::Running;
 
@@ -20,16 +22,19 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
 /// What is called with the TXT records of a zone after they were changed: owners and values.
 pub(super) type OnChange = Arc<Mutex<Option<Box<dyn Fn(&[(String, String)]) + Send>>>>;
 
+/// What whoever asks may do; everything where it is not said.
+pub(super) type Permitted = Arc<Mutex<Option<Policy>>>;
+
 /// What the gate knows.
 #[derive(Clone)]
-struct Gate {
-    moto: SocketAddr,
-    on_change: OnChange,
+pub(super) struct Gate {
+    pub(super) moto: SocketAddr,
+    pub(super) on_change: OnChange,
+    pub(super) permitted: Permitted,
 }
 
 /// Passes requests on to moto, one at a time.
-pub(super) fn start(moto: SocketAddr, on_change: OnChange) -> Result<Running> {
-    let gate = Gate { moto, on_change };
+pub(super) fn start(gate: Gate) -> Result<Running> {
     Running::start(Router::new().fallback(pass).with_state(gate))
 }
 
@@ -48,17 +53,15 @@ async fn pass(State(gate): State<Gate>, request: Request) -> Response {
 impl Gate {
     fn answer(&self, method: &Method, path: &str, body: &str) -> Result<(u16, String)> {
         let sets = path.trim_end_matches('/');
+        if let Some(refusal) = self.refusal(method, sets, body) {
+            return Ok((403, refusal));
+        }
         if *method != Method::POST || !sets.ends_with("/rrset") {
             return super::request(self.moto, method.as_str(), path, body);
         }
         let (_, listed) = super::request(self.moto, "GET", sets, "")?;
         if let Err(reason) = check(body, &listed) {
-            let refusal = format!(
-                "<ErrorResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><Error>\
-                 <Type>Sender</Type><Code>InvalidChangeBatch</Code><Message>[{reason}]</Message>\
-                 </Error><RequestId>0</RequestId></ErrorResponse>"
-            );
-            return Ok((400, refusal));
+            return Ok((400, error("InvalidChangeBatch", &format!("[{reason}]"))));
         }
         // moto takes a set that was there before for one that is there; what is checked is put.
         let checked = body.replace("<Action>CREATE</Action>", "<Action>UPSERT</Action>");
@@ -73,6 +76,83 @@ impl Gate {
         }
         Ok(answer)
     }
+
+    /// The error where the policy does not permit what is asked for.
+    fn refusal(&self, method: &Method, path: &str, body: &str) -> Option<String> {
+        let permitted = self
+            .permitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let asked = asked(method, path, body)?;
+        let may = permitted
+            .as_ref()
+            .is_none_or(|policy| policy.permits(&asked));
+        (!may).then(|| {
+            let (action, resource) = (asked.action, asked.resource);
+            let words = format!("User is not authorized to perform: {action} on {resource}");
+            error("AccessDenied", &words)
+        })
+    }
+}
+
+/// What IAM is asked for a request; nothing for `GetCallerIdentity`, which cannot be forbidden
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonroute53.html>).
+fn asked(method: &Method, path: &str, body: &str) -> Option<Asked> {
+    let mut keys = BTreeMap::new();
+    if path.is_empty() {
+        let mut pairs = body.split('&');
+        let action = pairs.find_map(|pair| pair.strip_prefix("Action="))?;
+        return (action != "GetCallerIdentity").then(|| Asked {
+            action: format!("iam:{action}"),
+            resource: "*".to_owned(),
+            keys,
+        });
+    }
+    let path = path.split('?').next().unwrap_or_default();
+    let segments: Vec<_> = path.split('/').skip(2).collect();
+    let (action, resource) = match (method.as_str(), segments.as_slice()) {
+        ("GET", ["hostedzonesbyname"]) => ("ListHostedZonesByName", "*".to_owned()),
+        ("GET", ["hostedzone", zone, "rrset"]) => (
+            "ListResourceRecordSets",
+            format!("arn:aws:route53:::hostedzone/{zone}"),
+        ),
+        ("GET", ["change", id]) => ("GetChange", format!("arn:aws:route53:::change/{id}")),
+        ("POST", ["hostedzone", zone, "rrset"]) => {
+            for change in elements(body, "Change") {
+                let ((name, kind), _) = set(change);
+                let action = elements(change, "Action").next().unwrap_or_default();
+                let name = name.trim_end_matches('.').to_ascii_lowercase();
+                let facts = [
+                    ("NormalizedRecordNames", name),
+                    ("RecordTypes", kind),
+                    ("Actions", action.to_owned()),
+                ];
+                for (key, value) in facts {
+                    let key = format!("route53:ChangeResourceRecordSets{key}");
+                    keys.entry(key).or_insert_with(Vec::new).push(value);
+                }
+            }
+            (
+                "ChangeResourceRecordSets",
+                format!("arn:aws:route53:::hostedzone/{zone}"),
+            )
+        }
+        _ => ("what no policy of the tests permits", path.to_owned()),
+    };
+    Some(Asked {
+        action: format!("route53:{action}"),
+        resource,
+        keys,
+    })
+}
+
+/// A refusal as Route 53 writes it.
+fn error(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><Error>\
+         <Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>\
+         </Error><RequestId>0</RequestId></ErrorResponse>"
+    )
 }
 
 /// The TXT records in a listing: owners without the final dot, and values without quotes.

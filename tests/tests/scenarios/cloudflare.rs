@@ -10,7 +10,7 @@ use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
     Action, Failure, Grade, OptionValue, Options, Subject, TxtChange, TxtProvider, Verdict, find,
 };
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, CloudflareFake, Injected, Result, Token};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, CloudflareFake, Error, Injected, Result, Token};
 
 use crate::backend::{add, change, refused, zone_name};
 
@@ -410,12 +410,23 @@ async fn an_audit_tells_which_zones_a_token_can_change_and_changes_none() -> Res
         (may_edit(&[&zone, &other, &main]), Grade::Fatal),
     ] {
         fake.add_token(TOKEN, may);
+        let written = posts(&fake);
         let rights = provider.rights(&subject).await.unwrap();
+        assert_eq!(posts(&fake), written, "it writes nothing");
         assert_eq!(Grade::of(&rights), grade, "{rights:?}");
         assert!(
             rights[0].evidence.contains("the token is active"),
             "{rights:?}"
         );
+        for (id, name, in_words) in [
+            (&zone, ALIAS_ZONE, "every other record of auth.example.net"),
+            (&other, "example.org", "every record of example.org"),
+            (&main, "example.com", "every record of example.com"),
+        ] {
+            let said = rights.iter().find(|right| right.right == in_words);
+            let said = said.is_some_and(|right| right.verdict == Verdict::Allowed);
+            assert_eq!(may_create(&fake, id, name).await?, said, "{rights:?}");
+        }
     }
     let read_only = Token {
         dns_edit: Vec::new(),
@@ -425,6 +436,31 @@ async fn an_audit_tells_which_zones_a_token_can_change_and_changes_none() -> Res
     let rights = provider.rights(&subject).await.unwrap();
     assert_eq!(rights[0].verdict, Verdict::Denied, "{rights:?}");
     assert_eq!(Grade::of(&rights), Grade::CannotTell);
-    assert!(!fake.requests().iter().any(|(method, _)| method == "POST"));
+    assert!(!may_create(&fake, &zone, ALIAS_ZONE).await?);
     Ok(())
+}
+
+fn posts(fake: &CloudflareFake) -> usize {
+    let requests = fake.requests();
+    let posts = requests.iter().filter(|(method, _)| method == "POST");
+    posts.count()
+}
+
+/// Whether the token may make a record, found out by making it.
+async fn may_create(fake: &CloudflareFake, zone: &str, name: &str) -> Result<bool> {
+    let content = posts(fake);
+    let body =
+        format!(r#"{{"type":"TXT","name":"tried.{name}","content":"\"{content}\"","ttl":60}}"#);
+    let url = format!("{}/zones/{zone}/dns_records", fake.base_url());
+    let request = reqwest::Client::new().post(url).bearer_auth(TOKEN);
+    let answer = request
+        .header("Content-Type", "application/json")
+        .body(body)
+        .send()
+        .await?;
+    match answer.status().as_u16() {
+        200 => Ok(true),
+        403 => Ok(false),
+        _ => Err(Error::new(answer.text().await?)),
+    }
 }

@@ -22,12 +22,20 @@ fn read(page: &str) -> Result<String> {
     Ok(fs::read_to_string(folder.join(page))?)
 }
 
-/// Gives the program the settings of a page, below those that are the bed's own, and runs every
-/// command of the page; returns how many there were.
-fn run_page(program: &Program, page: &str) -> Result<usize> {
+/// Gives the program the settings of a page, below those that are the bed's own.
+fn write_settings(program: &Program, page: &str) -> Result {
     let folder = program.home().join("config/acme-alias");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("config.toml"), blocks(page, "toml").concat())?;
+    Ok(fs::write(
+        folder.join("config.toml"),
+        blocks(page, "toml").concat(),
+    )?)
+}
+
+/// Gives the program the settings of a page and runs every command of the page; returns how many
+/// there were.
+fn run_page(program: &Program, page: &str) -> Result<usize> {
+    write_settings(program, page)?;
     let mut ran = 0;
     for block in blocks(page, "sh") {
         for command in block
@@ -99,11 +107,24 @@ fn the_guide_to_route_53_works_as_it_stands() -> Result {
         .env("AWS_ENDPOINT_URL_STS", &endpoint)
         .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    // The settings have to be there for the policy, and the policy for the rest.
+    write_settings(&program, &page)?;
+    let printed = program.run(&["key", "policy"])?;
+    let policy = printed
+        .stdout
+        .find('{')
+        .zip(printed.stdout.rfind('}'))
+        .map(|(start, end)| printed.stdout[start..=end].to_owned())
+        .ok_or_else(|| Error::new(&printed))?;
+    let policy = policy.replace("THE-ID-OF-THE-HOSTED-ZONE", &clouds.moto_zone);
+    clouds.moto.permit(&policy)?;
     assert_eq!(run_page(&program, &page)?, 4);
     assert_eq!(
         clouds.bed.certificate("web")?.names,
         ["*.example.edu", "example.edu"]
     );
+    let audit = program.run(&["key", "audit"])?;
+    assert!(audit.stdout.contains("the credentials: tight"), "{audit}");
     clouds.assert_clean(1)
 }
 

@@ -383,6 +383,63 @@ async fn an_audit_asks_by_batches_that_cannot_be_carried_out() -> Result {
     Ok(())
 }
 
+#[tokio::test]
+async fn what_the_audit_says_of_a_policy_is_what_happens() -> Result {
+    let moto = Moto::start()?;
+    let zone = moto.add_zone(ALIAS_ZONE, false)?;
+    let provider = provider_at(moto.address(), &[("hosted-zone-id", &zone)]);
+    let printed = |scope| provider.policies(&grant(scope)).remove(0).text;
+    let everything = format!(
+        r#"{{ "Version": "2012-10-17", "Statement": [{{ "Effect": "Allow",
+            "Action": "route53:ChangeResourceRecordSets",
+            "Resource": "arn:aws:route53:::hostedzone/{zone}" }}] }}"#
+    );
+    let (created, also_replaced) = (r#""CREATE","#, r#""CREATE", "UPSERT","#);
+    for (policy, allowed, grade) in [
+        (printed(Scope::Name), 1, Grade::Tight),
+        (printed(Scope::Subdomain), 2, Grade::Wide),
+        (printed(Scope::Zone), 4, Grade::Wide),
+        (
+            printed(Scope::Zone).replace(created, also_replaced),
+            4,
+            Grade::Wide,
+        ),
+        (everything, 8, Grade::Dangerous),
+    ] {
+        moto.permit(&policy)?;
+        let before = moto.sets(&zone)?;
+        let rights = provider.rights(&subject()).await.unwrap();
+        assert_eq!(moto.sets(&zone)?, before, "nothing was changed");
+        assert_eq!(Grade::of(&rights), grade, "{rights:?}");
+        let verdicts = rights.iter().map(|right| right.verdict);
+        let verdicts = verdicts.filter(|verdict| *verdict == Verdict::Allowed);
+        assert_eq!(verdicts.count(), allowed, "{rights:?}");
+        for right in &rights {
+            let (what, name) = right.right.rsplit_once(" (").unwrap();
+            let (kind, record) = match what.split([' ', ':']).next().unwrap() {
+                "TXT" => ("TXT", "\"tried\""),
+                "CNAME" => ("CNAME", "elsewhere.invalid."),
+                "NS" => ("NS", "elsewhere.invalid."),
+                "CAA" => ("CAA", "0 issue \";\""),
+                "A" => ("A", "192.0.2.1"),
+                unknown => panic!("{unknown}"),
+            };
+            let may = moto.may_create(&zone, name.trim_end_matches(')'), kind, record)?;
+            assert_eq!(may, right.verdict == Verdict::Allowed, "{right:?}");
+        }
+    }
+    Ok(())
+}
+
+fn grant(scope: Scope) -> Grant {
+    Grant {
+        zone: zone_name(),
+        names: vec![ALIAS_NAME.parse().unwrap()],
+        scope,
+        key: None,
+    }
+}
+
 /// `GetCallerIdentity`
 /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
 fn caller(arn: &str) -> Reply {
@@ -464,12 +521,6 @@ async fn an_audit_believes_iam_where_it_may_be_asked() -> Result {
 #[test]
 fn the_policy_names_the_names_and_guards_against_absent_keys() {
     let stub = Stub::start(|_| Reply::Silence).unwrap();
-    let grant = |scope| Grant {
-        zone: zone_name(),
-        names: vec![ALIAS_NAME.parse().unwrap()],
-        scope,
-        key: None,
-    };
     let policy = |scope| {
         provider_at_stub(&stub)
             .policies(&grant(scope))
