@@ -93,11 +93,8 @@ fn terraform(
     for ((name, is_caa), set) in sets {
         let Some(first) = set.first() else { continue };
         let kind = if is_caa { "caa" } else { "cname" };
-        let label: String = name
-            .as_str()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
+        // A hyphen may stand in such a label, a dot may not: `a-b` and `a.b` stay apart.
+        let label = name.as_str().replace('.', "_");
         let zone_id = format!("var.{variable}[\"{}\"]", first.zone);
         text.push('\n');
         text.push_str(&resource(&format!("{kind}_{label}"), &zone_id, &set));
@@ -185,15 +182,15 @@ fn octodns(zone: &DnsName, records: &[&ZoneRecord]) -> String {
         let Some(ZoneRecord { ttl, data, .. }) = set.first() else {
             continue;
         };
-        let key = if name.is_empty() { "''" } else { &name };
+        // In quotes, because `no` and `123` are no text to YAML.
         let _ = match data {
             RecordData::Cname { target } => write!(
                 text,
-                "{key}:\n  ttl: {ttl}\n  type: CNAME\n  value: {}\n",
+                "'{name}':\n  ttl: {ttl}\n  type: CNAME\n  value: {}\n",
                 target.fqdn()
             ),
             RecordData::Caa { .. } => {
-                writeln!(text, "{key}:\n  ttl: {ttl}\n  type: CAA\n  values:")
+                writeln!(text, "'{name}':\n  ttl: {ttl}\n  type: CAA\n  values:")
             }
         };
         for record in set {
@@ -264,7 +261,7 @@ mod tests {
             "_acme-challenge.example.com. 600 IN CNAME _acme-challenge.auth.example.net.\n\
              example.com. 600 IN CAA 0 issue \"letsencrypt.org; validationmethods=dns-01\"\n"
         ));
-        assert!(text(RecordFormat::Octodns).contains("\n_acme-challenge:\n  ttl: 600\n"));
+        assert!(text(RecordFormat::Octodns).contains("\n'_acme-challenge':\n  ttl: 600\n"));
         assert!(text(RecordFormat::Octodns).contains("\n'':\n  ttl: 600\n  type: CAA\n"));
         assert!(text(RecordFormat::Dnscontrol).contains(
             "CNAME(\"_acme-challenge\", \"_acme-challenge.auth.example.net.\", TTL(600)),"
@@ -279,6 +276,24 @@ mod tests {
         assert!(aws.contains("\\\"letsencrypt.org; validationmethods=dns-01\\\"\", \"0 issuewild"));
         let cloudflare = render(RecordFormat::TerraformCloudflare, &records());
         assert_eq!(cloudflare.matches("resource ").count(), 3, "{cloudflare}");
+    }
+
+    #[test]
+    fn two_names_never_have_one_label_in_terraform() {
+        let mut records = records();
+        for (record, name) in records
+            .iter_mut()
+            .zip(["a-b.example.com", "a.b.example.com"])
+        {
+            record.name = name.parse().unwrap();
+            record.data = RecordData::Cname {
+                target: "auth.example.net".parse().unwrap(),
+            };
+        }
+        let text = render(RecordFormat::TerraformAws, &records);
+        for label in ["cname_a-b_example_com", "cname_a_b_example_com"] {
+            assert!(text.contains(&format!("\"{label}\" {{")), "{text}");
+        }
     }
 
     #[test]
