@@ -236,7 +236,7 @@ pub(crate) struct PolicyArgs {
     pub(crate) scope: GrantScope,
     /// Make a new key of this name, with a fresh secret
     #[arg(long, value_name = "NAME")]
-    pub(crate) new_key: Option<String>,
+    pub(crate) new_key: Option<DnsName>,
 }
 
 /// How far a grant reaches.

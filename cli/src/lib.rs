@@ -14,6 +14,7 @@ mod output;
 mod resolvers;
 mod run;
 mod settings;
+mod survey;
 mod workshop;
 
 // A provider that nobody names is not linked, and what it registers is lost.

@@ -55,6 +55,8 @@ pub struct Token {
     pub dns_edit: Vec<String>,
     /// Whether it may list zones (Zone:Read).
     pub zone_read: bool,
+    /// When it expires, where it does.
+    pub expires_on: Option<&'static str>,
 }
 
 /// What a test puts in place of an answer.
@@ -379,7 +381,10 @@ fn read_or_edit(token: &Token) -> Vec<String> {
 async fn verify_token(State(state): State<Shared>, headers: HeaderMap) -> Answer {
     let account = state.lock();
     match account.tokens.get(bearer(&headers)?) {
-        Some(known) => Ok(success(&json!({ "id": "0", "status": known.status }))),
+        Some(known) => Ok(match known.expires_on {
+            Some(end) => success(&json!({ "id": "0", "status": known.status, "expires_on": end })),
+            None => success(&json!({ "id": "0", "status": known.status })),
+        }),
         None => Err(Refusal::new(401, 1_000, "Invalid API Token")),
     }
 }
@@ -400,7 +405,8 @@ async fn list_zones(
 ) -> Answer {
     let account = state.lock();
     let token = token(&account, &headers, Endpoint::Zones)?;
-    let sees = |id: &String| token.zone_read && token.dns_edit.contains(id);
+    let has = |id: &String| token.dns_read.contains(id) || token.dns_edit.contains(id);
+    let sees = |id: &String| token.zone_read && has(id);
     let is_it = |zone: &String| query.name.as_ref().is_none_or(|name| name == zone);
     let zones: Vec<_> = account
         .zones

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::ALIAS_ZONE;
 use crate::dns;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nsupdate;
 use crate::port::Port;
 use crate::process::{self, Server};
@@ -18,7 +18,7 @@ use crate::zone::Zone;
 #[derive(Debug)]
 pub struct Knot {
     // The server comes before the folder, so that it ends before that is removed.
-    _server: Server,
+    server: Server,
     port: Port,
     key: Key,
     folder: TempDir,
@@ -32,8 +32,13 @@ impl Knot {
         )
     }
 
-    /// Starts it with this `acl` section, whose id is `acme-alias`.
+    /// Starts it with this `acl` section.
     pub fn start_with(acl: &str) -> Result<Knot> {
+        let id = acl
+            .split("id: ")
+            .nth(1)
+            .and_then(|rest| rest.lines().next());
+        let id = id.ok_or_else(|| Error::new("an acl without an id"))?;
         let folder = TempDir::with_prefix("acme-alias-knot-")?;
         let port = Port::claim()?;
         let key = Key::generate("acme-key", Algorithm::Sha256);
@@ -64,7 +69,7 @@ key:
   - domain: {ALIAS_ZONE}
     storage: {path}
     file: {ALIAS_ZONE}.zone
-    acl: acme-alias
+    acl: {id}
 ",
             address = port.address().to_string().replace(':', "@"),
             name = key.name,
@@ -78,7 +83,7 @@ key:
         let address = port.address();
         server.wait_until(|| matches!(dns::serial(address, ALIAS_ZONE), Ok(Some(_))))?;
         Ok(Knot {
-            _server: server,
+            server,
             port,
             key,
             folder,
@@ -93,6 +98,11 @@ key:
     /// The key that may update.
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> Result<String> {
+        self.server.log()
     }
 
     /// Adds a TXT record by `nsupdate`.

@@ -27,14 +27,36 @@ pub(crate) fn add_txt(
 }
 
 /// Tries to add one record, given as `nsupdate` takes it, with a key or without one; tells whether the zone
-/// changed.
+/// changed. The record is not left there.
 pub fn attempt(server: SocketAddr, key: Option<&Key>, zone: &str, record: &str) -> Result<bool> {
     let folder = TempDir::with_prefix("acme-alias-nsupdate-")?;
     let before = dns::serial(server, zone)?;
-    let line = format!("update add {record}\n");
+    let try_to = |what: &str| {
+        let line = format!("update {what} {record}\n");
+        send(folder.path(), server, key, zone, &line)
+    };
     // A refusal is an answer here; what counts is what became of the zone.
-    let _ = send(folder.path(), server, key, zone, &line)?;
-    Ok(dns::serial(server, zone)? != before)
+    let _ = try_to("add")?;
+    let changed = dns::serial(server, zone)? != before;
+    if changed {
+        let _ = try_to("delete")?;
+    }
+    Ok(changed)
+}
+
+/// Tries to transfer a zone with a key, by `dig`; tells whether it came.
+pub fn attempt_transfer(server: SocketAddr, key: &Key, zone: &str) -> Result<bool> {
+    let folder = TempDir::with_prefix("acme-alias-dig-")?;
+    let key_file = folder.path().join("dig.key");
+    write_secret(&key_file, &key.to_string())?;
+    let output = Command::new(process::find("dig")?)
+        .arg(format!("@{}", server.ip()))
+        .args(["-p", &server.port().to_string(), "-k"])
+        .arg(&key_file)
+        .args([zone, "AXFR"])
+        .output()
+        .context("dig")?;
+    Ok(String::from_utf8_lossy(&output.stdout).contains("\tSOA\t"))
 }
 
 /// Sends these lines of an `nsupdate` script as one message.

@@ -37,6 +37,18 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
         })
 }
 
+/// What a command prints, given as on a command line without quotes.
+pub fn output_of(line: &str) -> Result<String> {
+    let mut words = line.split_whitespace();
+    let program = find(words.next().unwrap_or_default())?;
+    let output = Command::new(program).args(words).output().context(line)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::new(format_args!("{line}: {said}")))
+}
+
 /// A command that the kernel kills when the thread that started it ends, so that a test that is
 /// killed itself leaves nothing running.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Result<Command> {

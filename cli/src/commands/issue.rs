@@ -29,7 +29,7 @@ pub(crate) async fn run(run: &Run, args: &IssueArgs) -> Result<Report, Failure> 
     if let Some(keep) = &job.keep {
         workshop.store.put_settings(&job.id, keep).await?;
     }
-    super::key::warn(run, &job.settings).await;
     let hook_failure = hook::run(&job.certificate.deploy_hook, &issued.stored).await;
+    super::key::warn(run, &[&job]).await;
     Ok(Report::Issued(Obtained::new(issued, hook_failure)))
 }

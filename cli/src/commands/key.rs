@@ -1,54 +1,80 @@
 //! `acme-alias key`: the narrowest grant for what the settings need, and what the keys can really do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use acme_alias_core::delegation::Walk;
-use acme_alias_core::dns::Dns;
-use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::provider::{Grade, Grant, NewKey, Subject, Verdict, Weight};
+use acme_alias_core::provider::{
+    Audit, Grade, Grant, NewKey, ProviderError, Right, Subject, TxtProvider, Verdict, Weight,
+};
 use acme_alias_core::store::{FileStore, Store};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::SignedDuration;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use secrecy::SecretString;
 
 use crate::cli::{AuditArgs, PolicyArgs};
 use crate::failure::{Failure, Part};
 use crate::output::{Audited, Report};
-use crate::run::Run;
-use crate::settings::{Alias, Settings};
+use crate::run::{Job, Run};
+use crate::settings::Settings;
+use crate::survey::Survey;
 use crate::workshop;
 
 /// How often somebody is warned of a key.
 const WARN_EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// Octets of a secret: as many as the hash has (RFC 8945 §10.2).
-const SECRET_OCTETS: usize = 32;
+/// How long it may take to find out whether there is something to warn of: the certificate is there already.
+const WARN_WITHIN: Duration = Duration::from_secs(15);
+/// Octets of a secret: as many as the longest hash has (RFC 8945 §10.2).
+const SECRET_OCTETS: usize = 64;
 
 /// What the settings need, in the words of each server.
 pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failure> {
     let settings = run.settings()?;
-    let dns = workshop::dns(&settings)?;
-    let names = alias_names(run, &settings, &dns).await?;
+    let survey = survey(run, &settings).await?;
+    let mut has_new_key = BTreeSet::new();
     let mut policies = Vec::new();
-    for zone in &settings.alias_zones {
-        let provider = settings.build_provider(&zone.provider).await?;
-        let grant = Grant {
-            zone: zone.zone.clone(),
-            names: in_zone(&names, &zone.zone)?,
-            scope: args.scope.into(),
-            key: args.new_key.clone().map(|name| NewKey {
-                name,
-                secret: fresh_secret(),
-            }),
+    for (alias_zone, subject) in survey.subjects()? {
+        let provider = settings.build_provider(&alias_zone.provider).await?;
+        let key = match &args.new_key {
+            Some(name) => {
+                // A server that has several zones is told of a key once.
+                let is_first = has_new_key.insert(&alias_zone.provider);
+                let secret = is_first.then(fresh_secret).transpose()?;
+                let name = name.to_string();
+                Some(NewKey { name, secret })
+            }
+            None => None,
         };
-        let printed = provider.policies(&grant);
+        let printed = provider.policies(&Grant {
+            zone: subject.zone,
+            names: subject.alias_names,
+            scope: args.scope.into(),
+            key,
+        });
+        let kind = provider.identity().kind;
         if printed.is_empty() {
-            let kind = provider.identity().kind;
             run.output.warning(&format!(
                 "what a `{kind}` key may do is not decided by a policy that could be printed; \
                  docs/providers/{kind}.md has how little it can be allowed"
             ));
         }
-        policies.push((zone.zone.clone(), printed));
+        if let Some(name) = &args.new_key
+            && !printed
+                .iter()
+                .any(|policy| policy.text.contains(name.as_str()))
+        {
+            run.output.warning(&format!(
+                "`--new-key` is left out for {}: the credentials of a `{kind}` provider are made where \
+                 its zones are kept",
+                alias_zone.zone
+            ));
+        }
+        policies.push((alias_zone.zone.clone(), printed));
+    }
+    if policies.is_empty() {
+        return Err(no_alias_zone("to grant anything in"));
     }
     Ok(Report::Policies(policies))
 }
@@ -56,174 +82,137 @@ pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failu
 /// What the keys can really do. Nothing is changed.
 pub(crate) async fn audit(run: &Run, args: &AuditArgs) -> Result<Report, Failure> {
     let settings = run.settings()?;
-    let dns = workshop::dns(&settings)?;
-    let names = alias_names(run, &settings, &dns).await?;
-    let main_zones = main_zones(&settings, &dns).await;
+    if let Some(only) = &args.provider
+        && !settings.providers.contains_key(only)
+    {
+        // It says which there are.
+        settings.build_provider(only).await?;
+    }
+    let survey = survey(run, &settings).await?;
     let mut audited = Vec::new();
-    for zone in &settings.alias_zones {
-        if args
-            .provider
-            .as_ref()
-            .is_some_and(|only| *only != zone.provider)
-        {
-            continue;
+    for (alias_zone, subject) in survey.subjects()? {
+        let is_wanted = |only: &String| *only == alias_zone.provider;
+        if args.provider.as_ref().is_none_or(is_wanted) {
+            let provider = settings.build_provider(&alias_zone.provider).await?;
+            audited.push(audit_one(run, &*provider, &subject).await);
         }
-        let provider = settings.build_provider(&zone.provider).await?;
-        let subject = Subject {
-            zone: zone.zone.clone(),
-            alias_names: in_zone(&names, &zone.zone)?,
-            main_zones: main_zones.clone(),
-        };
-        let failed = |error: acme_alias_core::provider::ProviderError| {
-            Failure::new(Part::Dns, &error.what, error.remedy)
-        };
-        let before = provider.serial(&zone.zone).await.map_err(failed)?;
-        let rights = provider.rights(&subject).await.map_err(failed)?;
-        let after = provider.serial(&zone.zone).await.map_err(failed)?;
-        if before != after {
-            run.output.warning(&format!(
-                "the zone {} changed meanwhile: its serial went from {before:?} to {after:?}; the audit \
-                 itself changes nothing",
-                zone.zone
-            ));
-        }
-        let advice = provider.policies(&Grant {
-            zone: zone.zone.clone(),
-            names: subject.alias_names.clone(),
-            scope: acme_alias_core::provider::Scope::Name,
-            key: None,
-        });
-        audited.push(Audited {
-            zone: zone.zone.clone(),
-            key: provider.identity().key,
-            grade: Grade::of(&rights),
-            rights,
-            advice,
-        });
     }
     if audited.is_empty() {
-        return Err(Failure::new(
-            Part::Settings,
-            &"there is no alias zone to audit",
-            "add `[[alias-zones]]` with the provider that writes there".to_owned(),
-        ));
+        return Err(no_alias_zone("to audit"));
     }
     Ok(Report::Audited(audited))
 }
 
+/// The key of one zone. A zone of which nothing can be found out is a result as well.
+async fn audit_one(run: &Run, provider: &dyn TxtProvider, subject: &Subject) -> Audited {
+    let zone = &subject.zone;
+    let serial = async || provider.serial(zone).await.ok().flatten();
+    let before = serial().await;
+    let audit = provider.audit(subject).await;
+    let Audit { rights, advice } = audit.unwrap_or_else(|error| nothing_known(subject, &error));
+    let mut grade = Grade::of(&rights);
+    let after = serial().await;
+    if before != after {
+        grade = Grade::CannotTell;
+        run.output.warning(&format!(
+            "the zone {zone} changed meanwhile: its serial went from {} to {}; the audit itself changes \
+             nothing",
+            shown(before),
+            shown(after)
+        ));
+    }
+    Audited {
+        zone: zone.clone(),
+        key: provider.identity().key,
+        grade,
+        rights,
+        advice,
+    }
+}
+
+fn shown(serial: Option<u32>) -> String {
+    serial.map_or_else(|| "unknown".to_owned(), |serial| serial.to_string())
+}
+
+fn nothing_known(subject: &Subject, error: &ProviderError) -> Audit {
+    let rights = subject.alias_names.iter().map(|name| Right {
+        right: format!("TXT at {name}"),
+        weight: Weight::Needed,
+        verdict: Verdict::CannotTell,
+        evidence: format!("{error}; {}", error.remedy),
+    });
+    Audit::new(rights.collect(), Vec::new())
+}
+
 /// Warns of keys that can do more than write TXT in their alias zones, once a day at most. Nothing is
-/// said where that cannot be found out: a certificate was obtained, and that is what was wanted.
-pub(crate) async fn warn(run: &Run, settings: &Settings) {
-    let Ok(store) = FileStore::open(&settings.state) else {
-        return;
+/// said where that cannot be found out soon: a certificate was obtained, and that is what was wanted.
+pub(crate) async fn warn(run: &Run, jobs: &[&Job]) {
+    let looked = async {
+        for job in jobs {
+            // What is said of a key is help, and no reason to fail.
+            let _ = warn_of_one(run, job).await;
+        }
     };
-    for zone in &settings.alias_zones {
-        let note = format!("audit of {}", zone.zone);
-        let Ok(true) = store.is_due(&note, WARN_EVERY).await else {
+    let looked = tokio::time::timeout(WARN_WITHIN, looked);
+    let _ = run.cancel.run_until_cancelled(looked).await;
+}
+
+async fn warn_of_one(run: &Run, job: &Job) -> Result<(), Failure> {
+    let settings = &job.settings;
+    let store = FileStore::open(&settings.state)?;
+    let dns = workshop::dns(settings)?;
+    let survey = Survey::of(settings, [&job.certificate], &dns).await?;
+    for (alias_zone, subject) in survey.subjects()? {
+        let zone = &alias_zone.zone;
+        if !store
+            .is_due(&format!("audit of {zone}"), WARN_EVERY)
+            .await?
+        {
+            continue;
+        }
+        let provider = settings.build_provider(&alias_zone.provider).await?;
+        let Ok(audit) = provider.audit(&subject).await else {
             continue;
         };
-        let (Ok(provider), Ok(usual)) = (
-            settings.build_provider(&zone.provider).await,
-            zone.zone.challenge_name(),
-        ) else {
-            continue;
-        };
-        let subject = Subject {
-            zone: zone.zone.clone(),
-            alias_names: vec![usual],
-            main_zones: Vec::new(),
-        };
-        let Ok(rights) = provider.rights(&subject).await else {
-            continue;
-        };
-        if matches!(Grade::of(&rights), Grade::Dangerous | Grade::Fatal) {
-            let too_much = rights.iter().filter(|right| {
+        if matches!(audit.grade(), Grade::Dangerous | Grade::Fatal) {
+            let too_much = audit.rights.iter().filter(|right| {
                 right.verdict == Verdict::Allowed && right.weight >= Weight::Dangerous
             });
             let too_much: Vec<_> = too_much.map(|right| right.right.as_str()).collect();
             run.output.warning(&format!(
-                "the key for {} can do more than it must: {}; `acme-alias key audit` says what would \
+                "the key for {zone} can do more than it must: {}; `acme-alias key audit` says what would \
                  narrow it",
-                zone.zone,
                 too_much.join(", ")
             ));
         }
     }
+    Ok(())
 }
 
-/// Every alias name that the settings lead to.
-async fn alias_names(
-    run: &Run,
-    settings: &Settings,
-    dns: &Dns,
-) -> Result<BTreeSet<DnsName>, Failure> {
-    let mut wanted: BTreeMap<&DnsName, Option<&Alias>> = BTreeMap::new();
-    for domain in domains(settings) {
-        wanted.insert(domain.0.challenge_name(), domain.1);
+/// What all certificates of the settings need.
+async fn survey(run: &Run, settings: &Settings) -> Result<Survey, Failure> {
+    let dns = workshop::dns(settings)?;
+    let survey = Survey::of(settings, settings.certificates.values(), &dns).await?;
+    for name in &survey.nowhere {
+        run.output.warning(&format!(
+            "{name} leads nowhere yet, and is left out; see `acme-alias check`"
+        ));
     }
-    let mut names = BTreeSet::new();
-    for (challenge_name, alias) in wanted {
-        let name = match alias {
-            Some(alias) => alias
-                .name()
-                .map_err(|error| Failure::new(Part::Settings, &error, None))?,
-            None => {
-                let walk = Walk::follow(dns, challenge_name).await;
-                if walk.hops.is_empty() {
-                    run.output.warning(&format!(
-                        "{challenge_name} leads nowhere yet, and is left out; see `acme-alias check`"
-                    ));
-                    continue;
-                }
-                walk.last().clone()
-            }
-        };
-        names.insert(name);
-    }
-    Ok(names)
+    Ok(survey)
 }
 
-fn domains(settings: &Settings) -> impl Iterator<Item = (&Identifier, Option<&Alias>)> {
-    let certificates = settings.certificates.values();
-    let domains = certificates.flat_map(|certificate| &certificate.domains);
-    domains.map(|domain| (&domain.identifier, domain.alias.as_ref()))
+fn no_alias_zone(what_for: &str) -> Failure {
+    Failure::new(
+        Part::Settings,
+        &format!("there is no alias zone {what_for}"),
+        "add `[[alias-zones]]` with the provider that writes there".to_owned(),
+    )
 }
 
-/// Those in this zone; the usual one where there is none yet.
-fn in_zone(names: &BTreeSet<DnsName>, zone: &DnsName) -> Result<Vec<DnsName>, Failure> {
-    let within: Vec<_> = names
-        .iter()
-        .filter(|name| name.is_within(zone))
-        .cloned()
-        .collect();
-    if within.is_empty() {
-        let usual = zone
-            .challenge_name()
-            .map_err(|error| Failure::new(Part::Settings, &error, None))?;
-        return Ok(vec![usual]);
-    }
-    Ok(within)
-}
-
-/// The zones that certificates are for, with the addresses of their servers. One that is not found
-/// is told by `check`.
-async fn main_zones(settings: &Settings, dns: &Dns) -> Vec<(DnsName, Vec<std::net::SocketAddr>)> {
-    let mut apexes = BTreeSet::new();
-    for (identifier, _) in domains(settings) {
-        apexes.extend(dns.apex(identifier.base()).await.ok());
-    }
-    let mut zones = Vec::new();
-    for apex in apexes {
-        let servers = dns.servers(&apex).await.unwrap_or_default();
-        let addresses = servers
-            .iter()
-            .filter_map(|server| server.addresses.first().copied());
-        let addresses = addresses.collect();
-        zones.push((apex, addresses));
-    }
-    zones
-}
-
-fn fresh_secret() -> String {
-    BASE64_STANDARD.encode(rand::random::<[u8; SECRET_OCTETS]>())
+/// From the system's own randomness.
+fn fresh_secret() -> Result<SecretString, Failure> {
+    let mut octets = [0; SECRET_OCTETS];
+    let filled = SysRng.try_fill_bytes(&mut octets);
+    filled.map_err(|error| Failure::new(Part::Unexpected, &error, None))?;
+    Ok(BASE64_STANDARD.encode(octets).into())
 }

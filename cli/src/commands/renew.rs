@@ -55,15 +55,17 @@ pub(crate) async fn run(run: &Run, args: &RenewArgs) -> Result<Report, Failure> 
         .iter()
         .map(async |job| (job, renew(run, args, &workshop, job).await));
     let mut renewals = stream::iter(renewals).buffer_unordered(AT_ONCE);
+    let mut done = Vec::new();
     while let Some((job, outcome)) = renewals.next().await {
         match outcome {
-            Ok(obtained) => renewal.renewed.push(obtained),
+            Ok(obtained) => {
+                renewal.renewed.push(obtained);
+                done.push(job);
+            }
             Err(failure) => renewal.failed.push((job.id.clone(), failure)),
         }
     }
-    if !renewal.renewed.is_empty() {
-        super::key::warn(run, &settings).await;
-    }
+    super::key::warn(run, &done).await;
     renewal
         .renewed
         .sort_by(|one, other| one.stored.id.cmp(&other.stored.id));

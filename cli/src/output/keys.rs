@@ -1,7 +1,7 @@
 //! What keys may do, and what they can do, for people.
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Grade, Policy, Weight};
+use acme_alias_core::provider::{Policy, Weight};
 
 use super::Audited;
 
@@ -48,12 +48,17 @@ pub(super) fn audited(audited: &Audited) -> String {
     if rights.is_empty() {
         text.push_str("  what these credentials can do cannot be asked\n");
     }
-    let narrower = advice.first().filter(|_| !matches!(grade, Grade::Tight));
-    if let Some(policy) = narrower {
-        text.push_str(&format!(
-            "help: this would be enough ({}; others: `acme-alias key policy`)\n\n",
-            policy.title
-        ));
+    if !advice.is_empty() {
+        text.push_str("help: this would narrow it\n");
+    }
+    for policy in advice {
+        text.push_str(&format!("\n      # {}\n", policy.title));
+        text.extend(
+            policy
+                .limits
+                .iter()
+                .map(|limits| format!("      # {limits}\n")),
+        );
         text.extend(policy.text.lines().map(|line| format!("      {line}\n")));
     }
     text + "\n"

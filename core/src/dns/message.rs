@@ -149,6 +149,15 @@ impl Answer {
             })
     }
 
+    /// The primary that the SOA record at the name asked for names (MNAME, RFC 1035 §3.3.13).
+    pub(crate) fn primary(&self) -> Option<DnsName> {
+        self.own(RecordType::SOA)
+            .find_map(|record| match &record.data {
+                RData::SOA(soa) => dns_name(&soa.mname),
+                _ => None,
+            })
+    }
+
     /// The owner of a DNAME record in the answer (RFC 6672 §3.1).
     pub(crate) fn dname(&self) -> Option<String> {
         let mut answers = self.message.answers.iter();

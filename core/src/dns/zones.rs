@@ -146,6 +146,27 @@ impl Dns {
         Ok(servers)
     }
 
+    /// The same, and the primary that the zone's SOA record names, where it is another, has an address, and
+    /// the settings do not say whom to ask. Updates go there (RFC 2136 §4.3).
+    pub async fn servers_and_primary(&self, apex: &DnsName) -> Result<Vec<Server>, DnsError> {
+        let mut servers = self.servers(apex).await?;
+        if self.is_configured(apex) {
+            return Ok(servers);
+        }
+        let primary = self.ask(apex, RecordType::SOA).await?.primary();
+        let is_new = |name: &DnsName| {
+            servers
+                .iter()
+                .all(|server| server.name.as_ref() != Some(name))
+        };
+        if let Some(primary) = primary.filter(is_new) {
+            let primary = std::iter::once((primary, Vec::new()));
+            let found = self.with_addresses(primary).await.into_iter();
+            servers.extend(found.filter(|server| !server.addresses.is_empty()));
+        }
+        Ok(servers)
+    }
+
     /// Asks one server, on the first of its addresses that answers.
     pub async fn ask_server(
         &self,

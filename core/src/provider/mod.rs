@@ -9,6 +9,7 @@ pub mod conformance;
 #[cfg(feature = "conformance")]
 pub mod memory;
 mod options;
+mod probes;
 pub mod quoting;
 mod registry;
 mod rights;
@@ -23,8 +24,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::options::{OptionError, OptionKind, OptionSpec, OptionValue, Options};
+pub use self::probes::{Probe, ProbeKind};
 pub use self::registry::{ProviderKind, RegistryError, find, kinds};
-pub use self::rights::{Grade, Grant, NewKey, Policy, Right, Scope, Subject, Verdict, Weight};
+pub use self::rights::{
+    Audit, Grade, Grant, MainZone, NewKey, Policy, Right, Scope, Subject, Verdict, Weight,
+};
 pub use self::shared::Shared;
 use crate::name::DnsName;
 
@@ -80,8 +84,8 @@ pub trait TxtProvider: fmt::Debug + Send + Sync {
 
     /// What its credentials can really do, found out without changing anything; empty where that
     /// cannot be.
-    async fn rights(&self, _subject: &Subject) -> Result<Vec<Right>, ProviderError> {
-        Ok(Vec::new())
+    async fn audit(&self, _subject: &Subject) -> Result<Audit, ProviderError> {
+        Ok(Audit::default())
     }
 }
 

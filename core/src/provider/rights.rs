@@ -1,10 +1,11 @@
 //! What a key may do: the narrowest grant for what is needed, and what it can really do.
 
 use std::fmt;
-use std::net::SocketAddr;
 
+use secrecy::SecretString;
 use serde::Serialize;
 
+use crate::dns::{DnsError, Server};
 use crate::name::DnsName;
 
 /// How far a grant reaches.
@@ -21,7 +22,7 @@ pub enum Scope {
 }
 
 /// What a key is to be allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Grant {
     /// The alias zone.
     pub zone: DnsName,
@@ -34,12 +35,13 @@ pub struct Grant {
 }
 
 /// A key that was made for a policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct NewKey {
     /// Its name.
     pub name: String,
-    /// Its secret, in base64. It is printed, because that is what it was made for.
-    pub secret: String,
+    /// Its secret, in base64, where this policy is to make it known to the server. It is printed then,
+    /// because that is what it was made for.
+    pub secret: Option<SecretString>,
 }
 
 /// A grant in the words of one kind of server.
@@ -60,8 +62,48 @@ pub struct Subject {
     pub zone: DnsName,
     /// The alias names that are in use.
     pub alias_names: Vec<DnsName>,
-    /// The zones that certificates are for, with their servers.
-    pub main_zones: Vec<(DnsName, Vec<SocketAddr>)>,
+    /// The zones that certificates are for.
+    pub main_zones: Vec<MainZone>,
+}
+
+/// A zone that certificates are for, which no key shall be able to write in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MainZone {
+    /// The zone; where it was not found, the name that is in it.
+    pub zone: DnsName,
+    /// The challenge names in it.
+    pub challenge_names: Vec<DnsName>,
+    /// Its servers, or why they are not known.
+    pub servers: Result<Vec<Server>, DnsError>,
+}
+
+/// What a key can really do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Every right that was asked about; empty where nothing can be asked.
+    pub rights: Vec<Right>,
+    /// What would take away those that are not needed, in the words of the server that was asked; empty
+    /// where nothing would.
+    pub advice: Vec<Policy>,
+}
+
+impl Audit {
+    /// An audit with these results. Where all that is needed is refused, no refusal is believed: a frozen
+    /// zone, or a server that does not know the key, refuses everything.
+    pub fn new(mut rights: Vec<Right>, advice: Vec<Policy>) -> Self {
+        let mut needed = rights.iter().filter(|right| right.weight == Weight::Needed);
+        if needed.all(|right| right.verdict == Verdict::Denied) {
+            for right in &mut rights {
+                right.doubt(Verdict::Denied, "what is needed is refused as well");
+            }
+        }
+        Audit { rights, advice }
+    }
+
+    /// What the rights amount to.
+    pub fn grade(&self) -> Grade {
+        Grade::of(&self.rights)
+    }
 }
 
 /// One thing that a key may be able to do.
@@ -91,6 +133,22 @@ pub enum Weight {
     Fatal,
 }
 
+impl Right {
+    /// Whether somebody should take it away: it is not needed, and not shown to be refused.
+    pub fn is_too_much(&self) -> bool {
+        self.weight != Weight::Needed && self.verdict != Verdict::Denied
+    }
+
+    /// Where the verdict is this one, it becomes "cannot tell", for this reason.
+    pub fn doubt(&mut self, verdict: Verdict, reason: &str) {
+        if self.verdict == verdict {
+            self.verdict = Verdict::CannotTell;
+            self.evidence.push_str("; but ");
+            self.evidence.push_str(reason);
+        }
+    }
+}
+
 /// Whether something is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -117,7 +175,7 @@ impl fmt::Display for Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
-    /// What is needed is allowed, and nothing else that was asked for.
+    /// All that is needed is allowed, and nothing else that was asked about.
     Tight,
     /// TXT elsewhere in the alias zone is allowed as well.
     Wide,
@@ -125,7 +183,8 @@ pub enum Grade {
     Dangerous,
     /// The main zones, or unsigned updates, are.
     Fatal,
-    /// What is needed is not shown to be allowed, so that the other answers say nothing.
+    /// What is needed is not shown to be allowed, or something worse than what is allowed is not shown to be
+    /// refused.
     CannotTell,
 }
 
@@ -144,22 +203,23 @@ impl fmt::Display for Grade {
 impl Grade {
     /// The grade of these rights.
     pub fn of(rights: &[Right]) -> Self {
-        let allowed: Vec<_> = rights
+        let (needed, others): (Vec<_>, Vec<_>) = rights
             .iter()
-            .filter(|right| right.verdict == Verdict::Allowed)
-            .map(|right| right.weight)
-            .collect();
-        let is_shown = allowed.contains(&Weight::Needed);
-        let is_open = rights
-            .iter()
-            .any(|right| right.verdict == Verdict::CannotTell);
-        match allowed.into_iter().max() {
+            .partition(|right| right.weight == Weight::Needed);
+        let worst = |verdict| {
+            let with = others.iter().filter(|right| right.verdict == verdict);
+            with.map(|right| right.weight).max()
+        };
+        let (allowed, open) = (worst(Verdict::Allowed), worst(Verdict::CannotTell));
+        let is_shown =
+            !needed.is_empty() && needed.iter().all(|right| right.verdict == Verdict::Allowed);
+        match allowed {
             // The worst counts, whatever else is not known.
             Some(Weight::Fatal) => Grade::Fatal,
             Some(Weight::Dangerous) => Grade::Dangerous,
-            Some(Weight::Wide) if is_shown => Grade::Wide,
-            Some(Weight::Needed) if !is_open => Grade::Tight,
-            _ => Grade::CannotTell,
+            _ if !is_shown || open > allowed => Grade::CannotTell,
+            Some(_) => Grade::Wide,
+            None => Grade::Tight,
         }
     }
 }
@@ -185,10 +245,21 @@ mod tests {
             grade(&[right(Weight::Wide, Allowed), right(Weight::Fatal, Allowed)]),
             Grade::Fatal
         );
-        assert_eq!(
-            grade(&[right(Weight::Dangerous, CannotTell)]),
-            Grade::CannotTell
-        );
+        for open in [
+            &[right(Weight::Dangerous, CannotTell)][..],
+            &[
+                right(Weight::Wide, Allowed),
+                right(Weight::Fatal, CannotTell),
+            ],
+            &[right(Weight::Needed, Denied)],
+        ] {
+            assert_eq!(grade(open), Grade::CannotTell, "{open:?}");
+        }
+        let both = [
+            right(Weight::Wide, Allowed),
+            right(Weight::Wide, CannotTell),
+        ];
+        assert_eq!(grade(&both), Grade::Wide);
         assert_eq!(
             Grade::of(&[right(Weight::Needed, Denied)]),
             Grade::CannotTell

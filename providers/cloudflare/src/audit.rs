@@ -1,7 +1,9 @@
 //! What the token can really do: asked by deleting records that are not there, which changes nothing, and
 //! is refused where the token may not.
 
-use acme_alias_core::provider::{ProviderError, Right, Subject, Verdict, Weight};
+use acme_alias_core::dns::Server;
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::{Audit, Policy, ProviderError, Right, Subject, Verdict, Weight};
 use reqwest::StatusCode;
 use serde::Deserialize;
 
@@ -10,6 +12,8 @@ use crate::client::{Envelope, RequestError};
 
 /// Zones to a page (<https://developers.cloudflare.com/api/resources/zones/methods/list/>).
 const PER_PAGE: &str = "50";
+/// Other zones that are asked about: each costs a request, of those that certificates need.
+const ZONES_MAX: usize = 50;
 
 #[derive(Deserialize)]
 struct Verified {
@@ -18,8 +22,8 @@ struct Verified {
 }
 
 impl Cloudflare {
-    /// Every right that matters, with what the API said.
-    pub(crate) async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
+    /// Every right that matters, with what the API said, and what would narrow them.
+    pub(crate) async fn look(&self, subject: &Subject) -> Result<Audit, ProviderError> {
         let zone = &subject.zone;
         let id = self.zone_id(zone).await?;
         let (verdict, evidence) = self.may_edit(&id).await;
@@ -30,6 +34,7 @@ impl Cloudflare {
                 verdict,
                 evidence: format!("{evidence}; {}", self.token_in_words().await),
             },
+            // Worth as much to a thief as with the others, but there is no narrower token.
             Right {
                 right: format!("every other record of {zone}"),
                 weight: Weight::Wide,
@@ -37,26 +42,58 @@ impl Cloudflare {
                 evidence: "no token can be limited to types or names".to_owned(),
             },
         ];
-        for other in self.visible_zones().await {
-            if other.id == id {
-                continue;
-            }
-            let (verdict, evidence) = self.may_edit(&other.id).await;
+        let others = self.in_other_zones(&id, subject).await;
+        let advice = if others.iter().any(Right::is_too_much) {
+            vec![policy(zone)]
+        } else {
+            Vec::new()
+        };
+        rights.extend(others);
+        Ok(Audit::new(rights, advice))
+    }
+
+    /// What the token can do in the zones that it may list; of those that it may not list nothing is known.
+    async fn in_other_zones(&self, id: &str, subject: &Subject) -> Vec<Right> {
+        let weight = |name: &str| {
             let mut main_zones = subject.main_zones.iter();
-            let is_main =
-                main_zones.any(|(name, _)| name.as_str().eq_ignore_ascii_case(&other.name));
+            if main_zones.any(|main| main.zone.as_str().eq_ignore_ascii_case(name)) {
+                Weight::Fatal
+            } else {
+                Weight::Dangerous
+            }
+        };
+        let mut rights = Vec::new();
+        let (zones, end) = self.visible_zones().await;
+        for zone in zones.iter().filter(|zone| zone.id != id).take(ZONES_MAX) {
+            let (verdict, evidence) = self.may_edit(&zone.id).await;
             rights.push(Right {
-                right: format!("every record of {}", other.name.escape_debug()),
-                weight: if is_main {
-                    Weight::Fatal
-                } else {
-                    Weight::Dangerous
-                },
+                right: format!("every record of {}", zone.name.escape_debug()),
+                weight: weight(&zone.name),
                 verdict,
                 evidence,
             });
         }
-        Ok(rights)
+        let sees_its_own = zones.iter().any(|zone| zone.id == id);
+        let why = if let Err(cause) = end {
+            format!("the zones of the token could not be listed: {cause}")
+        } else if !sees_its_own {
+            "the token may not list zones; with Zone, Zone, Read for this zone it shows which it has"
+                .to_owned()
+        } else if zones.len() > ZONES_MAX {
+            format!(
+                "it sees {} zones, of which {ZONES_MAX} were asked about",
+                zones.len()
+            )
+        } else {
+            return rights;
+        };
+        rights.push(Right {
+            right: "every record of other zones".to_owned(),
+            weight: weight_of_the_rest(subject),
+            verdict: Verdict::CannotTell,
+            evidence: why,
+        });
+        rights
     }
 
     /// Whether the token may edit the records of a zone. An id of 128 random bits is nobody's.
@@ -71,13 +108,7 @@ impl Cloudflare {
             Err(error) if error.is_about_the_token() => {
                 (Verdict::Denied, "deleting a record is refused".to_owned())
             }
-            Err(RequestError::Refused { status, .. }) => {
-                let status = StatusCode::from_u16(status).map(|status| status.to_string());
-                (Verdict::CannotTell, status.unwrap_or_default())
-            }
-            Err(RequestError::NotSent(cause) | RequestError::NoAnswer(cause)) => {
-                (Verdict::CannotTell, cause)
-            }
+            Err(error) => (Verdict::CannotTell, in_words(&error)),
             Ok(_) => (Verdict::CannotTell, "a success that cannot be".to_owned()),
         }
     }
@@ -96,14 +127,15 @@ impl Cloudflare {
         }
     }
 
-    /// The zones that the token may list; none where it may list none.
-    async fn visible_zones(&self) -> Vec<Zone> {
+    /// The zones that the token may list, and why there may be more.
+    async fn visible_zones(&self) -> (Vec<Zone>, Result<(), String>) {
         let mut zones = Vec::new();
         for page in 1.. {
             let number = page.to_string();
             let query = [("per_page", PER_PAGE), ("page", number.as_str())];
-            let Ok(envelope) = self.client().get::<Vec<Zone>>("/zones", &query).await else {
-                break;
+            let envelope = match self.client().get::<Vec<Zone>>("/zones", &query).await {
+                Ok(envelope) => envelope,
+                Err(error) => return (zones, Err(in_words(&error))),
             };
             zones.extend(envelope.result.unwrap_or_default());
             if envelope
@@ -113,6 +145,49 @@ impl Cloudflare {
                 break;
             }
         }
-        zones
+        (zones, Ok(()))
+    }
+}
+
+/// Zones that are not seen may be those that certificates are for.
+fn weight_of_the_rest(subject: &Subject) -> Weight {
+    let is_cloudflares = |server: &Server| {
+        let name = server.name.as_ref();
+        name.is_some_and(|name| name.as_str().ends_with(".ns.cloudflare.com"))
+    };
+    let mut main_zones = subject.main_zones.iter();
+    let at_cloudflare = main_zones.any(|zone| match &zone.servers {
+        Ok(servers) => servers.iter().any(is_cloudflares),
+        Err(_) => true,
+    });
+    if at_cloudflare {
+        Weight::Fatal
+    } else {
+        Weight::Dangerous
+    }
+}
+
+/// The token that is needed, and what cannot be narrowed of it.
+pub(crate) fn policy(zone: &DnsName) -> Policy {
+    Policy {
+        title: "Cloudflare, a custom API token".to_owned(),
+        text: format!(
+            "permissions: Zone, DNS, Edit; and Zone, Zone, Read, without which `zone-id` has to be set, and \
+             an audit cannot tell which zones the token has\n\
+             zone resources: Include, Specific zone, {zone}\n"
+        ),
+        limits: Some(format!(
+            "the token may then change every record of {zone}: give the alias zone nothing else to hold"
+        )),
+    }
+}
+
+fn in_words(error: &RequestError) -> String {
+    match error {
+        RequestError::Refused { status, .. } => {
+            let status = StatusCode::from_u16(*status).map(|status| status.to_string());
+            status.unwrap_or_default()
+        }
+        RequestError::NotSent(cause) | RequestError::NoAnswer(cause) => cause.clone(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::quoting::{self, Digits};
 use acme_alias_core::provider::{
-    Action, Applied, Failure, Grant, Identity, Limits, OptionError, Policy, ProviderError, Right,
+    Action, Applied, Audit, Failure, Grant, Identity, Limits, OptionError, Policy, ProviderError,
     Subject, TxtChange, TxtProvider, TxtSets, TxtValue,
 };
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tracing::{debug, info};
 
+use crate::audit;
 use crate::client::{Client, Envelope, RequestError};
 use crate::config::Config;
 use crate::error::Token;
@@ -519,22 +520,11 @@ impl TxtProvider for Cloudflare {
     }
 
     fn policies(&self, grant: &Grant) -> Vec<Policy> {
-        let zone = &grant.zone;
-        vec![Policy {
-            title: "Cloudflare, a custom API token".to_owned(),
-            text: format!(
-                "permissions: Zone, DNS, Edit; and Zone, Zone, Read unless `zone-id` is set\n\
-                 zone resources: Include, Specific zone, {zone}\n"
-            ),
-            limits: Some(format!(
-                "the token may then change every record of {zone}: give the alias zone nothing else \
-                 to hold"
-            )),
-        }]
+        vec![audit::policy(&grant.zone)]
     }
 
-    async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
-        Cloudflare::rights(self, subject).await
+    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+        self.look(subject).await
     }
 }
 

@@ -1,311 +1,229 @@
-//! What the key can really do, asked by updates that can never be carried out: each has two
-//! prerequisites that contradict each other, so that a server which would allow it says that one of them
-//! does not hold (RFC 2136 §3.2), and one which would not refuses. Servers check the right first.
+//! What the key can really do: everything that is asked about, and what the answers amount to.
 
 use std::net::SocketAddr;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Right, Subject, Verdict, Weight};
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::tsig::{TSIG, TsigAlgorithm, TsigError, make_tsig_record};
-use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, TXT};
-use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use acme_alias_core::provider::{Audit, MainZone, Policy, Probe, Right, Subject, Verdict, Weight};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::backend::Rfc2136;
-use crate::config::{Host, Server};
-use crate::exchange::{self, ExchangeError, exchange};
-use crate::key::FUDGE;
+use crate::config::{Config, Host, Server};
+use crate::policy::{self, Holder};
+use crate::probe::{Prober, Reading, Software};
 
-/// Time to live of what is never made, in seconds.
-const TTL: u32 = 60;
-/// The right that has nothing to do with updates.
-const TRANSFER: &str = "transfer of the whole zone (AXFR)";
-/// A target that exists nowhere (RFC 2606).
-const NOWHERE: &str = "acme-alias.invalid.";
+/// Questions that are asked at a time; less than what a server's listen queue holds.
+const AT_ONCE: usize = 6;
 
-impl Rfc2136 {
-    /// Every right that matters, with what the server said.
-    pub(crate) async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, String> {
-        let Some(server) = self.config().servers.first() else {
-            return Ok(Vec::new());
-        };
-        let zone = &subject.zone;
-        let label = format!("acme-alias-audit-{:08x}", rand::random::<u32>());
-        let child = |label: &str, of: &DnsName| of.child(label).map_err(|error| error.to_string());
-        let mut rights = Vec::new();
-        for name in &subject.alias_names {
-            let right = format!("TXT at {name}");
-            rights.push(
-                self.ask(server, zone, name, txt(), right, Weight::Needed)
-                    .await?,
-            );
-        }
-        // Without a right that is there, a refusal may have any reason.
-        let is_known = rights.iter().any(|right| right.verdict == Verdict::Allowed);
-        let sibling = child(&label, zone)?;
-        let mut others = vec![
-            (zone.clone(), txt(), "TXT at the apex", Weight::Wide),
-            (sibling.clone(), txt(), "TXT at another name", Weight::Wide),
-            (
-                zone.challenge_name().map_err(|error| error.to_string())?,
-                txt(),
-                "TXT at the zone's own challenge name",
-                Weight::Wide,
-            ),
-            (sibling.clone(), cname()?, "CNAME", Weight::Dangerous),
-            (
-                sibling.clone(),
-                ns()?,
-                "NS: a delegation",
-                Weight::Dangerous,
-            ),
-            (zone.clone(), caa(), "CAA at the apex", Weight::Dangerous),
-            (sibling, address(), "A: an address", Weight::Dangerous),
-        ];
-        if let Some(name) = subject.alias_names.first() {
-            others.push((
-                child(&label, name)?,
-                txt(),
-                "TXT below an alias name",
-                Weight::Wide,
-            ));
-        }
-        for (name, data, what, weight) in others {
-            if weight == Weight::Wide && subject.alias_names.contains(&name) {
-                continue;
-            }
-            let right = format!("{what} ({name})");
-            rights.push(self.ask(server, zone, &name, data, right, weight).await?);
-        }
-        rights.push(self.transfer(server, zone).await?);
-        rights.push(self.unsigned(server, subject).await?);
-        rights.push(self.weak(server, subject).await?);
-        for (main_zone, servers) in &subject.main_zones {
-            for address in servers {
-                let main_server = at(*address);
-                let name = main_zone
-                    .challenge_name()
-                    .map_err(|error| error.to_string())?;
-                let right = format!("TXT in the main zone {main_zone}, at {address}");
-                let asked = self.ask(&main_server, main_zone, &name, txt(), right, Weight::Fatal);
-                rights.push(asked.await?);
-            }
-        }
-        if self.checks_rights_last(server).await {
-            for right in &mut rights {
-                if right.verdict == Verdict::Allowed && right.right != TRANSFER {
-                    right.verdict = Verdict::CannotTell;
-                    right.evidence.push_str(
-                        "; but this is PowerDNS, whose `lua-dnsupdate-policy-script`, if there is one, has \
-                         its say after that, and drops in silence",
-                    );
-                }
-            }
-        }
-        if !is_known {
-            for right in &mut rights {
-                if right.verdict == Verdict::Denied {
-                    right.verdict = Verdict::CannotTell;
-                    right.evidence.push_str(
-                        "; but what is needed is refused as well, so that this may have another reason",
-                    );
-                }
-            }
-        }
-        Ok(rights)
-    }
+/// Why the rest was not asked.
+const NOT_ASKED: &str =
+    "not asked: this server does not keep to prerequisites, and might carry it out";
 
-    async fn ask(
-        &self,
-        server: &Server,
-        zone: &DnsName,
-        name: &DnsName,
-        data: RData,
-        right: String,
-        weight: Weight,
-    ) -> Result<Right, String> {
-        let message = impossible(zone, name, data)?;
-        let config = self.config();
-        let outcome = exchange(server, &config.key, &[message], config.timeout).await;
-        let (verdict, evidence) = match outcome {
-            Ok(responses) => {
-                let code = responses
-                    .first()
-                    .map(|response| response.metadata.response_code);
-                match code {
-                    Some(ResponseCode::NXDomain) => (
-                        Verdict::Allowed,
-                        "NXDOMAIN: the right is there, the prerequisite is not".to_owned(),
-                    ),
-                    // A server that drops what it does not allow says that all is well.
-                    _ => (
-                        Verdict::CannotTell,
-                        "NOERROR, although it cannot be carried out".to_owned(),
-                    ),
-                }
-            }
-            Err(ExchangeError::Answered(refusal)) => match (&refusal.tsig, refusal.code) {
-                (_, ResponseCode::YXDomain) => (
-                    Verdict::Allowed,
-                    "YXDOMAIN: the right is there, the prerequisite is not".to_owned(),
-                ),
-                (_, ResponseCode::Refused) => (Verdict::Denied, "REFUSED".to_owned()),
-                // Knot says so of a right that is not there as well.
-                (_, ResponseCode::NotAuth) => (Verdict::Denied, "NOTAUTH".to_owned()),
-                (_, ResponseCode::NotImp) => {
-                    (Verdict::Denied, "NOTIMP: it takes no updates".to_owned())
-                }
-                (_, code) => (Verdict::CannotTell, format!("{code:?}")),
+/// A right, and what would take it away.
+struct Asked {
+    right: Right,
+    about: About,
+}
+
+#[derive(Clone, Debug)]
+enum About {
+    /// The grant in the alias zone.
+    Grant,
+    /// The alias zone, which takes updates from anybody.
+    Anybody,
+    /// Who may transfer the alias zone.
+    Transfer,
+    /// The key itself.
+    Key,
+    /// The grants in a main zone.
+    MainZone(DnsName),
+}
+
+impl Asked {
+    fn new(about: About, right: String, weight: Weight, reading: Reading) -> Self {
+        Asked {
+            about,
+            right: Right {
+                right,
+                weight,
+                verdict: reading.verdict,
+                evidence: reading.evidence,
             },
-            Err(
-                ExchangeError::NotSent(cause)
-                | ExchangeError::NoResponse(cause)
-                | ExchangeError::Untrusted(cause),
-            ) => (Verdict::CannotTell, cause),
-        };
-        Ok(Right {
-            right,
-            weight,
-            verdict,
-            evidence,
-        })
-    }
-
-    /// Whether the key may have the whole zone.
-    async fn transfer(&self, server: &Server, zone: &DnsName) -> Result<Right, String> {
-        let mut message = Message::query();
-        message.add_query(Query::query(wire(zone)?, RecordType::AXFR));
-        let config = self.config();
-        let outcome = exchange(server, &config.key, &[message], config.timeout).await;
-        let (verdict, evidence) = match outcome {
-            Ok(responses)
-                if responses
-                    .iter()
-                    .any(|response| !response.answers.is_empty()) =>
-            {
-                (Verdict::Allowed, "the zone came".to_owned())
-            }
-            Ok(_) => (Verdict::CannotTell, "an answer without a record".to_owned()),
-            Err(ExchangeError::Answered(refusal)) => {
-                (Verdict::Denied, format!("{:?}", refusal.code))
-            }
-            Err(
-                ExchangeError::NotSent(cause)
-                | ExchangeError::NoResponse(cause)
-                | ExchangeError::Untrusted(cause),
-            ) => (Verdict::CannotTell, cause),
-        };
-        Ok(Right {
-            right: TRANSFER.to_owned(),
-            weight: Weight::Wide,
-            verdict,
-            evidence,
-        })
-    }
-
-    /// Whether the server looks at prerequisites before it looks at all that may forbid an update: `PowerDNS` does
-    /// (<https://doc.powerdns.com/authoritative/dnsupdate.html>), and tells what it is.
-    async fn checks_rights_last(&self, server: &Server) -> bool {
-        let Ok(name) = Name::from_ascii("version.bind.") else {
-            return false;
-        };
-        let mut query = Query::query(name, RecordType::TXT);
-        query.set_query_class(DNSClass::CH);
-        let mut message = Message::query();
-        message.add_query(query);
-        let response = exchange::unproven(server, &message, self.config().timeout).await;
-        let is_powerdns = |record: &Record| record.to_string().contains("PowerDNS");
-        response.is_ok_and(|response| response.answers.iter().any(is_powerdns))
-    }
-
-    /// Whether anybody may update, without a key.
-    async fn unsigned(&self, server: &Server, subject: &Subject) -> Result<Right, String> {
-        let name = subject.alias_names.first().unwrap_or(&subject.zone);
-        let message = impossible(&subject.zone, name, txt())?;
-        let response = exchange::unproven(server, &message, self.config().timeout).await;
-        let code = response.map(|response| response.metadata.response_code);
-        let (verdict, evidence) = match code {
-            Ok(ResponseCode::NXDomain | ResponseCode::YXDomain) => (
-                Verdict::Allowed,
-                "the prerequisite is all that stood in the way".to_owned(),
-            ),
-            Ok(ResponseCode::NoError) => (Verdict::CannotTell, "NOERROR".to_owned()),
-            Ok(code) => (Verdict::Denied, format!("{code:?}")),
-            Err(cause) => (Verdict::CannotTell, cause),
-        };
-        Ok(Right {
-            right: "updates without any key".to_owned(),
-            weight: Weight::Fatal,
-            verdict,
-            evidence,
-        })
-    }
-
-    /// Whether the server takes the key with an algorithm that is no longer recommended (RFC 8945 §6). The MAC is
-    /// of the right length and wrong: a server that looks at it would have taken a right one.
-    async fn weak(&self, server: &Server, subject: &Subject) -> Result<Right, String> {
-        let name = subject.alias_names.first().unwrap_or(&subject.zone);
-        let key = &self.config().key;
-        let mut answers = Vec::new();
-        for (algorithm, octets) in [(TsigAlgorithm::HmacMd5, 16), (TsigAlgorithm::HmacSha1, 20)] {
-            let mut message = impossible(&subject.zone, name, txt())?;
-            let mac = rand::random::<[u8; 32]>()[..octets].to_vec();
-            let (time, id) = (exchange::now()?, message.metadata.id);
-            let named = algorithm.to_string();
-            let tsig = TSIG::new(algorithm, time, FUDGE, mac, id, None, Vec::new());
-            let owner = Name::from_ascii(key.name()).map_err(|error| error.to_string())?;
-            message.set_signature(Box::new(make_tsig_record(owner, tsig)));
-            let response = exchange::unproven(server, &message, self.config().timeout).await;
-            let (verdict, said) = match &response {
-                Ok(response) => match response.signature().and_then(|tsig| tsig.data.error) {
-                    Some(TsigError::BadSig) => (Verdict::Allowed, "BADSIG".to_owned()),
-                    Some(TsigError::BadKey) => (Verdict::Denied, "BADKEY".to_owned()),
-                    _ => {
-                        let code = response.metadata.response_code;
-                        (
-                            Verdict::CannotTell,
-                            format!("{code:?}, and nothing of the key"),
-                        )
-                    }
-                },
-                Err(cause) => (Verdict::CannotTell, cause.clone()),
-            };
-            answers.push((verdict, format!("{named}: {said}")));
         }
-        let is_any = |wanted| answers.iter().any(|(verdict, _)| *verdict == wanted);
-        let verdict = [Verdict::Allowed, Verdict::CannotTell]
-            .into_iter()
-            .find(|verdict| is_any(*verdict))
-            .unwrap_or(Verdict::Denied);
-        let evidence: Vec<_> = answers.into_iter().map(|(_, said)| said).collect();
-        Ok(Right {
-            right: "signatures with a weak algorithm".to_owned(),
-            weight: Weight::Wide,
-            verdict,
-            evidence: evidence.join(", "),
-        })
+    }
+
+    /// Whether a server that looks at prerequisites first would be misread.
+    fn is_an_update(&self) -> bool {
+        !matches!(self.about, About::Transfer | About::Key)
     }
 }
 
-/// An UPDATE that adds one record, where a name is there and is not there.
-fn impossible(zone: &DnsName, name: &DnsName, data: RData) -> Result<Message, String> {
-    let id = Message::query().metadata.id;
-    let mut message = Message::new(id, MessageType::Query, OpCode::Update);
-    message.add_query(Query::query(wire(zone)?, RecordType::SOA));
-    let label = format!("acme-alias-audit-{:016x}", rand::random::<u64>());
-    let nobody = wire(&zone.child(&label).map_err(|error| error.to_string())?)?;
-    // RFC 2136 §2.4.5 (not in use) and §2.4.4 (in use).
-    for class in [DNSClass::NONE, DNSClass::ANY] {
-        let mut prerequisite = Record::update0(nobody.clone(), 0, RecordType::ANY);
-        prerequisite.dns_class = class;
-        message.add_answer(prerequisite);
+/// Every right that matters, with what the servers said, and what would narrow them.
+pub(crate) async fn audit(provider: &Rfc2136, subject: &Subject) -> Result<Audit, String> {
+    let config = provider.config();
+    let Some((prober, software)) = first_that_answers(config).await else {
+        return Ok(Audit::default());
+    };
+    let mut asked = in_alias_zone(prober, subject).await?;
+    doubt(&mut asked, software);
+    for zone in &subject.main_zones {
+        asked.extend(in_main_zone(config, zone).await?);
     }
-    message.add_authority(Record::from_rdata(wire(name)?, TTL, data));
-    Ok(message)
+    let advice = advice(config, software, subject, &asked);
+    let rights = asked.into_iter().map(|asked| asked.right).collect();
+    Ok(Audit::new(rights, advice))
 }
 
-fn wire(name: &DnsName) -> Result<Name, String> {
-    Name::from_ascii(name.fqdn()).map_err(|error| format!("{name}: {error}"))
+/// The server to ask; where none answers, the first, which will not answer the rest either.
+async fn first_that_answers(config: &Config) -> Option<(Prober<'_>, Software)> {
+    let prober = |server| Prober {
+        server,
+        key: &config.key,
+        timeout: config.timeout,
+    };
+    for server in &config.servers {
+        if let Ok(software) = prober(server).software().await {
+            return Some((prober(server), software));
+        }
+    }
+    let first = config.servers.first()?;
+    Some((prober(first), Software::Unknown))
+}
+
+async fn in_alias_zone(prober: Prober<'_>, subject: &Subject) -> Result<Vec<Asked>, String> {
+    let zone = &subject.zone;
+    let probes = subject.probes().map_err(|error| error.to_string())?;
+    let mut probes = probes.into_iter();
+    let Some(first) = probes.next() else {
+        return Ok(Vec::new());
+    };
+    let ask = async |probe: Probe| {
+        let reading = prober.may_add(zone, &probe.name, probe.kind).await?;
+        let is_absurd = reading.is_absurd;
+        let asked = Asked::new(About::Grant, probe.right, probe.weight, reading);
+        Ok::<_, String>((asked, is_absurd))
+    };
+    // What is needed comes first. Where that was carried out in spite of its prerequisites, so might the
+    // rest be.
+    let name = first.name.clone();
+    let (first, is_absurd) = ask(first).await?;
+    let mut asked = vec![first];
+    if is_absurd {
+        let not_asked = |probe: Probe| {
+            let reading = Reading::unknown(NOT_ASKED);
+            Asked::new(About::Grant, probe.right, probe.weight, reading)
+        };
+        asked.extend(probes.map(not_asked));
+        return Ok(asked);
+    }
+    let rest = stream::iter(probes.map(ask)).buffered(AT_ONCE);
+    let rest: Vec<_> = rest.try_collect().await?;
+    asked.extend(rest.into_iter().map(|(asked, _)| asked));
+    for (about, right, weight, reading) in [
+        (
+            About::Transfer,
+            "transfer of the whole zone (AXFR)",
+            Weight::Wide,
+            prober.may_transfer(zone).await?,
+        ),
+        (
+            About::Anybody,
+            "updates without any key",
+            Weight::Fatal,
+            prober.may_anybody_add(zone, &name).await?,
+        ),
+        (
+            About::Key,
+            "signatures with a weak algorithm",
+            Weight::Wide,
+            prober.may_sign_weakly(zone, &name).await?,
+        ),
+    ] {
+        asked.push(Asked::new(about, right.to_owned(), weight, reading));
+    }
+    Ok(asked)
+}
+
+/// What the key can write in a zone that it must not touch, at each server that the zone has.
+async fn in_main_zone(config: &Config, of: &MainZone) -> Result<Vec<Asked>, String> {
+    let zone = &of.zone;
+    let open = |what: String, why: String| {
+        let reading = Reading::unknown(why);
+        Asked::new(About::MainZone(zone.clone()), what, Weight::Fatal, reading)
+    };
+    let right = format!("TXT in the main zone {zone}");
+    let servers = match &of.servers {
+        Ok(servers) => servers,
+        Err(error) => return Ok(vec![open(right, error.to_string())]),
+    };
+    let mut asked = Vec::new();
+    for server in servers {
+        let Some(address) = server.addresses.first() else {
+            asked.push(open(
+                format!("{right}, at {server}"),
+                "it has no address".into(),
+            ));
+            continue;
+        };
+        let server = at(*address);
+        let prober = Prober {
+            server: &server,
+            key: &config.key,
+            timeout: config.timeout,
+        };
+        let software = prober.software().await.unwrap_or(Software::Unknown);
+        let probes: Vec<_> = of.challenge_names.iter().map(Probe::main_zone).collect();
+        let names = probes.into_iter().map(async |probe| {
+            let reading = prober.may_add(zone, &probe.name, probe.kind).await?;
+            let right = format!("{}, at {address}", probe.right);
+            let about = About::MainZone(zone.clone());
+            Ok::<_, String>(Asked::new(about, right, probe.weight, reading))
+        });
+        let names = stream::iter(names).buffered(AT_ONCE);
+        let mut names: Vec<_> = names.try_collect().await?;
+        if software == Software::PowerDns {
+            doubt(&mut names, software);
+        }
+        asked.extend(names);
+    }
+    Ok(asked)
+}
+
+/// Takes back what servers that look at prerequisites first seem to allow.
+fn doubt(asked: &mut [Asked], software: Software) {
+    let reason = if software == Software::PowerDns {
+        "this is PowerDNS, whose `lua-dnsupdate-policy-script`, if there is one, has its say after that, and \
+         drops in silence"
+    } else {
+        let mut updates = asked.iter().filter(|asked| asked.is_an_update());
+        let differ = updates.any(|asked| asked.right.verdict != Verdict::Allowed);
+        if differ || software.looks_at_rights_first() {
+            return;
+        }
+        "it says so of everything, unsigned updates too, as servers do that look at prerequisites first"
+    };
+    for asked in asked.iter_mut().filter(|asked| asked.is_an_update()) {
+        asked.right.doubt(Verdict::Allowed, reason);
+    }
+}
+
+/// What would take away all that is too much, each thing once.
+fn advice(config: &Config, software: Software, subject: &Subject, asked: &[Asked]) -> Vec<Policy> {
+    let holder = Holder::of(&config.key);
+    let mut advice: Vec<Policy> = Vec::new();
+    for asked in asked.iter().filter(|asked| asked.right.is_too_much()) {
+        let policies = match &asked.about {
+            About::Grant | About::Anybody => policy::narrowest(software, &holder, subject),
+            About::Transfer => vec![policy::without_transfers(software, &subject.zone)],
+            About::Key => vec![policy::another_key(&holder)],
+            About::MainZone(zone) => vec![policy::without_the_key(&holder, zone)],
+        };
+        for policy in policies {
+            if !advice.contains(&policy) {
+                advice.push(policy);
+            }
+        }
+    }
+    advice
 }
 
 fn at(address: SocketAddr) -> Server {
@@ -313,28 +231,4 @@ fn at(address: SocketAddr) -> Server {
         host: Host::Address(address.ip()),
         port: address.port(),
     }
-}
-
-fn txt() -> RData {
-    RData::TXT(TXT::new(vec!["acme-alias-audit".to_owned()]))
-}
-
-fn nowhere() -> Result<Name, String> {
-    Name::from_ascii(NOWHERE).map_err(|error| error.to_string())
-}
-
-fn cname() -> Result<RData, String> {
-    Ok(RData::CNAME(CNAME(nowhere()?)))
-}
-
-fn ns() -> Result<RData, String> {
-    Ok(RData::NS(NS(nowhere()?)))
-}
-
-fn caa() -> RData {
-    RData::CAA(CAA::new_issue(true, None, Vec::new()))
-}
-
-fn address() -> RData {
-    RData::A(A::new(192, 0, 2, 1))
 }

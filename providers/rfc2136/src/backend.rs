@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Grant, Identity, Limits, Policy, ProviderError, Right, Subject, TxtChange,
+    Applied, Audit, Failure, Grant, Identity, Limits, Policy, ProviderError, Subject, TxtChange,
     TxtProvider, TxtSets,
 };
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use tracing::debug;
 use crate::config::{Config, Server};
 use crate::error::{Place, all_failed};
 use crate::exchange::exchange;
-use crate::{message, policy};
+use crate::{audit, message, policy};
 
 /// What fits into one message at the least: the longest name and the longest value each time.
 const CHANGES_PER_MESSAGE: usize = 120;
@@ -142,12 +142,11 @@ impl TxtProvider for Rfc2136 {
     }
 
     fn policies(&self, grant: &Grant) -> Vec<Policy> {
-        let key = &self.config.key;
-        policy::policies(&key.name(), &key.algorithm().to_string(), grant)
+        policy::policies(&self.config.key, grant)
     }
 
-    async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
-        Rfc2136::rights(self, subject).await.map_err(rejected)
+    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+        audit::audit(self, subject).await.map_err(rejected)
     }
 }
 

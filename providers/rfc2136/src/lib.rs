@@ -20,6 +20,7 @@ pub mod fuzzing;
 mod key;
 mod message;
 mod policy;
+mod probe;
 
 use std::sync::Arc;
 

@@ -3,9 +3,10 @@
 //! beside what is asked about. A batch is carried out wholly or not at all, and whether it may be is looked at
 //! first.
 
-use acme_alias_core::name::DnsName;
+use acme_alias_core::dns::Server;
 use acme_alias_core::provider::{
-    Grant, Policy, ProviderError, Right, Scope, Subject, Verdict, Weight,
+    Audit, Failure, Grant, MainZone, Policy, Probe, ProbeKind, ProviderError, Right, Scope,
+    Subject, Verdict, Weight,
 };
 use aws_sdk_route53::types::{
     Change as BatchChange, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
@@ -18,6 +19,8 @@ use crate::identity::{Change, Simulator};
 
 /// Time to live of what is never made, in seconds.
 const TTL: i64 = 60;
+/// Why the rest was not asked.
+const NOT_ASKED: &str = "not asked: what answers deletes what is not there, as Route 53 does not, and might carry it out";
 
 /// The policy for IAM. `Null` is there because `ForAllValues` is true as well where the key is absent
 /// (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/specifying-conditions-route53.html>).
@@ -30,7 +33,7 @@ pub(crate) fn policy(hosted_zone_id: Option<&str>, grant: &Grant) -> Policy {
         key("RecordTypes"),
         key("Actions"),
     );
-    let of_names: Vec<_> = match grant.scope {
+    let of_names: Vec<String> = match grant.scope {
         Scope::Name => grant.names.iter().map(ToString::to_string).collect(),
         Scope::Subdomain => {
             let names = grant.names.iter();
@@ -40,23 +43,29 @@ pub(crate) fn policy(hosted_zone_id: Option<&str>, grant: &Grant) -> Policy {
         }
         Scope::Zone => vec![grant.zone.to_string(), format!("*.{}", grant.zone)],
     };
+    let mut equal = json!({
+        types.as_str(): ["TXT"],
+        actions.as_str(): ["CREATE", "DELETE"],
+    });
+    let mut condition = json!({
+        "Null": {
+            names.as_str(): "false",
+            types.as_str(): "false",
+            actions.as_str(): "false",
+        },
+    });
+    if grant.scope == Scope::Name {
+        equal[&names] = json!(of_names);
+    } else {
+        condition["ForAllValues:StringLike"] = json!({ names.as_str(): of_names });
+    }
+    condition["ForAllValues:StringEquals"] = equal;
     let mut statements = vec![
         json!({
             "Effect": "Allow",
             "Action": "route53:ChangeResourceRecordSets",
             "Resource": arn,
-            "Condition": {
-                "ForAllValues:StringLike": { names.as_str(): of_names },
-                "ForAllValues:StringEquals": {
-                    types.as_str(): ["TXT"],
-                    actions.as_str(): ["CREATE", "DELETE"],
-                },
-                "Null": {
-                    names.as_str(): "false",
-                    types.as_str(): "false",
-                    actions.as_str(): "false",
-                },
-            },
+            "Condition": condition,
         }),
         json!({ "Effect": "Allow", "Action": "route53:ListResourceRecordSets", "Resource": arn }),
         json!({ "Effect": "Allow", "Action": "route53:GetChange", "Resource": "arn:aws:route53:::change/*" }),
@@ -77,148 +86,195 @@ pub(crate) fn policy(hosted_zone_id: Option<&str>, grant: &Grant) -> Policy {
     }
 }
 
-/// Something to ask about: a record set, what it is called in the table, and what it is worth.
-struct Probe {
-    name: DnsName,
-    kind: RrType,
-    what: &'static str,
-    weight: Weight,
-}
-
-/// Everything that is asked about an alias zone.
-fn probes(subject: &Subject) -> Vec<Probe> {
-    let zone = &subject.zone;
-    let label = format!("acme-alias-audit-{:08x}", rand::random::<u32>());
-    let needed = subject.alias_names.iter().map(|name| Probe {
-        name: name.clone(),
-        kind: RrType::Txt,
-        what: "TXT",
-        weight: Weight::Needed,
-    });
-    let mut probes: Vec<_> = needed.collect();
-    let mut add = |name: Option<DnsName>, kind, what, weight| {
-        let name = name.filter(|name| weight > Weight::Wide || !subject.alias_names.contains(name));
-        probes.extend(name.map(|name| Probe {
-            name,
-            kind,
-            what,
-            weight,
-        }));
-    };
-    let (apex, sibling) = (Some(zone.clone()), zone.child(&label).ok());
-    let below = subject.alias_names.first();
-    let below = below.and_then(|name| name.child(&label).ok());
-    add(apex.clone(), RrType::Txt, "TXT at the apex", Weight::Wide);
-    add(
-        sibling.clone(),
-        RrType::Txt,
-        "TXT at another name",
-        Weight::Wide,
-    );
-    let own = zone.challenge_name().ok();
-    let what = "TXT at the zone's own challenge name";
-    add(own, RrType::Txt, what, Weight::Wide);
-    add(below, RrType::Txt, "TXT below an alias name", Weight::Wide);
-    add(sibling.clone(), RrType::Cname, "CNAME", Weight::Dangerous);
-    add(
-        sibling.clone(),
-        RrType::Ns,
-        "NS: a delegation",
-        Weight::Dangerous,
-    );
-    add(apex, RrType::Caa, "CAA at the apex", Weight::Dangerous);
-    add(sibling, RrType::A, "A: an address", Weight::Dangerous);
-    probes
-}
-
 impl Route53 {
-    /// Every right that matters, with what IAM or Route 53 said.
-    pub(crate) async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
+    /// Every right that matters, with what IAM or Route 53 said, and what would narrow them.
+    pub(crate) async fn look(&self, subject: &Subject) -> Result<Audit, ProviderError> {
         let id = self.zone_id(&subject.zone).await?;
-        let Some(alias_name) = subject.alias_names.first() else {
-            return Ok(Vec::new());
-        };
+        let probes = subject.probes().map_err(|error| {
+            let remedy = "correct the zone under `[[alias-zones]]`";
+            ProviderError::new(Failure::Rejected, error.to_string(), remedy)
+        })?;
         let mut simulator = Simulator::new(self.client().sdk().await).await;
         let mut rights = simulator.beyond_the_zone().await;
-        for Probe {
-            name,
-            kind,
-            what,
-            weight,
-        } in probes(subject)
-        {
-            let change = Change {
-                zone: &id,
-                name: name.as_str(),
-                kind: kind.as_str(),
-            };
-            let (verdict, mut evidence) = match simulator.ask(&change).await {
+        let keeps_to_batches = match probes.first() {
+            Some(probe) => self.refuses_what_is_not_there(&id, probe).await,
+            None => true,
+        };
+        for probe in probes {
+            let (verdict, mut evidence) = match self.simulated(&mut simulator, &id, &probe).await {
                 Some(said) => said,
-                None => self.may(&id, alias_name, &name, kind).await,
+                None if keeps_to_batches => self.may(&id, &probe).await,
+                None => (Verdict::CannotTell, NOT_ASKED.to_owned()),
             };
-            if weight == Weight::Needed {
+            if probe.weight == Weight::Needed {
                 evidence = format!("{evidence}; {}", simulator.identity());
             }
             rights.push(Right {
-                right: format!("{what} ({name})"),
-                weight,
+                right: probe.right,
+                weight: probe.weight,
                 verdict,
                 evidence,
             });
         }
-        Ok(rights)
+        for zone in &subject.main_zones {
+            rights.extend(
+                self.in_main_zone(&mut simulator, zone, keeps_to_batches)
+                    .await,
+            );
+        }
+        let advice = if rights.iter().any(Right::is_too_much) {
+            let grant = Grant {
+                zone: subject.zone.clone(),
+                names: subject.alias_names.clone(),
+                scope: Scope::Name,
+                key: None,
+            };
+            vec![policy(Some(&id), &grant)]
+        } else {
+            Vec::new()
+        };
+        Ok(Audit::new(rights, advice))
     }
 
-    async fn may(
+    async fn simulated(
         &self,
+        simulator: &mut Simulator<'_>,
         id: &str,
-        alias_name: &DnsName,
-        name: &DnsName,
-        kind: RrType,
-    ) -> (Verdict, String) {
-        let Some(batch) = impossible(alias_name, name, kind) else {
-            return (
-                Verdict::CannotTell,
-                "the batch could not be made".to_owned(),
-            );
-        };
-        let changed = self.change(id, batch).await;
-        match changed {
-            Err(error) if error.is_batch_refused() => (
-                Verdict::Allowed,
-                "InvalidChangeBatch: the right is there, what is to be deleted is not".to_owned(),
-            ),
-            Err(error) if error.is_denied() => (Verdict::Denied, "AccessDenied".to_owned()),
-            Err(error) => (Verdict::CannotTell, CallError::to_string(&error)),
-            Ok(_) => (Verdict::CannotTell, "a success that cannot be".to_owned()),
+        probe: &Probe,
+    ) -> Option<(Verdict, String)> {
+        let (name, kind) = (probe.name.as_str(), rr_type(probe.kind));
+        if probe.weight != Weight::Needed {
+            return simulator.ask_each(id, name, kind.as_str()).await;
         }
+        // What is written has to be withdrawn.
+        let change = Change {
+            zone: id,
+            name,
+            kind: kind.as_str(),
+            actions: &["CREATE", "DELETE"],
+        };
+        simulator.ask(change).await
+    }
+
+    /// What the credentials can write in a zone that they must not touch, where that is one of Route 53's.
+    async fn in_main_zone(
+        &self,
+        simulator: &mut Simulator<'_>,
+        of: &MainZone,
+        keeps_to_batches: bool,
+    ) -> Vec<Right> {
+        let zone = &of.zone;
+        let right = |what, (verdict, evidence)| Right {
+            right: what,
+            weight: Weight::Fatal,
+            verdict,
+            evidence,
+        };
+        let all = format!("TXT in the main zone {zone}");
+        match &of.servers {
+            Err(error) => return vec![right(all, (Verdict::CannotTell, error.to_string()))],
+            Ok(servers) if !servers.iter().any(is_route_53) => return Vec::new(),
+            Ok(_) => {}
+        }
+        // None, where it is another account's.
+        let ids = match self.hosted_zones(zone).await {
+            Ok((public, _)) => public,
+            Err(error) => return vec![right(all, (Verdict::CannotTell, error.what))],
+        };
+        let mut rights = Vec::new();
+        for id in &ids {
+            for name in &of.challenge_names {
+                let probe = Probe::main_zone(name);
+                let said = match simulator.ask_each(id, name.as_str(), "TXT").await {
+                    Some(said) => said,
+                    None if keeps_to_batches => self.may(id, &probe).await,
+                    None => (Verdict::CannotTell, NOT_ASKED.to_owned()),
+                };
+                rights.push(right(probe.right, said));
+            }
+        }
+        rights
+    }
+
+    /// Whether deleting what is not there is refused, as Route 53 does; a service that only looks like it
+    /// might carry out the rest of a batch.
+    async fn refuses_what_is_not_there(&self, id: &str, probe: &Probe) -> bool {
+        match batch(probe, None) {
+            Some(batch) => self.change(id, batch).await.is_err(),
+            None => false,
+        }
+    }
+
+    /// Asks Route 53 itself. CREATE and UPSERT cannot be asked about alone: they would be carried out.
+    async fn may(&self, id: &str, probe: &Probe) -> (Verdict, String) {
+        let allowed = || {
+            let evidence = "InvalidChangeBatch: the right is there, what is to be deleted is not";
+            (Verdict::Allowed, evidence.to_owned())
+        };
+        for action in [ChangeAction::Create, ChangeAction::Upsert] {
+            let Some(batch) = batch(probe, Some(action)) else {
+                let evidence = "the batch could not be made".to_owned();
+                return (Verdict::CannotTell, evidence);
+            };
+            match self.change(id, batch).await {
+                Err(error) if error.is_batch_refused() => return allowed(),
+                Err(error) if error.is_denied() => {}
+                Err(error) => return (Verdict::CannotTell, CallError::to_string(&error)),
+                Ok(_) => return (Verdict::CannotTell, "a success that cannot be".to_owned()),
+            }
+        }
+        let evidence = "AccessDenied to CREATE and to UPSERT, each beside a DELETE";
+        (Verdict::Denied, evidence.to_owned())
     }
 }
 
-/// A batch that creates a set, and deletes a value of 128 random bits, which is nobody's.
-fn impossible(alias_name: &DnsName, name: &DnsName, kind: RrType) -> Option<ChangeBatch> {
-    let nobodys = format!("\"acme-alias-audit-{:032x}\"", rand::random::<u128>());
-    let value = match kind {
-        RrType::Txt => "\"acme-alias-audit\"".to_owned(),
-        RrType::Caa => "0 issue \";\"".to_owned(),
-        RrType::A => "192.0.2.1".to_owned(),
-        _ => "acme-alias.invalid.".to_owned(),
+/// Whether the server is one of Route 53's
+/// (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/SOA-NSrecords.html>).
+fn is_route_53(server: &Server) -> bool {
+    let name = server.name.as_ref();
+    name.is_some_and(|name| name.labels().any(|label| label.starts_with("awsdns-")))
+}
+
+fn rr_type(kind: ProbeKind) -> RrType {
+    match kind {
+        ProbeKind::Txt => RrType::Txt,
+        ProbeKind::Cname => RrType::Cname,
+        ProbeKind::Ns => RrType::Ns,
+        ProbeKind::Caa => RrType::Caa,
+        ProbeKind::A => RrType::A,
+    }
+}
+
+/// A batch that deletes a value of 128 random bits, which is nobody's, and creates one beside it. Both are of
+/// one name and type, so that a policy that allows the one allows the batch.
+fn batch(probe: &Probe, action: Option<ChangeAction>) -> Option<ChangeBatch> {
+    let nobodys = format!("acme-alias-audit-{:032x}", rand::random::<u128>());
+    let values = match probe.kind {
+        ProbeKind::Txt => [format!("\"{nobodys}\""), "\"acme-alias-audit\"".to_owned()],
+        ProbeKind::Caa => [format!("0 issue \"{nobodys}\""), "0 issue \";\"".to_owned()],
+        // Of documentation (RFC 5737), at a name of random bits.
+        ProbeKind::A => ["192.0.2.1".to_owned(), "192.0.2.2".to_owned()],
+        ProbeKind::Cname | ProbeKind::Ns => [
+            format!("{nobodys}.invalid."),
+            "acme-alias.invalid.".to_owned(),
+        ],
     };
-    let changes = [
-        change(ChangeAction::Delete, alias_name, RrType::Txt, &nobodys)?,
-        change(ChangeAction::Create, name, kind, &value)?,
-    ];
+    let [nobodys, created] = values;
+    let mut changes = vec![change(ChangeAction::Delete, probe, &nobodys)?];
+    if let Some(action) = action {
+        changes.push(change(action, probe, &created)?);
+    }
     ChangeBatch::builder()
-        .set_changes(Some(changes.to_vec()))
+        .set_changes(Some(changes))
         .build()
         .ok()
 }
 
-fn change(action: ChangeAction, name: &DnsName, kind: RrType, value: &str) -> Option<BatchChange> {
+fn change(action: ChangeAction, probe: &Probe, value: &str) -> Option<BatchChange> {
     let record = ResourceRecord::builder().value(value).build().ok()?;
     let set = ResourceRecordSet::builder()
-        .name(name.fqdn())
-        .r#type(kind)
+        .name(probe.name.fqdn())
+        .r#type(rr_type(probe.kind))
         .ttl(TTL)
         .resource_records(record)
         .build()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Grant, Identity, Limits, Policy, ProviderError, Right, Subject, TxtChange,
+    Applied, Audit, Failure, Grant, Identity, Limits, Policy, ProviderError, Subject, TxtChange,
     TxtProvider, TxtSets,
 };
 use async_trait::async_trait;
@@ -111,8 +111,11 @@ impl Route53 {
         }
     }
 
-    /// Several zones may have one name; private ones answer to nobody outside.
-    async fn look_up(&self, zone: &DnsName) -> Result<String, ProviderError> {
+    /// The ids of the public and of the private zones of this name. Private ones answer to nobody outside.
+    pub(crate) async fn hosted_zones(
+        &self,
+        zone: &DnsName,
+    ) -> Result<(Vec<String>, Vec<String>), ProviderError> {
         let listed = self
             .client
             .call(
@@ -129,9 +132,17 @@ impl Route53 {
             .iter()
             .filter(is_it)
             .partition(|found| is_private(found));
+        let ids =
+            |found: Vec<&HostedZone>| found.into_iter().map(|one| plain_id(one.id())).collect();
+        Ok((ids(public), ids(private)))
+    }
+
+    /// The one zone of this name that the CA sees.
+    async fn look_up(&self, zone: &DnsName) -> Result<String, ProviderError> {
+        let (public, private) = self.hosted_zones(zone).await?;
         let rejected = |what, remedy| ProviderError::new(Failure::Rejected, what, remedy);
         match public.as_slice() {
-            [only] => Ok(plain_id(only.id())),
+            [only] => Ok(only.clone()),
             [] if !private.is_empty() => Err(rejected(
                 format!("the hosted zone {zone} is private, and no CA sees it"),
                 format!("make a public hosted zone {zone}, and delegate to it"),
@@ -142,17 +153,14 @@ impl Route53 {
                  `assume-role-arn`"
                     .to_owned(),
             )),
-            several => {
-                let ids: Vec<_> = several.iter().map(|found| plain_id(found.id())).collect();
-                Err(rejected(
-                    format!(
-                        "there are {} public hosted zones {zone}: {}",
-                        ids.len(),
-                        ids.join(", ")
-                    ),
-                    "say by `hosted-zone-id` which of them the delegation leads to".to_owned(),
-                ))
-            }
+            several => Err(rejected(
+                format!(
+                    "there are {} public hosted zones {zone}: {}",
+                    several.len(),
+                    several.join(", ")
+                ),
+                "say by `hosted-zone-id` which of them the delegation leads to".to_owned(),
+            )),
         }
     }
 
@@ -405,8 +413,8 @@ impl TxtProvider for Route53 {
         vec![audit::policy(id, grant)]
     }
 
-    async fn rights(&self, subject: &Subject) -> Result<Vec<Right>, ProviderError> {
-        Route53::rights(self, subject).await
+    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+        self.look(subject).await
     }
 }
 

@@ -27,12 +27,16 @@ struct Caller {
 
 /// A change of a record set, as the conditions of a policy see it
 /// (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/specifying-conditions-route53.html>).
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'a> {
     pub(crate) zone: &'a str,
     pub(crate) name: &'a str,
     pub(crate) kind: &'a str,
+    pub(crate) actions: &'a [&'a str],
 }
+
+/// Each way to change a set.
+const ACTIONS: [&str; 3] = ["CREATE", "UPSERT", "DELETE"];
 
 /// Asks IAM what it would say; after the first time that it says nothing it is not asked again.
 pub(crate) struct Simulator<'a> {
@@ -75,13 +79,9 @@ impl<'a> Simulator<'a> {
                 evidence: "these are the credentials of its root user (sts:GetCallerIdentity)"
                     .to_owned(),
             });
-        let elsewhere = Change {
-            zone: ANOTHER_ZONE,
-            name: ANOTHER_NAME,
-            kind: "TXT",
-        };
-        let elsewhere = self.ask(&elsewhere).await.map(|(verdict, evidence)| Right {
-            right: "TXT in other hosted zones".to_owned(),
+        let elsewhere = self.ask_each(ANOTHER_ZONE, ANOTHER_NAME, "TXT").await;
+        let elsewhere = elsewhere.map(|(verdict, evidence)| Right {
+            right: "TXT in whatever hosted zone there is".to_owned(),
             weight: Weight::Fatal,
             verdict,
             evidence,
@@ -90,12 +90,37 @@ impl<'a> Simulator<'a> {
     }
 
     /// Whether the policies allow the change.
-    pub(crate) async fn ask(&mut self, change: &Change<'_>) -> Option<(Verdict, String)> {
+    pub(crate) async fn ask(&mut self, change: Change<'_>) -> Option<(Verdict, String)> {
         if self.silence.is_some() {
             return None;
         }
         let said = self.caller.as_ref().ok()?.simulate(self.sdk, change).await;
         said.map_err(|reason| self.silence = Some(reason)).ok()
+    }
+
+    /// Whether the policies allow any change of a set, each action by itself.
+    pub(crate) async fn ask_each(
+        &mut self,
+        zone: &str,
+        name: &str,
+        kind: &str,
+    ) -> Option<(Verdict, String)> {
+        let mut denied = None;
+        for action in &ACTIONS {
+            let actions = std::slice::from_ref(action);
+            let change = Change {
+                zone,
+                name,
+                kind,
+                actions,
+            };
+            let (verdict, evidence) = self.ask(change).await?;
+            if verdict == Verdict::Allowed {
+                return Some((verdict, format!("{evidence} ({action})")));
+            }
+            denied = Some((verdict, evidence));
+        }
+        denied
     }
 }
 
@@ -139,7 +164,7 @@ impl Caller {
     async fn simulate(
         &self,
         sdk: &SdkConfig,
-        change: &Change<'_>,
+        change: Change<'_>,
     ) -> Result<(Verdict, String), String> {
         let principal = self.principal();
         let principal = principal.ok_or("these credentials are neither a user's nor a role's")?;
@@ -147,11 +172,12 @@ impl Caller {
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeout());
         let client = aws_sdk_iam::Client::from_conf(config.build());
-        let entry = |key: &str, value: &str| {
+        let entry = |key: &str, values: &[&str]| {
+            let values = values.iter().map(|value| (*value).to_owned());
             ContextEntry::builder()
                 .context_key_name(format!("route53:ChangeResourceRecordSets{key}"))
                 .context_key_type(ContextKeyTypeEnum::StringList)
-                .context_key_values(value)
+                .set_context_key_values(Some(values.collect()))
                 .build()
         };
         let answer = client
@@ -159,9 +185,9 @@ impl Caller {
             .policy_source_arn(principal)
             .action_names("route53:ChangeResourceRecordSets")
             .resource_arns(format!("arn:aws:route53:::hostedzone/{}", change.zone))
-            .context_entries(entry("NormalizedRecordNames", change.name))
-            .context_entries(entry("RecordTypes", change.kind))
-            .context_entries(entry("Actions", "CREATE"))
+            .context_entries(entry("NormalizedRecordNames", &[change.name]))
+            .context_entries(entry("RecordTypes", &[change.kind]))
+            .context_entries(entry("Actions", change.actions))
             .send()
             .await
             .map_err(|error| CallError::new(&error).to_string())?;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Action, Failure, Grade, OptionValue, Options, Subject, TxtChange, TxtProvider, Verdict, find,
+    Action, Audit, Failure, Grade, MainZone, OptionValue, Options, Subject, TxtChange, TxtProvider,
+    Verdict, find,
 };
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, CloudflareFake, Error, Injected, Result, Token};
 
@@ -23,6 +24,7 @@ fn may_edit(zones: &[&String]) -> Token {
         dns_read: zones.clone(),
         dns_edit: zones,
         zone_read: true,
+        expires_on: None,
     }
 }
 
@@ -210,6 +212,7 @@ async fn with_a_zone_id_the_token_needs_no_more_than_dns_edit() -> Result {
         TOKEN,
         Token {
             zone_read: false,
+            expires_on: None,
             ..may
         },
     );
@@ -401,7 +404,11 @@ async fn an_audit_tells_which_zones_a_token_can_change_and_changes_none() -> Res
     let subject = Subject {
         zone: zone_name(),
         alias_names: vec![ALIAS_NAME.parse().unwrap()],
-        main_zones: vec![("example.com".parse().unwrap(), Vec::new())],
+        main_zones: vec![MainZone {
+            zone: "example.com".parse().unwrap(),
+            challenge_names: vec!["_acme-challenge.example.com".parse().unwrap()],
+            servers: Ok(Vec::new()),
+        }],
     };
     let provider = provider(&fake, &[("zone-id", &zone)]);
     for (may, grade) in [
@@ -411,7 +418,7 @@ async fn an_audit_tells_which_zones_a_token_can_change_and_changes_none() -> Res
     ] {
         fake.add_token(TOKEN, may);
         let written = posts(&fake);
-        let rights = provider.rights(&subject).await.unwrap();
+        let rights = provider.audit(&subject).await.unwrap().rights;
         assert_eq!(posts(&fake), written, "it writes nothing");
         assert_eq!(Grade::of(&rights), grade, "{rights:?}");
         assert!(
@@ -428,13 +435,49 @@ async fn an_audit_tells_which_zones_a_token_can_change_and_changes_none() -> Res
             assert_eq!(may_create(&fake, id, name).await?, said, "{rights:?}");
         }
     }
+    // What is seen and cannot be changed is no right, and a date is told.
+    let sees_more = Token {
+        dns_read: vec![zone.clone(), other.clone()],
+        expires_on: Some("2027-01-01T00:00:00Z"),
+        ..may_edit(&[&zone])
+    };
+    fake.add_token(TOKEN, sees_more);
+    let audit = provider.audit(&subject).await.unwrap();
+    assert_eq!(
+        (audit.grade(), audit.advice.len()),
+        (Grade::Wide, 0),
+        "{audit:?}"
+    );
+    assert_eq!(audit.rights[2].verdict, Verdict::Denied, "{audit:?}");
+    assert!(
+        audit.rights[0].evidence.contains("until 2027-01-01"),
+        "{audit:?}"
+    );
+
+    // What it may not list is not known.
+    let blind = Token {
+        zone_read: false,
+        ..may_edit(&[&zone, &main])
+    };
+    fake.add_token(TOKEN, blind);
+    let audit = provider.audit(&subject).await.unwrap();
+    assert_eq!(audit.grade(), Grade::CannotTell, "{audit:?}");
+    assert!(
+        audit.advice[0].text.contains("Zone, Zone, Read"),
+        "{audit:?}"
+    );
+
     let read_only = Token {
         dns_edit: Vec::new(),
         ..may_edit(&[&zone])
     };
     fake.add_token(TOKEN, read_only);
-    let rights = provider.rights(&subject).await.unwrap();
-    assert_eq!(rights[0].verdict, Verdict::Denied, "{rights:?}");
+    let Audit { rights, .. } = provider.audit(&subject).await.unwrap();
+    assert_eq!(rights[0].verdict, Verdict::CannotTell, "{rights:?}");
+    assert!(
+        rights[0].evidence.contains("deleting a record is refused"),
+        "{rights:?}"
+    );
     assert_eq!(Grade::of(&rights), Grade::CannotTell);
     assert!(!may_create(&fake, &zone, ALIAS_ZONE).await?);
     Ok(())

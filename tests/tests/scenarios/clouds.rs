@@ -73,6 +73,7 @@ impl Clouds {
             dns_read: zones.clone(),
             dns_edit: zones,
             zone_read: true,
+            expires_on: None,
         };
         self.cloudflare.add_token(TOKEN, may);
     }
@@ -85,6 +86,7 @@ impl Clouds {
             dns_read: zones.clone(),
             dns_edit: zones,
             zone_read,
+            expires_on: None,
         };
         self.cloudflare.add_token(TOKEN, may);
     }

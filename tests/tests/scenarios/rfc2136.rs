@@ -269,7 +269,7 @@ async fn a_server_that_takes_a_weak_algorithm_is_told() -> Result {
         alias_names: vec![ALIAS_NAME.parse().unwrap()],
         main_zones: Vec::new(),
     };
-    let rights = provider.rights(&subject).await.unwrap();
+    let rights = provider.audit(&subject).await.unwrap().rights;
     let weak = rights
         .iter()
         .find(|right| right.right == "signatures with a weak algorithm")

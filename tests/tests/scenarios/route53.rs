@@ -5,8 +5,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use acme_alias_core::dns::Server;
 use acme_alias_core::provider::{
-    Action, Failure, Grade, Grant, OptionValue, Options, Scope, Subject, TxtProvider, Verdict, find,
+    Action, Audit, Failure, Grade, Grant, MainZone, OptionValue, Options, Scope, Subject,
+    TxtProvider, Verdict, Weight, find,
 };
 use acme_alias_route53::{Config, Route53};
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Asked, Moto, Reply, Result, Stub};
@@ -344,7 +346,7 @@ async fn an_audit_asks_by_batches_that_cannot_be_carried_out() -> Result {
     let zone = moto.add_zone(ALIAS_ZONE, false)?;
     let before = moto.sets(&zone)?;
     let provider = provider_at(moto.address(), &[]);
-    let rights = provider.rights(&subject()).await.unwrap();
+    let Audit { rights, .. } = provider.audit(&subject()).await.unwrap();
     // It has an identity for everybody, and no simulation.
     for words in ["asked as arn:aws:sts::", "IAM does not simulate"] {
         assert!(rights[0].evidence.contains(words), "{rights:?}");
@@ -358,18 +360,21 @@ async fn an_audit_asks_by_batches_that_cannot_be_carried_out() -> Result {
 
     // By the policy that is printed only TXT at the alias name is there to be refused later.
     let stub = Stub::start(move |asked| {
-        let created = asked.body.split("<Action>CREATE</Action>").nth(1);
-        let Some(created) = created.filter(|_| is_change(asked)) else {
+        if !is_change(asked) {
             return listed(&[]);
-        };
+        }
         let name = format!("<Name>{ALIAS_NAME}.</Name>");
-        if created.contains(&name) && created.contains("<Type>TXT</Type>") {
+        if asked.body.contains(&name) && asked.body.contains("<Type>TXT</Type>") {
             error(400, "InvalidChangeBatch", "not found")
         } else {
             error(403, "AccessDenied", "no")
         }
     })?;
-    let rights = provider_at_stub(&stub).rights(&subject()).await.unwrap();
+    let rights = provider_at_stub(&stub)
+        .audit(&subject())
+        .await
+        .unwrap()
+        .rights;
     assert_eq!(Grade::of(&rights), Grade::Tight, "{rights:?}");
     let silent = Stub::start(|asked| {
         if is_change(asked) {
@@ -378,7 +383,11 @@ async fn an_audit_asks_by_batches_that_cannot_be_carried_out() -> Result {
             listed(&[])
         }
     })?;
-    let rights = provider_at_stub(&silent).rights(&subject()).await.unwrap();
+    let rights = provider_at_stub(&silent)
+        .audit(&subject())
+        .await
+        .unwrap()
+        .rights;
     assert_eq!(Grade::of(&rights), Grade::CannotTell, "{rights:?}");
     Ok(())
 }
@@ -389,6 +398,13 @@ async fn what_the_audit_says_of_a_policy_is_what_happens() -> Result {
     let zone = moto.add_zone(ALIAS_ZONE, false)?;
     let provider = provider_at(moto.address(), &[("hosted-zone-id", &zone)]);
     let printed = |scope| provider.policies(&grant(scope)).remove(0).text;
+    let of_all_types = format!(
+        r#"{{ "Version": "2012-10-17", "Statement": [{{ "Effect": "Allow",
+            "Action": "route53:ChangeResourceRecordSets",
+            "Resource": "arn:aws:route53:::hostedzone/{zone}",
+            "Condition": {{ "ForAllValues:StringEquals": {{
+                "route53:ChangeResourceRecordSetsNormalizedRecordNames": ["{ALIAS_NAME}"] }} }} }}] }}"#
+    );
     let everything = format!(
         r#"{{ "Version": "2012-10-17", "Statement": [{{ "Effect": "Allow",
             "Action": "route53:ChangeResourceRecordSets",
@@ -404,13 +420,15 @@ async fn what_the_audit_says_of_a_policy_is_what_happens() -> Result {
             4,
             Grade::Wide,
         ),
-        (everything, 8, Grade::Dangerous),
+        (of_all_types, 4, Grade::Dangerous),
+        (everything, 11, Grade::Dangerous),
     ] {
         moto.permit(&policy)?;
         let before = moto.sets(&zone)?;
-        let rights = provider.rights(&subject()).await.unwrap();
+        let Audit { rights, advice } = provider.audit(&subject()).await.unwrap();
         assert_eq!(moto.sets(&zone)?, before, "nothing was changed");
         assert_eq!(Grade::of(&rights), grade, "{rights:?}");
+        assert_eq!(advice.is_empty(), grade == Grade::Tight, "{advice:?}");
         let verdicts = rights.iter().map(|right| right.verdict);
         let verdicts = verdicts.filter(|verdict| *verdict == Verdict::Allowed);
         assert_eq!(verdicts.count(), allowed, "{rights:?}");
@@ -428,6 +446,86 @@ async fn what_the_audit_says_of_a_policy_is_what_happens() -> Result {
             assert_eq!(may, right.verdict == Verdict::Allowed, "{right:?}");
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_main_zone_of_route_53_is_asked_about_as_well() -> Result {
+    let moto = Moto::start()?;
+    let (zone, main) = (
+        moto.add_zone(ALIAS_ZONE, false)?,
+        moto.add_zone("example.com", false)?,
+    );
+    let server = |name: &str| Server {
+        name: Some(name.parse().unwrap()),
+        addresses: Vec::new(),
+    };
+    let subject = |name_server: &str| Subject {
+        main_zones: vec![MainZone {
+            zone: "example.com".parse().unwrap(),
+            challenge_names: vec!["_acme-challenge.example.com".parse().unwrap()],
+            servers: Ok(vec![server(name_server)]),
+        }],
+        ..subject()
+    };
+    let here = subject("ns-1.awsdns-00.com");
+    let provider = provider_at(moto.address(), &[("hosted-zone-id", &zone)]);
+    let tight = provider.policies(&grant(Scope::Name)).remove(0).text;
+    let with = |statement: &str| {
+        tight.replacen(
+            "\"Statement\": [",
+            &format!("\"Statement\": [{statement},"),
+            1,
+        )
+    };
+    let list =
+        r#"{ "Effect": "Allow", "Action": "route53:ListHostedZonesByName", "Resource": "*" }"#;
+    let change = format!(
+        r#"{{ "Effect": "Allow", "Action": "route53:ChangeResourceRecordSets",
+            "Resource": "arn:aws:route53:::hostedzone/{main}" }}"#
+    );
+    for (policy, subject, grade) in [
+        (tight.clone(), &here, Grade::CannotTell),
+        (tight.clone(), &subject("ns1.example.net"), Grade::Tight),
+        (with(list), &here, Grade::Tight),
+        (with(&format!("{list}, {change}")), &here, Grade::Fatal),
+    ] {
+        moto.permit(&policy)?;
+        let audit = provider.audit(subject).await.unwrap();
+        assert_eq!(audit.grade(), grade, "{audit:?}");
+        let fatal = audit
+            .rights
+            .iter()
+            .find(|right| right.weight == Weight::Fatal);
+        let allowed = fatal.is_some_and(|right| right.verdict == Verdict::Allowed);
+        let name = "_acme-challenge.example.com";
+        assert_eq!(
+            moto.may_create(&main, name, "TXT", "\"tried\"")?,
+            allowed,
+            "{audit:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_only_looks_like_route_53_is_asked_no_more() -> Result {
+    // It says that it deleted what is not there.
+    let stub = Stub::start(|asked| {
+        if !is_change(asked) {
+            return listed(&[]);
+        }
+        assert!(!asked.body.contains("<Action>CREATE</Action>"), "{asked:?}");
+        changed(CHANGED, "INSYNC")
+    })?;
+    let audit = provider_at_stub(&stub).audit(&subject()).await.unwrap();
+    assert_eq!(audit.grade(), Grade::CannotTell, "{audit:?}");
+    assert!(
+        audit.rights[0]
+            .evidence
+            .contains("deletes what is not there"),
+        "{audit:?}"
+    );
     Ok(())
 }
 
@@ -488,9 +586,13 @@ async fn an_audit_believes_iam_where_it_may_be_asked() -> Result {
             "implicitDeny"
         })
     })?;
-    let rights = provider_at_stub(&stub).rights(&subject()).await.unwrap();
+    let rights = provider_at_stub(&stub)
+        .audit(&subject())
+        .await
+        .unwrap()
+        .rights;
     assert_eq!(Grade::of(&rights), Grade::Tight, "{rights:?}");
-    assert_eq!(rights[0].right, "TXT in other hosted zones");
+    assert_eq!(rights[0].right, "TXT in whatever hosted zone there is");
     assert_eq!(rights[0].verdict, Verdict::Denied, "{rights:?}");
     assert_eq!(
         rights[1].evidence,
@@ -512,7 +614,11 @@ async fn an_audit_believes_iam_where_it_may_be_asked() -> Result {
             listed(&[])
         }
     })?;
-    let rights = provider_at_stub(&root).rights(&subject()).await.unwrap();
+    let rights = provider_at_stub(&root)
+        .audit(&subject())
+        .await
+        .unwrap()
+        .rights;
     assert_eq!(Grade::of(&rights), Grade::Fatal, "{rights:?}");
     assert_eq!(rights[0].right, "everything in the account");
     Ok(())
@@ -530,7 +636,7 @@ fn the_policy_names_the_names_and_guards_against_absent_keys() {
     let tight: serde_json::Value = serde_json::from_str(&policy(Scope::Name)).unwrap();
     let change = &tight["Statement"][0];
     assert_eq!(change["Resource"], "arn:aws:route53:::hostedzone/Z1");
-    let names = &change["Condition"]["ForAllValues:StringLike"];
+    let names = &change["Condition"]["ForAllValues:StringEquals"];
     let key = "route53:ChangeResourceRecordSetsNormalizedRecordNames";
     assert_eq!(names[key], serde_json::json!([ALIAS_NAME]));
     assert_eq!(change["Condition"]["Null"][key], "false");

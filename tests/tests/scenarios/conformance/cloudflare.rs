@@ -28,6 +28,7 @@ impl Api {
             dns_read: vec![zone_id.clone()],
             dns_edit: vec![zone_id.clone()],
             zone_read: true,
+            expires_on: None,
         };
         fake.add_token(TOKEN, may);
         Ok(Api {
