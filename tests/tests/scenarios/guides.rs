@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, Builder, Error, Program, Result, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE,
+    ALIAS_ZONE, Builder, Error, Outcome, Program, Result, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE,
+    TestBed, output_of,
 };
 
 use crate::clouds::{Clouds, SECRET_KEY};
@@ -48,6 +49,17 @@ fn run_page(program: &Program, page: &str) -> Result<usize> {
         }
     }
     Ok(ran)
+}
+
+/// What stands in a printed policy in place of an id that is not known.
+const POLICY_PLACEHOLDER: &str = "THE-ID-OF-THE-HOSTED-ZONE";
+
+/// The IAM policy among what was printed.
+fn policy_in(printed: &Outcome) -> Result<String> {
+    let text = &printed.stdout;
+    let ends = text.find('{').zip(text.rfind('}'));
+    let (start, end) = ends.ok_or_else(|| Error::new(printed))?;
+    Ok(text[start..=end].to_owned())
 }
 
 /// A page about the domain and the alias zone that the bed has at a cloud. The CNAME of the page must
@@ -107,17 +119,13 @@ fn the_guide_to_route_53_works_as_it_stands() -> Result {
         .env("AWS_ENDPOINT_URL_STS", &endpoint)
         .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    // The settings have to be there for the policy, and the policy for the rest.
+    // The policy that the page has printed is the one that holds for the rest of it.
     write_settings(&program, &page)?;
-    let printed = program.run(&["key", "policy"])?;
-    let policy = printed
-        .stdout
-        .find('{')
-        .zip(printed.stdout.rfind('}'))
-        .map(|(start, end)| printed.stdout[start..=end].to_owned())
-        .ok_or_else(|| Error::new(&printed))?;
-    let policy = policy.replace("THE-ID-OF-THE-HOSTED-ZONE", &clouds.moto_zone);
-    clouds.moto.permit(&policy)?;
+    let policy = policy_in(&program.run(&["key", "policy"])?)?;
+    assert!(page.contains(POLICY_PLACEHOLDER), "{page}");
+    clouds
+        .moto
+        .permit(&policy.replace(POLICY_PLACEHOLDER, &clouds.moto_zone))?;
     assert_eq!(run_page(&program, &page)?, 4);
     assert_eq!(
         clouds.bed.certificate("web")?.names,
@@ -153,6 +161,16 @@ fn the_guide_to_bind_works_as_it_stands() -> Result {
         policy.trim(),
     )?;
 
+    // The key is the one that the page's own command makes.
+    let command = blocks(&page, "sh").remove(0);
+    let (command, file) = command
+        .split_once(" > ")
+        .ok_or_else(|| Error::new(&command))?;
+    let key = output_of(command)?;
+    bed.replace_in_primary(&bed.key(ALIAS_ZONE)?.to_string(), &key)?;
+    assert!(page.contains(&format!("include \"{file}\";")), "{page}");
+    let secret = bed.write_secret("acme-key.key", &key)?;
+
     // Above the page's settings stands only what is the bed's own.
     let mut settings = bed.settings();
     let servers = settings.alias_zones[0].servers.clone();
@@ -160,9 +178,9 @@ fn the_guide_to_bind_works_as_it_stands() -> Result {
     settings.providers.clear();
     settings.alias_zones.clear();
     settings.more = format!(
-        "[providers.bind]\nserver = \"{}\"\ntsig-key = \"acme-key\"\ntsig-secret = {{ file = \"{}\" }}\n",
+        "[providers.bind]\nserver = \"{}\"\ntsig-secret = {{ file = \"{}\" }}\n",
         bed.primary(),
-        bed.secret_file("acme-key").display()
+        secret.display()
     );
     let program = bed.program(settings)?;
     assert_eq!(run_page(&program, &page)?, 6);
@@ -170,12 +188,53 @@ fn the_guide_to_bind_works_as_it_stands() -> Result {
         bed.certificate("web")?.names,
         ["*.example.com", "example.com"]
     );
+    let wide = program.run(&["key", "policy", "--scope", "zone"])?;
+    assert!(page.contains("`grant acme-key zonesub TXT;`"), "{page}");
+    assert!(
+        wide.stdout.contains("grant acme-key zonesub TXT;"),
+        "{wide}"
+    );
     // The bed lets anybody see its zones; the audit would tell.
     bed.replace_in_primary("allow-transfer { any; }", "allow-transfer { none; }")?;
     let audit = program.run(&["key", "audit"])?;
     assert!(
         audit.stdout.contains("auth.example.net, acme-key: tight"),
         "{audit}"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_pages_of_the_providers_have_the_policies_that_are_printed() -> Result {
+    let bed = TestBed::start()?;
+    let mut settings = bed
+        .settings()
+        .certificate("web", "domains = [\"example.com\"]");
+    settings.alias_zones.truncate(1);
+    let printed = bed.program(settings)?.run(&["key", "policy"])?;
+    let page = read("providers/rfc2136.md")?;
+    let knot = blocks(&page, "yaml").remove(0);
+    assert!(printed.stdout.contains(&knot), "{printed}");
+    let bind = blocks(&page, "text").remove(0);
+    let rule = bind
+        .trim_start_matches("update-policy { ")
+        .trim_end_matches(" };");
+    assert!(printed.stdout.contains(rule), "{printed}");
+
+    let mut settings = bed
+        .settings()
+        .certificate("web", "domains = [\"example.com\"]");
+    settings.providers.clear();
+    settings.alias_zones.truncate(1);
+    settings.alias_zones[0].provider = "aws";
+    settings.more =
+        "[providers.aws]\nkind = \"route53\"\nhosted-zone-id = \"Z0123456789ABC\"\n".to_owned();
+    let printed = bed.program(settings)?.run(&["key", "policy"])?;
+    let page = read("providers/route53.md")?;
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text);
+    assert_eq!(
+        value(&blocks(&page, "json").remove(0))?,
+        value(&policy_in(&printed)?)?
     );
     Ok(())
 }
