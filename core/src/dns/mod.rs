@@ -13,8 +13,8 @@ mod zones;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use self::message::Answer;
 pub(crate) use self::message::dns_name;
+pub use self::message::{Answer, Caa};
 pub(crate) use self::zones::Cut;
 pub use self::zones::Zone;
 use crate::dnssec::TrustAnchors;
