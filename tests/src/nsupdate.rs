@@ -31,15 +31,24 @@ pub(crate) fn add_txt(
 pub fn attempt(server: SocketAddr, key: Option<&Key>, zone: &str, record: &str) -> Result<bool> {
     let folder = TempDir::with_prefix("acme-alias-nsupdate-")?;
     let before = dns::serial(server, zone)?;
-    let line = format!("update add {record}\n");
+    let script = format!("zone {zone}\nupdate add {record}\nsend\n");
     // A refusal is an answer here; what counts is what became of the zone.
-    let _ = send(folder.path(), server, key, zone, &line)?;
+    let _ = send(folder.path(), server, key, &script)?;
     Ok(dns::serial(server, zone)? != before)
 }
 
 /// Sends these lines of an `nsupdate` script as one message.
 pub(crate) fn run(folder: &Path, server: SocketAddr, key: &Key, zone: &str, lines: &str) -> Result {
-    let output = send(folder, server, Some(key), zone, lines)?;
+    let script = format!("zone {zone}\n{lines}send\n");
+    succeeded(&send(folder, server, Some(key), &script)?)
+}
+
+/// Runs a script that names its zones itself, without a key.
+pub(crate) fn run_script(folder: &Path, server: SocketAddr, script: &str) -> Result {
+    succeeded(&send(folder, server, None, script)?)
+}
+
+fn succeeded(output: &Output) -> Result {
     if output.status.success() {
         return Ok(());
     }
@@ -47,13 +56,7 @@ pub(crate) fn run(folder: &Path, server: SocketAddr, key: &Key, zone: &str, line
     Err(Error::new(format_args!("nsupdate: {said}")))
 }
 
-fn send(
-    folder: &Path,
-    server: SocketAddr,
-    key: Option<&Key>,
-    zone: &str,
-    lines: &str,
-) -> Result<Output> {
+fn send(folder: &Path, server: SocketAddr, key: Option<&Key>, script: &str) -> Result<Output> {
     let mut command = Command::new(process::find("nsupdate")?);
     if let Some(key) = key {
         let key_file = folder.join(format!("nsupdate-{}.key", key.name));
@@ -65,11 +68,7 @@ fn send(
         .stderr(Stdio::piped())
         .spawn()
         .context("nsupdate")?;
-    let script = format!(
-        "server {} {}\nzone {zone}\n{lines}send\n",
-        server.ip(),
-        server.port()
-    );
+    let script = format!("server {} {}\n{script}", server.ip(), server.port());
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(script.as_bytes())?;
     }

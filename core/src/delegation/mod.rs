@@ -6,6 +6,7 @@
 mod caa;
 mod examine;
 mod judge;
+mod property;
 mod records;
 
 use hickory_proto::rr::RecordType;
@@ -14,7 +15,7 @@ use serde::Serialize;
 pub use self::caa::Issuance;
 pub use self::examine::{Examination, Examiner, ServerState, ZoneState};
 pub use self::judge::{Finding, FindingKind, Question, Severity, judge};
-pub use self::records::{Compared, RecordData, ZoneRecord};
+pub use self::records::{Compared, Presence, RecordData, Replaced, ZoneRecord, dname_above};
 use crate::dns::{Dns, DnsError};
 use crate::name::DnsName;
 
