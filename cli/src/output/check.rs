@@ -6,7 +6,7 @@ use acme_alias_core::delegation::{End, Examination, Finding, Severity, ZoneState
 use acme_alias_core::name::{DnsName, Identifier};
 
 use super::human::of_finding;
-use super::{Checked, CheckedName, Offboarding};
+use super::{Checked, CheckedName, Offboarding, Probed};
 
 pub(super) fn checked(checked: &Checked) -> String {
     let mut text = String::new();
@@ -49,17 +49,7 @@ pub(super) fn checked(checked: &Checked) -> String {
     for state in zones.into_values() {
         text.push_str(&zone_state(state));
     }
-    for published in checked.written.iter().flatten() {
-        text.push_str(&format!(
-            "zone {}: a probe was written, and",
-            published.zone
-        ));
-        for reached in &published.servers {
-            let millis = reached.after.as_millis();
-            text.push_str(&format!("\n  {} had it after {millis} ms", reached.server));
-        }
-        text.push_str("\n  it was withdrawn\n");
-    }
+    text.extend(checked.probed.as_ref().map(probed));
     let count = |wanted| {
         let found = checked.names.iter().filter(|name| {
             name.examination
@@ -139,11 +129,53 @@ fn zone_state(state: &ZoneState) -> String {
     text + &format!(" DNSSEC: {}\n", state.dnssec)
 }
 
-pub(super) fn offboarding(Offboarding { domain, steps }: &Offboarding) -> String {
-    if steps.is_empty() {
-        return format!("Nothing leads from {domain} into an alias zone.\n");
+fn probed(
+    Probed {
+        published,
+        left_out,
+    }: &Probed,
+) -> String {
+    let mut text = String::new();
+    for published in published {
+        text.push_str(&format!(
+            "zone {}: a probe was written, and",
+            published.zone
+        ));
+        for reached in &published.servers {
+            let millis = reached.after.as_millis();
+            text.push_str(&format!("\n  {} had it after {millis} ms", reached.server));
+        }
+        text.push_str("\n  it was withdrawn\n");
+    }
+    if !left_out.is_empty() {
+        let left_out: Vec<_> = left_out.iter().map(DnsName::as_str).collect();
+        text.push_str(&format!(
+            "no probe was written for {}: see the errors above\n",
+            left_out.join(", ")
+        ));
+    }
+    text
+}
+
+pub(super) fn offboarding(left: &Offboarding) -> String {
+    let Offboarding {
+        domain,
+        steps,
+        unknown,
+    } = left;
+    let mut text = match unknown {
+        Some(why) => format!("Whether {domain} leads into an alias zone is not known: {why}\n"),
+        None if steps.is_empty() => {
+            return format!("Nothing leads from {domain} into an alias zone.\n");
+        }
+        None => String::new(),
+    };
+    if !steps.is_empty() {
+        text.push_str(&format!(
+            "What is left of {domain}, in the order in which to remove it:\n"
+        ));
     }
     let steps = steps.iter().zip(1..);
-    let steps = steps.map(|(step, number)| format!("{number}. {step}\n"));
-    format!("{domain} still leads into an alias zone:\n") + &steps.collect::<String>()
+    text.extend(steps.map(|(step, number)| format!("{number}. {step}\n")));
+    text
 }

@@ -74,7 +74,9 @@ pub(super) fn report(report: &Report) -> Value {
             json!({ "audited": zones.collect::<Vec<_>>() })
         }
         Report::Checked(checked) => self::checked(checked),
-        Report::Offboarding(left) => json!({ "domain": left.domain, "steps": left.steps }),
+        Report::Offboarding(left) => {
+            json!({ "domain": left.domain, "steps": left.steps, "unknown": left.unknown })
+        }
         Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
         Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
         Report::Serials(zones) => {
@@ -183,8 +185,8 @@ fn checked(checked: &Checked) -> Value {
             })
         })
         .collect();
-    let written = checked.written.as_ref().map(|zones| {
-        let zones = zones.iter().map(|published| {
+    let written = checked.probed.as_ref().map(|probed| {
+        let zones = probed.published.iter().map(|published| {
             let servers = published.servers.iter().map(|reached| {
                 json!({
                     "server": reached.server.to_string(),
@@ -195,7 +197,12 @@ fn checked(checked: &Checked) -> Value {
         });
         zones.collect::<Vec<_>>()
     });
-    json!({ "checked": names, "errors": checked.has_errors(), "written": written })
+    json!({
+        "checked": names,
+        "errors": checked.has_errors(),
+        "written": written,
+        "not_written": checked.probed.as_ref().map(|probed| &probed.left_out),
+    })
 }
 
 fn listed(listed: &Listed) -> Value {
