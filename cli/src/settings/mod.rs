@@ -262,14 +262,14 @@ impl Settings {
 
     /// The provider that a certificate with this challenge name has for alias names outside every alias zone.
     pub(crate) fn provider_beyond_zones(&self, challenge_name: &DnsName) -> Option<&String> {
-        let certificates = self.certificates.values().filter_map(|certificate| {
+        let mut certificates = self.certificates.values();
+        certificates.find_map(|certificate| {
             let provider = certificate.provider.as_ref()?;
             let mut domains = certificate.domains.iter();
             domains
                 .any(|domain| domain.identifier.challenge_name() == challenge_name)
                 .then_some(provider)
-        });
-        certificates.into_iter().next()
+        })
     }
 
     /// Checks the merged layers; the error holds every mistake that was found.
