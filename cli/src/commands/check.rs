@@ -8,7 +8,6 @@ use acme_alias_core::ledger::{self, Open, Origin};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::{FileStore, Store};
 use acme_alias_core::zone::{Published, TxtRecord};
-use futures_util::{StreamExt, stream};
 
 use crate::cli::CheckArgs;
 use crate::failure::{Failure, Part, in_words};
@@ -18,8 +17,6 @@ use crate::run::{Run, open_store};
 use crate::settings::{Alias, Settings};
 use crate::workshop::{self, Workshop};
 
-/// Challenge names that are looked at at a time.
-const AT_ONCE: usize = 64;
 /// How often `--watch` looks. Nobody tells when a zone changes.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -117,20 +114,24 @@ async fn check(
         .iter()
         .map(|zone| zone.zone.clone())
         .collect();
-    let names = stream::iter(wanted).map(async |wanted| {
+    let asked = wanted.iter().map(|wanted| {
         let question = Question {
             identifiers: &wanted.identifiers,
             wanted: wanted.alias_name.as_ref(),
             alias_zones: &zones,
             any_zone: wanted.any_zone,
         };
-        CheckedName {
-            identifiers: wanted.identifiers.clone(),
-            examination: examiner.examine(&wanted.challenge_name, &question).await,
-        }
+        (&wanted.challenge_name, question)
+    });
+    let asked: Vec<_> = asked.collect();
+    let examinations = examiner.examine_all(&asked).await.into_iter();
+    let names = wanted.iter().zip(examinations);
+    let names = names.map(|(wanted, examination)| CheckedName {
+        identifiers: wanted.identifiers.clone(),
+        examination,
     });
     Ok(Checked {
-        names: names.buffered(AT_ONCE).collect().await,
+        names: names.collect(),
         took: begun.elapsed(),
         written: None,
     })

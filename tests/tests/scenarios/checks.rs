@@ -76,6 +76,9 @@ fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
         .cname("a.example.com", "_acme-challenge.round.example.com")
         .cname("*.wild.example.com", ALIAS_NAME)
         .cname("_acme-challenge.lost.example.com", "x.nobody.example.org")
+        .record("_acme-challenge.bad.example.com", "CNAME .")
+        .cname("_acme-challenge.two.example.com", "b.example.com")
+        .cname("b.example.com", ALIAS_NAME)
         .record("d.example.com", &format!("DNAME {ALIAS_ZONE}."))
         .record("caa.example.com", "CAA 0 issue \"other.example\"")
         .record(
@@ -92,6 +95,8 @@ fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
         "lost.example.com",
         "missing.example.com",
         "d.example.com",
+        "bad.example.com",
+        "two.example.com",
     ];
     let check = [
         &["check", "--output", "json", "--caa-issuer", "ca.example"][..],
@@ -109,6 +114,8 @@ fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
         ("lost.example.com", &["outside-alias-zones", "dangling"]),
         ("missing.example.com", &["missing-cname"]),
         ("d.example.com", &["dname"]),
+        ("bad.example.com", &["bad-target"]),
+        ("two.example.com", &["several-hops"]),
     ] {
         assert_eq!(
             kinds(&outcome, domain)?,
