@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use acme_alias_core::delegation::{Examination, Examiner, Question, Walk};
+use acme_alias_core::delegation::{Asked, Examination, Examiner, Question, Walk};
 use acme_alias_core::ledger::{self, Open, Origin};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::{FileStore, Store};
@@ -121,7 +121,16 @@ async fn check(
             alias_zones: &zones,
             any_zone: wanted.any_zone,
         };
-        (&wanted.challenge_name, question)
+        let mut certificates = settings.certificates.iter();
+        let certificate = certificates.find(|(_, certificate)| {
+            let mut domains = certificate.domains.iter();
+            domains.any(|known| *known.identifier.challenge_name() == wanted.challenge_name)
+        });
+        Asked {
+            challenge_name: &wanted.challenge_name,
+            question,
+            certificate: certificate.map(|(id, _)| id.as_str()),
+        }
     });
     let asked: Vec<_> = asked.collect();
     let examinations = examiner.examine_all(&asked).await.into_iter();

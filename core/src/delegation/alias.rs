@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{End, Examination, Finding, FindingKind, Question, Walk, ZoneState};
+use super::{Asked, End, Examination, Finding, FindingKind, Question, Walk, ZoneState};
 use crate::dns::DnsError;
 use crate::name::DnsName;
 use crate::provider::TxtValue;
@@ -116,28 +116,32 @@ fn free_below(zone: &DnsName, name: &DnsName) -> Option<DnsName> {
     (!domain.as_str().starts_with('_')).then_some(domain)
 }
 
-/// Tells of each alias name at which what is there, with the values of all these names at once, would not fit
-/// into one UDP answer.
-pub(super) fn crowds(asked: &[(&DnsName, Question<'_>)], examinations: &mut [Examination]) {
-    let mut sizes: BTreeMap<DnsName, usize> = BTreeMap::new();
-    for ((_, question), examination) in asked.iter().zip(examinations.iter()) {
+/// Tells of each alias name at which what is there, with what one certificate adds, would not fit into one UDP
+/// answer.
+pub(super) fn crowds(asked: &[Asked<'_>], examinations: &mut [Examination]) {
+    let mut sizes: BTreeMap<(Option<&str>, DnsName), usize> = BTreeMap::new();
+    for (asked, examination) in asked.iter().zip(examinations.iter()) {
         if let Some(name) = examination.alias_name() {
             let there = || octets(&examination.walk.end, examination.alias.as_ref());
-            let size = sizes.entry(name.clone()).or_insert_with(there);
-            *size += question.identifiers.len() * (CHALLENGE_OCTETS + RECORD_OVERHEAD);
+            let together = (asked.certificate, name.clone());
+            let values = asked.question.identifiers.len();
+            *sizes.entry(together).or_insert_with(there) +=
+                values * (CHALLENGE_OCTETS + RECORD_OVERHEAD);
         }
     }
-    for ((_, question), examination) in asked.iter().zip(examinations) {
+    for (asked, examination) in asked.iter().zip(examinations) {
         let Some(name) = examination.alias_name().cloned() else {
             continue;
         };
-        if let Some(octets) = sizes.get(&name).filter(|octets| **octets > UDP_PAYLOAD) {
-            examination.add(question.warning(
+        let together = (asked.certificate, name);
+        let octets = sizes.get(&together).copied().unwrap_or_default();
+        if octets > UDP_PAYLOAD {
+            examination.add(asked.question.warning(
                 FindingKind::LargeAnswer,
-                &name,
+                &together.1,
                 format!(
-                    "the TXT values there, with those that a run adds, make {octets} octets, which do not \
-                     fit into one UDP answer"
+                    "the TXT values there, with those that a certificate adds, make {octets} octets, which \
+                     do not fit into one UDP answer"
                 ),
                 "see that its servers answer over TCP; remove what nobody needs, or give domains alias \
                  names of their own (`acme-alias delegate --unique`)",

@@ -34,6 +34,18 @@ pub struct Examiner {
     zones: Mutex<BTreeMap<DnsName, Arc<OnceCell<Arc<Survey>>>>>,
 }
 
+/// One challenge name of many that are looked at together.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// The challenge name.
+    pub challenge_name: &'a DnsName,
+    /// What was asked for there.
+    pub question: Question<'a>,
+    /// The certificate that it is for: the values of one certificate are in the zone at the same time. Names
+    /// without one are taken to be for one and the same.
+    pub certificate: Option<&'a str>,
+}
+
 /// Everything that was found about one challenge name.
 #[derive(Clone, Debug)]
 pub struct Examination {
@@ -96,9 +108,9 @@ impl Examiner {
     }
 
     /// Looks at challenge names, many at once, and at what they add up to where they share an alias name.
-    pub async fn examine_all(&self, asked: &[(&DnsName, Question<'_>)]) -> Vec<Examination> {
+    pub async fn examine_all(&self, asked: &[Asked<'_>]) -> Vec<Examination> {
         let examinations = stream::iter(asked)
-            .map(async |(challenge_name, question)| self.examine(challenge_name, question).await);
+            .map(async |asked| self.examine(asked.challenge_name, &asked.question).await);
         let mut examinations: Vec<_> = examinations.buffered(AT_ONCE).collect().await;
         alias::crowds(asked, &mut examinations);
         examinations

@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 pub use self::caa::Issuance;
-pub use self::examine::{Examination, Examiner};
+pub use self::examine::{Asked, Examination, Examiner};
 pub use self::finding::{Finding, FindingKind, Severity};
 pub use self::judge::{Question, judge};
 pub use self::records::{Compared, RecordData, ZoneRecord};

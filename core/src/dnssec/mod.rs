@@ -26,9 +26,9 @@ use crate::name::DnsName;
 
 /// How long one verdict may take, in answers that are waited for: a chain from the root has that many links.
 const ANSWERS_MAX: u32 = 10;
-/// An RRSIG record beside the signer's name and the signature (RFC 4034 §3.1): a pointer to the owner, and the
-/// fixed fields of any record and of this one.
-const RRSIG_OVERHEAD: usize = 12 + 18;
+/// An RRSIG record beside the labels of the signer's name and the signature (RFC 4034 §3.1): a pointer to the
+/// owner, the fixed fields of any record and of this one, and the root label.
+const RRSIG_OVERHEAD: usize = 12 + 18 + 1;
 
 /// The keys with which every chain of trust begins.
 #[derive(Clone)]

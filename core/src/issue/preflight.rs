@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::{CertificateRequest, IssueError, TxtRecord};
 use crate::acme::{AcmeError, Challenge};
-use crate::delegation::{Examination, Examiner, Finding, Question, Walk};
+use crate::delegation::{Asked, Examination, Examiner, Finding, Question, Walk};
 use crate::name::{DnsName, Identifier};
 use crate::zone::AliasZones;
 
@@ -93,7 +93,11 @@ pub(super) async fn plan(
             alias_zones: &alias_zones,
             any_zone: zones.has_fallback(),
         };
-        (&shared.challenge_name, question)
+        Asked {
+            challenge_name: &shared.challenge_name,
+            question,
+            certificate: None,
+        }
     });
     let asked: Vec<_> = asked.collect();
     let examinations = examiner.examine_all(&asked).await;
