@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use acme_alias_core::delegation::{Examiner, Question};
+use acme_alias_core::delegation::{Asked, Examiner, Question};
 use acme_alias_core::ledger::{self, Open};
 use acme_alias_core::name::{DnsName, Identifier};
-use futures_util::{StreamExt, stream};
 
 use super::{offboard, probe};
 use crate::aliases::AliasNames;
@@ -18,8 +17,6 @@ use crate::run::{Run, open_store};
 use crate::settings::Settings;
 use crate::workshop;
 
-/// Challenge names that are looked at at a time.
-const AT_ONCE: usize = 64;
 /// How often `--watch` looks. Nobody tells when a zone changes.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -108,20 +105,33 @@ async fn check(
         .iter()
         .map(|zone| zone.zone.clone())
         .collect();
-    let names = stream::iter(wanted).map(async |wanted| {
+    let asked = wanted.iter().map(|wanted| {
         let question = Question {
             identifiers: &wanted.identifiers,
             wanted: wanted.alias_name.as_ref(),
             alias_zones: &zones,
             any_zone: wanted.provider.is_some(),
         };
-        CheckedName {
-            identifiers: wanted.identifiers.clone(),
-            examination: examiner.examine(&wanted.challenge_name, &question).await,
+        let mut certificates = settings.certificates.iter();
+        let certificate = certificates.find(|(_, certificate)| {
+            let mut domains = certificate.domains.iter();
+            domains.any(|known| *known.identifier.challenge_name() == wanted.challenge_name)
+        });
+        Asked {
+            challenge_name: &wanted.challenge_name,
+            question,
+            certificate: certificate.map(|(id, _)| id.as_str()),
         }
     });
+    let asked: Vec<_> = asked.collect();
+    let examinations = examiner.examine_all(&asked).await.into_iter();
+    let names = wanted.iter().zip(examinations);
+    let names = names.map(|(wanted, examination)| CheckedName {
+        identifiers: wanted.identifiers.clone(),
+        examination,
+    });
     Ok(Checked {
-        names: names.buffered(AT_ONCE).collect().await,
+        names: names.collect(),
         took: begun.elapsed(),
         probed: None,
     })

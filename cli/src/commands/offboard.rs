@@ -1,8 +1,7 @@
 //! `acme-alias check --offboard`: what still leads from a domain into the alias zones, in the order in which it
 //! is to be removed.
 
-use acme_alias_core::delegation::{End, Hop, Walk, dname_above};
-use acme_alias_core::dns::Dns;
+use acme_alias_core::delegation::{End, Hop, Walk};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::Store;
 
@@ -33,7 +32,7 @@ pub(super) async fn offboard(
     let leads_here = !alias_names.is_empty();
     // The first record is the domain's own; others on the way may serve other domains as well.
     if let Some(own) = walk.hops.first().filter(|_| leads_here) {
-        steps.push(removal(&dns, own).await);
+        steps.push(removal(own));
     }
 
     let aliases = AliasNames::of(settings).await?;
@@ -107,16 +106,17 @@ fn sharing(certificate: &CertificateSettings, challenge_name: &DnsName) -> Optio
 }
 
 /// How the domain's own way out is removed.
-async fn removal(dns: &Dns, own: &Hop) -> String {
+fn removal(own: &Hop) -> String {
     let Hop {
         name, target, ttl, ..
     } = own;
     let (owner, target) = (name.fqdn(), target.fqdn());
-    match (dname_above(dns, name).await, &own.wildcard) {
+    match (&own.dname, &own.wildcard) {
         (Some(dname), _) => format!(
-            "{owner} has no CNAME of its own: the DNAME at {dname} makes it, as it does for all names there; \
+            "{owner} has no CNAME of its own: the DNAME at {} makes it, as it does for all names there; \
              let the target of that DNAME have no {} any more, or remove the DNAME, and wait {ttl} s until \
              nobody remembers it",
+            dname.fqdn(),
             name.labels().next().unwrap_or_default()
         ),
         (None, Some(wildcard)) => format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use acme_alias_core::delegation::{End, Examination, Finding, Severity, ZoneState};
+use acme_alias_core::delegation::{End, Examination, Finding, ServerState, Severity, ZoneState};
 use acme_alias_core::name::{DnsName, Identifier};
 
 use super::human::of_finding;
@@ -19,10 +19,12 @@ pub(super) fn checked(checked: &Checked) -> String {
         let Examination {
             walk,
             source,
+            between,
             alias,
             findings,
         } = examination;
-        zones.extend(source.iter().chain(alias).map(|state| (&state.zone, state)));
+        let on_the_way = source.iter().chain(between).chain(alias);
+        zones.extend(on_the_way.map(|state| (&state.zone, state)));
         text.push_str(&format!("{}: {}\n", list(identifiers), verdict(findings)));
         for hop in &walk.hops {
             text.push_str(&format!(
@@ -33,7 +35,7 @@ pub(super) fn checked(checked: &Checked) -> String {
                 hop.server
             ));
         }
-        if let End::At { server, answer } = &walk.end {
+        if let End::At { server, answer, .. } = &walk.end {
             let name = walk.last().fqdn();
             text.push_str(&format!("  {name} {answer}  (asked: {server})\n"));
         }
@@ -61,9 +63,7 @@ pub(super) fn checked(checked: &Checked) -> String {
         found.count()
     };
     let (errors, warnings) = (count(Some(Severity::Error)), count(Some(Severity::Warning)));
-    let seconds = checked.took.as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = checked.names.len() as f64 / seconds;
+    let (seconds, rate) = (checked.took.as_secs_f64(), checked.per_second());
     text.push_str(&format!(
         "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s \
          ({rate:.0} per second)\n",
@@ -94,12 +94,8 @@ fn table(checked: &Checked) -> String {
         std::cmp::Reverse(worst.map(|finding| finding.severity))
     });
     let rows = names.into_iter().map(|name| {
-        let walk = &name.examination.walk;
-        let leads_to = if walk.hops.is_empty() {
-            "nowhere".to_owned()
-        } else {
-            walk.last().to_string()
-        };
+        let alias_name = name.examination.alias_name();
+        let leads_to = alias_name.map_or_else(|| "nowhere".to_owned(), ToString::to_string);
         let verdict = verdict(&name.examination.findings).to_owned();
         [verdict, list(&name.identifiers), leads_to]
     });
@@ -115,10 +111,21 @@ fn table(checked: &Checked) -> String {
 
 fn zone_state(state: &ZoneState) -> String {
     let mut text = format!("zone {}:", state.zone);
-    for server in &state.servers {
-        match server.serial {
-            Some(serial) => text.push_str(&format!(" {} has serial {serial};", server.server)),
-            None => text.push_str(&format!(" {} does not serve it;", server.server)),
+    for ServerState {
+        server,
+        above_only,
+        serial,
+        ..
+    } in &state.servers
+    {
+        let by = if *above_only {
+            ", which only the zone above names,"
+        } else {
+            ""
+        };
+        match serial {
+            Some(serial) => text.push_str(&format!(" {server}{by} has serial {serial};")),
+            None => text.push_str(&format!(" {server}{by} does not serve it;")),
         }
     }
     if let Some(ttl) = state.negative_ttl {

@@ -134,6 +134,13 @@ impl Checked {
             .iter()
             .flat_map(|name| &name.examination.findings)
     }
+
+    /// Challenge names that were looked at in a second.
+    pub(crate) fn per_second(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let names = self.names.len() as f64;
+        names / self.took.as_secs_f64()
+    }
 }
 
 /// What still leads from a domain into the alias zones.

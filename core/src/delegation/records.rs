@@ -124,10 +124,12 @@ impl Compared {
             (Presence::There, Vec::new())
         } else {
             let replaces = in_the_way(dns, &walk).await;
-            let presence = match (dname_above(dns, challenge_name).await, walk.end) {
+            let dname = walk.hops.first().and_then(|hop| hop.dname.as_ref());
+            let presence = match (dname, walk.end) {
                 (Some(owner), _) => Presence::Barred(format!(
-                    "the DNAME at {owner} renames all names below it, and no other record can stand \
-                     there: remove it, or let its target have the CNAME"
+                    "the DNAME at {} renames all names below it, and no other record can stand \
+                     there: remove it, or let its target have the CNAME",
+                    owner.fqdn()
                 )),
                 (None, End::Unanswered(error)) if walk.hops.is_empty() => Presence::Unknown(error),
                 _ => Presence::Missing,
@@ -195,13 +197,6 @@ impl Compared {
         });
         Ok(compared.collect())
     }
-}
-
-/// The owner of the DNAME that makes the CNAME at `name`, where one does (RFC 6672 §3.1): the name has no
-/// record of its own then.
-pub async fn dname_above(dns: &Dns, name: &DnsName) -> Option<String> {
-    let answer = dns.ask(name, RecordType::CNAME).await.ok()?;
-    answer.dname()
 }
 
 /// What stands where a walk began, and lets no CNAME stand there.

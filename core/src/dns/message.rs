@@ -101,6 +101,11 @@ impl Answer {
         )
     }
 
+    /// Whether the name is there, with records of whatever type (RFC 8020).
+    pub(crate) fn name_exists(&self) -> bool {
+        self.message.metadata.response_code != ResponseCode::NXDomain
+    }
+
     /// The CNAME record at the name asked for.
     pub(crate) fn cname(&self) -> Option<Cname> {
         self.own(RecordType::CNAME)
@@ -174,11 +179,13 @@ impl Answer {
             })
     }
 
-    /// The owner of a DNAME record in the answer (RFC 6672 §3.1).
-    pub(crate) fn dname(&self) -> Option<String> {
-        let mut answers = self.message.answers.iter();
-        let dname = answers.find(|record| record.record_type() == RecordType::DNAME)?;
-        Some(printable(&dname.name.to_ascii()))
+    /// The owner of the DNAME record above the name asked for that makes its CNAME (RFC 6672 §3.1).
+    pub(crate) fn dname(&self) -> Option<DnsName> {
+        let answers = self.message.answers.iter();
+        answers
+            .filter(|record| record.record_type() == RecordType::DNAME)
+            .filter_map(|record| dns_name(&record.name))
+            .find(|owner| *owner != self.name && self.name.is_within(owner))
     }
 
     /// The names of the servers of the zone whose apex is the name asked for.

@@ -35,4 +35,6 @@ mod settings;
 mod spoilt_answers;
 mod spoilt_ca;
 mod spoilt_updates;
+mod take_over;
 mod walk;
+mod zone_cuts;
