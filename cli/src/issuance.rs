@@ -2,9 +2,10 @@
 
 use acme_alias_core::acme::account_url;
 use acme_alias_core::delegation::Issuance;
+use acme_alias_core::name::DnsName;
 use acme_alias_core::store::Store;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Part};
 use crate::run::open_store;
 use crate::settings::Settings;
 
@@ -32,12 +33,16 @@ pub(crate) async fn of(
     let Some(issuer) = issuer.or(known.map(|(_, issuer)| *issuer)) else {
         return Ok(None);
     };
+    let issuer: DnsName = issuer.parse().map_err(|error| {
+        let remedy = "name the authority as its documents do, such as `letsencrypt.org`";
+        Failure::new(Part::Settings, &error, remedy.to_owned())
+    })?;
     let credentials = match open_store(&settings.state)? {
         Some(store) => store.account(directory).await?,
         None => None,
     };
     Ok(Some(Issuance {
-        issuer: issuer.to_owned(),
+        issuer: issuer.to_string(),
         account: credentials.as_ref().and_then(account_url),
     }))
 }

@@ -1,6 +1,7 @@
 //! `acme-alias`: TLS certificates by ACME DNS-01 through a CNAME alias zone. A library for the sake of
 //! the fuzz targets alone; all that others can use is in `acme-alias-core` and the providers.
 
+mod aliases;
 mod audit;
 mod cli;
 mod commands;
@@ -80,10 +81,18 @@ async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
                 .await?
         }
         Command::List => commands::list::run(&run).await?,
+        Command::Check(args) if args.write => {
+            run.audited(Box::pin(commands::check::run(&run, args)))
+                .await?
+        }
         Command::Check(args) => commands::check::run(&run, args).await?,
-        Command::Key(KeyCommand::Policy(args)) => commands::key::policy(&run, args).await?,
-        Command::Key(KeyCommand::Audit(args)) => commands::key::audit(&run, args).await?,
-        Command::Delegate(args) => commands::delegate::run(&run, args).await?,
+        Command::Key(KeyCommand::Policy(args)) => {
+            run.looking(commands::key::policy(&run, args)).await?
+        }
+        Command::Key(KeyCommand::Audit(args)) => {
+            run.looking(commands::key::audit(&run, args)).await?
+        }
+        Command::Delegate(args) => run.looking(commands::delegate::run(&run, args)).await?,
         Command::Providers => commands::providers::run()?,
         Command::Config(ConfigCommand::Show) => commands::config::show(&run)?,
         Command::Config(ConfigCommand::Check) => commands::config::check(&run).await?,

@@ -177,6 +177,16 @@ impl Run {
         }
     }
 
+    /// Carries out what changes nothing, and leaves off at the first signal.
+    pub(crate) async fn looking<T>(
+        &self,
+        look: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let interrupted = || Err(Failure::new(Part::Interrupted, &"interrupted", None));
+        let outcome = self.cancel.run_until_cancelled(look).await;
+        outcome.unwrap_or_else(interrupted)
+    }
+
     /// Carries out a command that changes DNS, with the export of the ledger around it: where that is
     /// required, nothing is changed before what earlier runs did is exported.
     pub(crate) async fn audited(

@@ -9,8 +9,9 @@ use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{MainZone, Subject};
 use futures_util::{StreamExt, stream};
 
+use crate::aliases::AliasNames;
 use crate::failure::{Failure, Part};
-use crate::settings::{Alias, CertificateSettings, Settings};
+use crate::settings::{CertificateSettings, Settings};
 
 /// Names that are looked up at a time.
 const AT_ONCE: usize = 32;
@@ -36,7 +37,8 @@ pub(crate) struct AliasZone {
 struct Wanted<'a> {
     challenge_name: &'a DnsName,
     base: &'a DnsName,
-    alias: Option<&'a Alias>,
+    /// Where it shall lead; without that, the CNAME that is there is followed.
+    alias_name: Option<&'a DnsName>,
     /// The provider for alias names outside every alias zone.
     fallback: Option<&'a str>,
 }
@@ -48,6 +50,7 @@ impl Survey {
         certificates: impl IntoIterator<Item = &CertificateSettings>,
         dns: &Dns,
     ) -> Result<Self, Failure> {
+        let aliases = AliasNames::of(settings).await?;
         let mut by_challenge = BTreeMap::new();
         for certificate in certificates {
             for domain in &certificate.domains {
@@ -55,7 +58,7 @@ impl Survey {
                 by_challenge.entry(challenge_name).or_insert(Wanted {
                     challenge_name,
                     base: domain.identifier.base(),
-                    alias: domain.alias.as_ref(),
+                    alias_name: aliases.wanted(challenge_name)?,
                     fallback: certificate.provider.as_deref(),
                 });
             }
@@ -72,19 +75,16 @@ impl Survey {
         };
         let looked = stream::iter(&wanted).map(async |wanted| {
             let name = alias_name(wanted, settings, dns).await?;
-            let Some(name) = name else {
-                return Ok((wanted, None));
-            };
             let zone = alias_zone(&name, wanted.fallback, settings, dns).await;
-            Ok::<_, Failure>((wanted, Some((name, zone))))
+            Some((name, zone))
         });
         let looked: Vec<_> = looked.buffered(AT_ONCE).collect().await;
-        for looked in looked {
-            match looked? {
-                (wanted, None) => survey.nowhere.push(wanted.challenge_name.clone()),
+        for (wanted, looked) in wanted.iter().zip(looked) {
+            match looked {
+                None => survey.nowhere.push(wanted.challenge_name.clone()),
                 // A name outside every alias zone is told by `check`.
-                (_, Some((_, None))) => {}
-                (_, Some((name, Some(zone)))) => {
+                Some((_, None)) => {}
+                Some((name, Some(zone))) => {
                     survey.alias_zones.entry(zone).or_default().insert(name);
                 }
             }
@@ -115,22 +115,14 @@ impl Survey {
     }
 }
 
-/// Where the challenge name leads: by the settings, or by the CNAME that is there. A name in an alias zone
-/// needs none.
-async fn alias_name(
-    wanted: &Wanted<'_>,
-    settings: &Settings,
-    dns: &Dns,
-) -> Result<Option<DnsName>, Failure> {
-    if let Some(alias) = wanted.alias {
-        let name = alias.name();
-        return Ok(Some(
-            name.map_err(|error| Failure::new(Part::Settings, &error, None))?,
-        ));
+/// Where the challenge name is to lead, or leads. A name in an alias zone needs no CNAME.
+async fn alias_name(wanted: &Wanted<'_>, settings: &Settings, dns: &Dns) -> Option<DnsName> {
+    if let Some(name) = wanted.alias_name {
+        return Some(name.clone());
     }
     let walk = Walk::follow(dns, wanted.challenge_name).await;
     let is_direct = configured(wanted.challenge_name, settings).is_some();
-    Ok((!walk.hops.is_empty() || is_direct).then(|| walk.last().clone()))
+    (!walk.hops.is_empty() || is_direct).then(|| walk.last().clone())
 }
 
 /// The zone that holds the alias name: the closest of the settings, or the one that the provider of the

@@ -11,14 +11,15 @@ use acme_alias_core::issue::{Authority, CertificateRequest, Issuer, Observer, Re
 use acme_alias_core::ledger::{Ledger, Open};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::TxtProvider;
-use acme_alias_core::store::{CertificateId, FileStore, Store};
+use acme_alias_core::store::{FileStore, Store};
 use acme_alias_core::zone::{AliasZones, ZoneError, ZoneWriter};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::aliases::{self, AliasNames};
 use crate::failure::{Failure, Part};
 use crate::issuance;
-use crate::run::Run;
+use crate::run::{Job, Run};
 use crate::settings::{AcmeSettings, CertificateSettings, ProviderSettings, Settings};
 
 /// What certificates of one run share.
@@ -195,29 +196,28 @@ impl Workshop {
     }
 }
 
-/// What to order for a certificate in the settings.
-pub(crate) fn request(
-    id: &CertificateId,
-    certificate: &CertificateSettings,
+/// What to order for a certificate.
+pub(crate) async fn request(
+    job: &Job,
     skip_preflight: bool,
     wait: bool,
 ) -> Result<CertificateRequest, Failure> {
-    let names = certificate.domains.iter().map(|domain| {
-        let alias = domain
-            .alias
-            .as_ref()
-            .map(crate::settings::Alias::name)
-            .transpose();
+    let aliases = AliasNames::of(&job.settings).await?;
+    let names = job.certificate.domains.iter().map(|domain| {
+        let alias = match &domain.alias {
+            Some(alias) => Some(aliases::name(alias)?),
+            None => aliases.wanted(domain.identifier.challenge_name())?.cloned(),
+        };
         Ok(RequestedName {
             identifier: domain.identifier.clone(),
-            alias: alias.map_err(|error| Failure::new(Part::Settings, &error, None))?,
+            alias,
         })
     });
     Ok(CertificateRequest {
-        id: id.clone(),
+        id: job.id.clone(),
         names: names.collect::<Result<_, Failure>>()?,
-        key_type: certificate.key_type,
-        preferred_chain: certificate.preferred_chain.clone(),
+        key_type: job.certificate.key_type,
+        preferred_chain: job.certificate.preferred_chain.clone(),
         skip_preflight,
         wait,
     })

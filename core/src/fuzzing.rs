@@ -61,7 +61,7 @@ pub fn dns_answer(data: &[u8]) {
             assert!(name.is_within(&referral.zone), "it leads towards the name");
         }
         let _ = (answer.txt(), answer.addresses(), answer.name_servers());
-        let _ = (answer.is_apex(), answer.is_authoritative());
+        let _ = (answer.is_apex(), answer.is_authoritative(), answer.dname());
     }
 }
 

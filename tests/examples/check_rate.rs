@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use acme_alias_tests::{
-    ALIAS_NAME, Error, Profile, Program, Result, SignedTree, SignedZone, Signing, TestBed, Usage,
+    ALIAS_ZONE, Error, Profile, Program, Result, SignedTree, SignedZone, Signing, TestBed, Usage,
     median,
 };
 
@@ -34,7 +34,7 @@ fn main() -> Result {
         .collect();
     let cnames = signed
         .iter()
-        .map(|domain| format!("_acme-challenge.{domain}. 600 IN CNAME {ALIAS_NAME}."));
+        .map(|domain| format!("_acme-challenge.{domain}. 600 IN CNAME {domain}.{ALIAS_ZONE}."));
     let zone = |apex, records| SignedZone {
         apex,
         signing: Signing::Nsec,

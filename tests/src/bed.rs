@@ -204,6 +204,14 @@ impl TestBed {
         })
     }
 
+    /// Lets anybody update the main zones from here on, and runs this script there, by `nsupdate`.
+    pub fn update_main_zones(&self, script: &str) -> Result {
+        self.main.reconfigure(|config| {
+            config.replace("type primary;", "type primary; allow-update { any; };")
+        })?;
+        nsupdate::run_script(self.folder(), self.main_server(), script)
+    }
+
     /// Another hand that keeps the TXT records of an alias zone as those of a backend are.
     pub fn mirror(&self, alias_zone: &str) -> Result<Mirror> {
         Ok(Mirror {

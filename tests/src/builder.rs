@@ -91,6 +91,24 @@ impl Builder {
         self
     }
 
+    /// Puts lines of a zone file, with absolute names and a TTL of 600, into the zones that they are for:
+    /// the first alias zone or the main zones.
+    #[must_use]
+    pub fn lines(self, lines: &str) -> Self {
+        let lines = lines.lines().filter(|line| !line.starts_with(';'));
+        lines.fold(self, |builder, line| {
+            let parts = line.split_once(". 600 IN ");
+            assert!(parts.is_some(), "no such line: {line}");
+            match parts {
+                Some((name, data)) if Zone::new(ALIAS_ZONE).contains(name) => {
+                    builder.alias_record(name, data)
+                }
+                Some((name, data)) => builder.record(name, data),
+                None => builder,
+            }
+        })
+    }
+
     /// Adds a main zone whose server cannot load it, and answers SERVFAIL.
     #[must_use]
     pub fn broken_main_zone(mut self, apex: &str) -> Self {

@@ -32,8 +32,8 @@ pub fn attempt(server: SocketAddr, key: Option<&Key>, zone: &str, record: &str) 
     let folder = TempDir::with_prefix("acme-alias-nsupdate-")?;
     let before = dns::serial(server, zone)?;
     let try_to = |what: &str| {
-        let line = format!("update {what} {record}\n");
-        send(folder.path(), server, key, zone, &line)
+        let script = format!("zone {zone}\nupdate {what} {record}\nsend\n");
+        send(folder.path(), server, key, &script)
     };
     // A refusal is an answer here; what counts is what became of the zone.
     let _ = try_to("add")?;
@@ -61,7 +61,16 @@ pub fn attempt_transfer(server: SocketAddr, key: &Key, zone: &str) -> Result<boo
 
 /// Sends these lines of an `nsupdate` script as one message.
 pub(crate) fn run(folder: &Path, server: SocketAddr, key: &Key, zone: &str, lines: &str) -> Result {
-    let output = send(folder, server, Some(key), zone, lines)?;
+    let script = format!("zone {zone}\n{lines}send\n");
+    succeeded(&send(folder, server, Some(key), &script)?)
+}
+
+/// Runs a script that names its zones itself, without a key.
+pub(crate) fn run_script(folder: &Path, server: SocketAddr, script: &str) -> Result {
+    succeeded(&send(folder, server, None, script)?)
+}
+
+fn succeeded(output: &Output) -> Result {
     if output.status.success() {
         return Ok(());
     }
@@ -69,13 +78,7 @@ pub(crate) fn run(folder: &Path, server: SocketAddr, key: &Key, zone: &str, line
     Err(Error::new(format_args!("nsupdate: {said}")))
 }
 
-fn send(
-    folder: &Path,
-    server: SocketAddr,
-    key: Option<&Key>,
-    zone: &str,
-    lines: &str,
-) -> Result<Output> {
+fn send(folder: &Path, server: SocketAddr, key: Option<&Key>, script: &str) -> Result<Output> {
     let mut command = Command::new(process::find("nsupdate")?);
     if let Some(key) = key {
         let key_file = folder.join(format!("nsupdate-{}.key", key.name));
@@ -87,11 +90,7 @@ fn send(
         .stderr(Stdio::piped())
         .spawn()
         .context("nsupdate")?;
-    let script = format!(
-        "server {} {}\nzone {zone}\n{lines}send\n",
-        server.ip(),
-        server.port()
-    );
+    let script = format!("server {} {}\n{script}", server.ip(), server.port());
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(script.as_bytes())?;
     }

@@ -1,7 +1,7 @@
 //! A name server of which the answers over UDP are spoilt; those over TCP are as they should be.
 
 use std::io::copy;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use hickory_proto::op::Message;
@@ -15,7 +15,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The running proxy.
 #[derive(Debug)]
 pub struct QueryProxy {
-    port: Port,
+    address: SocketAddr,
+    /// The claim of its port, but where it shares the port of its server.
+    _port: Option<Port>,
 }
 
 impl QueryProxy {
@@ -41,11 +43,30 @@ impl QueryProxy {
     /// The same with messages as they are on the wire, so that what is answered need not be DNS.
     pub fn start_raw(
         server: SocketAddr,
-        mut spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
+        spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Result<QueryProxy> {
         let port = Port::claim()?;
-        let udp = UdpSocket::bind(port.address()).context("UDP")?;
-        let tcp = TcpListener::bind(port.address()).context("TCP")?;
+        QueryProxy::listen(server, port.address(), Some(port), spoil)
+    }
+
+    /// The same at another address of this machine (127.0.0.0/8) and the port of `server`, as a server beside
+    /// it that an NS record can name.
+    pub fn start_beside(
+        server: SocketAddr,
+        address: Ipv4Addr,
+        spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
+    ) -> Result<QueryProxy> {
+        QueryProxy::listen(server, (address, server.port()).into(), None, spoil)
+    }
+
+    fn listen(
+        server: SocketAddr,
+        address: SocketAddr,
+        port: Option<Port>,
+        mut spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
+    ) -> Result<QueryProxy> {
+        let udp = UdpSocket::bind(address).context("UDP")?;
+        let tcp = TcpListener::bind(address).context("TCP")?;
         std::thread::spawn(move || {
             let mut question = vec![0; MESSAGE_MAX];
             while let Ok((length, client)) = udp.recv_from(&mut question) {
@@ -61,12 +82,15 @@ impl QueryProxy {
                 std::thread::spawn(move || pass(&client, server).ok());
             }
         });
-        Ok(QueryProxy { port })
+        Ok(QueryProxy {
+            address,
+            _port: port,
+        })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.port.address()
+        self.address
     }
 }
 

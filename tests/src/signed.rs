@@ -18,6 +18,8 @@ use crate::process;
 pub enum Signing {
     /// Not at all, as the zone above says.
     Unsigned,
+    /// Not at all; and the zone above does not delegate it, which the same server has.
+    Forgotten,
     /// With NSEC.
     Nsec,
     /// With NSEC3 (RFC 9276: no salt, no more iterations).
@@ -73,6 +75,9 @@ impl SignedTree {
             let below = delegations.remove(zone.apex).unwrap_or_default();
             let ds = workshop.build(zone, &below)?;
             let above = zones.iter().find(|above| is_below(zone.apex, above.apex));
+            if matches!(zone.signing, Signing::Forgotten) {
+                continue;
+            }
             if let Some(above) = above {
                 let lines = delegations.entry(above.apex).or_default();
                 lines.push(format!("{}. 600 IN NS ns.{}.", zone.apex, workshop.host));
@@ -127,7 +132,7 @@ impl Workshop<'_> {
         fs::write(&path, lines.join("\n") + "\n")?;
         let sign = |options: &[&str]| self.sign(zone.apex, options);
         match zone.signing {
-            Signing::Unsigned => Ok(Vec::new()),
+            Signing::Unsigned | Signing::Forgotten => Ok(Vec::new()),
             Signing::Nsec => sign(&[]),
             Signing::Nsec3 => sign(&["-3", "-", "-H", "0"]),
             Signing::Within(start, end) => sign(&["-s", start, "-e", end]),

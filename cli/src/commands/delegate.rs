@@ -2,23 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme_alias_core::delegation::{Compared, ZoneRecord};
-use acme_alias_core::dns::{Dns, DnsError};
+use acme_alias_core::delegation::{Compared, Presence, ZoneRecord};
+use acme_alias_core::dns::{Caa, Dns, DnsError};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::{FileStore, Store};
 use futures_util::{StreamExt, stream};
 
+use crate::aliases::AliasNames;
 use crate::cli::DelegateArgs;
 use crate::failure::{Failure, Part};
 use crate::issuance;
 use crate::output::Report;
-use crate::run::{Run, open_store};
+use crate::run::Run;
 use crate::settings::Settings;
 use crate::workshop;
 
-/// Records that are compared at a time.
+/// Names whose records are compared at a time.
 const AT_ONCE: usize = 32;
-/// Bits of a label that nobody can guess, five to a letter.
+/// Letters of a label that nobody can guess, five bits each.
 const LABEL_LETTERS: usize = 26;
 /// Base32 without what looks alike, in lower case (RFC 4648 §6 has others).
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -26,17 +27,12 @@ const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 pub(crate) async fn run(run: &Run, args: &DelegateArgs) -> Result<Report, Failure> {
     let settings = run.settings()?;
     let dns = workshop::dns(&settings)?;
-    let identifiers = wanted(args, &settings)?;
-    let mut by_challenge: BTreeMap<&DnsName, Vec<&Identifier>> = BTreeMap::new();
-    for identifier in &identifiers {
-        by_challenge
-            .entry(identifier.challenge_name())
-            .or_default()
-            .push(identifier);
-    }
+    let identifiers = identifiers(args, &settings)?;
+    let names = AliasNames::of(&settings).await?;
+    let challenge_names: BTreeSet<_> = identifiers.iter().map(Identifier::challenge_name).collect();
     let mut wanted = Vec::new();
-    for (challenge_name, identifiers) in by_challenge {
-        let alias_name = alias_name(args, &settings, challenge_name, &identifiers).await?;
+    for challenge_name in challenge_names {
+        let alias_name = alias_name(run, args, &settings, &names, challenge_name).await?;
         wanted.push(Wanted::Cname(challenge_name.clone(), alias_name));
     }
     if args.caa {
@@ -47,20 +43,20 @@ pub(crate) async fn run(run: &Run, args: &DelegateArgs) -> Result<Report, Failur
     let mut records = Vec::new();
     let mut there = 0;
     for (wanted, compared) in wanted.iter().zip(compared) {
-        let Compared {
-            record,
-            is_there,
-            unknown,
-        } = compared.map_err(|error| nowhere(wanted, &error))?;
-        if let Some(error) = unknown {
-            let name = &record.name;
-            run.output
-                .warning(&format!("what is at {name} is not known: {error}"));
-        }
-        if is_there && !args.all {
-            there += 1;
-        } else {
-            records.push(record);
+        for Compared { record, presence } in compared.map_err(|error| nowhere(wanted, &error))? {
+            match presence {
+                Presence::There if !args.all => there += 1,
+                Presence::There | Presence::Missing => records.push(record),
+                Presence::Unknown(error) => {
+                    let name = &record.name;
+                    run.output
+                        .warning(&format!("what is at {name} is not known: {error}"));
+                    records.push(record);
+                }
+                Presence::Barred(why) => run
+                    .output
+                    .warning(&format!("`{record}` is left out: {why}")),
+            }
         }
     }
     records
@@ -72,29 +68,28 @@ pub(crate) async fn run(run: &Run, args: &DelegateArgs) -> Result<Report, Failur
     })
 }
 
-/// A record that there should be.
+/// What there should be.
 enum Wanted {
-    /// From a challenge name to an alias name.
+    /// A CNAME from a challenge name to an alias name.
     Cname(DnsName, DnsName),
-    /// At a name: tag and value.
-    Caa(DnsName, &'static str, String),
+    /// CAA records at a name.
+    Caa(DnsName, Vec<Caa>),
 }
 
 impl Wanted {
-    async fn compare(&self, dns: &Dns, ttl: u32) -> Result<Compared, DnsError> {
+    async fn compare(&self, dns: &Dns, ttl: u32) -> Result<Vec<Compared>, DnsError> {
         match self {
             Wanted::Cname(challenge_name, alias_name) => {
-                Compared::cname(dns, challenge_name, alias_name, ttl).await
+                let compared = Compared::cname(dns, challenge_name, alias_name, ttl).await?;
+                Ok(vec![compared])
             }
-            Wanted::Caa(name, tag, value) => {
-                Compared::caa(dns, name, tag, value.clone(), ttl).await
-            }
+            Wanted::Caa(name, records) => Compared::caa(dns, name, records.clone(), ttl).await,
         }
     }
 
     fn name(&self) -> &DnsName {
         match self {
-            Wanted::Cname(name, _) | Wanted::Caa(name, ..) => name,
+            Wanted::Cname(name, _) | Wanted::Caa(name, _) => name,
         }
     }
 }
@@ -113,11 +108,9 @@ fn nowhere(wanted: &Wanted, error: &DnsError) -> Failure {
 }
 
 /// The names given, or all of the settings.
-fn wanted(args: &DelegateArgs, settings: &Settings) -> Result<BTreeSet<Identifier>, Failure> {
+fn identifiers(args: &DelegateArgs, settings: &Settings) -> Result<BTreeSet<Identifier>, Failure> {
     let identifiers: BTreeSet<_> = if args.domains.is_empty() {
-        let certificates = settings.certificates.values();
-        let domains = certificates.flat_map(|certificate| &certificate.domains);
-        domains.map(|domain| domain.identifier.clone()).collect()
+        settings.identifiers().cloned().collect()
     } else {
         args.domains.iter().cloned().collect()
     };
@@ -134,32 +127,50 @@ fn wanted(args: &DelegateArgs, settings: &Settings) -> Result<BTreeSet<Identifie
 /// Where the challenge name shall lead: by the flags, the settings, a label of its own, or the only
 /// alias zone.
 async fn alias_name(
+    run: &Run,
     args: &DelegateArgs,
     settings: &Settings,
+    names: &AliasNames,
     challenge_name: &DnsName,
-    identifiers: &[&Identifier],
 ) -> Result<DnsName, Failure> {
+    let in_words = |error| Failure::new(Part::Settings, &error, None);
     if let Some(alias) = &args.domain_alias {
         return Ok(alias.clone());
     }
-    let in_words = |error| Failure::new(Part::Settings, &error, None);
-    if let (Some(alias), false) = (&args.challenge_alias, args.unique) {
+    let zone = args.challenge_alias.as_ref();
+    if args.unique {
+        let zone = zone.map_or_else(|| only_zone(settings, challenge_name), Ok)?;
+        let store = FileStore::open(&settings.state)?;
+        let fresh = zone.child(&fresh_label()).map_err(in_words)?;
+        let unique = store.alias_name(challenge_name, &fresh).await?;
+        if let Some(configured) = names
+            .configured(challenge_name)?
+            .filter(|name| **name != unique)
+        {
+            run.output.warning(&format!(
+                "the settings have {configured} as the alias of {challenge_name}, and go on to expect it; \
+                 take it out, or let it be `domain-alias = \"{unique}\"`"
+            ));
+        }
+        return Ok(unique);
+    }
+    if let Some(alias) = zone {
         return alias.challenge_name().map_err(in_words);
     }
-    let certificates = settings.certificates.values();
-    let mut configured = certificates
-        .flat_map(|certificate| &certificate.domains)
-        .filter(|domain| identifiers.contains(&&domain.identifier))
-        .filter_map(|domain| domain.alias.as_ref());
-    if let (Some(alias), false) = (configured.next(), args.unique) {
-        return alias.name().map_err(in_words);
+    match names.wanted(challenge_name)? {
+        Some(alias_name) => Ok(alias_name.clone()),
+        None => only_zone(settings, challenge_name)?
+            .challenge_name()
+            .map_err(in_words),
     }
-    let zone = match (&args.challenge_alias, settings.alias_zones.as_slice()) {
-        (Some(zone), _) => zone,
-        (None, [only]) => &only.zone,
-        (None, zones) => {
+}
+
+fn only_zone<'a>(settings: &'a Settings, challenge_name: &DnsName) -> Result<&'a DnsName, Failure> {
+    match settings.alias_zones.as_slice() {
+        [only] => Ok(&only.zone),
+        zones => {
             let zones: Vec<_> = zones.iter().map(|zone| zone.zone.as_str()).collect();
-            return Err(Failure::new(
+            Err(Failure::new(
                 Part::Settings,
                 &format!("where {challenge_name} shall lead is not said"),
                 format!(
@@ -171,21 +182,8 @@ async fn alias_name(
                         zones.join(", ")
                     }
                 ),
-            ));
+            ))
         }
-    };
-    let label = if args.unique {
-        let store = FileStore::open(&settings.state)?;
-        Some(store.alias_label(challenge_name, &fresh_label()).await?)
-    } else {
-        match open_store(&settings.state)? {
-            Some(store) => store.alias_labels().await?.remove(challenge_name),
-            None => None,
-        }
-    };
-    match label {
-        Some(label) => zone.child(&label).map_err(in_words),
-        None => zone.challenge_name().map_err(in_words),
     }
 }
 
@@ -222,18 +220,30 @@ async fn caa(
         }
     };
     let value = format!("{}; validationmethods=dns-01{account}", issuance.issuer);
-    let mut wanted: Vec<_> = identifiers
-        .iter()
-        .map(|identifier| {
-            let tag = if identifier.is_wildcard() {
-                "issuewild"
-            } else {
-                "issue"
-            };
-            Wanted::Caa(identifier.base().clone(), tag, value.clone())
-        })
-        .collect();
-    let zones = settings.alias_zones.iter();
-    wanted.extend(zones.map(|zone| Wanted::Caa(zone.zone.clone(), "issue", ";".to_owned())));
-    Ok(wanted)
+    let record = |tag: &str, value: &str| Caa {
+        flags: 0,
+        tag: tag.to_owned(),
+        value: value.into(),
+    };
+    let mut wanted: BTreeMap<&DnsName, Vec<Caa>> = BTreeMap::new();
+    for identifier in identifiers {
+        let tag = if identifier.is_wildcard() {
+            "issuewild"
+        } else {
+            "issue"
+        };
+        let records = wanted.entry(identifier.base()).or_default();
+        records.push(record(tag, &value));
+    }
+    // An alias zone that has names of certificates in it is not closed.
+    for zone in settings.alias_zones.iter().map(|zone| &zone.zone) {
+        let mut named = settings.identifiers().chain(identifiers);
+        if !named.any(|identifier| identifier.base().is_within(zone)) {
+            wanted.entry(zone).or_default().push(record("issue", ";"));
+        }
+    }
+    let wanted = wanted.into_iter();
+    Ok(wanted
+        .map(|(name, records)| Wanted::Caa(name.clone(), records))
+        .collect())
 }

@@ -11,7 +11,7 @@ use crate::workshop::{Workshop, request};
 
 pub(crate) async fn run(run: &Run, args: &IssueArgs) -> Result<Report, Failure> {
     let job = run.job(args).await?;
-    let request = request(&job.id, &job.certificate, args.skip_preflight, args.wait)?;
+    let request = request(&job, args.skip_preflight, args.wait).await?;
     let store = FileStore::open(&job.settings.state)?;
     let workshop = Workshop::new(store, run, 1)?;
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;

@@ -7,6 +7,8 @@ pub(crate) mod issue;
 pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod list;
+mod offboard;
 pub(crate) mod pages;
+mod probe;
 pub(crate) mod providers;
 pub(crate) mod renew;

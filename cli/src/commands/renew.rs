@@ -121,9 +121,7 @@ async fn renew(
 ) -> Result<Obtained, Failure> {
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
     run.reconcile(workshop, &issuer.zones).await;
-    let issued = issuer
-        .issue(&request(&job.id, &job.certificate, false, args.wait)?)
-        .await?;
+    let issued = issuer.issue(&request(job, false, args.wait).await?).await?;
     run.output.warn_issued(&issued);
     let hook_failure = hook::run(&job.certificate.deploy_hook, &issued.stored).await;
     Ok(Obtained::new(issued, hook_failure))
@@ -138,6 +136,6 @@ async fn rehearse(
     let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
     run.reconcile(workshop, &issuer.zones).await;
     Ok(issuer
-        .rehearse(&request(&job.id, &job.certificate, false, args.wait)?)
+        .rehearse(&request(job, false, args.wait).await?)
         .await?)
 }

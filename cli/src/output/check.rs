@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use acme_alias_core::delegation::{End, Examination, Finding, Severity, ZoneState};
+use acme_alias_core::delegation::{End, Examination, Finding, ServerState, Severity, ZoneState};
 use acme_alias_core::name::{DnsName, Identifier};
 
 use super::human::of_finding;
-use super::{Checked, CheckedName, Offboarding};
+use super::{Checked, CheckedName, Offboarding, Probed};
 
 pub(super) fn checked(checked: &Checked) -> String {
     let mut text = String::new();
@@ -19,10 +19,12 @@ pub(super) fn checked(checked: &Checked) -> String {
         let Examination {
             walk,
             source,
+            between,
             alias,
             findings,
         } = examination;
-        zones.extend(source.iter().chain(alias).map(|state| (&state.zone, state)));
+        let on_the_way = source.iter().chain(between).chain(alias);
+        zones.extend(on_the_way.map(|state| (&state.zone, state)));
         text.push_str(&format!("{}: {}\n", list(identifiers), verdict(findings)));
         for hop in &walk.hops {
             text.push_str(&format!(
@@ -33,7 +35,7 @@ pub(super) fn checked(checked: &Checked) -> String {
                 hop.server
             ));
         }
-        if let End::At { server, answer } = &walk.end {
+        if let End::At { server, answer, .. } = &walk.end {
             let name = walk.last().fqdn();
             text.push_str(&format!("  {name} {answer}  (asked: {server})\n"));
         }
@@ -49,17 +51,7 @@ pub(super) fn checked(checked: &Checked) -> String {
     for state in zones.into_values() {
         text.push_str(&zone_state(state));
     }
-    for published in checked.written.iter().flatten() {
-        text.push_str(&format!(
-            "zone {}: a probe was written, and",
-            published.zone
-        ));
-        for reached in &published.servers {
-            let millis = reached.after.as_millis();
-            text.push_str(&format!("\n  {} had it after {millis} ms", reached.server));
-        }
-        text.push_str("\n  it was withdrawn\n");
-    }
+    text.extend(checked.probed.as_ref().map(probed));
     let count = |wanted| {
         let found = checked.names.iter().filter(|name| {
             name.examination
@@ -71,9 +63,7 @@ pub(super) fn checked(checked: &Checked) -> String {
         found.count()
     };
     let (errors, warnings) = (count(Some(Severity::Error)), count(Some(Severity::Warning)));
-    let seconds = checked.took.as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = checked.names.len() as f64 / seconds;
+    let (seconds, rate) = (checked.took.as_secs_f64(), checked.per_second());
     text.push_str(&format!(
         "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s \
          ({rate:.0} per second)\n",
@@ -104,12 +94,8 @@ fn table(checked: &Checked) -> String {
         std::cmp::Reverse(worst.map(|finding| finding.severity))
     });
     let rows = names.into_iter().map(|name| {
-        let walk = &name.examination.walk;
-        let leads_to = if walk.hops.is_empty() {
-            "nowhere".to_owned()
-        } else {
-            walk.last().to_string()
-        };
+        let alias_name = name.examination.alias_name();
+        let leads_to = alias_name.map_or_else(|| "nowhere".to_owned(), ToString::to_string);
         let verdict = verdict(&name.examination.findings).to_owned();
         [verdict, list(&name.identifiers), leads_to]
     });
@@ -125,10 +111,21 @@ fn table(checked: &Checked) -> String {
 
 fn zone_state(state: &ZoneState) -> String {
     let mut text = format!("zone {}:", state.zone);
-    for server in &state.servers {
-        match server.serial {
-            Some(serial) => text.push_str(&format!(" {} has serial {serial};", server.server)),
-            None => text.push_str(&format!(" {} does not serve it;", server.server)),
+    for ServerState {
+        server,
+        above_only,
+        serial,
+        ..
+    } in &state.servers
+    {
+        let by = if *above_only {
+            ", which only the zone above names,"
+        } else {
+            ""
+        };
+        match serial {
+            Some(serial) => text.push_str(&format!(" {server}{by} has serial {serial};")),
+            None => text.push_str(&format!(" {server}{by} does not serve it;")),
         }
     }
     if let Some(ttl) = state.negative_ttl {
@@ -139,11 +136,53 @@ fn zone_state(state: &ZoneState) -> String {
     text + &format!(" DNSSEC: {}\n", state.dnssec)
 }
 
-pub(super) fn offboarding(Offboarding { domain, steps }: &Offboarding) -> String {
-    if steps.is_empty() {
-        return format!("Nothing leads from {domain} into an alias zone.\n");
+fn probed(
+    Probed {
+        published,
+        left_out,
+    }: &Probed,
+) -> String {
+    let mut text = String::new();
+    for published in published {
+        text.push_str(&format!(
+            "zone {}: a probe was written, and",
+            published.zone
+        ));
+        for reached in &published.servers {
+            let millis = reached.after.as_millis();
+            text.push_str(&format!("\n  {} had it after {millis} ms", reached.server));
+        }
+        text.push_str("\n  it was withdrawn\n");
+    }
+    if !left_out.is_empty() {
+        let left_out: Vec<_> = left_out.iter().map(DnsName::as_str).collect();
+        text.push_str(&format!(
+            "no probe was written for {}: see the errors above\n",
+            left_out.join(", ")
+        ));
+    }
+    text
+}
+
+pub(super) fn offboarding(left: &Offboarding) -> String {
+    let Offboarding {
+        domain,
+        steps,
+        unknown,
+    } = left;
+    let mut text = match unknown {
+        Some(why) => format!("Whether {domain} leads into an alias zone is not known: {why}\n"),
+        None if steps.is_empty() => {
+            return format!("Nothing leads from {domain} into an alias zone.\n");
+        }
+        None => String::new(),
+    };
+    if !steps.is_empty() {
+        text.push_str(&format!(
+            "What is left of {domain}, in the order in which to remove it:\n"
+        ));
     }
     let steps = steps.iter().zip(1..);
-    let steps = steps.map(|(step, number)| format!("{number}. {step}\n"));
-    format!("{domain} still leads into an alias zone:\n") + &steps.collect::<String>()
+    text.extend(steps.map(|(step, number)| format!("{number}. {step}\n")));
+    text
 }

@@ -53,7 +53,7 @@ pub(super) fn report(report: &Report) {
             there,
             format,
         } => {
-            if records.is_empty() {
+            if records.is_empty() && *there > 0 {
                 line(&format!("All {there} records are there already."));
             }
             records::render(*format, records)

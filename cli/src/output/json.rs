@@ -1,6 +1,6 @@
 //! The JSON shapes, as `docs/json.md` documents them.
 
-use acme_alias_core::delegation::Finding;
+use acme_alias_core::delegation::{End, Finding};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::provider::{OptionKind, ProviderKind};
 use acme_alias_core::store::{CertificateId, Stored};
@@ -74,7 +74,9 @@ pub(super) fn report(report: &Report) -> Value {
             json!({ "audited": zones.collect::<Vec<_>>() })
         }
         Report::Checked(checked) => self::checked(checked),
-        Report::Offboarding(left) => json!({ "domain": left.domain, "steps": left.steps }),
+        Report::Offboarding(left) => {
+            json!({ "domain": left.domain, "steps": left.steps, "unknown": left.unknown })
+        }
         Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
         Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
         Report::Serials(zones) => {
@@ -176,15 +178,17 @@ fn checked(checked: &Checked) -> Value {
                 "domains": name.identifiers,
                 "challenge_name": found.walk.challenge_name,
                 "hops": found.walk.hops,
-                "alias_name": found.walk.last(),
+                "end": end(&found.walk.end),
+                "alias_name": found.alias_name(),
                 "source_zone": found.source,
+                "zones_between": found.between,
                 "alias_zone": found.alias,
                 "findings": found.findings,
             })
         })
         .collect();
-    let written = checked.written.as_ref().map(|zones| {
-        let zones = zones.iter().map(|published| {
+    let written = checked.probed.as_ref().map(|probed| {
+        let zones = probed.published.iter().map(|published| {
             let servers = published.servers.iter().map(|reached| {
                 json!({
                     "server": reached.server.to_string(),
@@ -195,7 +199,32 @@ fn checked(checked: &Checked) -> Value {
         });
         zones.collect::<Vec<_>>()
     });
-    json!({ "checked": names, "errors": checked.has_errors(), "written": written })
+    json!({
+        "checked": names,
+        "errors": checked.has_errors(),
+        "seconds": checked.took.as_secs_f64(),
+        "per_second": checked.per_second(),
+        "written": written,
+        "not_written": checked.probed.as_ref().map(|probed| &probed.left_out),
+    })
+}
+
+/// Where the CNAMEs end.
+fn end(end: &End) -> Value {
+    match end {
+        End::At {
+            server,
+            answer,
+            exists,
+            txt,
+        } => json!({
+            "kind": "at", "server": server, "answer": answer, "exists": exists, "txt": txt,
+        }),
+        End::Loop(name) => json!({ "kind": "loop", "name": name }),
+        End::TooLong => json!({ "kind": "too-long" }),
+        End::BadTarget(target) => json!({ "kind": "bad-target", "target": target }),
+        End::Unanswered(error) => json!({ "kind": "unanswered", "error": error.to_string() }),
+    }
 }
 
 fn listed(listed: &Listed) -> Value {

@@ -108,7 +108,14 @@ pub(crate) struct Checked {
     pub(crate) names: Vec<CheckedName>,
     pub(crate) took: Duration,
     /// What came of writing to the alias zones, where that was wanted.
-    pub(crate) written: Option<Vec<Published>>,
+    pub(crate) probed: Option<Probed>,
+}
+
+/// Probes that were written at alias names, and withdrawn.
+pub(crate) struct Probed {
+    pub(crate) published: Vec<Published>,
+    /// The challenge names whose delegations are not in order.
+    pub(crate) left_out: Vec<DnsName>,
 }
 
 /// One challenge name, and whose it is.
@@ -127,6 +134,13 @@ impl Checked {
             .iter()
             .flat_map(|name| &name.examination.findings)
     }
+
+    /// Challenge names that were looked at in a second.
+    pub(crate) fn per_second(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let names = self.names.len() as f64;
+        names / self.took.as_secs_f64()
+    }
 }
 
 /// What still leads from a domain into the alias zones.
@@ -134,6 +148,8 @@ pub(crate) struct Offboarding {
     pub(crate) domain: Identifier,
     /// What to do, one after the other.
     pub(crate) steps: Vec<String>,
+    /// Why it is not known where the domain leads.
+    pub(crate) unknown: Option<String>,
 }
 
 impl Report {
@@ -147,7 +163,7 @@ impl Report {
             Report::Checked(checked) if checked.has_errors() => {
                 return Part::Delegation.exit_code();
             }
-            Report::Offboarding(left) if !left.steps.is_empty() => {
+            Report::Offboarding(left) if !left.steps.is_empty() || left.unknown.is_some() => {
                 return Part::Delegation.exit_code();
             }
             Report::Serials(zones) if zones.iter().any(|(_, zone)| !zone.foreign.is_empty()) => {

@@ -1,9 +1,12 @@
 //! Records for the main zones, in the languages in which zones are kept.
 
+mod terraform;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use acme_alias_core::delegation::{RecordData, ZoneRecord};
+use acme_alias_core::delegation::{RecordData, Replaced, ZoneRecord};
+use acme_alias_core::dns::Caa;
 use acme_alias_core::name::DnsName;
 use clap::ValueEnum;
 
@@ -30,8 +33,8 @@ pub(super) fn render(format: RecordFormat, records: &[ZoneRecord]) -> String {
     match format {
         RecordFormat::Zone => zone_file(records),
         RecordFormat::Nsupdate => by_zone(records, nsupdate),
-        RecordFormat::TerraformCloudflare => terraform(records, CLOUDFLARE, cloudflare),
-        RecordFormat::TerraformAws => terraform(records, AWS, aws),
+        RecordFormat::TerraformCloudflare => terraform::cloudflare(records),
+        RecordFormat::TerraformAws => terraform::aws(records),
         RecordFormat::Octodns => by_zone(records, octodns),
         RecordFormat::Dnscontrol => by_zone(records, dnscontrol),
     }
@@ -49,114 +52,70 @@ fn by_zone(records: &[ZoneRecord], render: impl Fn(&DnsName, &[&ZoneRecord]) -> 
     texts.join("\n")
 }
 
+/// A line of comment for each record that has to go.
+fn replaced<'a>(records: impl IntoIterator<Item = &'a ZoneRecord>, comment: &str) -> String {
+    let replaced = records.into_iter().flat_map(|record| &record.replaces);
+    let lines = replaced.map(|there| format!("{comment} in place of {there}\n"));
+    lines.collect()
+}
+
 fn zone_file(records: &[ZoneRecord]) -> String {
-    let mut text = String::new();
-    for record in records {
-        if let Some(there) = &record.replaces {
-            text.push_str(&format!("; in place of the CNAME to {}\n", there.fqdn()));
-        }
-        text.push_str(&format!("{record}\n"));
-    }
-    text
+    let lines = records
+        .iter()
+        .map(|record| format!("{}{record}\n", replaced([record], ";")));
+    lines.collect()
 }
 
 fn nsupdate(zone: &DnsName, records: &[&ZoneRecord]) -> String {
     let mut text = format!("zone {}\n", zone.fqdn());
     for record in records {
-        if record.replaces.is_some() {
-            text.push_str(&format!("update delete {} CNAME\n", record.name.fqdn()));
-        }
-        let (name, ttl, data) = (record.name.fqdn(), record.ttl, &record.data);
+        let ZoneRecord {
+            name, ttl, data, ..
+        } = record;
+        let name = name.fqdn();
+        text.push_str(&replaced([*record], ";"));
+        let deletions = record.replaces.iter().map(|there| match there {
+            // Nothing may be left of these beside a CNAME.
+            Replaced::Cname(_) => format!("update delete {name} CNAME\n"),
+            Replaced::Txt(_) => format!("update delete {name} TXT\n"),
+            Replaced::Caa(caa) => format!("update delete {name} {caa}\n"),
+        });
+        let mut deletions: Vec<_> = deletions.collect();
+        deletions.dedup();
+        text.extend(deletions);
         text.push_str(&format!("update add {name} {ttl} IN {data}\n"));
     }
     text + "send\n"
 }
 
-const CLOUDFLARE: &str = "cloudflare_zone_ids";
-const AWS: &str = "route53_zone_ids";
-
-/// Resources, and the variable that has the ids of the zones.
-fn terraform(
-    records: &[ZoneRecord],
-    variable: &str,
-    resource: impl Fn(&str, &str, &[&ZoneRecord]) -> String,
-) -> String {
-    let mut text = format!(
-        "variable \"{variable}\" {{\n  description = \"The ids of the zones, by name\"\n  type        = map(string)\n}}\n"
-    );
-    // Records of one name and type are one set.
-    let mut sets: BTreeMap<(&DnsName, bool), Vec<&ZoneRecord>> = BTreeMap::new();
-    for record in records {
-        let is_caa = matches!(record.data, RecordData::Caa { .. });
-        sets.entry((&record.name, is_caa)).or_default().push(record);
+/// All CAA records that a name shall have, for languages that know sets only: what is there and is not
+/// written down with the rest would be lost.
+fn caa_set<'a>(records: &[&'a ZoneRecord]) -> Vec<&'a Caa> {
+    let mut set: Vec<&Caa> = Vec::new();
+    let wanted = records.iter().filter_map(|record| match &record.data {
+        RecordData::Caa(caa) => Some(caa),
+        RecordData::Cname { .. } => None,
+    });
+    let beside = records.iter().flat_map(|record| &record.beside);
+    for caa in wanted.chain(beside) {
+        if !set.contains(&caa) {
+            set.push(caa);
+        }
     }
-    for ((name, is_caa), set) in sets {
-        let Some(first) = set.first() else { continue };
-        let kind = if is_caa { "caa" } else { "cname" };
-        // A hyphen may stand in such a label, a dot may not: `a-b` and `a.b` stay apart.
-        let label = name.as_str().replace('.', "_");
-        let zone_id = format!("var.{variable}[\"{}\"]", first.zone);
-        text.push('\n');
-        text.push_str(&resource(&format!("{kind}_{label}"), &zone_id, &set));
-    }
-    text
+    set
 }
 
-fn cloudflare(label: &str, zone_id: &str, set: &[&ZoneRecord]) -> String {
-    let mut text = String::new();
-    for (
-        index,
-        ZoneRecord {
-            name, ttl, data, ..
-        },
-    ) in set.iter().enumerate()
-    {
-        let (number, kind) = match data {
-            RecordData::Cname { .. } => (String::new(), "CNAME"),
-            RecordData::Caa { .. } => (format!("_{}", index + 1), "CAA"),
-        };
-        // Nothing fails when a String is written to.
-        let _ = write!(
-            text,
-            "resource \"cloudflare_dns_record\" \"{label}{number}\" {{\n  zone_id = {zone_id}\n  \
-             name    = \"{name}\"\n  type    = \"{kind}\"\n  ttl     = {ttl}\n"
-        );
-        let _ = match data {
-            RecordData::Cname { target } => {
-                write!(text, "  content = \"{target}\"\n  proxied = false\n}}\n")
-            }
-            RecordData::Caa { tag, value } => write!(
-                text,
-                "  data = {{\n    flags = 0\n    tag   = \"{tag}\"\n    value = \"{value}\"\n  }}\n}}\n"
-            ),
-        };
+/// Octets as a string in double quotes, as JSON, YAML and JavaScript read it.
+fn literal(octets: &[u8]) -> String {
+    let mut text = String::from("\"");
+    for &octet in octets {
+        match octet {
+            b'"' | b'\\' => text.extend(['\\', char::from(octet)]),
+            b' '..=b'~' => text.push(char::from(octet)),
+            other => text.push_str(&format!("\\u{other:04x}")),
+        }
     }
-    text
-}
-
-fn aws(label: &str, zone_id: &str, set: &[&ZoneRecord]) -> String {
-    let values: Vec<_> = set
-        .iter()
-        .map(|record| match &record.data {
-            RecordData::Cname { target } => format!("\"{}\"", target.fqdn()),
-            RecordData::Caa { tag, value } => format!("\"0 {tag} \\\"{value}\\\"\""),
-        })
-        .collect();
-    let Some(ZoneRecord {
-        name, ttl, data, ..
-    }) = set.first()
-    else {
-        return String::new();
-    };
-    let kind = match data {
-        RecordData::Cname { .. } => "CNAME",
-        RecordData::Caa { .. } => "CAA",
-    };
-    format!(
-        "resource \"aws_route53_record\" \"{label}\" {{\n  zone_id = {zone_id}\n  name    = \"{name}\"\n  \
-         type    = \"{kind}\"\n  ttl     = {ttl}\n  records = [{}]\n}}\n",
-        values.join(", ")
-    )
+    text + "\""
 }
 
 /// The name as seen from the apex, which is `apex` itself.
@@ -182,21 +141,21 @@ fn octodns(zone: &DnsName, records: &[&ZoneRecord]) -> String {
         let Some(ZoneRecord { ttl, data, .. }) = set.first() else {
             continue;
         };
+        text.push_str(&replaced(set.iter().copied(), "#"));
         // In quotes, because `no` and `123` are no text to YAML.
+        let _ = write!(text, "'{name}':\n  ttl: {ttl}\n");
         let _ = match data {
-            RecordData::Cname { target } => write!(
-                text,
-                "'{name}':\n  ttl: {ttl}\n  type: CNAME\n  value: {}\n",
-                target.fqdn()
-            ),
-            RecordData::Caa { .. } => {
-                writeln!(text, "'{name}':\n  ttl: {ttl}\n  type: CAA\n  values:")
+            RecordData::Cname { target } => {
+                write!(text, "  type: CNAME\n  value: {}\n", target.fqdn())
             }
+            RecordData::Caa(_) => write!(text, "  type: CAA\n  values:\n"),
         };
-        for record in set {
-            if let RecordData::Caa { tag, value } = &record.data {
-                let _ = writeln!(text, "  - flags: 0\n    tag: {tag}\n    value: '{value}'");
-            }
+        for Caa { flags, tag, value } in caa_set(&set) {
+            let value = literal(value);
+            let _ = writeln!(
+                text,
+                "  - flags: {flags}\n    tag: '{tag}'\n    value: {value}"
+            );
         }
     }
     text
@@ -204,21 +163,26 @@ fn octodns(zone: &DnsName, records: &[&ZoneRecord]) -> String {
 
 fn dnscontrol(zone: &DnsName, records: &[&ZoneRecord]) -> String {
     let mut text = format!("D_EXTEND(\"{zone}\",\n");
-    for ZoneRecord {
-        name, ttl, data, ..
-    } in records
-    {
-        let name = relative(name, zone, "@");
+    for record in records {
+        let ZoneRecord { ttl, data, .. } = record;
+        let name = relative(&record.name, zone, "@");
+        text.push_str(&replaced([*record], "  //"));
         let _ = match data {
             RecordData::Cname { target } => writeln!(
                 text,
                 "  CNAME(\"{name}\", \"{}\", TTL({ttl})),",
                 target.fqdn()
             ),
-            RecordData::Caa { tag, value } => {
+            RecordData::Caa(Caa { flags, tag, value }) => {
+                let critical = if flags & 128 == 0 {
+                    ""
+                } else {
+                    "CAA_CRITICAL, "
+                };
+                let value = literal(value);
                 writeln!(
                     text,
-                    "  CAA(\"{name}\", \"{tag}\", \"{value}\", TTL({ttl})),"
+                    "  CAA(\"{name}\", \"{tag}\", {value}, {critical}TTL({ttl})),"
                 )
             }
         };
@@ -230,21 +194,27 @@ fn dnscontrol(zone: &DnsName, records: &[&ZoneRecord]) -> String {
 mod tests {
     use super::*;
 
+    fn caa(tag: &str, value: &str) -> Caa {
+        Caa {
+            flags: 0,
+            tag: tag.to_owned(),
+            value: value.into(),
+        }
+    }
+
     fn records() -> Vec<ZoneRecord> {
         let zone: DnsName = "example.com".parse().unwrap();
         let cname = RecordData::Cname {
             target: "_acme-challenge.auth.example.net".parse().unwrap(),
         };
-        let caa = |tag| RecordData::Caa {
-            tag,
-            value: "letsencrypt.org; validationmethods=dns-01".to_owned(),
-        };
+        let caa = |tag| RecordData::Caa(caa(tag, "letsencrypt.org; validationmethods=dns-01"));
         let record = |name: &str, data| ZoneRecord {
             zone: zone.clone(),
             name: name.parse().unwrap(),
             ttl: 600,
             data,
-            replaces: None,
+            replaces: Vec::new(),
+            beside: Vec::new(),
         };
         vec![
             record("_acme-challenge.example.com", cname),
@@ -296,19 +266,96 @@ mod tests {
         }
     }
 
+    const FORMATS: [RecordFormat; 6] = [
+        RecordFormat::Zone,
+        RecordFormat::Nsupdate,
+        RecordFormat::TerraformCloudflare,
+        RecordFormat::TerraformAws,
+        RecordFormat::Octodns,
+        RecordFormat::Dnscontrol,
+    ];
+
     #[test]
-    fn what_is_replaced_is_told_and_deleted() {
+    fn what_is_replaced_is_told_in_every_language_and_deleted_by_the_script() {
         let mut records = records();
-        records[0].replaces = Some("old.example".parse().unwrap());
+        records[0].replaces = vec![
+            Replaced::Cname("old.example.".to_owned()),
+            Replaced::Txt("one".to_owned()),
+            Replaced::Txt("two".to_owned()),
+        ];
+        records[1].replaces = vec![Replaced::Caa(caa("issue", "letsencrypt.org"))];
+        for format in FORMATS {
+            let text = render(format, &records);
+            for there in [
+                "CNAME old.example.",
+                "TXT \"one\"",
+                "CAA 0 issue \"letsencrypt.org\"",
+            ] {
+                assert!(text.contains(&format!(" in place of {there}\n")), "{text}");
+            }
+        }
+        let script = render(RecordFormat::Nsupdate, &records);
+        let deletions: Vec<_> = script
+            .lines()
+            .filter(|line| line.starts_with("update delete "))
+            .collect();
+        assert_eq!(
+            deletions,
+            [
+                "update delete _acme-challenge.example.com. CNAME",
+                "update delete _acme-challenge.example.com. TXT",
+                "update delete example.com. CAA 0 issue \"letsencrypt.org\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_set_has_what_is_there_beside_what_is_missing() {
+        let mut records = records();
+        records.remove(1);
+        records[1].beside = vec![
+            caa("issue", "letsencrypt.org; validationmethods=dns-01"),
+            caa("iodef", "mailto:admin@example.com"),
+        ];
+        let aws = render(RecordFormat::TerraformAws, &records);
+        let octodns = render(RecordFormat::Octodns, &records);
+        for tag in ["issue", "issuewild", "iodef"] {
+            assert!(aws.contains(&format!("\"0 {tag} \\\"")), "{aws}");
+            assert!(
+                octodns.contains(&format!("    tag: '{tag}'\n")),
+                "{octodns}"
+            );
+        }
         let zone = render(RecordFormat::Zone, &records);
         assert!(
-            zone.starts_with("; in place of the CNAME to old.example.\n"),
-            "{zone}"
+            !zone.contains("iodef"),
+            "a line of a zone file adds: {zone}"
         );
-        let script = render(RecordFormat::Nsupdate, &records);
-        assert!(script.starts_with(
-            "zone example.com.\nupdate delete _acme-challenge.example.com. CNAME\nupdate add "
-        ));
-        assert!(script.ends_with("\nsend\n"));
+    }
+
+    #[test]
+    fn what_a_server_said_stays_within_its_string_and_its_line() {
+        let mut records = records();
+        let said = "a\"b\nupdate delete example.com.\\ ${x} %{y}";
+        records[0].replaces = vec![
+            Replaced::Cname(said.to_owned()),
+            Replaced::Txt(said.to_owned()),
+        ];
+        records[1].replaces = vec![Replaced::Caa(caa("issue", said))];
+        records[1].beside = vec![caa("iodef", said)];
+        for format in FORMATS {
+            let text = render(format, &records);
+            let own_line = |line: &str| {
+                line.trim_start()
+                    .starts_with("update delete example.com.\\")
+            };
+            assert!(!text.lines().any(own_line), "{text}");
+        }
+        let aws = render(RecordFormat::TerraformAws, &records);
+        let element = r#""0 iodef \"a\\\"b\\010update delete example.com.\\\\ $${x} %%{y}\"""#;
+        assert!(aws.contains(element), "{aws}");
+        let octodns = render(RecordFormat::Octodns, &records);
+        let value = r#"value: "a\"b\u000aupdate delete example.com.\\ ${x} %{y}""#;
+        assert!(octodns.contains(value), "{octodns}");
     }
 }

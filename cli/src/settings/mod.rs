@@ -253,6 +253,25 @@ impl Origins {
 }
 
 impl Settings {
+    /// The names of all certificates.
+    pub(crate) fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
+        let certificates = self.certificates.values();
+        let domains = certificates.flat_map(|certificate| &certificate.domains);
+        domains.map(|domain| &domain.identifier)
+    }
+
+    /// The provider that a certificate with this challenge name has for alias names outside every alias zone.
+    pub(crate) fn provider_beyond_zones(&self, challenge_name: &DnsName) -> Option<&String> {
+        let mut certificates = self.certificates.values();
+        certificates.find_map(|certificate| {
+            let provider = certificate.provider.as_ref()?;
+            let mut domains = certificate.domains.iter();
+            domains
+                .any(|domain| domain.identifier.challenge_name() == challenge_name)
+                .then_some(provider)
+        })
+    }
+
     /// Checks the merged layers; the error holds every mistake that was found.
     pub(crate) fn read(tree: &Tree) -> Result<Self, SettingsError> {
         let mistakes = schema::unknown_keys(tree);

@@ -1,16 +1,28 @@
-//! Who may issue: CAA records (RFC 8659), with account and method (RFC 8657). They are looked for at the
-//! identifier and above it, never at the alias name.
+//! Who may issue: CAA records (RFC 8659). They are looked for at the identifier and above it, never at the
+//! alias name.
 
 use hickory_proto::rr::RecordType;
 
-use crate::dns::Dns;
+use super::property::Property;
+use crate::dns::{Caa, Dns, DnsError};
 use crate::name::{DnsName, Identifier};
-use crate::printable::printable;
+use crate::provider::quoting::quoted_octets;
 
 /// CNAMEs that are followed from one name.
 const HOPS_MAX: usize = 8;
-/// How we prove that a name is ours (RFC 8657 §4).
-const METHOD: &str = "dns-01";
+/// The properties that authorities know (IANA, *Certification Authority Restriction Properties*).
+const KNOWN: [&str; 7] = [
+    "issue",
+    "issuewild",
+    "iodef",
+    "issuemail",
+    "issuevmc",
+    "contactemail",
+    "contactphone",
+];
+/// The flag that forbids to issue where the property is not known (RFC 8659 §4.1). It is the highest bit;
+/// those who took it for the lowest are understood as well, as Let's Encrypt does it.
+const CRITICAL: u8 = 128 | 1;
 
 /// Who is to issue, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +41,7 @@ pub(super) struct Refusal {
     pub(super) remedy: String,
 }
 
-/// Whether the records that count for `identifier` let the authority issue. Where they cannot be read,
-/// nothing is said: the walk has told of the servers.
+/// Whether the records that count for `identifier` let the authority issue.
 pub(super) async fn verdict(
     dns: &Dns,
     identifier: &Identifier,
@@ -38,38 +49,67 @@ pub(super) async fn verdict(
 ) -> Result<(), Refusal> {
     // RFC 8659 §3: the closest name that has any counts alone.
     for name in identifier.base().ancestors() {
-        let Some(records) = records(dns, &name).await else {
-            return Ok(());
-        };
-        if !records.is_empty() {
-            return judge(&name, &records, identifier, issuance);
+        match records(dns, &name).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(records)) if records.is_empty() => {}
+            Ok(Some(records)) => return judge(&name, &records, identifier, issuance),
+            Err(error) => return unanswered(&name, &error, identifier),
         }
     }
     Ok(())
 }
 
-/// The CAA records at a name, or at the one that it is an alias of.
-async fn records(dns: &Dns, name: &DnsName) -> Option<Vec<(String, String)>> {
+/// The CAA records at a name, or at the one that it is an alias of; none where that is no name to ask for.
+async fn records(dns: &Dns, name: &DnsName) -> Result<Option<Vec<Caa>>, DnsError> {
     let mut name = name.clone();
     for _ in 0..HOPS_MAX {
-        let answer = dns.ask(&name, RecordType::CAA).await.ok()?;
+        let answer = dns.ask(&name, RecordType::CAA).await?;
         match answer.cname() {
-            Some(cname) => name = cname.target.ok()?,
-            None => return Some(answer.caa()),
+            None => return Ok(Some(answer.caa())),
+            Some(cname) => match cname.target {
+                Ok(target) => name = target,
+                Err(_) => return Ok(None),
+            },
         }
     }
-    None
+    Ok(None)
+}
+
+/// An authority that gets no answer from the servers of the domain must not issue (RFC 8659 §3). Where a
+/// registry or the resolver did not answer us, it may yet answer the authority.
+fn unanswered(name: &DnsName, error: &DnsError, identifier: &Identifier) -> Result<(), Refusal> {
+    match error {
+        DnsError::Unanswered { zone, .. } if zone.labels().count() > 1 => Err(Refusal {
+            name: name.clone(),
+            answer: format!("whether CAA lets anybody issue for {identifier} was not told: {error}"),
+            remedy: "let these servers answer questions for CAA records, if only by saying that there is \
+                     none: without an answer no authority issues"
+                .to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn judge(
     name: &DnsName,
-    records: &[(String, String)],
+    records: &[Caa],
     identifier: &Identifier,
     issuance: &Issuance,
 ) -> Result<(), Refusal> {
-    let tagged = |tag: &str| -> Vec<&str> {
-        let records = records.iter().filter(|(known, _)| known == tag);
-        records.map(|(_, value)| value.as_str()).collect()
+    let is = |caa: &Caa, tag: &str| caa.tag.eq_ignore_ascii_case(tag);
+    let unknown = |caa: &&Caa| caa.flags & CRITICAL != 0 && !KNOWN.iter().any(|tag| is(caa, tag));
+    if let Some(caa) = records.iter().find(unknown) {
+        return Err(Refusal {
+            name: name.clone(),
+            answer: format!(
+                "CAA lets nobody issue for {identifier}: {caa} is critical, and not known to authorities"
+            ),
+            remedy: "remove that record, or let its flags be 0".to_owned(),
+        });
+    }
+    let tagged = |tag: &'static str| {
+        let values = records.iter().filter(move |caa| is(caa, tag));
+        values.map(|caa| caa.value.as_slice()).collect::<Vec<_>>()
     };
     // RFC 8659 §4.3: for a wildcard `issuewild` counts, where there is any.
     let (mut tag, mut values) = ("issue", tagged("issue"));
@@ -81,9 +121,13 @@ fn judge(
     }
     let mut reasons = Vec::new();
     for value in values {
-        match Property::parse(value).refuses(issuance) {
+        let refusal = match Property::parse(value) {
+            Some(property) => property.refuses(issuance),
+            None => Some("is malformed, and lets nobody issue".to_owned()),
+        };
+        match refusal {
             None => return Ok(()),
-            Some(reason) => reasons.push(format!("{tag} \"{}\" {reason}", printable(value))),
+            Some(reason) => reasons.push(format!("{tag} {} {reason}", quoted_octets(value))),
         }
     }
     let Issuance { issuer, .. } = issuance;
@@ -100,72 +144,32 @@ fn judge(
     })
 }
 
-/// The value of an `issue` or `issuewild` record (RFC 8659 §4.2).
-struct Property<'a> {
-    issuer: &'a str,
-    parameters: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Property<'a> {
-    fn parse(value: &'a str) -> Self {
-        let mut parts = value.split(';');
-        let issuer = parts.next().unwrap_or_default().trim();
-        let parameters = parts.filter_map(|part| part.trim().split_once('='));
-        Property {
-            issuer,
-            parameters: parameters
-                .map(|(tag, value)| (tag.trim(), value.trim()))
-                .collect(),
-        }
-    }
-
-    fn parameter(&self, tag: &str) -> Option<&'a str> {
-        let mut found = self
-            .parameters
-            .iter()
-            .filter(|(known, _)| known.eq_ignore_ascii_case(tag));
-        found.next().map(|(_, value)| *value)
-    }
-
-    /// Why this property does not let the authority issue to us.
-    fn refuses(&self, issuance: &Issuance) -> Option<String> {
-        if self.issuer.is_empty() {
-            return Some("lets nobody issue".to_owned());
-        }
-        if !self.issuer.eq_ignore_ascii_case(&issuance.issuer) {
-            return Some("names another authority".to_owned());
-        }
-        if let Some(methods) = self.parameter("validationmethods") {
-            let mut methods = methods.split(',').map(str::trim);
-            if !methods.any(|method| method.eq_ignore_ascii_case(METHOD)) {
-                return Some(format!("does not allow {METHOD}"));
-            }
-        }
-        match (self.parameter("accounturi"), &issuance.account) {
-            (Some(uri), Some(ours)) if uri != ours => {
-                Some(format!("is for another account than ours, {ours}"))
-            }
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn caa(flags: u8, tag: &str, value: &str) -> Caa {
+        Caa {
+            flags,
+            tag: tag.to_owned(),
+            value: value.into(),
+        }
+    }
+
     fn refusal(identifier: &str, records: &[(&str, &str)]) -> Option<String> {
-        let records: Vec<_> = records
-            .iter()
-            .map(|(tag, value)| ((*tag).to_owned(), (*value).to_owned()))
-            .collect();
+        let records = records.iter().map(|(tag, value)| caa(0, tag, value));
+        let account = Some("https://ca.example/acct/1".to_owned());
+        judged(identifier, &records.collect::<Vec<_>>(), account)
+    }
+
+    fn judged(identifier: &str, records: &[Caa], account: Option<String>) -> Option<String> {
         let issuance = Issuance {
             issuer: "ca.example".to_owned(),
-            account: Some("https://ca.example/acct/1".to_owned()),
+            account,
         };
         let name = "example.com".parse().unwrap();
         let identifier = identifier.parse().unwrap();
-        let judged = judge(&name, &records, &identifier, &issuance);
+        let judged = judge(&name, records, &identifier, &issuance);
         judged.err().map(|refusal| refusal.answer)
     }
 
@@ -210,5 +214,46 @@ mod tests {
         assert!(method.contains("does not allow dns-01"), "{method}");
         let account = refused("accounturi=https://ca.example/acct/2").unwrap();
         assert!(account.contains("another account than ours"), "{account}");
+    }
+
+    #[test]
+    fn an_account_that_is_not_ours_yet_is_not_ours() {
+        let record = caa(
+            0,
+            "issue",
+            "ca.example; accounturi=https://ca.example/acct/1",
+        );
+        let refusal = judged("example.com", &[record], None).unwrap();
+        assert!(refusal.contains("none of ours there yet"), "{refusal}");
+    }
+
+    #[test]
+    fn what_is_malformed_lets_nobody_issue() {
+        let value = "ca.example; validationmethods=dns-01;";
+        let refused = refusal("example.com", &[("issue", value)]).unwrap();
+        assert!(refused.contains("is malformed"), "{refused}");
+        let methods = |methods: &str| {
+            let value = format!("ca.example; validationmethods={methods}");
+            refusal("example.com", &[("issue", &value)])
+        };
+        assert!(
+            methods("DNS-01").is_some(),
+            "methods are compared as they are"
+        );
+        assert!(methods("http_01,dns-01").is_some());
+        assert!(methods("").is_some());
+    }
+
+    #[test]
+    fn a_critical_property_that_nobody_knows_forbids() {
+        let good = caa(0, "issue", "ca.example");
+        let critical =
+            |flags, tag| judged("example.com", &[good.clone(), caa(flags, tag, "x")], None);
+        for flags in [128, 1] {
+            let refused = critical(flags, "tbs").unwrap();
+            assert!(refused.contains("tbs \"x\" is critical"), "{refused}");
+        }
+        assert_eq!(critical(0, "tbs"), None);
+        assert_eq!(critical(128, "IODEF"), None);
     }
 }

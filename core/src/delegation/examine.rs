@@ -1,31 +1,25 @@
-//! A delegation looked at from all sides: the walk and its verdicts, and beyond them the servers of both
-//! zones, what they remember, who may issue (CAA), and what stands at the alias name. Nothing is written,
-//! and no CA is asked.
+//! A delegation looked at from all sides: the walk and its verdicts, and beyond them every zone on the way with
+//! its servers, the signatures, who may issue (CAA), and what stands at the alias name. Nothing is written, and
+//! no CA is asked.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join, join_all};
+use futures_util::{StreamExt, stream};
 use hickory_proto::rr::RecordType;
-use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use super::caa::{self, Issuance};
-use super::{End, Finding, FindingKind, Question, Severity, Walk, judge};
-use crate::dns::{Cut, Dns, DnsError, Server};
+use super::zone_state::{Survey, ZoneState};
+use super::{End, Finding, FindingKind, Question, Severity, Walk, alias, judge};
+use crate::dns::{Cut, Dns, DnsError};
 use crate::dnssec::{Security, Validator};
 use crate::name::DnsName;
 use crate::provider::TxtValue;
 
-/// How long one look may take, in answers that are waited for in vain.
-const ANSWERS_MAX: u32 = 20;
-/// Seconds for which a name that is not there may be remembered without harm.
-const NEGATIVE_TTL_GOOD: u32 = 300;
-/// The payload that crosses every path in one UDP datagram (DNS flag day 2020), and what the rest of an
-/// answer takes of it.
-const UDP_PAYLOAD: usize = 1232 - 100;
-/// A TXT record beside its value: a pointer to the name, the fixed fields, a length.
-const RECORD_OVERHEAD: usize = 13;
+/// Challenge names that are looked at at a time.
+const AT_ONCE: usize = 64;
 
 /// Looks at delegations. What concerns a zone is asked once, however many names lead there.
 #[derive(Debug)]
@@ -35,9 +29,21 @@ pub struct Examiner {
     /// As whom CAA records must let the authority issue; nothing is said of them where it is not known.
     issuance: Option<Issuance>,
     /// The values of runs that are under way, or were killed. Where they are not known, nothing is said of
-    /// what stands at the alias name.
+    /// whose the values at the alias name are.
     ours: Option<Vec<(DnsName, TxtValue)>>,
-    zones: Mutex<BTreeMap<DnsName, Arc<OnceCell<ZoneState>>>>,
+    zones: Mutex<BTreeMap<DnsName, Arc<OnceCell<Arc<Survey>>>>>,
+}
+
+/// One challenge name of many that are looked at together.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// The challenge name.
+    pub challenge_name: &'a DnsName,
+    /// What was asked for there.
+    pub question: Question<'a>,
+    /// The certificate that it is for: the values of one certificate are in the zone at the same time. Names
+    /// without one are taken to be for one and the same.
+    pub certificate: Option<&'a str>,
 }
 
 /// Everything that was found about one challenge name.
@@ -47,36 +53,12 @@ pub struct Examination {
     pub walk: Walk,
     /// The zone that holds the challenge name.
     pub source: Option<ZoneState>,
+    /// Other zones that the CNAMEs lead through.
+    pub between: Vec<ZoneState>,
     /// The zone that holds the alias name.
     pub alias: Option<ZoneState>,
     /// What is to be said of it all, worst first.
     pub findings: Vec<Finding>,
-}
-
-/// A zone and its servers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ZoneState {
-    /// The apex.
-    pub zone: DnsName,
-    /// Each server that is named for it.
-    pub servers: Vec<ServerState>,
-    /// For how many seconds others remember that a name is not there (RFC 2308 §5).
-    pub negative_ttl: Option<u32>,
-    /// Whether the zone above delegates it; null where that is not known.
-    pub delegated: Option<bool>,
-    /// Whether what the zone says can be trusted, by its SOA record.
-    pub dnssec: Security,
-}
-
-/// One server of a zone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ServerState {
-    /// Its name and address.
-    pub server: String,
-    /// The serial of the zone that it has; none where it has none.
-    pub serial: Option<u32>,
-    /// What it said in place of that.
-    pub problem: Option<String>,
 }
 
 impl Examination {
@@ -86,6 +68,22 @@ impl Examination {
             .iter()
             .any(|finding| finding.severity == Severity::Error)
     }
+
+    /// The name at which TXT records would be found; none where there is no way to one.
+    pub fn alias_name(&self) -> Option<&DnsName> {
+        has_alias(&self.walk, &self.findings).then(|| self.walk.last())
+    }
+
+    pub(super) fn add(&mut self, finding: Finding) {
+        self.findings.push(finding);
+        self.findings
+            .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    }
+}
+
+fn has_alias(walk: &Walk, findings: &[Finding]) -> bool {
+    let is_missing = |finding: &Finding| finding.kind == FindingKind::MissingCname;
+    matches!(walk.end, End::At { .. }) && !findings.iter().any(is_missing)
 }
 
 impl Examiner {
@@ -100,7 +98,7 @@ impl Examiner {
         }
     }
 
-    /// Looks at the values that stand at alias names, too. `ours` may be there by our doing.
+    /// Tells whose the values are that stand at alias names, too. `ours` may be there by our doing.
     #[must_use]
     pub fn with_values(self, ours: Vec<(DnsName, TxtValue)>) -> Self {
         Examiner {
@@ -109,124 +107,88 @@ impl Examiner {
         }
     }
 
-    /// Looks at one challenge name. It always ends, with something to say.
-    pub async fn examine(&self, challenge_name: &DnsName, question: &Question<'_>) -> Examination {
-        let limit = self.dns.timeout() * ANSWERS_MAX;
-        let look = self.look(challenge_name, question);
-        if let Ok(examination) = tokio::time::timeout(limit, look).await {
-            return examination;
-        }
-        let walk = Walk {
-            challenge_name: challenge_name.clone(),
-            hops: Vec::new(),
-            end: End::Unanswered(DnsError::TooSlow {
-                name: challenge_name.clone(),
-                limit,
-            }),
-        };
-        Examination {
-            findings: judge(&walk, question),
-            walk,
-            source: None,
-            alias: None,
-        }
+    /// Looks at challenge names, many at once, and at what they add up to where they share an alias name.
+    pub async fn examine_all(&self, asked: &[Asked<'_>]) -> Vec<Examination> {
+        let examinations = stream::iter(asked)
+            .map(async |asked| self.examine(asked.challenge_name, &asked.question).await);
+        let mut examinations: Vec<_> = examinations.buffered(AT_ONCE).collect().await;
+        alias::crowds(asked, &mut examinations);
+        examinations
     }
 
-    async fn look(&self, challenge_name: &DnsName, question: &Question<'_>) -> Examination {
+    /// Looks at one challenge name by itself. It always ends, with something to say.
+    pub async fn examine(&self, challenge_name: &DnsName, question: &Question<'_>) -> Examination {
         let follow = Walk::follow(&self.dns, challenge_name);
-        let above = challenge_name.parent();
-        let above = above.as_ref().unwrap_or(challenge_name);
-        let (walk, source_cut) = join(follow, self.dns.cut(above)).await;
-        let mut findings = judge(&walk, question);
-        let alias_cut = match &walk.end {
-            End::At { .. } if !walk.hops.is_empty() => Some(self.dns.cut(walk.last()).await),
-            _ => None,
-        };
-        let source = self.state_of(source_cut.as_ref().ok()).await;
-        let alias = alias_cut.as_ref().and_then(|cut| cut.as_ref().ok());
-        let alias = self.state_of(alias).await;
+        let above = above(challenge_name);
+        let (walk, source_cut) = join(follow, self.dns.cut(&above)).await;
         let look = Look {
             examiner: self,
             question,
             walk: &walk,
         };
-        findings.extend(look.soa(above, &source_cut, &findings));
-        if let Some(cut) = &alias_cut {
-            findings.extend(look.soa(walk.last(), cut, &findings));
-        }
-        if let Some(source) = &source {
-            findings.extend(look.servers(source));
-            findings.extend(look.agreement(source).await);
-        }
-        if let Some(alias) = &alias {
-            if source.as_ref().map(|source| &source.zone) != Some(&alias.zone) {
-                findings.extend(look.servers(alias));
-            }
-            findings.extend(look.cut(alias));
-            findings.extend(look.delegated(alias));
-            findings.extend(look.values().await);
-        }
-        findings.extend(look.memory(source.as_ref(), alias.as_ref(), &findings));
-        findings.extend(look.signatures(source.as_ref(), alias.as_ref()).await);
-        findings.extend(look.dname().await);
-        findings.extend(look.dangling(alias.as_ref(), &findings));
-        findings.extend(look.caa().await);
+        let judged = judge(&walk, question);
+        let limit = self.dns.patience();
+        let beyond = look.beyond(source_cut, &judged);
+        let beyond = tokio::time::timeout(limit, beyond).await;
+        let beyond = beyond.unwrap_or_else(|_| look.incomplete(limit));
+        let mut findings = judged;
+        findings.extend(beyond.findings);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Examination {
             walk,
-            source,
-            alias,
+            source: beyond.source,
+            between: beyond.between,
+            alias: beyond.alias,
             findings,
         }
     }
 
-    /// The zone that begins there; it is asked once.
-    async fn state_of(&self, cut: Option<&Cut>) -> Option<ZoneState> {
-        let apex = cut?.apex.clone();
+    /// The zone that begins there; it is looked at once.
+    async fn survey(&self, cut: &Result<Cut, DnsError>) -> Option<Arc<Survey>> {
+        let apex = cut.as_ref().ok()?.apex.clone();
         let cell = {
             let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(zones.entry(apex.clone()).or_default())
         };
-        Some(cell.get_or_init(|| self.state(apex)).await.clone())
-    }
-
-    async fn state(&self, zone: DnsName) -> ZoneState {
-        let (servers, delegated, dnssec) = join3(
-            self.servers(&zone),
-            self.dns.is_delegated(&zone),
-            self.validator.verdict(&zone, RecordType::SOA),
-        )
-        .await;
-        let (servers, negative): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
-        ZoneState {
-            zone,
-            servers,
-            negative_ttl: negative.into_iter().flatten().max(),
-            delegated,
-            dnssec,
-        }
-    }
-
-    /// Each server of a zone, and for how many seconds absence is remembered according to it.
-    async fn servers(&self, zone: &DnsName) -> Vec<(ServerState, Option<u32>)> {
-        let servers = self.dns.servers(zone).await.unwrap_or_default();
-        let asked = servers.iter().map(async |server| {
-            let answer = self.dns.ask_server(server, zone, RecordType::SOA).await;
-            let (soa, problem) = match answer {
-                Ok(answer) if answer.is_authoritative() => (answer.soa(), None),
-                Ok(answer) => (None, Some(answer.to_string())),
-                Err(error) => (None, Some(error)),
-            };
-            let no_soa = || "an authoritative answer without an SOA record".to_owned();
-            let state = ServerState {
-                server: server.to_string(),
-                serial: soa.map(|soa| soa.serial),
-                problem: problem.or_else(|| soa.is_none().then(no_soa)),
-            };
-            (state, soa.map(|soa| soa.negative_ttl))
+        let survey = cell.get_or_init(async || {
+            let survey = Survey::of(&self.dns, &self.validator, apex).await;
+            Arc::new(survey)
         });
-        join_all(asked).await
+        Some(Arc::clone(survey.await))
     }
+}
+
+/// Where to look for the zone that holds a CNAME: no apex has one (RFC 1912 §2.4).
+fn above(name: &DnsName) -> DnsName {
+    name.parent().unwrap_or_else(|| name.clone())
+}
+
+/// A name on the way that was answered about, and the zone that holds it.
+struct Stop {
+    name: DnsName,
+    /// Where the zone was looked for.
+    from: DnsName,
+    cut: Result<Cut, DnsError>,
+    zone: Option<Arc<Survey>>,
+}
+
+impl Stop {
+    fn apex(&self) -> Option<&DnsName> {
+        self.zone.as_ref().map(|zone| &zone.state.zone)
+    }
+
+    fn state(&self) -> Option<ZoneState> {
+        self.zone.as_ref().map(|zone| zone.state.clone())
+    }
+}
+
+/// What lies beyond the walk.
+#[derive(Default)]
+struct Beyond {
+    source: Option<ZoneState>,
+    between: Vec<ZoneState>,
+    alias: Option<ZoneState>,
+    findings: Vec<Finding>,
 }
 
 /// One look, with what it is about.
@@ -237,18 +199,111 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Whether the zone of `name` says of itself that it is one.
-    fn soa(
-        &self,
-        name: &DnsName,
-        cut: &Result<Cut, DnsError>,
-        findings: &[Finding],
-    ) -> Option<Finding> {
-        let unanswered = |finding: &Finding| finding.kind == FindingKind::Unanswered;
-        if findings.iter().any(unanswered) {
-            return None;
+    /// Looks at all that is not the walk itself.
+    async fn beyond(&self, source_cut: Result<Cut, DnsError>, judged: &[Finding]) -> Beyond {
+        let Look {
+            examiner,
+            question,
+            walk,
+        } = self;
+        let source = &walk.challenge_name;
+        let source = self.stop(source, above(source), source_cut).await;
+        let between = walk.hops.iter().skip(1).map(async |hop| {
+            let from = above(&hop.name);
+            let cut = examiner.dns.cut(&from).await;
+            self.stop(&hop.name, from, cut).await
+        });
+        let between = join_all(between).await;
+        let alias = if has_alias(walk, judged) {
+            let last = walk.last();
+            let cut = examiner.dns.cut(last).await;
+            Some(self.stop(last, last.clone(), cut).await)
+        } else {
+            None
+        };
+
+        let mut findings = Vec::new();
+        if !judged.iter().any(|f| f.kind == FindingKind::Unanswered) {
+            let all = std::iter::once(&source).chain(&between).chain(&alias);
+            findings.extend(all.filter_map(|stop| self.soa(stop)));
         }
-        let answer = match cut {
+        let mut stops: Vec<_> = std::iter::once(&source).chain(&between).collect();
+        // A challenge name that is its own alias name is one stop, in the zone that says so.
+        match &alias {
+            Some(alias) if walk.hops.is_empty() => stops = vec![alias],
+            alias => stops.extend(alias),
+        }
+        let mut zones: BTreeMap<&DnsName, &Arc<Survey>> = BTreeMap::new();
+        let on_the_way = std::iter::once(&source).chain(stops.iter().copied());
+        for zone in on_the_way.filter_map(|stop| stop.zone.as_ref()) {
+            if zones.insert(&zone.state.zone, zone).is_none() {
+                findings.extend(zone.findings(question));
+            }
+        }
+        let agreements = stops.iter().map(async |stop| {
+            let zone = stop.zone.as_ref()?;
+            zone.agreement(&examiner.dns, question, &stop.name).await
+        });
+        findings.extend(join_all(agreements).await.into_iter().flatten());
+        findings.extend(self.signatures(&stops, zones.values().copied()).await);
+        let apex = alias.as_ref().and_then(Stop::apex);
+        findings.extend(apex.and_then(|apex| alias::cut(question, walk.last(), apex)));
+        findings.extend(alias::dangling(question, walk, apex));
+        if let (Some(_), Some(ours)) = (&alias, &examiner.ours) {
+            findings.extend(alias::values(question, walk, ours));
+        }
+        // What is there is not remembered to be missing.
+        let forgetful = match &alias {
+            Some(alias) => alias.zone.as_ref(),
+            None => source.zone.as_ref(),
+        };
+        let is_missing = |finding: &Finding| finding.kind == FindingKind::MissingCname;
+        if alias.is_some() || judged.iter().any(is_missing) {
+            findings.extend(forgetful.and_then(|zone| zone.memory(question)));
+        }
+        findings.extend(self.caa().await);
+
+        let ends = [source.apex(), apex];
+        let between = zones
+            .iter()
+            .filter(|(apex, _)| !ends.contains(&Some(**apex)));
+        Beyond {
+            between: between.map(|(_, zone)| zone.state.clone()).collect(),
+            source: source.state(),
+            alias: alias.as_ref().and_then(Stop::state),
+            findings,
+        }
+    }
+
+    async fn stop(&self, name: &DnsName, from: DnsName, cut: Result<Cut, DnsError>) -> Stop {
+        Stop {
+            name: name.clone(),
+            from,
+            zone: self.examiner.survey(&cut).await,
+            cut,
+        }
+    }
+
+    /// What is said where there is no time for the rest.
+    fn incomplete(&self, limit: std::time::Duration) -> Beyond {
+        let finding = self.question.warning(
+            FindingKind::Incomplete,
+            &self.walk.challenge_name,
+            format!(
+                "the CNAMEs were followed, and the rest was not to be found out within {limit:?}: servers on \
+                 the way are slow or silent"
+            ),
+            "see that all servers of the zones on the way can be reached from here: a CA may ask any of them",
+        );
+        Beyond {
+            findings: vec![finding],
+            ..Beyond::default()
+        }
+    }
+
+    /// Whether the zone there says of itself that it is one.
+    fn soa(&self, stop: &Stop) -> Option<Finding> {
+        let answer = match &stop.cut {
             Ok(Cut { silent: None, .. }) => return None,
             Ok(Cut {
                 silent: Some(server),
@@ -256,281 +311,58 @@ impl Look<'_> {
             }) => format!("{server} denies a record there without an SOA record"),
             Err(error) => format!("no zone is to be found that holds it: {error}"),
         };
-        Some(self.warning(
+        Some(self.question.warning(
             FindingKind::NoSoa,
-            name,
+            &stop.from,
             answer,
             "see that the zone has its SOA record, and that its servers answer with it: resolvers may \
              refuse such an answer",
         ))
     }
 
-    /// Servers that are named for a zone and do not have it, or have another version.
-    fn servers(&self, zone: &ZoneState) -> Vec<Finding> {
-        let apex = &zone.zone;
-        let mut findings = Vec::new();
-        for state in &zone.servers {
-            if let Some(problem) = &state.problem {
-                findings.push(self.warning(
-                    FindingKind::LameServer,
-                    apex,
-                    format!("{} is named as a server of {apex}: {problem}", state.server),
-                    format!(
-                        "take it out of the NS set of {apex}, or let it serve the zone: a CA may ask it"
-                    ),
-                ));
-            }
-        }
-        let mut serials: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-        for state in &zone.servers {
-            if let Some(serial) = state.serial {
-                serials.entry(serial).or_default().push(&state.server);
-            }
-        }
-        if serials.len() > 1 {
-            let serials: Vec<_> = serials
-                .iter()
-                .map(|(serial, servers)| format!("{serial} at {}", servers.join(", ")))
-                .collect();
-            findings.push(self.warning(
-                FindingKind::SerialsDiffer,
-                apex,
-                format!("its servers have different serials: {}", serials.join("; ")),
-                "see whether the transfers work (NOTIFY, `allow-transfer`); all servers must have a \
-                 value before the CA looks",
-            ));
-        }
-        findings
-    }
-
-    /// Whether all servers of the zone tell the same of the challenge name.
-    async fn agreement(&self, zone: &ZoneState) -> Option<Finding> {
-        let dns = &self.examiner.dns;
-        let name = &self.walk.challenge_name;
-        let servers = dns.servers(&zone.zone).await.ok()?;
-        let asked = servers.iter().map(async |server: &Server| {
-            let answer = dns.ask_server(server, name, RecordType::CNAME).await.ok()?;
-            let target = answer.cname().map(|cname| match cname.target {
-                Ok(target) => target.fqdn(),
-                Err(odd) => odd,
-            });
-            answer
-                .is_authoritative()
-                .then(|| (server.to_string(), target))
-        });
-        let mut said: BTreeMap<Option<String>, Vec<String>> = BTreeMap::new();
-        for (server, target) in join_all(asked).await.into_iter().flatten() {
-            said.entry(target).or_default().push(server);
-        }
-        if said.len() < 2 {
-            return None;
-        }
-        let said: Vec<_> = said
-            .iter()
-            .map(|(target, servers)| {
-                let target = target.as_deref().unwrap_or("no CNAME");
-                format!("{target} at {}", servers.join(", "))
-            })
-            .collect();
-        Some(self.error(
-            FindingKind::ServersDisagree,
-            name,
-            format!(
-                "the servers of {} do not agree: {}",
-                zone.zone,
-                said.join("; ")
-            ),
-            "wait for the zone's transfers, or see why they fail: the CA may ask any of them",
-        ))
-    }
-
-    /// Whether the zone of the alias name is the one that the settings have.
-    fn cut(&self, alias: &ZoneState) -> Option<Finding> {
-        let last = self.walk.last();
-        let zones = self.question.alias_zones.iter();
-        let configured = zones
-            .filter(|zone| last.is_within(zone))
-            .max_by_key(|zone| zone.labels().count())?;
-        (alias.zone != *configured).then(|| {
-            self.error(
-                FindingKind::ZoneCut,
-                last,
-                format!(
-                    "the name lies in the zone {}, and the settings have {configured} as its alias \
-                     zone",
-                    alias.zone
-                ),
-                format!(
-                    "delegate {configured} as a zone of its own, or correct `zone` under \
-                     `[[alias-zones]]`"
-                ),
-            )
-        })
-    }
-
-    /// Whether the alias zone can be found by those who have no settings that name its servers.
-    fn delegated(&self, alias: &ZoneState) -> Option<Finding> {
-        (alias.delegated == Some(false)).then(|| {
-            self.warning(
-                FindingKind::NotDelegated,
-                &alias.zone,
-                "the zone above does not delegate it: a CA that begins at the root does not find it",
-                format!(
-                    "add NS records for {} to the zone above, unless the CA has another way there",
-                    alias.zone
-                ),
-            )
-        })
-    }
-
-    /// What stands at the alias name already.
-    async fn values(&self) -> Vec<Finding> {
-        let Some(ours) = &self.examiner.ours else {
-            return Vec::new();
-        };
-        let last = self.walk.last();
-        let Ok(answer) = self.examiner.dns.ask(last, RecordType::TXT).await else {
-            return Vec::new();
-        };
-        let texts = answer.txt();
-        let mut findings = Vec::new();
-        let octets: usize = texts.iter().map(|text| text.len() + RECORD_OVERHEAD).sum();
-        if octets > UDP_PAYLOAD {
-            findings.push(self.warning(
-                FindingKind::LargeAnswer,
-                last,
-                format!(
-                    "{} TXT values of {octets} octets do not fit into one UDP answer",
-                    texts.len()
-                ),
-                "see that its servers answer over TCP; remove what nobody needs, or give domains \
-                 alias names of their own (`acme-alias delegate --unique`)",
-            ));
-        }
-        for text in texts {
-            let Ok(value) = text.parse::<TxtValue>() else {
-                continue;
-            };
-            let is_ours = ours
-                .iter()
-                .any(|(name, known)| name == last && *known == value);
-            findings.push(if is_ours {
-                self.warning(
-                    FindingKind::StaleValue,
-                    last,
-                    format!("a TXT value of ours is there: \"{value}\""),
-                    "a run is under way, or one was killed: `acme-alias ledger reconcile` removes \
-                     what dead runs left",
-                )
-            } else {
-                Finding::foreign_value(self.question.identifiers.to_vec(), last, &value)
-            });
-        }
-        findings
-    }
-
-    /// How long others remember that a name was not there.
-    fn memory(
-        &self,
-        source: Option<&ZoneState>,
-        alias: Option<&ZoneState>,
-        findings: &[Finding],
-    ) -> Vec<Finding> {
-        let is_missing = |finding: &Finding| finding.kind == FindingKind::MissingCname;
-        let source = source.filter(|_| findings.iter().any(is_missing));
-        let long =
-            source.into_iter().chain(alias).filter_map(|state| {
-                let ttl = state.negative_ttl.filter(|ttl| *ttl > NEGATIVE_TTL_GOOD)?;
-                Some(self.warning(
-                FindingKind::NegativeTtl,
-                &state.zone,
-                format!(
-                    "resolvers remember for {ttl} s that a name is not there (SOA), and a first \
-                     certificate may have to wait for that"
-                ),
-                format!("lower the last number of the SOA record of {} to 60", state.zone),
-            ))
-            });
-        long.collect()
-    }
-
     /// Records that a validating resolver, as every CA has one, would refuse.
     async fn signatures(
         &self,
-        source: Option<&ZoneState>,
-        alias: Option<&ZoneState>,
+        stops: &[&Stop],
+        zones: impl Iterator<Item = &Arc<Survey>>,
     ) -> Vec<Finding> {
-        let zones = source.into_iter().chain(alias);
-        let zones = zones.map(|state| (state.zone.clone(), state.dnssec.clone()));
+        let zones = zones.map(|zone| (zone.state.zone.clone(), zone.state.dnssec.clone()));
+        let zones: Vec<_> = zones.collect();
         // What is wrong with a zone is wrong with every name in it.
-        let known = source.is_some_and(|source| matches!(source.dnssec, Security::Bogus(_)));
-        let hops = self.walk.hops.iter().skip(usize::from(known));
-        let hops = hops.map(async |hop| {
-            let validator = &self.examiner.validator;
-            let verdict = validator.verdict(&hop.name, RecordType::CNAME).await;
-            (hop.name.clone(), verdict)
+        let known = |apex: &DnsName| {
+            let is_bogus = |verdict: &Security| matches!(verdict, Security::Bogus(_));
+            let mut zones = zones.iter();
+            zones.any(|(zone, verdict)| zone == apex && is_bogus(verdict))
+        };
+        let hops = self.walk.hops.iter().zip(stops);
+        let hops = hops.filter(|(_, stop)| !stop.apex().is_some_and(known));
+        let hops = hops.map(async |(hop, _)| {
+            // A CNAME that a DNAME makes has no signature of its own (RFC 6672 §5.3.1).
+            let (name, kind) = match &hop.dname {
+                Some(owner) => (owner, RecordType::DNAME),
+                None => (&hop.name, RecordType::CNAME),
+            };
+            let verdict = self.examiner.validator.verdict(name, kind).await;
+            (name.clone(), verdict)
         });
+        let hops = join_all(hops).await;
         let mut findings: Vec<Finding> = Vec::new();
-        for (name, verdict) in zones.chain(join_all(hops).await) {
+        for (name, verdict) in zones.iter().cloned().chain(hops) {
             let Security::Bogus(reason) = verdict else {
                 continue;
             };
             let answer = format!("DNSSEC is broken: {reason}");
             if findings.iter().all(|finding| finding.answer != answer) {
-                findings.push(self.error(
+                findings.push(self.question.error(
                     FindingKind::Bogus,
                     &name,
                     answer,
-                    "mend it (sign the zone anew, or put the right DS record into the zone above): no CA \
-                     accepts such an answer",
+                    "mend it (sign the zone anew, put the right DS record into the zone above, or let its \
+                     servers answer for DNSKEY, over TCP as well): no CA accepts such an answer",
                 ));
             }
         }
         findings
-    }
-
-    /// Whether a DNAME above the challenge name makes its CNAME (RFC 6672).
-    async fn dname(&self) -> Option<Finding> {
-        let hop = self.walk.hops.first()?;
-        let answer = self
-            .examiner
-            .dns
-            .ask(&hop.name, RecordType::CNAME)
-            .await
-            .ok()?;
-        let owner = answer.dname()?;
-        Some(self.warning(
-            FindingKind::Dname,
-            &hop.name,
-            format!("its CNAME is made from a DNAME at {owner}, which renames all names below"),
-            "see that whoever keeps that DNAME knows of this use; a CNAME of its own cannot stand \
-             below it",
-        ))
-    }
-
-    /// Whether the CNAME leads into nobody's zone, or somebody else's.
-    fn dangling(&self, alias: Option<&ZoneState>, findings: &[Finding]) -> Option<Finding> {
-        let outside = |finding: &Finding| finding.kind == FindingKind::OutsideAliasZones;
-        if self.walk.hops.is_empty() || !findings.iter().any(outside) {
-            return None;
-        }
-        let last = self.walk.last();
-        // A zone of one label is a registry's: the domain below it is nobody's.
-        let owned = alias.filter(|alias| alias.zone.labels().count() > 1);
-        let (answer, remedy) = match owned {
-            None => (
-                "nobody has this domain: whoever registers it can obtain certificates".to_owned(),
-                "remove the CNAME at once, or register the domain",
-            ),
-            Some(alias) => (
-                format!(
-                    "whoever writes in the zone {} can obtain certificates for these names",
-                    alias.zone
-                ),
-                "remove the CNAME if that is not you",
-            ),
-        };
-        Some(self.error(FindingKind::Dangling, last, answer, remedy))
     }
 
     /// Whether CAA records let the authority issue for these names.
@@ -544,7 +376,7 @@ impl Look<'_> {
             if let Err(refusal) = verdict {
                 findings.push(Finding {
                     domains: vec![identifier.clone()],
-                    ..self.error(
+                    ..self.question.error(
                         FindingKind::Caa,
                         &refusal.name,
                         refusal.answer,
@@ -554,37 +386,5 @@ impl Look<'_> {
             }
         }
         findings
-    }
-
-    fn error(
-        &self,
-        kind: FindingKind,
-        name: &DnsName,
-        answer: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Finding {
-        Finding {
-            severity: Severity::Error,
-            kind,
-            domains: self.question.identifiers.to_vec(),
-            name: name.clone(),
-            server: None,
-            answer: answer.into(),
-            remedy: remedy.into(),
-            record: None,
-        }
-    }
-
-    fn warning(
-        &self,
-        kind: FindingKind,
-        name: &DnsName,
-        answer: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Finding {
-        Finding {
-            severity: Severity::Warning,
-            ..self.error(kind, name, answer, remedy)
-        }
     }
 }

@@ -1,13 +1,7 @@
 //! What a walk means for the certificate that was asked for.
 
-use std::fmt;
-
-use serde::Serialize;
-
-use super::{End, HOPS_MAX, Hop, Walk};
+use super::{End, Finding, FindingKind, HOPS_MAX, Hop, Severity, Walk};
 use crate::name::{DnsName, Identifier};
-use crate::printable::printable;
-use crate::provider::TxtValue;
 
 /// From this many hops on, widespread validators give up (ACM follows four).
 const HOPS_MANY: usize = 5;
@@ -26,163 +20,44 @@ pub struct Question<'a> {
     pub any_zone: bool,
 }
 
-/// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// It works, and somebody should know.
-    Warning,
-    /// The challenge would fail, or the TXT record would go astray.
-    Error,
-}
-
-/// What was found. The names in JSON are these in kebab case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FindingKind {
-    /// The challenge name has no CNAME.
-    MissingCname,
-    /// The CNAME leads elsewhere than the settings say.
-    CnameElsewhere,
-    /// The configured alias name has a CNAME itself, so that no TXT can stand there.
-    AliasIsCname,
-    /// The CNAMEs lead in a circle.
-    Loop,
-    /// There are more CNAMEs than are followed.
-    TooManyHops,
-    /// There is more than one CNAME.
-    SeveralHops,
-    /// The CNAME's target is not a usable name.
-    BadTarget,
-    /// The alias name lies outside every configured alias zone.
-    OutsideAliasZones,
-    /// The CNAME may exist through a wildcard only.
-    Wildcard,
-    /// TXT records stand beside the CNAME.
-    TxtBesideCname,
-    /// No authoritative server answered.
-    Unanswered,
-    /// A TXT value at the alias name is not ours.
-    ForeignValue,
-    /// Another client answers its challenges at the alias name, too.
-    SharedAlias,
-    /// A TXT value of ours is at the alias name.
-    StaleValue,
-    /// The TXT values at the alias name do not fit into one UDP answer.
-    LargeAnswer,
-    /// The servers of the zone say different things of the name.
-    ServersDisagree,
-    /// A server is named for a zone and does not serve it.
-    LameServer,
-    /// The servers of a zone have different versions of it.
-    SerialsDiffer,
-    /// The alias name lies in another zone than the settings say.
-    ZoneCut,
-    /// A signature does not hold (DNSSEC).
-    Bogus,
-    /// The zone above does not delegate the alias zone.
-    NotDelegated,
-    /// A zone does not say of itself that it is one.
-    NoSoa,
-    /// A name that is not there is remembered for long.
-    NegativeTtl,
-    /// The CNAME is made from a DNAME.
-    Dname,
-    /// The CNAME leads to a name that is not under our control.
-    Dangling,
-    /// CAA records do not let the authority issue.
-    Caa,
-}
-
-/// One thing found about one challenge name, with what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// How much it weighs.
-    pub severity: Severity,
-    /// What it is.
-    pub kind: FindingKind,
-    /// The identifiers it concerns.
-    pub domains: Vec<Identifier>,
-    /// The name at which it was found.
-    pub name: DnsName,
-    /// The server that was asked; absent where none answered.
-    pub server: Option<String>,
-    /// What was found there, in words.
-    pub answer: String,
-    /// What to do, in words.
-    pub remedy: String,
-    /// The line to put into the zone of `name`, where one helps.
-    pub record: Option<String>,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.answer)?;
-        if let Some(server) = &self.server {
-            write!(f, " (asked {server})")?;
-        }
-        Ok(())
+impl Question<'_> {
+    /// Whether a name lies in a configured alias zone.
+    pub(super) fn is_in_alias_zone(&self, name: &DnsName) -> bool {
+        self.alias_zones.iter().any(|zone| name.is_within(zone))
     }
-}
 
-impl Finding {
-    /// `value` stands at `alias_name`, and is not ours.
-    pub(crate) fn foreign_value(
-        identifiers: Vec<Identifier>,
-        alias_name: &DnsName,
-        value: &TxtValue,
-    ) -> Self {
-        let (kind, what, remedy) = if value.is_challenge() {
-            (
-                FindingKind::SharedAlias,
-                "the answer to a challenge that is not ours: another client shares this CNAME, or left it",
-                "it is left alone; give each client an alias name of its own (`acme-alias delegate --unique`)",
-            )
-        } else {
-            (
-                FindingKind::ForeignValue,
-                "a TXT value that is not ours",
-                "it is left alone; where nobody else uses this alias name, remove it by hand: a CA reads \
-                 every value there",
-            )
-        };
+    /// Something found that a challenge would fail by.
+    pub(super) fn error(
+        &self,
+        kind: FindingKind,
+        name: &DnsName,
+        answer: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Finding {
         Finding {
-            severity: Severity::Warning,
+            severity: Severity::Error,
             kind,
-            domains: identifiers,
-            name: alias_name.clone(),
+            domains: self.identifiers.to_vec(),
+            name: name.clone(),
             server: None,
-            answer: format!("there is {what}: \"{}\"", printable(value.as_str())),
-            remedy: remedy.to_owned(),
+            answer: answer.into(),
+            remedy: remedy.into(),
             record: None,
         }
     }
 
-    /// The same findings with each said once, of all the domains that it concerns.
-    pub(crate) fn merged(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
-        let mut merged: Vec<Finding> = Vec::new();
-        for finding in findings {
-            let same = |known: &&mut Finding| {
-                known.kind == finding.kind
-                    && known.name == finding.name
-                    && known.answer == finding.answer
-            };
-            match merged.iter_mut().find(same) {
-                Some(known) => known.domains.extend(finding.domains),
-                None => merged.push(finding),
-            }
+    /// Something found that somebody should know.
+    pub(super) fn warning(
+        &self,
+        kind: FindingKind,
+        name: &DnsName,
+        answer: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Finding {
+        Finding {
+            severity: Severity::Warning,
+            ..self.error(kind, name, answer, remedy)
         }
-        merged
-    }
-
-    fn asked(mut self, server: Option<&str>) -> Self {
-        self.server = server.map(str::to_owned);
-        self
-    }
-
-    fn with_record(mut self, owner: &DnsName, target: &DnsName) -> Self {
-        self.record = Some(cname_line(owner, target));
-        self
     }
 }
 
@@ -205,54 +80,73 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn hop(&self, hop: &Hop) -> Vec<Finding> {
         let wildcard = hop.wildcard.as_ref().map(|wildcard| {
-            self.warning(
-                FindingKind::Wildcard,
-                &hop.name,
-                format!(
-                    "{} has the same CNAME, and this one may be made from it",
-                    wildcard.fqdn()
-                ),
-                "add the CNAME itself: a wildcard ceases to hold as soon as anything else is \
+            self.question
+                .warning(
+                    FindingKind::Wildcard,
+                    &hop.name,
+                    format!("its CNAME is made from the one at {}", wildcard.fqdn()),
+                    "add the CNAME itself: a wildcard ceases to hold as soon as anything else is \
                  written at or below the name, and it delegates names nobody thinks of",
-            )
-            .asked(Some(&hop.server))
-            .with_record(&hop.name, &hop.target)
+                )
+                .asked(Some(&hop.server))
+                .with_record(&hop.name, &hop.target)
         });
         let txt_beside = hop.txt_beside.then(|| {
-            self.error(
-                FindingKind::TxtBesideCname,
+            self.question
+                .error(
+                    FindingKind::TxtBesideCname,
+                    &hop.name,
+                    "TXT records stand beside the CNAME, and some servers answer with them instead",
+                    format!("remove the TXT records at {}", hop.name.fqdn()),
+                )
+                .asked(Some(&hop.server))
+        });
+        let dname = hop.dname.as_ref().map(|owner| {
+            self.question.warning(
+                FindingKind::Dname,
                 &hop.name,
-                "TXT records stand beside the CNAME, and some servers answer with them instead",
-                format!("remove the TXT records at {}", hop.name.fqdn()),
+                format!("its CNAME is made from a DNAME at {owner}, which renames all names below"),
+                "see that whoever keeps that DNAME knows of this use; a CNAME of its own cannot stand \
+                 below it",
             )
             .asked(Some(&hop.server))
         });
-        wildcard.into_iter().chain(txt_beside).collect()
+        [wildcard, txt_beside, dname]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn end(&self) -> Option<Finding> {
         let last = self.walk.last();
         match &self.walk.end {
-            End::At { server, answer } => self.destination(server, answer),
+            End::At {
+                server,
+                answer,
+                txt,
+                ..
+            } => self.destination(server, answer, !txt.is_empty()),
             End::Loop(name) => Some(
-                self.error(
-                    FindingKind::Loop,
-                    name,
-                    format!("the CNAMEs lead in a circle: {}", self.way()),
-                    "make one of these CNAMEs lead to the alias name",
-                )
-                .asked(self.last_server()),
+                self.question
+                    .error(
+                        FindingKind::Loop,
+                        name,
+                        format!("the CNAMEs lead in a circle: {}", self.way()),
+                        "make one of these CNAMEs lead to the alias name",
+                    )
+                    .asked(self.last_server()),
             ),
             End::TooLong => Some(
-                self.error(
-                    FindingKind::TooManyHops,
-                    last,
-                    format!("{HOPS_MAX} CNAMEs were followed and there are more"),
-                    "make the challenge name's CNAME lead to the alias name directly",
-                )
-                .asked(self.last_server()),
+                self.question
+                    .error(
+                        FindingKind::TooManyHops,
+                        last,
+                        format!("{HOPS_MAX} CNAMEs were followed and there are more"),
+                        "make the challenge name's CNAME lead to the alias name directly",
+                    )
+                    .asked(self.last_server()),
             ),
-            End::BadTarget(target) => Some(self.error(
+            End::BadTarget(target) => Some(self.question.error(
                 FindingKind::BadTarget,
                 last,
                 format!(
@@ -261,7 +155,7 @@ impl Judge<'_> {
                 ),
                 "correct the target of the CNAME",
             )),
-            End::Unanswered(error) => Some(self.error(
+            End::Unanswered(error) => Some(self.question.error(
                 FindingKind::Unanswered,
                 last,
                 error.to_string(),
@@ -281,12 +175,12 @@ impl Judge<'_> {
     }
 
     /// The name at which the CNAMEs end, against the one wanted.
-    fn destination(&self, server: &str, answer: &str) -> Option<Finding> {
+    fn destination(&self, server: &str, answer: &str, has_txt: bool) -> Option<Finding> {
         let last = self.walk.last();
         match self.question.wanted {
             Some(wanted) if wanted == last => self.outside(last, server),
             _ if self.walk.hops.is_empty() && !self.is_direct() => {
-                Some(self.missing(server, answer))
+                Some(self.missing(server, answer, has_txt))
             }
             Some(wanted) => Some(self.elsewhere(wanted)),
             None => self.outside(last, server),
@@ -295,19 +189,29 @@ impl Judge<'_> {
 
     /// Whether the challenge name lies in an alias zone itself, and needs no CNAME.
     fn is_direct(&self) -> bool {
-        self.question.wanted.is_none() && self.is_in_alias_zone(&self.walk.challenge_name)
+        self.question.wanted.is_none() && self.question.is_in_alias_zone(&self.walk.challenge_name)
     }
 
-    fn missing(&self, server: &str, answer: &str) -> Finding {
+    fn missing(&self, server: &str, answer: &str, has_txt: bool) -> Finding {
         let name = &self.walk.challenge_name;
-        let finding = |remedy: &str| {
-            self.error(
-                FindingKind::MissingCname,
-                name,
-                format!("there is no CNAME: {answer}"),
-                remedy,
+        // RFC 1034 §3.6.2: a CNAME stands alone, and servers refuse it beside what is there.
+        let (there, first) = if has_txt {
+            (
+                "; TXT records stand there",
+                "remove the TXT records there first; ",
             )
-            .asked(Some(server))
+        } else {
+            ("", "")
+        };
+        let finding = |remedy: &str| {
+            self.question
+                .error(
+                    FindingKind::MissingCname,
+                    name,
+                    format!("there is no CNAME: {answer}{there}"),
+                    format!("{first}{remedy}"),
+                )
+                .asked(Some(server))
         };
         let only_zone = match self.question.alias_zones {
             [only] => only.challenge_name().ok(),
@@ -331,6 +235,7 @@ impl Judge<'_> {
         let last = self.walk.last();
         if let Some(hop) = self.walk.hops.iter().find(|hop| hop.name == *wanted) {
             return self
+                .question
                 .error(
                     FindingKind::AliasIsCname,
                     wanted,
@@ -343,7 +248,7 @@ impl Judge<'_> {
                 )
                 .asked(Some(&hop.server));
         }
-        self.error(
+        self.question.error(
             FindingKind::CnameElsewhere,
             &self.walk.challenge_name,
             format!(
@@ -351,14 +256,18 @@ impl Judge<'_> {
                 last.fqdn(),
                 wanted.fqdn()
             ),
-            "replace the CNAME in the zone by this line, or correct the alias in the settings",
+            if self.question.any_zone || self.question.is_in_alias_zone(last) {
+                "replace the CNAME in the zone by this line, or correct the alias in the settings"
+            } else {
+                "replace the CNAME in the zone by this line"
+            },
         )
         .asked(self.walk.hops.first().map(|hop| hop.server.as_str()))
         .with_record(&self.walk.challenge_name, wanted)
     }
 
     fn outside(&self, alias_name: &DnsName, server: &str) -> Option<Finding> {
-        if self.question.any_zone || self.is_in_alias_zone(alias_name) {
+        if self.question.any_zone || self.question.is_in_alias_zone(alias_name) {
             return None;
         }
         let zones: Vec<_> = self
@@ -373,14 +282,15 @@ impl Judge<'_> {
             format!("configured: {}", zones.join(", "))
         };
         Some(
-            self.error(
-                FindingKind::OutsideAliasZones,
-                alias_name,
-                format!("the alias name lies outside every alias zone ({configured})"),
-                "add an `[[alias-zones]]` entry for its zone, or name a provider with \
+            self.question
+                .error(
+                    FindingKind::OutsideAliasZones,
+                    alias_name,
+                    format!("the alias name lies outside every alias zone ({configured})"),
+                    "add an `[[alias-zones]]` entry for its zone, or name a provider with \
                  `--provider`",
-            )
-            .asked(Some(server)),
+                )
+                .asked(Some(server)),
         )
     }
 
@@ -398,22 +308,16 @@ impl Judge<'_> {
             )
         };
         Some(
-            self.warning(
-                FindingKind::SeveralHops,
-                &self.walk.challenge_name,
-                format!("{hops} CNAMEs lead to the alias name: {}{risk}", self.way()),
-                "one CNAME that leads there directly has less that can break",
-            )
-            .asked(self.last_server())
-            .with_record(&self.walk.challenge_name, self.walk.last()),
+            self.question
+                .warning(
+                    FindingKind::SeveralHops,
+                    &self.walk.challenge_name,
+                    format!("{hops} CNAMEs lead to the alias name: {}{risk}", self.way()),
+                    "one CNAME that leads there directly has less that can break",
+                )
+                .asked(self.last_server())
+                .with_record(&self.walk.challenge_name, self.walk.last()),
         )
-    }
-
-    fn is_in_alias_zone(&self, name: &DnsName) -> bool {
-        self.question
-            .alias_zones
-            .iter()
-            .any(|zone| name.is_within(zone))
     }
 
     fn way(&self) -> String {
@@ -425,43 +329,6 @@ impl Judge<'_> {
     fn last_server(&self) -> Option<&str> {
         self.walk.hops.last().map(|hop| hop.server.as_str())
     }
-
-    fn error(
-        &self,
-        kind: FindingKind,
-        name: &DnsName,
-        answer: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Finding {
-        Finding {
-            severity: Severity::Error,
-            kind,
-            domains: self.question.identifiers.to_vec(),
-            name: name.clone(),
-            server: None,
-            answer: answer.into(),
-            remedy: remedy.into(),
-            record: None,
-        }
-    }
-
-    fn warning(
-        &self,
-        kind: FindingKind,
-        name: &DnsName,
-        answer: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Finding {
-        Finding {
-            severity: Severity::Warning,
-            ..self.error(kind, name, answer, remedy)
-        }
-    }
-}
-
-/// The line for a zone file (RFC 1035 §5.1) that delegates `name` to `target`.
-fn cname_line(name: &DnsName, target: &DnsName) -> String {
-    format!("{} 600 IN CNAME {}", name.fqdn(), target.fqdn())
 }
 
 #[cfg(test)]
@@ -484,6 +351,7 @@ mod tests {
                 ttl: 600,
                 server: "192.0.2.1:53".into(),
                 wildcard: None,
+                dname: None,
                 txt_beside: false,
             });
             at = name(target);
@@ -491,6 +359,8 @@ mod tests {
         let end = End::At {
             server: "192.0.2.2:53".into(),
             answer: "NXDOMAIN".into(),
+            exists: false,
+            txt: Vec::new(),
         };
         Walk {
             challenge_name,
@@ -536,6 +406,26 @@ mod tests {
                 Some("_acme-challenge.example.com. 600 IN CNAME _acme-challenge.auth.example.net.")
             );
         }
+    }
+
+    #[test]
+    fn txt_records_in_the_place_of_the_cname_have_to_go_first() {
+        let mut walk = walk(&[]);
+        walk.end = End::At {
+            server: "192.0.2.2:53".into(),
+            answer: "the name exists, without CNAME records (NODATA)".into(),
+            exists: true,
+            txt: vec!["left-over".into()],
+        };
+        let found = findings(&walk, Some(ALIAS), &[ZONE]);
+        assert_eq!(kinds(&found), [FindingKind::MissingCname]);
+        assert!(found[0].answer.contains("TXT records stand there"));
+        assert!(
+            found[0]
+                .remedy
+                .starts_with("remove the TXT records there first")
+        );
+        assert!(walk.has_txt_in_its_way());
     }
 
     #[test]

@@ -3,18 +3,25 @@
 //! The walk ([`Walk::follow`]) only looks; what it found is compared with what was asked for in
 //! [`judge`]. Both work on names and answers alone, before the CA or any zone is touched.
 
+mod alias;
 mod caa;
 mod examine;
+mod finding;
 mod judge;
+mod property;
 mod records;
+mod zone_state;
 
 use hickory_proto::rr::RecordType;
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 pub use self::caa::Issuance;
-pub use self::examine::{Examination, Examiner, ServerState, ZoneState};
-pub use self::judge::{Finding, FindingKind, Question, Severity, judge};
-pub use self::records::{Compared, RecordData, ZoneRecord};
+pub use self::examine::{Asked, Examination, Examiner};
+pub use self::finding::{Finding, FindingKind, Severity};
+pub use self::judge::{Question, judge};
+pub use self::records::{Compared, Presence, RecordData, Replaced, ZoneRecord};
+pub use self::zone_state::{ServerState, ZoneState};
 use crate::dns::{Dns, DnsError};
 use crate::name::DnsName;
 
@@ -32,9 +39,10 @@ pub struct Hop {
     pub ttl: u32,
     /// The authoritative server that said so.
     pub server: String,
-    /// Whether a wildcard CNAME above the name has the same target, so that the record may
-    /// exist through that wildcard only (RFC 4592 §2.2.1).
+    /// The wildcard from which the record is made (RFC 4592 §2.2.1).
     pub wildcard: Option<DnsName>,
+    /// The owner of the DNAME from which the record is made (RFC 6672).
+    pub dname: Option<DnsName>,
     /// Whether TXT records stand beside the CNAME, which RFC 1034 §3.6.2 forbids; some
     /// providers answer with them in place of the CNAME.
     pub txt_beside: bool,
@@ -49,6 +57,10 @@ pub enum End {
         server: String,
         /// What it said.
         answer: String,
+        /// Whether the name is there at all.
+        exists: bool,
+        /// The TXT values there; none where they are not known.
+        txt: Vec<String>,
     },
     /// At a name that the walk had met before.
     Loop(DnsName),
@@ -72,15 +84,19 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Follows the CNAMEs from `challenge_name`, asking authoritative servers only.
+    /// Follows the CNAMEs from `challenge_name`, asking authoritative servers only. It always ends; where
+    /// that is because the servers are slow, it keeps the CNAMEs that were found.
     pub async fn follow(dns: &Dns, challenge_name: &DnsName) -> Walk {
         let mut walk = Walk {
             challenge_name: challenge_name.clone(),
             hops: Vec::new(),
             end: End::TooLong,
         };
+        let limit = dns.patience();
+        let deadline = Instant::now() + limit;
         while walk.hops.len() < HOPS_MAX {
-            match step(dns, walk.last()).await {
+            let step = timeout_at(deadline, step(dns, walk.last())).await;
+            match step.unwrap_or_else(|_| Err(DnsError::too_slow(walk.last(), limit))) {
                 Ok(Step::Hop(hop)) => {
                     let seen = walk.has_met(&hop.target);
                     let target = hop.target.clone();
@@ -110,6 +126,12 @@ impl Walk {
             .map_or(&self.challenge_name, |hop| &hop.target)
     }
 
+    /// Whether TXT records stand where the first CNAME belongs: a zone with both is not loaded
+    /// (RFC 1034 §3.6.2), so that they have to go first.
+    pub fn has_txt_in_its_way(&self) -> bool {
+        self.hops.is_empty() && matches!(&self.end, End::At { txt, .. } if !txt.is_empty())
+    }
+
     fn has_met(&self, name: &DnsName) -> bool {
         *name == self.challenge_name || self.hops.iter().any(|hop| hop.target == *name)
     }
@@ -127,33 +149,42 @@ async fn step(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
     )
     .await;
     let answer = cname?;
+    let txt = txt.map(|answer| answer.txt()).unwrap_or_default();
     let server = answer.server.to_string();
     let Some(cname) = answer.cname() else {
         return Ok(Step::End(End::At {
             server,
             answer: answer.to_string(),
+            exists: answer.name_exists(),
+            txt,
         }));
     };
     let target = match cname.target {
         Ok(target) => target,
         Err(text) => return Ok(Step::End(End::BadTarget(text))),
     };
+    let dname = answer.dname();
+    let wildcard = match &dname {
+        Some(_) => None,
+        None => wildcard_above(dns, name, &target).await,
+    };
     Ok(Step::Hop(Hop {
         name: name.clone(),
         ttl: cname.ttl,
         server,
-        wildcard: wildcard_above(dns, name, &target).await,
-        txt_beside: txt.is_ok_and(|answer| !answer.txt().is_empty()),
+        wildcard,
+        dname,
+        txt_beside: !txt.is_empty(),
         target,
     }))
 }
 
-/// The wildcard from which a CNAME at `name` may have been made. The answer for `name` itself
-/// does not show it, but the literal name `*.parent` does: it is the wildcard, or is made from
-/// the same wildcard further up as `name` is (RFC 4592 §2.2.1, §3.3.1).
+/// The wildcard from which the CNAME at `name` is made. The answer for `name` itself does not show it, but
+/// those for literal names do (RFC 4592 §2.2.1, §3.3.1): `*.name` is made from the same wildcard, and not where
+/// `name` itself is there; `*.parent` is the wildcard, or made from the same one further up.
 async fn wildcard_above(dns: &Dns, name: &DnsName, target: &DnsName) -> Option<DnsName> {
     let mut found = None;
-    for ancestor in name.ancestors().skip(1) {
+    for ancestor in name.ancestors() {
         let wildcard = ancestor.child("*").ok()?;
         let leads_there = match dns.ask(&wildcard, RecordType::CNAME).await {
             Ok(answer) => answer
@@ -164,7 +195,7 @@ async fn wildcard_above(dns: &Dns, name: &DnsName, target: &DnsName) -> Option<D
         if !leads_there {
             break;
         }
-        found = Some(wildcard);
+        found = Some(wildcard).filter(|_| ancestor != *name);
     }
     found
 }

@@ -1,13 +1,17 @@
-//! The records that delegate a challenge name, and those that say who may issue (CAA, RFC 8659).
+//! The records that delegate a challenge name, and those that say who may issue (CAA, RFC 8659), beside what
+//! is there.
 
 use std::fmt;
 
 use hickory_proto::rr::RecordType;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::Walk;
-use crate::dns::{Dns, DnsError};
+use super::property::Property;
+use super::{End, Walk};
+use crate::dns::{Caa, Dns, DnsError};
 use crate::name::DnsName;
+use crate::printable::printable;
+use crate::provider::quoting::quoted_octets;
 
 /// A record that a zone needs. `Display` is the line for a zone file (RFC 1035 §5.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,12 +25,13 @@ pub struct ZoneRecord {
     /// What it says.
     #[serde(flatten)]
     pub data: RecordData,
-    /// The target of the CNAME that is there now, and has to go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replaces: Option<DnsName>,
+    /// What is there now, and has to go before this record can stand there or is of any use.
+    pub replaces: Vec<Replaced>,
+    /// The CAA records that are there and stay. Who sets all CAA records of a name at once needs them.
+    pub beside: Vec<Caa>,
 }
 
-/// What a record says.
+/// What a record says. `Display` is type and content, as a zone file has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "UPPERCASE")]
 pub enum RecordData {
@@ -36,12 +41,19 @@ pub enum RecordData {
         target: DnsName,
     },
     /// Who may issue certificates for the name.
-    Caa {
-        /// `issue` or `issuewild`.
-        tag: &'static str,
-        /// The authority's domain with its parameters (RFC 8657); `;` stands for nobody.
-        value: String,
-    },
+    Caa(Caa),
+}
+
+/// A record that is there and has to go. `Display` is type and content, as a zone file has them: nothing that
+/// a server put into it ends the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// A CNAME with this target.
+    Cname(String),
+    /// A TXT record with this text, which cannot stand beside a CNAME (RFC 1034 §3.6.2).
+    Txt(String),
+    /// A CAA record that lets somebody issue whom ours keeps from it.
+    Caa(Caa),
 }
 
 impl fmt::Display for ZoneRecord {
@@ -50,13 +62,28 @@ impl fmt::Display for ZoneRecord {
     }
 }
 
-/// Type and content, as a zone file has them.
 impl fmt::Display for RecordData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RecordData::Cname { target } => write!(f, "CNAME {}", target.fqdn()),
-            RecordData::Caa { tag, value } => write!(f, "CAA 0 {tag} \"{value}\""),
+            RecordData::Caa(caa) => caa.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for Replaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Replaced::Cname(target) => write!(f, "CNAME {}", printable(target)),
+            Replaced::Txt(text) => write!(f, "TXT {}", quoted_octets(text.as_bytes())),
+            Replaced::Caa(caa) => caa.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Replaced {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -65,10 +92,21 @@ impl fmt::Display for RecordData {
 pub struct Compared {
     /// The record.
     pub record: ZoneRecord,
-    /// Whether it is there already.
-    pub is_there: bool,
-    /// Why that is not known; the record is then taken to be missing.
-    pub unknown: Option<DnsError>,
+    /// Whether it is there.
+    pub presence: Presence,
+}
+
+/// Whether a record is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is, and nothing stands in its way.
+    There,
+    /// It is not.
+    Missing,
+    /// Nobody told; the record is then taken to be missing.
+    Unknown(DnsError),
+    /// It cannot be there, for the reason in words.
+    Barred(String),
 }
 
 impl Compared {
@@ -82,8 +120,22 @@ impl Compared {
     ) -> Result<Self, DnsError> {
         let zone = zone_of(dns, challenge_name).await?;
         let walk = Walk::follow(dns, challenge_name).await;
-        let is_there = !walk.hops.is_empty() && walk.last() == alias_name;
-        let replaces = walk.hops.first().map(|hop| hop.target.clone());
+        let (presence, replaces) = if !walk.hops.is_empty() && walk.last() == alias_name {
+            (Presence::There, Vec::new())
+        } else {
+            let replaces = in_the_way(dns, &walk).await;
+            let dname = walk.hops.first().and_then(|hop| hop.dname.as_ref());
+            let presence = match (dname, walk.end) {
+                (Some(owner), _) => Presence::Barred(format!(
+                    "the DNAME at {} renames all names below it, and no other record can stand \
+                     there: remove it, or let its target have the CNAME",
+                    owner.fqdn()
+                )),
+                (None, End::Unanswered(error)) if walk.hops.is_empty() => Presence::Unknown(error),
+                _ => Presence::Missing,
+            };
+            (presence, replaces)
+        };
         Ok(Compared {
             record: ZoneRecord {
                 zone,
@@ -92,44 +144,93 @@ impl Compared {
                 data: RecordData::Cname {
                     target: alias_name.clone(),
                 },
-                replaces: replaces.filter(|_| !is_there),
+                replaces,
+                beside: Vec::new(),
             },
-            is_there,
-            unknown: match walk.end {
-                super::End::Unanswered(error) if walk.hops.is_empty() => Some(error),
-                _ => None,
-            },
+            presence,
         })
     }
 
-    /// A CAA record at `name`.
+    /// The CAA records that `name` shall have, in their order.
     pub async fn caa(
         dns: &Dns,
         name: &DnsName,
-        tag: &'static str,
-        value: String,
+        wanted: Vec<Caa>,
         ttl: u32,
-    ) -> Result<Self, DnsError> {
+    ) -> Result<Vec<Self>, DnsError> {
         let zone = dns.apex(name).await?;
-        let (is_there, unknown) = match dns.ask(name, RecordType::CAA).await {
-            Ok(answer) => {
-                let there = |(known, content): &(String, String)| known == tag && *content == value;
-                (answer.caa().iter().any(there), None)
-            }
-            Err(error) => (false, Some(error)),
-        };
-        Ok(Compared {
-            record: ZoneRecord {
-                zone,
-                name: name.clone(),
-                ttl,
-                data: RecordData::Caa { tag, value },
-                replaces: None,
+        let (mut there, otherwise) = match dns.ask(name, RecordType::CAA).await {
+            Ok(answer) => match answer.cname() {
+                Some(cname) => {
+                    let target = cname.target.map_or_else(|odd| odd, |target| target.fqdn());
+                    (Vec::new(), Presence::Barred(alias_of(&target)))
+                }
+                None => (answer.caa(), Presence::Missing),
             },
-            is_there,
-            unknown,
-        })
+            Err(error) => (Vec::new(), Presence::Unknown(error)),
+        };
+        // Servers change the order from answer to answer.
+        there.sort();
+        let stays = |caa: &&Caa| !wanted.iter().any(|ours| defeats(caa, ours));
+        let staying: Vec<_> = there.iter().filter(stays).cloned().collect();
+        let compared = wanted.iter().map(|ours| {
+            let defeating = there.iter().filter(|caa| defeats(caa, ours)).cloned();
+            let replaces: Vec<_> = defeating.map(Replaced::Caa).collect();
+            let same = there.iter().find(|caa| relate(caa, ours, Property::eq));
+            let data = same.unwrap_or(ours);
+            let beside = staying.iter().filter(|caa| *caa != data).cloned();
+            Compared {
+                presence: match same {
+                    Some(_) if replaces.is_empty() => Presence::There,
+                    Some(_) => Presence::Missing,
+                    None => otherwise.clone(),
+                },
+                record: ZoneRecord {
+                    zone: zone.clone(),
+                    name: name.clone(),
+                    ttl,
+                    data: RecordData::Caa(data.clone()),
+                    beside: beside.collect(),
+                    replaces,
+                },
+            }
+        });
+        Ok(compared.collect())
     }
+}
+
+/// What stands where a walk began, and lets no CNAME stand there.
+async fn in_the_way(dns: &Dns, walk: &Walk) -> Vec<Replaced> {
+    let mut replaces = Vec::new();
+    match (walk.hops.first(), &walk.end) {
+        (Some(hop), _) => replaces.push(Replaced::Cname(hop.target.fqdn())),
+        (None, End::BadTarget(target)) => replaces.push(Replaced::Cname(target.clone())),
+        _ => {}
+    }
+    if let Ok(answer) = dns.ask(&walk.challenge_name, RecordType::TXT).await {
+        replaces.extend(answer.txt().into_iter().map(Replaced::Txt));
+    }
+    replaces
+}
+
+fn alias_of(target: &str) -> String {
+    format!(
+        "its CNAME leads to {}, and no other record can stand beside that: the CAA records of that name \
+         count, and where it has none, those of the closest name above",
+        printable(target)
+    )
+}
+
+/// Whether two records are of one tag, and their properties in this relation.
+fn relate(there: &Caa, ours: &Caa, relation: impl Fn(&Property, &Property) -> bool) -> bool {
+    let there_of = Property::parse(&there.value);
+    let ours_of = Property::parse(&ours.value);
+    there.tag.eq_ignore_ascii_case(&ours.tag)
+        && matches!((there_of, ours_of), (Some(there), Some(ours)) if relation(&there, &ours))
+}
+
+fn defeats(there: &Caa, ours: &Caa) -> bool {
+    relate(there, ours, Property::defeats)
 }
 
 /// The zone that a CNAME at `challenge_name` belongs in. The name itself is not there as a rule.

@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use serde::{Serialize, Serializer};
 
 use crate::name::DnsName;
 use crate::printable::printable;
 use crate::provider::TxtValue;
+use crate::provider::quoting::quoted_octets;
 
 /// One server's answer to one question.
 #[derive(Clone, Debug)]
@@ -34,6 +36,29 @@ pub(crate) struct Soa {
     pub(crate) serial: u32,
     /// For how many seconds it is remembered that a name is not there (RFC 2308 §5).
     pub(crate) negative_ttl: u32,
+}
+
+/// A CAA record (RFC 8659 §4.1). `Display` is its type and content, as a zone file has them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Caa {
+    /// The flags; the highest bit makes the property critical.
+    pub flags: u8,
+    /// What it is about: `issue`, `issuewild` or another property.
+    pub tag: String,
+    /// What it says of that.
+    #[serde(serialize_with = "as_text")]
+    pub value: Vec<u8>,
+}
+
+fn as_text<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(octets))
+}
+
+impl fmt::Display for Caa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = quoted_octets(&self.value);
+        write!(f, "CAA {} {} {value}", self.flags, self.tag)
+    }
 }
 
 /// NS records that delegate a zone, with the addresses that came along.
@@ -76,6 +101,11 @@ impl Answer {
         )
     }
 
+    /// Whether the name is there, with records of whatever type (RFC 8020).
+    pub(crate) fn name_exists(&self) -> bool {
+        self.message.metadata.response_code != ResponseCode::NXDomain
+    }
+
     /// The CNAME record at the name asked for.
     pub(crate) fn cname(&self) -> Option<Cname> {
         self.own(RecordType::CNAME)
@@ -103,15 +133,15 @@ impl Answer {
             .collect()
     }
 
-    /// The tag and the value of each CAA record at the very name asked for (RFC 8659 §4.1); tags in
-    /// lower case.
-    pub(crate) fn caa(&self) -> Vec<(String, String)> {
+    /// The CAA records at the very name asked for.
+    pub(crate) fn caa(&self) -> Vec<Caa> {
         self.own(RecordType::CAA)
             .filter_map(|record| match &record.data {
-                RData::CAA(caa) => Some((
-                    caa.tag.to_ascii_lowercase(),
-                    String::from_utf8_lossy(&caa.value).into_owned(),
-                )),
+                RData::CAA(caa) => Some(Caa {
+                    flags: caa.flags(),
+                    tag: caa.tag.clone(),
+                    value: caa.value.clone(),
+                }),
                 _ => None,
             })
             .collect()
@@ -158,11 +188,13 @@ impl Answer {
             })
     }
 
-    /// The owner of a DNAME record in the answer (RFC 6672 §3.1).
-    pub(crate) fn dname(&self) -> Option<String> {
-        let mut answers = self.message.answers.iter();
-        let dname = answers.find(|record| record.record_type() == RecordType::DNAME)?;
-        Some(printable(&dname.name.to_ascii()))
+    /// The owner of the DNAME record above the name asked for that makes its CNAME (RFC 6672 §3.1).
+    pub(crate) fn dname(&self) -> Option<DnsName> {
+        let answers = self.message.answers.iter();
+        answers
+            .filter(|record| record.record_type() == RecordType::DNAME)
+            .filter_map(|record| dns_name(&record.name))
+            .find(|owner| *owner != self.name && self.name.is_within(owner))
     }
 
     /// The names of the servers of the zone whose apex is the name asked for.

@@ -5,6 +5,7 @@
 //! about a challenge name goes to a server that is authoritative for it. A resolver is asked for
 //! the start of the walk only: which servers a zone above has, and what their addresses are.
 
+mod delegation;
 mod message;
 mod question;
 mod signed;
@@ -13,12 +14,17 @@ mod zones;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use self::message::Answer;
+pub(crate) use self::delegation::Delegation;
 pub(crate) use self::message::dns_name;
+pub use self::message::{Answer, Caa};
+pub(crate) use self::signed::is_of_root;
 pub(crate) use self::zones::Cut;
 pub use self::zones::Zone;
 use crate::dnssec::TrustAnchors;
 use crate::name::DnsName;
+
+/// How long one search may take, in answers that are waited for in vain.
+const ANSWERS_MAX: u32 = 20;
 
 /// How questions are asked.
 #[derive(Clone, Debug)]
@@ -103,6 +109,23 @@ impl Dns {
     pub(crate) fn timeout(&self) -> Duration {
         self.config.timeout
     }
+
+    /// How long one search, which asks one server after the other, may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.config.timeout * ANSWERS_MAX
+    }
+
+    /// What a search for what is at `name` finds, within [`patience`](Dns::patience).
+    async fn in_time<T>(
+        &self,
+        name: &DnsName,
+        search: impl Future<Output = Result<T, DnsError>>,
+    ) -> Result<T, DnsError> {
+        let limit = self.patience();
+        // Searches contain searches: in a box, or the outermost is as large as all of them.
+        let found = tokio::time::timeout(limit, Box::pin(search)).await;
+        found.unwrap_or_else(|_| Err(DnsError::too_slow(name, limit)))
+    }
 }
 
 /// A question that no server answered.
@@ -160,4 +183,14 @@ pub enum DnsError {
         /// The number of zones followed.
         limit: usize,
     },
+}
+
+impl DnsError {
+    /// Nothing was found out about `name` within `limit`.
+    pub(crate) fn too_slow(name: &DnsName, limit: Duration) -> Self {
+        DnsError::TooSlow {
+            name: name.clone(),
+            limit,
+        }
+    }
 }

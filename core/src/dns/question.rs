@@ -20,8 +20,7 @@ const UDP_PAYLOAD: u16 = 1232;
 pub(super) struct Manner {
     /// Whether the server is to find the answer elsewhere, as a resolver does (RD).
     pub(super) recursive: bool,
-    /// Whether the answer is to have its signatures (DO, RFC 3225), unjudged by the server (CD, RFC 4035
-    /// §3.2.2).
+    /// Whether the answer is to have its signatures (DO, RFC 3225).
     pub(super) signed: bool,
     /// How long to wait for the answer.
     pub(super) timeout: Duration,
@@ -44,7 +43,9 @@ pub(super) async fn ask(
     options.recursion_desired = manner.recursive;
     let request = || {
         let mut request = DnsRequest::from_query(query.clone(), options);
-        request.metadata.checking_disabled = manner.signed;
+        // What is wrong with signatures is judged here, with the reason. A resolver that judges says of a
+        // zone that is bogus not even which servers it has (RFC 4035 §3.2.2).
+        request.metadata.checking_disabled = manner.signed || manner.recursive;
         request
     };
 

@@ -8,6 +8,11 @@ use super::Dns;
 use super::message::{code_name, dns_name};
 use super::question::{self, Manner};
 
+/// Whether the root zone has these records; the zone above a zone has its DS records (RFC 4035 §3.1.4.1).
+pub(crate) fn is_of_root(name: &Name, kind: RecordType) -> bool {
+    name.is_root() || (kind == RecordType::DS && name.num_labels() == 1)
+}
+
 impl Dns {
     /// The `kind` records of `name` with their signatures, or the signed proof that there are none; the
     /// error says in words why neither came. What the root has is asked of a resolver, since validation
@@ -17,8 +22,7 @@ impl Dns {
         name: &Name,
         kind: RecordType,
     ) -> Result<Message, String> {
-        let at_root = name.is_root() || (kind == RecordType::DS && name.num_labels() == 1);
-        if at_root {
+        if is_of_root(name, kind) {
             return self.resolve_signed(name, kind).await;
         }
         let name = dns_name(name).ok_or_else(|| format!("{name} is not a usable name"))?;

@@ -13,7 +13,7 @@ use super::{Answer, Dns, DnsError, Server, question};
 use crate::name::DnsName;
 
 /// How many delegations are followed downwards from the first zone found.
-const REFERRAL_MAX: usize = 16;
+pub(super) const REFERRAL_MAX: usize = 16;
 
 /// A zone and the servers to ask about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +76,11 @@ impl Dns {
     /// Asks the authoritative servers of the zone that holds `name`, one after the other until
     /// one answers with authority, and follows delegations to zones below on the way.
     pub async fn ask(&self, name: &DnsName, kind: RecordType) -> Result<Answer, DnsError> {
-        let zone = self.enclosing_zone(name).await?;
-        self.ask_from(zone, name, kind, false).await
+        self.in_time(name, async {
+            let zone = self.enclosing_zone(name).await?;
+            self.ask_from(zone, name, kind, false).await
+        })
+        .await
     }
 
     /// The same as [`ask`](Dns::ask), beginning at `zone`, with the signatures where they are wanted.
@@ -91,13 +94,7 @@ impl Dns {
         for _ in 0..REFERRAL_MAX {
             match self.ask_zone(&zone, name, kind, signed).await? {
                 Reply::Answer(answer) => return Ok(answer),
-                Reply::Referral(referral) => {
-                    let servers = self.servers_of_referral(&referral).await;
-                    zone = self.known.remember(Zone {
-                        apex: referral.zone,
-                        servers,
-                    });
-                }
+                Reply::Referral(referral) => zone = self.descend(referral).await,
             }
         }
         Err(DnsError::TooDeep {
@@ -114,20 +111,23 @@ impl Dns {
 
     /// The same, with the server that did not say whose zone it is.
     pub(crate) async fn cut(&self, name: &DnsName) -> Result<Cut, DnsError> {
-        let mut silent = None;
-        for candidate in name.ancestors() {
-            let answer = self.ask(&candidate, RecordType::SOA).await?;
-            if answer.is_apex() {
-                return Ok(Cut {
-                    apex: candidate,
-                    silent,
-                });
+        self.in_time(name, async {
+            let mut silent = None;
+            for candidate in name.ancestors() {
+                let answer = self.ask(&candidate, RecordType::SOA).await?;
+                if answer.is_apex() {
+                    return Ok(Cut {
+                        apex: candidate,
+                        silent,
+                    });
+                }
+                if !answer.names_its_zone() {
+                    silent.get_or_insert(answer.server);
+                }
             }
-            if !answer.names_its_zone() {
-                silent.get_or_insert(answer.server);
-            }
-        }
-        Err(DnsError::NoZone { name: name.clone() })
+            Err(DnsError::NoZone { name: name.clone() })
+        })
+        .await
     }
 
     /// The authoritative servers of the zone at `apex`: those configured, or else those of the
@@ -294,44 +294,26 @@ impl Dns {
             })
     }
 
-    /// Whether the zone above delegates this one; none where its servers do not say.
-    pub(crate) async fn is_delegated(&self, zone: &DnsName) -> Option<bool> {
-        let mut above = self.enclosing_zone(&zone.parent()?).await.ok()?;
-        for _ in 0..REFERRAL_MAX {
-            let asked = self.ask_zone(&above, zone, RecordType::NS, false).await;
-            match asked.ok()? {
-                // A server that has both zones answers from the lower one.
-                Reply::Answer(answer) => return Some(!answer.name_servers().is_empty()),
-                Reply::Referral(referral) if referral.zone == *zone => return Some(true),
-                Reply::Referral(referral) => {
-                    let servers = self.servers_of_referral(&referral).await;
-                    above = Arc::new(Zone {
-                        apex: referral.zone,
-                        servers,
-                    });
-                }
-            }
-        }
-        None
-    }
-
     /// Whether the settings say which servers to ask for this very zone.
     pub(crate) fn is_configured(&self, apex: &DnsName) -> bool {
         self.configured(apex).is_some_and(|zone| zone.apex == *apex)
     }
 
-    async fn servers_of_referral(&self, referral: &Referral) -> Vec<Server> {
-        match self
-            .configured(&referral.zone)
-            .filter(|zone| zone.apex == referral.zone)
-        {
+    /// The zone that an answer refers to, remembered with its servers.
+    pub(super) async fn descend(&self, referral: Referral) -> Arc<Zone> {
+        let configured = self.configured(&referral.zone);
+        let servers = match configured.filter(|zone| zone.apex == referral.zone) {
             Some(zone) => zone.servers,
-            None => self.with_addresses(referral.servers.iter().cloned()).await,
-        }
+            None => self.with_addresses(referral.servers.into_iter()).await,
+        };
+        self.known.remember(Zone {
+            apex: referral.zone,
+            servers,
+        })
     }
 
     /// The servers of these names, with the addresses that the resolver knows or else the glue.
-    async fn with_addresses(
+    pub(super) async fn with_addresses(
         &self,
         names: impl Iterator<Item = (DnsName, Vec<IpAddr>)>,
     ) -> Vec<Server> {

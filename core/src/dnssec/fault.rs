@@ -8,7 +8,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use jiff::Timestamp;
 
 use super::{Security, Validator};
-use crate::dns::dns_name;
+use crate::dns::{dns_name, is_of_root};
 use crate::printable::printable;
 
 /// Zones above one another that are looked at.
@@ -21,32 +21,56 @@ struct Link {
 }
 
 impl Validator {
-    /// What is wrong with records that are bogus. Where an answer is missing, nothing is: it is not known.
+    /// What is wrong with records that are bogus; another verdict where that is not the zone's fault.
     pub(super) async fn fault(&self, name: &Name, kind: RecordType) -> Security {
-        let chain = match self.chain(name, kind).await {
-            Ok(chain) => chain,
-            Err(reason) => return Security::Unknown(reason),
-        };
-        for link in chain.iter().rev() {
+        match self.reason(name, kind).await {
+            Ok(reason) => Security::Bogus(reason),
+            Err(verdict) => verdict,
+        }
+    }
+
+    async fn reason(&self, name: &Name, kind: RecordType) -> Result<String, Security> {
+        for link in self.chain(name, kind).await?.iter().rev() {
             match self.proof(&link.name, link.kind).await {
                 Ok(Proof::Bogus) => {
-                    return match self.explain(link).await {
-                        // New keys of the root, a resolver with a root of its own, a clock that is wrong:
-                        // that is a matter of this end, and no CA sees it.
-                        Ok(reason) if link.name.is_root() => Security::Unknown(reason),
-                        Ok(reason) => Security::Bogus(reason),
-                        Err(reason) => Security::Unknown(reason),
-                    };
+                    let reason = self.explain(link).await?;
+                    // New keys of the root, a resolver with a root of its own, a clock that is wrong: that is
+                    // a matter of this end, and no CA sees it.
+                    if link.name.is_root() {
+                        return Err(Security::Unknown(reason));
+                    }
+                    return Ok(reason);
                 }
                 Ok(_) => {}
-                Err(reason) => return Security::Unknown(reason),
+                Err(reason) => {
+                    self.needed(&link.name, link.kind).await?;
+                    return Err(Security::Unknown(reason));
+                }
             }
         }
-        Security::Unknown(format!("the chain of trust to {name} changed meanwhile"))
+        Err(Security::Unknown(format!(
+            "the chain of trust to {name} changed meanwhile"
+        )))
+    }
+
+    /// Records that the chain needs. A zone that answers for others, and not for these, is bogus to every
+    /// validating resolver; one that cannot be reached from here may be reached by others.
+    async fn needed(&self, name: &Name, kind: RecordType) -> Result<Message, Security> {
+        let reason = match self.source.ask(name, kind).await {
+            Ok(message) => return Ok(message),
+            Err(reason) => reason,
+        };
+        if is_of_root(name, kind) || self.apex(name, kind).await.is_err() {
+            return Err(Security::Unknown(reason));
+        }
+        Err(Security::Bogus(format!(
+            "the {kind} records of {} cannot be had, and without them nothing can be validated: {reason}",
+            printable(&name.to_ascii())
+        )))
     }
 
     /// The links from these records up to the keys of the root.
-    async fn chain(&self, name: &Name, kind: RecordType) -> Result<Vec<Link>, String> {
+    async fn chain(&self, name: &Name, kind: RecordType) -> Result<Vec<Link>, Security> {
         let mut chain = vec![Link {
             name: name.clone(),
             kind,
@@ -62,31 +86,37 @@ impl Validator {
             zone = self.zone_of(&name, kind).await?;
             chain.push(Link { name, kind });
         }
-        Err(format!("{name} lies below more than {ZONES_MAX} zones"))
+        Err(Security::Unknown(format!(
+            "{name} lies below more than {ZONES_MAX} zones"
+        )))
     }
 
     /// The zone that these records are in: it signed them, or should have.
-    async fn zone_of(&self, name: &Name, kind: RecordType) -> Result<Name, String> {
-        let message = self.source.ask(name, kind).await?;
-        if let Some(signature) = signatures(&message, name, kind).next() {
-            return Ok(signature.input().signer_name.clone());
+    async fn zone_of(&self, name: &Name, kind: RecordType) -> Result<Name, Security> {
+        let message = self.needed(name, kind).await?;
+        match signatures(&message, name, kind).next() {
+            Some(signature) => Ok(signature.input().signer_name.clone()),
+            None => self.apex(name, kind).await,
         }
+    }
+
+    /// The same by its SOA record. The closest one of a name that is not there stands in the answer, but of a
+    /// zone that is wrong about itself it is better asked for.
+    async fn apex(&self, name: &Name, kind: RecordType) -> Result<Name, Security> {
         let above = match kind {
             RecordType::DS => name.base_name(),
             _ => name.clone(),
         };
-        // The closest SOA record of a name that is not there stands in the answer, but of a zone that is
-        // wrong about itself it is better asked for.
         let Some(above) = dns_name(&above) else {
             return Ok(Name::root());
         };
         let apex = self.source.dns().apex(&above).await;
-        let apex = apex.map_err(|error| error.to_string())?;
-        Name::from_ascii(apex.fqdn()).map_err(|error| error.to_string())
+        let apex = apex.map_err(|error| Security::Unknown(error.to_string()))?;
+        Name::from_ascii(apex.fqdn()).map_err(|error| Security::Unknown(error.to_string()))
     }
 
-    async fn explain(&self, Link { name, kind }: &Link) -> Result<String, String> {
-        let message = self.source.ask(name, *kind).await?;
+    async fn explain(&self, Link { name, kind }: &Link) -> Result<String, Security> {
+        let message = self.needed(name, *kind).await?;
         if *kind == RecordType::DNSKEY
             && let Some(reason) = self.broken_delegation(name, &message).await?
         {
@@ -110,13 +140,21 @@ impl Validator {
         if let Some(reason) = out_of_time(&signatures, Timestamp::now().as_second()) {
             return Ok(format!("the signature of {what} {reason}"));
         }
-        let keys = self.source.ask(signer, RecordType::DNSKEY).await?;
+        let keys = self.needed(signer, RecordType::DNSKEY).await?;
         let known = key_tags(&keys);
         let used = signatures.iter().map(|signature| signature.input().key_tag);
         let used: Vec<_> = used.collect();
         if used.iter().any(|tag| known.contains(tag)) {
+            let from_wildcard = signatures
+                .iter()
+                .any(|signature| signature.input().num_labels < name.num_labels());
+            let or_its_proof = if from_wildcard {
+                ", or the proof that they are made from a wildcard (NSEC, NSEC3) does not hold"
+            } else {
+                ""
+            };
             return Ok(format!(
-                "the signature of {what} by key {} does not match them",
+                "the signature of {what} by key {} does not match them{or_its_proof}",
                 list(&used)
             ));
         }
@@ -130,12 +168,14 @@ impl Validator {
 
     /// Of a zone without signatures: a hidden primary, which the settings name, may lack those that the zone's
     /// public servers have.
-    fn is_what_others_see(&self, zone: &Name) -> Result<(), String> {
+    fn is_what_others_see(&self, zone: &Name) -> Result<(), Security> {
         match dns_name(zone) {
-            Some(zone) if self.source.dns().is_configured(&zone) => Err(format!(
-                "the servers that the settings name for {zone} have it without signatures, and the zone above \
+            Some(zone) if self.source.dns().is_configured(&zone) => {
+                Err(Security::Unknown(format!(
+                    "the servers that the settings name for {zone} have it without signatures, and the zone above \
                  says that it is signed (DS): its public servers have to be looked at"
-            )),
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -145,7 +185,7 @@ impl Validator {
         &self,
         zone: &Name,
         keys: &Message,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, Security> {
         let shown = printable(&zone.to_ascii());
         let tags = key_tags(keys);
         if zone.is_root() {
@@ -158,9 +198,15 @@ impl Validator {
                 )
             }));
         }
-        let above = self.source.ask(zone, RecordType::DS).await?;
+        let above = self.needed(zone, RecordType::DS).await?;
         let delegations: Vec<_> = ds(&above, zone).collect();
         let ds_tags: Vec<_> = delegations.iter().map(|ds| ds.key_tag()).collect();
+        if delegations.is_empty() {
+            return Ok(Some(format!(
+                "the zone above has no DS record of {shown}, and does not prove that this zone is unsigned: see \
+                 whether it delegates it (NS)"
+            )));
+        }
         if tags.is_empty() {
             self.is_what_others_see(zone)?;
             return Ok(Some(format!(

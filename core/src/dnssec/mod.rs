@@ -26,6 +26,9 @@ use crate::name::DnsName;
 
 /// How long one verdict may take, in answers that are waited for: a chain from the root has that many links.
 const ANSWERS_MAX: u32 = 10;
+/// An RRSIG record beside the labels of the signer's name and the signature (RFC 4034 §3.1): a pointer to the
+/// owner, the fixed fields of any record and of this one, and the root label.
+const RRSIG_OVERHEAD: usize = 12 + 18 + 1;
 
 /// The keys with which every chain of trust begins.
 #[derive(Clone)]
@@ -65,9 +68,10 @@ pub enum Security {
     Secure,
     /// Not signed, which a zone above them proves.
     Insecure,
-    /// Signed in a way that does not hold: a validating resolver refuses them. With the reason.
+    /// Signed in a way that does not hold, or without an answer that the chain of trust needs: a validating
+    /// resolver refuses them. With the reason.
     Bogus(String),
-    /// What the verdict needs cannot be had. With the reason.
+    /// There is no verdict from here. With the reason.
     Unknown(String),
 }
 
@@ -118,6 +122,21 @@ impl Validator {
         verdict.await.unwrap_or_else(|_| {
             Security::Unknown(format!("validation took longer than {:?}", self.patience))
         })
+    }
+
+    /// The octets that the signatures of one set of records of `zone` take in an answer, by those of its SOA
+    /// record.
+    pub(crate) async fn signature_octets(&self, zone: &DnsName) -> usize {
+        let Ok(name) = Name::from_ascii(zone.fqdn()) else {
+            return 0;
+        };
+        let Ok(message) = self.source.ask(&name, RecordType::SOA).await else {
+            return 0;
+        };
+        let octets = fault::signatures(&message, &name, RecordType::SOA).map(|signature| {
+            RRSIG_OVERHEAD + signature.input().signer_name.len() + signature.sig().len()
+        });
+        octets.sum()
     }
 
     async fn judge(&self, name: &DnsName, kind: RecordType) -> Security {

@@ -9,7 +9,7 @@ use hickory_net::NetError;
 use hickory_net::runtime::TokioRuntimeProvider;
 use hickory_net::xfer::DnsHandle;
 use hickory_proto::op::{DnsRequest, DnsResponse, Message};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::sync::OnceCell;
 
 use super::fault::signatures;
@@ -82,6 +82,18 @@ impl Source {
     }
 }
 
+/// Writes the target of a DNAME record in lower case, as signatures cover it (RFC 4034 §6.2): hickory does not
+/// know the type. No length of a label is a letter.
+fn in_canonical_form(record: &mut Record) {
+    if let RData::Unknown {
+        code: RecordType::DNAME,
+        rdata,
+    } = &mut record.data
+    {
+        rdata.anything.make_ascii_lowercase();
+    }
+}
+
 impl DnsHandle for Source {
     type Response = Pin<Box<dyn Stream<Item = Result<DnsResponse, NetError>> + Send>>;
     type Runtime = TokioRuntimeProvider;
@@ -96,6 +108,7 @@ impl DnsHandle for Source {
             let mut message = source.ask(query.name(), query.query_type()).await?;
             // Addresses of servers, which would be validated with chains of their own.
             message.additionals.clear();
+            message.answers.iter_mut().for_each(in_canonical_form);
             Ok(DnsResponse::from_message(message)?)
         };
         stream::once(answer).boxed()

@@ -3,17 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::{StreamExt, stream};
 use rand::Rng;
 
 use super::{CertificateRequest, IssueError, TxtRecord};
 use crate::acme::{AcmeError, Challenge};
-use crate::delegation::{Examination, Examiner, Finding, Question, Walk};
+use crate::delegation::{Asked, Examination, Examiner, Finding, Question, Walk};
 use crate::name::{DnsName, Identifier};
 use crate::zone::AliasZones;
-
-/// Challenge names that are looked at at a time.
-const EXAMINED_AT_ONCE: usize = 32;
 
 /// What a certificate's delegations amount to.
 #[derive(Clone, Debug)]
@@ -90,16 +86,21 @@ pub(super) async fn plan(
         return as_configured(zones, shared).await;
     }
     let alias_zones = zones.names();
-    let examinations = stream::iter(&shared).map(async |shared| {
+    let asked = shared.iter().map(|shared| {
         let question = Question {
             identifiers: &shared.identifiers,
             wanted: shared.wanted.as_ref(),
             alias_zones: &alias_zones,
             any_zone: zones.has_fallback(),
         };
-        examiner.examine(&shared.challenge_name, &question).await
+        Asked {
+            challenge_name: &shared.challenge_name,
+            question,
+            certificate: None,
+        }
     });
-    let examinations: Vec<_> = examinations.buffered(EXAMINED_AT_ONCE).collect().await;
+    let asked: Vec<_> = asked.collect();
+    let examinations = examiner.examine_all(&asked).await;
     let has_errors = examinations.iter().any(Examination::has_errors);
     let (walks, findings): (Vec<_>, Vec<_>) = examinations
         .into_iter()
@@ -155,7 +156,7 @@ async fn foreign_values(
         let leads_there = |shared: &&Shared| aliases.0.get(&shared.challenge_name) == Some(&name);
         let concerned = shared.iter().filter(leads_there);
         let identifiers = concerned.flat_map(|shared| shared.identifiers.clone());
-        Finding::foreign_value(identifiers.collect(), &name, &value)
+        Finding::foreign_value(identifiers.collect(), &name, value.as_str())
     };
     Ok(foreign.into_iter().map(finding).collect())
 }

@@ -14,13 +14,19 @@ pub enum Digits {
 
 /// The value in quotes.
 pub fn quoted(value: &TxtValue) -> String {
-    let mut content = String::with_capacity(value.as_str().len() + 2);
+    quoted_octets(value.as_str().as_bytes())
+}
+
+/// Octets as one character-string in quotes; what is not printable ASCII is `\DDD`.
+pub fn quoted_octets(octets: &[u8]) -> String {
+    let mut content = String::with_capacity(octets.len() + 2);
     content.push('"');
-    for c in value.as_str().chars() {
-        if matches!(c, '"' | '\\') {
-            content.push('\\');
+    for &octet in octets {
+        match octet {
+            b'"' | b'\\' => content.extend(['\\', char::from(octet)]),
+            b' '..=b'~' => content.push(char::from(octet)),
+            other => content.push_str(&format!("\\{other:03}")),
         }
-        content.push(c);
     }
     content.push('"');
     content
@@ -77,6 +83,14 @@ mod tests {
             assert_eq!(unquoted(&quoted(&value), Digits::Decimal), text_of);
             assert_eq!(unquoted(&quoted(&value), Digits::Octal), text_of);
         }
+    }
+
+    #[test]
+    fn no_octet_ends_the_line_or_the_string() {
+        assert_eq!(
+            quoted_octets(b"a\"b\\c\nd\xff"),
+            "\"a\\\"b\\\\c\\010d\\255\""
+        );
     }
 
     #[test]

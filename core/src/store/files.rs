@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! accounts/<host>-<hash>.json                   credentials of an account
-//! aliases.json                                  labels made up for alias names
+//! aliases.json                                  alias names made up for challenge names
 //! noted.json                                    when something was said last
 //! ledger/<year>-<month>.jsonl                   every DNS change, see `crate::ledger`
 //! certificates/<id>/settings.toml               what it was ordered with, where flags said it
@@ -231,7 +231,7 @@ impl Store for FileStore {
         }
     }
 
-    async fn alias_labels(&self) -> Result<BTreeMap<DnsName, String>, StoreError> {
+    async fn alias_names(&self) -> Result<BTreeMap<DnsName, DnsName>, StoreError> {
         let path = self.root.join(ALIASES);
         let Some(text) = read(&path)? else {
             return Ok(BTreeMap::new());
@@ -242,22 +242,24 @@ impl Store for FileStore {
         })
     }
 
-    async fn alias_label(
+    async fn alias_name(
         &self,
         challenge_name: &DnsName,
-        fresh: &str,
-    ) -> Result<String, StoreError> {
+        fresh: &DnsName,
+    ) -> Result<DnsName, StoreError> {
         let _lock = lock(self.root.join(".aliases.lock")).await?;
-        let mut labels = self.alias_labels().await?;
-        if let Some(label) = labels.get(challenge_name) {
-            return Ok(label.clone());
+        let mut names = self.alias_names().await?;
+        if let Some(name) = names.get(challenge_name)
+            && name.parent() == fresh.parent()
+        {
+            return Ok(name.clone());
         }
-        labels.insert(challenge_name.clone(), fresh.to_owned());
+        names.insert(challenge_name.clone(), fresh.clone());
         let path = self.root.join(ALIASES);
-        let text = serde_json::to_vec_pretty(&labels)
+        let text = serde_json::to_vec_pretty(&names)
             .map_err(|error| failed("write", &path, io::Error::other(error)))?;
         write(&path, &text)?;
-        Ok(fresh.to_owned())
+        Ok(fresh.clone())
     }
 
     async fn is_due(&self, what: &str, every: SignedDuration) -> Result<bool, StoreError> {

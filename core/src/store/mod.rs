@@ -62,16 +62,16 @@ pub trait Store: Send + Sync {
     /// Forgets the order that was begun, which has come to its end.
     async fn remove_order(&self, id: &CertificateId) -> Result<(), StoreError>;
 
-    /// The labels that were made up for alias names, by challenge name.
-    async fn alias_labels(&self) -> Result<BTreeMap<DnsName, String>, StoreError>;
+    /// The alias names that were made up, by challenge name.
+    async fn alias_names(&self) -> Result<BTreeMap<DnsName, DnsName>, StoreError>;
 
-    /// The label that was made up for the alias name of a challenge name; `fresh` becomes it where
-    /// there is none yet.
-    async fn alias_label(
+    /// The alias name that was made up for a challenge name in the place of `fresh`: beside it, below the
+    /// same name. Where there is none yet, `fresh` becomes it.
+    async fn alias_name(
         &self,
         challenge_name: &DnsName,
-        fresh: &str,
-    ) -> Result<String, StoreError>;
+        fresh: &DnsName,
+    ) -> Result<DnsName, StoreError>;
 
     /// Whether `what` was noted last longer ago than `every`, or never; it is noted now if so.
     async fn is_due(&self, what: &str, every: SignedDuration) -> Result<bool, StoreError>;

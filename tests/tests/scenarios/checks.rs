@@ -63,6 +63,12 @@ fn a_good_delegation_is_drawn_and_nothing_is_written() -> Result {
     let zone = format!("zone {ALIAS_ZONE}: {} has serial 1;", bed.primary());
     assert!(outcome.stdout.contains(&zone), "{outcome}");
     assert_eq!((bed.orders()?, bed.serial(ALIAS_ZONE)?), (0, 1));
+    let json = bed.run(&["check", "example.com", "--output", "json"])?;
+    let json = json.json()?;
+    let end = &json["checked"][0]["end"];
+    assert_eq!(end["kind"], "at");
+    assert_eq!(end["server"], bed.primary().to_string());
+    assert!(json["per_second"].as_f64().is_some_and(|rate| rate > 0.0));
     bed.run(&["check"])?
         .assert_failure(2, &["no domain to check"]);
     Ok(())
@@ -75,7 +81,12 @@ fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
         .cname("_acme-challenge.round.example.com", "a.example.com")
         .cname("a.example.com", "_acme-challenge.round.example.com")
         .cname("*.wild.example.com", ALIAS_NAME)
+        .cname("*.tame.example.com", ALIAS_NAME)
+        .cname("_acme-challenge.tame.example.com", ALIAS_NAME)
         .cname("_acme-challenge.lost.example.com", "x.nobody.example.org")
+        .record("_acme-challenge.bad.example.com", "CNAME .")
+        .cname("_acme-challenge.two.example.com", "b.example.com")
+        .cname("b.example.com", ALIAS_NAME)
         .record("d.example.com", &format!("DNAME {ALIAS_ZONE}."))
         .record("caa.example.com", "CAA 0 issue \"other.example\"")
         .record(
@@ -89,9 +100,12 @@ fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
         "good.example.com",
         "round.example.com",
         "www.wild.example.com",
+        "tame.example.com",
         "lost.example.com",
         "missing.example.com",
         "d.example.com",
+        "bad.example.com",
+        "two.example.com",
     ];
     let check = [
         &["check", "--output", "json", "--caa-issuer", "ca.example"][..],
@@ -106,9 +120,12 @@ fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
         ("*.caa.example.com", &["caa"]),
         ("round.example.com", &["loop"]),
         ("www.wild.example.com", &["wildcard"]),
+        ("tame.example.com", &[]),
         ("lost.example.com", &["outside-alias-zones", "dangling"]),
         ("missing.example.com", &["missing-cname"]),
         ("d.example.com", &["dname"]),
+        ("bad.example.com", &["bad-target"]),
+        ("two.example.com", &["several-hops"]),
     ] {
         assert_eq!(
             kinds(&outcome, domain)?,
@@ -210,6 +227,119 @@ fn what_stands_at_the_alias_name_is_told_by_whose_it_is() -> Result {
     let found = kinds(&outcome, "example.com")?;
     let expected = set(&["foreign-value", "shared-alias", "large-answer"]);
     assert!(found.is_superset(&expected), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn txt_records_in_the_place_of_the_cname_have_to_go_first() -> Result {
+    let bed = TestBed::builder()
+        .record("_acme-challenge.example.com", "TXT \"left-over\"")
+        .start()?;
+    let outcome = bed.run(&["check", "example.com"])?;
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    for said in [
+        "TXT records stand there",
+        "remove the TXT records there first; add a CNAME",
+    ] {
+        assert!(outcome.stdout.contains(said), "{outcome}");
+    }
+    let json = bed.run(&["check", "example.com", "--output", "json"])?;
+    let json = json.json()?;
+    assert_eq!(json["checked"][0]["end"]["txt"][0], "left-over");
+    assert!(json["checked"][0]["alias_name"].is_null());
+    Ok(())
+}
+
+#[test]
+fn a_challenge_name_in_the_alias_zone_is_looked_at_as_its_own_alias_name() -> Result {
+    let bed = TestBed::start()?;
+    bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "not ours")?;
+    let outcome = bed.run(&["check", ALIAS_ZONE, "--output", "json"])?;
+    outcome.assert_success();
+    assert_eq!(kinds(&outcome, ALIAS_ZONE)?, set(&["foreign-value"]));
+    let checked = &outcome.json()?["checked"][0];
+    assert_eq!(checked["alias_name"], ALIAS_NAME);
+    assert_eq!(checked["alias_zone"]["zone"], ALIAS_ZONE);
+    Ok(())
+}
+
+#[test]
+fn txt_of_any_form_is_told() -> Result {
+    let long = format!("TXT \"{}\" \"{}\"", "a".repeat(200), "b".repeat(200));
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .alias_record(ALIAS_NAME, &long)
+        .alias_record(ALIAS_NAME, "TXT \"caf\\195\\169 \\027[2J\"")
+        .start()?;
+    let outcome = bed.run(&["check", "example.com"])?;
+    outcome.assert_success();
+    let shown = format!("{}{}…\"", "a".repeat(200), "b".repeat(55));
+    for said in [&shown, "café \\u{1b}[2J"] {
+        assert!(outcome.stdout.contains(said), "{outcome}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_run_adds_at_a_shared_alias_name_is_counted() -> Result {
+    let hosts: Vec<_> = (0..21).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate(&hosts).start()?;
+    let check = |hosts: &[String]| {
+        let arguments = ["check", "--output", "json"].map(str::to_owned);
+        bed.run(&[&arguments[..], hosts].concat())
+    };
+    // 56 octets each, of 1132.
+    let few = check(&hosts[..20])?;
+    assert_eq!(kinds(&few, "h0.example.com")?, set(&[]), "{few}");
+    let many = check(&hosts)?;
+    many.assert_success();
+    for host in ["h0.example.com", "h20.example.com"] {
+        assert_eq!(kinds(&many, host)?, set(&["large-answer"]), "{many}");
+    }
+    assert!(many.stdout.contains("make 1176 octets"), "{many}");
+    // Two certificates are not there at the same time, as a rule.
+    let list = |hosts: &[String]| format!("domains = {hosts:?}");
+    let settings = bed
+        .settings()
+        .certificate("one", &list(&hosts[..11]))
+        .certificate("two", &list(&hosts[11..]));
+    let apart = bed.program(settings)?.run(&["check", "--output", "json"])?;
+    assert_eq!(kinds(&apart, "h0.example.com")?, set(&[]), "{apart}");
+    Ok(())
+}
+
+#[test]
+fn the_zones_between_are_looked_at_as_well() -> Result {
+    let bed = TestBed::builder()
+        .cname("_acme-challenge.example.com", "via.example.org")
+        .cname("via.example.org", ALIAS_NAME)
+        .start()?;
+    let dead = Port::claim()?;
+    let other = QueryProxy::start(bed.main_server(), |question, mut answer| {
+        if is_about(question, RecordType::CNAME) {
+            answer.answers.clear();
+        }
+        vec![answer]
+    })?;
+    let mut settings = bed.settings();
+    let mut zones = settings.zones.iter_mut();
+    if let Some((_, servers)) = zones.find(|(zone, _)| zone == "example.org") {
+        servers.extend([dead.address(), other.address()]);
+    }
+    let outcome = bed
+        .program(settings)?
+        .run(&["check", "example.com", "--output", "json"])?;
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    let expected = ["several-hops", "lame-server", "servers-disagree"];
+    assert_eq!(kinds(&outcome, "example.com")?, set(&expected), "{outcome}");
+    let between = &outcome.json()?["checked"][0]["zones_between"];
+    assert_eq!(between[0]["zone"], "example.org", "{outcome}");
+    assert!(
+        outcome
+            .stdout
+            .contains("the servers of example.org do not agree"),
+        "{outcome}"
+    );
     Ok(())
 }
 

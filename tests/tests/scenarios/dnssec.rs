@@ -1,12 +1,15 @@
 //! What validation says of zones that are signed well, badly or not at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use acme_alias_core::delegation::{Examination, Examiner, FindingKind, Question};
-use acme_alias_core::dns::{Config, Dns};
+use acme_alias_core::delegation::{Examination, Examiner, FindingKind, Question, ZoneState};
+use acme_alias_core::dns::{Config, Dns, ZoneServers};
 use acme_alias_core::dnssec::{Security, TrustAnchors};
 use acme_alias_core::name::Identifier;
-use acme_alias_tests::{Error, Result, SignedTree, SignedZone, Signing, TestBed};
+use acme_alias_tests::{Error, Port, QueryProxy, Result, SignedTree, SignedZone, Signing, TestBed};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
 
 fn zone(apex: &'static str, signing: Signing, records: &[&str]) -> SignedZone {
     SignedZone {
@@ -33,12 +36,21 @@ fn another_target(text: &str) -> String {
 
 /// The signatures of CNAME records by a key that nobody has.
 fn another_key(text: &str) -> String {
-    let line = |line: &str| match line.split_once("RRSIG\tCNAME ") {
+    by_another_key(text, "RRSIG\tCNAME ")
+}
+
+/// The signatures of NSEC records by a key that nobody has.
+fn another_key_of_proofs(text: &str) -> String {
+    by_another_key(text, "RRSIG\tNSEC ")
+}
+
+fn by_another_key(text: &str, signature: &str) -> String {
+    let line = |line: &str| match line.split_once(signature) {
         None => format!("{line}\n"),
-        Some((owner, signature)) => {
-            let mut words: Vec<_> = signature.split(' ').collect();
+        Some((owner, data)) => {
+            let mut words: Vec<_> = data.split(' ').collect();
             words[5] = "1";
-            format!("{owner}RRSIG\tCNAME {}\n", words.join(" "))
+            format!("{owner}{signature}{}\n", words.join(" "))
         }
     };
     text.lines().map(line).collect()
@@ -78,6 +90,26 @@ fn tree() -> Result<SignedTree> {
         delegated("bare.test", Signing::Stripped),
         delegated("forged.test", Signing::Altered(another_target)),
         delegated("stranger.test", Signing::Altered(another_key)),
+        zone(
+            "dname.test",
+            Signing::Nsec,
+            &[
+                "old.dname.test. 600 IN DNAME New.DName.test.",
+                &cname("_acme-challenge.new.dname.test", "x.alias.test"),
+            ],
+        ),
+        zone(
+            "renamed.test",
+            Signing::Altered(another_target),
+            &["old.renamed.test. 600 IN DNAME x.alias.test."],
+        ),
+        zone(
+            "torn.test",
+            Signing::Altered(another_key_of_proofs),
+            &[&cname("*.wild.torn.test", "x.alias.test")],
+        ),
+        delegated("plain.torn.test", Signing::Unsigned),
+        delegated("forgotten.test", Signing::Forgotten),
     ])
 }
 
@@ -86,12 +118,17 @@ async fn examine(
     trust_anchors: TrustAnchors,
     domain: &str,
 ) -> Result<Examination> {
-    let dns = Dns::new(Config {
+    let config = Config {
         resolvers: vec![tree.address()],
         port: tree.address().port(),
         trust_anchors,
         ..Config::default()
-    });
+    };
+    examine_by(config, domain).await
+}
+
+async fn examine_by(config: Config, domain: &str) -> Result<Examination> {
+    let dns = Dns::new(config);
     let identifier: Identifier = domain.parse()?;
     let question = Question {
         identifiers: std::slice::from_ref(&identifier),
@@ -141,6 +178,23 @@ async fn every_way_to_sign_has_its_verdict() -> Result {
             "far.nsec.test",
             Err("the signature of the SOA records of late.test. expired"),
         ),
+        ("old.dname.test", Ok(Security::Secure)),
+        (
+            "old.renamed.test",
+            Err("the signature of the DNAME records of old.renamed.test. by key"),
+        ),
+        (
+            "a.wild.torn.test",
+            Err("or the proof that they are made from a wildcard (NSEC, NSEC3) does not hold"),
+        ),
+        (
+            "plain.torn.test",
+            Err("the proof that there are no DS records at plain.torn.test. does not hold"),
+        ),
+        (
+            "forgotten.test",
+            Err("the zone above has no DS record of forgotten.test., and does not prove"),
+        ),
     ] {
         let examination = examine(&tree, anchors.clone(), domain).await?;
         let source = examination.source.as_ref().map(|source| &source.dnssec);
@@ -159,6 +213,129 @@ async fn every_way_to_sign_has_its_verdict() -> Result {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// What is said of the signatures on the way from a domain.
+fn bogus(examination: &Examination) -> Vec<&str> {
+    let findings = examination.findings.iter();
+    let bogus = findings.filter(|finding| finding.kind == FindingKind::Bogus);
+    bogus.map(|finding| finding.answer.as_str()).collect()
+}
+
+fn is_about(question: &Message, name: &str, kind: RecordType) -> bool {
+    let mut queries = question.queries.iter();
+    queries.any(|query| query.name().to_ascii() == name && query.query_type() == kind)
+}
+
+fn servfail(mut answer: Message) -> Vec<Message> {
+    answer.answers.clear();
+    answer.authorities.clear();
+    answer.metadata.authoritative = false;
+    answer.metadata.response_code = ResponseCode::ServFail;
+    vec![answer]
+}
+
+/// What is answered in the place of an answer.
+type Spoil = fn(Message) -> Vec<Message>;
+
+/// All servers of the tree as `spoil` lets them answer.
+fn spoilt(
+    tree: &SignedTree,
+    spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
+) -> Result<(QueryProxy, Config)> {
+    let proxy = QueryProxy::start(tree.address(), spoil)?;
+    let config = Config {
+        resolvers: vec![proxy.address()],
+        port: proxy.address().port(),
+        trust_anchors: TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?,
+        ..Config::default()
+    };
+    Ok((proxy, config))
+}
+
+#[tokio::test]
+async fn a_signed_zone_that_does_not_give_its_keys_is_bogus() -> Result {
+    let tree = tree()?;
+    let silence = |_| Vec::new();
+    let answers: [(RecordType, Spoil, &str); 3] = [
+        (RecordType::DNSKEY, servfail, "answered SERVFAIL"),
+        (RecordType::DNSKEY, silence, "no answer within 500ms"),
+        (RecordType::DS, servfail, "answered SERVFAIL"),
+    ];
+    for (kind, spoil, why) in answers {
+        let (_proxy, config) = spoilt(&tree, move |question, answer| {
+            if is_about(question, "nsec.test.", kind) {
+                return spoil(answer);
+            }
+            vec![answer]
+        })?;
+        let timeout = Duration::from_millis(500);
+        let examination = examine_by(Config { timeout, ..config }, "nsec.test").await?;
+        let said = bogus(&examination);
+        let reason = format!("the {kind} records of nsec.test. cannot be had");
+        assert_eq!(said.len(), 1, "{examination:?}");
+        assert!(
+            said[0].contains(&reason) && said[0].contains(why),
+            "{said:?}"
+        );
+        assert!(examination.has_errors());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn servers_that_cannot_be_reached_from_here_leave_the_verdict_open() -> Result {
+    let tree = tree()?;
+    let dead = Port::claim()?;
+    let zone = |apex: &str| -> Result<ZoneServers> {
+        Ok(ZoneServers {
+            zone: apex.parse()?,
+            servers: vec![tree.address()],
+        })
+    };
+    let config = Config {
+        resolvers: vec![tree.address()],
+        zones: vec![zone("nsec.test")?, zone("alias.test")?],
+        trust_anchors: TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?,
+        timeout: Duration::from_millis(300),
+        port: dead.number(),
+    };
+    let examination = examine_by(config, "nsec.test").await?;
+    assert_eq!(bogus(&examination), [""; 0]);
+    let source = examination.source.map(|source| source.dnssec);
+    let unknown = matches!(&source, Some(Security::Unknown(reason))
+        if reason.contains("no server of the zone test gave"));
+    assert!(unknown, "{source:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn behind_a_resolver_that_validates_the_reason_is_found_as_well() -> Result {
+    let tree = tree()?;
+    let (_proxy, config) = spoilt(&tree, |question, answer| {
+        let metadata = &question.metadata;
+        if metadata.recursion_desired && !metadata.checking_disabled {
+            return servfail(answer);
+        }
+        vec![answer]
+    })?;
+    let examination = examine_by(config, "late.test").await?;
+    let said = bogus(&examination);
+    assert_eq!(said.len(), 1, "{examination:?}");
+    assert!(said[0].contains("expired at 2025-02-01"), "{said:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn signatures_take_room_in_an_answer() -> Result {
+    let tree = tree()?;
+    let anchors = TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?;
+    let examination = examine(&tree, anchors, "plain.test").await?;
+    let octets = |state: Option<ZoneState>| state.map(|state| state.signature_octets);
+    assert_eq!(octets(examination.source), Some(0));
+    // An RRSIG by ECDSA P-256: 30 octets, `alias.test.`, 64 of the signature.
+    assert_eq!(octets(examination.alias), Some(30 + 12 + 64));
     Ok(())
 }
 

@@ -4,14 +4,12 @@
 
 use std::time::Duration;
 
-use acme_alias_core::delegation::{End, Examiner, FindingKind, HOPS_MAX, Question, Walk};
+use acme_alias_core::delegation::{End, Examiner, FindingKind, HOPS_MAX, Issuance, Question, Walk};
 use acme_alias_core::dns::{Config, Dns, DnsError, ZoneServers};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::name::Identifier;
-use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, QueryProxy, Result, SignedTree, SignedZone, Signing, SilentServer,
-    TestBed,
-};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, QueryProxy, Result, SilentServer, TestBed};
+use hickory_proto::rr::RecordType;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -180,38 +178,80 @@ async fn a_look_at_silent_servers_ends() -> Result {
 }
 
 #[tokio::test]
-async fn an_alias_zone_that_only_the_settings_know_is_told() -> Result {
-    let zone = |apex, records: &[&str]| SignedZone {
-        apex,
-        signing: Signing::Unsigned,
-        records: records.iter().map(|line| (*line).to_owned()).collect(),
-    };
-    let hidden = SignedTree::start(&[zone("auth.test", &[])])?;
-    let public = SignedTree::start(&[zone(
-        "test",
-        &["_acme-challenge.host.test. 600 IN CNAME x.auth.test."],
-    )])?;
+async fn a_walk_keeps_what_it_found_before_the_servers_fell_silent() -> Result {
+    let bed = TestBed::start()?;
+    let silent = (0..30)
+        .map(|_| SilentServer::start())
+        .collect::<Result<Vec<_>>>()?;
     let dns = Dns::new(Config {
-        resolvers: vec![public.address()],
-        zones: vec![ZoneServers {
-            zone: name("auth.test"),
-            servers: vec![hidden.address()],
-        }],
-        port: public.address().port(),
+        timeout: Duration::from_millis(50),
+        zones: vec![
+            ZoneServers {
+                zone: name("example.com"),
+                servers: vec![bed.main_server()],
+            },
+            ZoneServers {
+                zone: name(ALIAS_ZONE),
+                servers: silent.iter().map(SilentServer::address).collect(),
+            },
+        ],
         ..Config::default()
     });
-    let identifier: Identifier = "host.test".parse().unwrap();
+    let walk = Walk::follow(&dns, &name("_acme-challenge.example.com")).await;
+    assert_eq!(walk.hops.len(), 1, "{walk:?}");
+    assert!(
+        matches!(&walk.end, End::Unanswered(DnsError::TooSlow { name, .. }) if name.as_str() == ALIAS_NAME),
+        "{walk:?}"
+    );
+    let zone = dns.apex(&name(ALIAS_NAME)).await;
+    assert!(matches!(zone, Err(DnsError::TooSlow { .. })), "{zone:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_good_walk_is_kept_when_the_rest_is_too_slow() -> Result {
+    let bed = TestBed::start()?;
+    // Servers that have nothing to say of CAA, one after the other.
+    let slow = (0..30).map(|_| {
+        QueryProxy::start(bed.main_server(), |question, answer| {
+            let mut queries = question.queries.iter();
+            let about_caa = queries.any(|query| query.query_type() == RecordType::CAA);
+            if about_caa { Vec::new() } else { vec![answer] }
+        })
+    });
+    let slow = slow.collect::<Result<Vec<_>>>()?;
+    let dns = Dns::new(Config {
+        timeout: Duration::from_millis(100),
+        zones: vec![
+            ZoneServers {
+                zone: name("example.com"),
+                servers: slow.iter().map(QueryProxy::address).collect(),
+            },
+            ZoneServers {
+                zone: name(ALIAS_ZONE),
+                servers: vec![bed.primary()],
+            },
+        ],
+        ..Config::default()
+    });
+    let identifier: Identifier = "example.com".parse().unwrap();
     let question = Question {
         identifiers: std::slice::from_ref(&identifier),
         wanted: None,
-        alias_zones: &[name("auth.test")],
+        alias_zones: &[name(ALIAS_ZONE)],
         any_zone: false,
     };
-    let examiner = Examiner::new(Arc::new(dns), None);
+    let issuance = Issuance {
+        issuer: "ca.example".to_owned(),
+        account: None,
+    };
+    let examiner = Examiner::new(Arc::new(dns), Some(issuance));
     let found = examiner
         .examine(identifier.challenge_name(), &question)
         .await;
+    assert_eq!(found.walk.last().as_str(), ALIAS_NAME, "{found:?}");
     let kinds: Vec<_> = found.findings.iter().map(|finding| finding.kind).collect();
-    assert_eq!(kinds, [FindingKind::NotDelegated], "{found:?}");
+    assert_eq!(kinds, [FindingKind::Incomplete], "{found:?}");
+    assert!(!found.has_errors());
     Ok(())
 }
