@@ -1,7 +1,7 @@
 //! What keys may do, and what they can do, for people.
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Policy, Weight};
+use acme_alias_core::provider::{Policy, Right, Weight};
 
 use super::Audited;
 
@@ -32,21 +32,10 @@ pub(super) fn audited(audited: &Audited) -> String {
     } = audited;
     let key = key.as_deref().unwrap_or("the credentials");
     let mut text = format!("{zone}, {key}: {grade}\n");
-    let width = rights.iter().map(|right| right.right.chars().count()).max();
-    let width = width.unwrap_or_default();
-    for right in rights {
-        let needed = if right.weight == Weight::Needed {
-            "needed"
-        } else {
-            ""
-        };
-        text.push_str(&format!(
-            "  {:width$}  {needed:6}  {:11}  {}\n",
-            right.right, right.verdict, right.evidence
-        ));
-    }
     if rights.is_empty() {
         text.push_str("  what these credentials can do cannot be asked\n");
+    } else {
+        text.push_str(&table(rights));
     }
     if !advice.is_empty() {
         text.push_str("help: this would narrow it\n");
@@ -62,4 +51,25 @@ pub(super) fn audited(audited: &Audited) -> String {
         text.extend(policy.text.lines().map(|line| format!("      {line}\n")));
     }
     text + "\n"
+}
+
+/// A line for each right.
+fn table(rights: &[Right]) -> String {
+    let head = ["right", "needed?", "allowed?", "evidence"].map(str::to_owned);
+    let rows = rights.iter().map(|right| {
+        let is_needed = right.weight == Weight::Needed;
+        [
+            right.right.clone(),
+            if is_needed { "yes" } else { "no" }.to_owned(),
+            right.verdict.to_string(),
+            right.evidence.clone(),
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let width = rows.iter().map(|[right, ..]| right.chars().count()).max();
+    let width = width.unwrap_or_default();
+    let lines = rows.iter().map(|[right, needed, allowed, evidence]| {
+        format!("  {right:width$}  {needed:7}  {allowed:11}  {evidence}\n")
+    });
+    lines.collect()
 }

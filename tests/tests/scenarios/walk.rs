@@ -9,7 +9,7 @@ use acme_alias_core::dns::{Config, Dns, DnsError, ZoneServers};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::name::Identifier;
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, QueryProxy, Result, SilentServer, TestBed};
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{RData, RecordType};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,6 +58,31 @@ async fn the_alias_zone_and_its_servers_are_found_by_soa_and_ns_set() -> Result 
     assert_eq!(servers.len(), 1);
     assert_eq!(servers[0].name, Some(name("ns1.auth.example.net")));
     assert_eq!(servers[0].addresses, [bed.primary()]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_primary_that_is_no_name_server_is_found_by_the_soa_record() -> Result {
+    let bed = TestBed::builder()
+        .alias_record("hidden.auth.example.net", "A 127.0.0.1")
+        .start()?;
+    let hiding = QueryProxy::start(bed.primary(), |_, mut answer| {
+        for record in &mut answer.answers {
+            if let RData::SOA(soa) = &mut record.data {
+                soa.mname = "hidden.auth.example.net.".parse().unwrap();
+            }
+        }
+        vec![answer]
+    })?;
+    let found = dns(&bed, hiding.address(), &[]);
+    let zone = found.apex(&name(ALIAS_NAME)).await.unwrap();
+    let servers = found.servers_and_primary(&zone).await.unwrap();
+    let names: Vec<_> = servers.into_iter().map(|server| server.name).collect();
+    let expected = ["ns1.auth.example.net", "hidden.auth.example.net"];
+    assert_eq!(names, expected.map(|server| Some(name(server))));
+    // Where the settings say whom to ask, nobody else is.
+    let told = dns(&bed, hiding.address(), &[(ALIAS_ZONE, hiding.address())]);
+    assert_eq!(told.servers_and_primary(&zone).await.unwrap().len(), 1);
     Ok(())
 }
 
