@@ -11,11 +11,11 @@ mod flags;
 pub mod fuzzing;
 mod hook;
 mod issuance;
+mod needs;
 mod output;
 mod resolvers;
 mod run;
 mod settings;
-mod survey;
 mod workshop;
 
 // A provider that nobody names is not linked, and what it registers is lost.

@@ -16,10 +16,10 @@ use secrecy::SecretString;
 
 use crate::cli::{AuditArgs, PolicyArgs};
 use crate::failure::{Failure, Part};
+use crate::needs::Needs;
 use crate::output::{Audited, Report};
 use crate::run::{Job, Run};
 use crate::settings::Settings;
-use crate::survey::Survey;
 use crate::workshop;
 
 /// How often somebody is warned of a key.
@@ -32,10 +32,10 @@ const SECRET_OCTETS: usize = 64;
 /// What the settings need, in the words of each server.
 pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failure> {
     let settings = run.settings()?;
-    let survey = survey(run, &settings).await?;
+    let needs = needs(run, &settings).await?;
     let mut has_new_key = BTreeSet::new();
     let mut policies = Vec::new();
-    for (alias_zone, subject) in survey.subjects()? {
+    for (alias_zone, subject) in needs.subjects()? {
         let provider = settings.build_provider(&alias_zone.provider).await?;
         let key = match &args.new_key {
             Some(name) => {
@@ -88,9 +88,9 @@ pub(crate) async fn audit(run: &Run, args: &AuditArgs) -> Result<Report, Failure
         // It says which there are.
         settings.build_provider(only).await?;
     }
-    let survey = survey(run, &settings).await?;
+    let needs = needs(run, &settings).await?;
     let mut audited = Vec::new();
-    for (alias_zone, subject) in survey.subjects()? {
+    for (alias_zone, subject) in needs.subjects()? {
         let is_wanted = |only: &String| *only == alias_zone.provider;
         if args.provider.as_ref().is_none_or(is_wanted) {
             let provider = settings.build_provider(&alias_zone.provider).await?;
@@ -161,8 +161,8 @@ async fn warn_of_one(run: &Run, job: &Job) -> Result<(), Failure> {
     let settings = &job.settings;
     let store = FileStore::open(&settings.state)?;
     let dns = workshop::dns(settings)?;
-    let survey = Survey::of(settings, [&job.certificate], &dns).await?;
-    for (alias_zone, subject) in survey.subjects()? {
+    let needs = Needs::of(settings, [&job.certificate], &dns).await?;
+    for (alias_zone, subject) in needs.subjects()? {
         let zone = &alias_zone.zone;
         if !store
             .is_due(&format!("audit of {zone}"), WARN_EVERY)
@@ -190,15 +190,15 @@ async fn warn_of_one(run: &Run, job: &Job) -> Result<(), Failure> {
 }
 
 /// What all certificates of the settings need.
-async fn survey(run: &Run, settings: &Settings) -> Result<Survey, Failure> {
+async fn needs(run: &Run, settings: &Settings) -> Result<Needs, Failure> {
     let dns = workshop::dns(settings)?;
-    let survey = Survey::of(settings, settings.certificates.values(), &dns).await?;
-    for name in &survey.nowhere {
+    let needs = Needs::of(settings, settings.certificates.values(), &dns).await?;
+    for name in &needs.nowhere {
         run.output.warning(&format!(
             "{name} leads nowhere yet, and is left out; see `acme-alias check`"
         ));
     }
-    Ok(survey)
+    Ok(needs)
 }
 
 fn no_alias_zone(what_for: &str) -> Failure {

@@ -23,6 +23,17 @@ pub(crate) struct Delegation {
     pub(crate) denied_by: Vec<String>,
 }
 
+/// How many servers of the zone above are asked: all, but of a registry, which keeps its servers alike, and
+/// shall not hear of a thousand domains a dozen times each.
+fn how_many(above: &DnsName) -> usize {
+    const OF_A_REGISTRY: usize = 2;
+    if above.labels().count() == 1 {
+        OF_A_REGISTRY
+    } else {
+        usize::MAX
+    }
+}
+
 /// What one server of the zone above says.
 enum Word {
     /// It refers to the zone, or to one between.
@@ -34,7 +45,7 @@ enum Word {
 }
 
 impl Dns {
-    /// What all servers of the zone above say of `zone`.
+    /// What the servers of the zone above say of `zone`.
     pub(crate) async fn delegation(&self, zone: &DnsName) -> Delegation {
         let Some(parent) = zone.parent() else {
             return Delegation::default();
@@ -43,7 +54,7 @@ impl Dns {
             return Delegation::default();
         };
         for _ in 0..REFERRAL_MAX {
-            let asked = above.servers.iter();
+            let asked = above.servers.iter().take(how_many(&above.apex));
             let asked = asked.map(|server| self.word(server, &above.apex, zone));
             let mut delegation = Delegation::default();
             let mut named: BTreeMap<DnsName, Vec<IpAddr>> = BTreeMap::new();

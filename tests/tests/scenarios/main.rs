@@ -19,6 +19,7 @@ mod delegations;
 mod dnssec;
 mod failure_matrix;
 mod guides;
+mod hostile;
 mod keys;
 mod ledger;
 mod looking;

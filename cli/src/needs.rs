@@ -18,7 +18,7 @@ const AT_ONCE: usize = 32;
 
 /// What is needed where.
 #[derive(Debug)]
-pub(crate) struct Survey {
+pub(crate) struct Needs {
     /// The alias names in each alias zone, whether there are any or not.
     alias_zones: BTreeMap<AliasZone, BTreeSet<DnsName>>,
     main_zones: Vec<MainZone>,
@@ -43,7 +43,7 @@ struct Wanted<'a> {
     fallback: Option<&'a str>,
 }
 
-impl Survey {
+impl Needs {
     /// Looks at everything that these certificates need.
     pub(crate) async fn of(
         settings: &Settings,
@@ -68,7 +68,7 @@ impl Survey {
             zone: zone.zone.clone(),
             provider: zone.provider.clone(),
         });
-        let mut survey = Survey {
+        let mut needs = Needs {
             alias_zones: configured.map(|zone| (zone, BTreeSet::new())).collect(),
             main_zones: main_zones(&wanted, dns).await,
             nowhere: Vec::new(),
@@ -81,15 +81,15 @@ impl Survey {
         let looked: Vec<_> = looked.buffered(AT_ONCE).collect().await;
         for (wanted, looked) in wanted.iter().zip(looked) {
             match looked {
-                None => survey.nowhere.push(wanted.challenge_name.clone()),
+                None => needs.nowhere.push(wanted.challenge_name.clone()),
                 // A name outside every alias zone is told by `check`.
                 Some((_, None)) => {}
                 Some((name, Some(zone))) => {
-                    survey.alias_zones.entry(zone).or_default().insert(name);
+                    needs.alias_zones.entry(zone).or_default().insert(name);
                 }
             }
         }
-        Ok(survey)
+        Ok(needs)
     }
 
     /// Each alias zone, with what its key is for and what it is not for.
