@@ -8,7 +8,8 @@
 //!
 //! Each module is one step: [`config`] checks the options, [`key`] holds the TSIG key,
 //! [`message`] builds what is sent, [`exchange`] sends it, [`error`] says what an answer means,
-//! [`backend`] is the provider that puts them together.
+//! [`backend`] is the provider that puts them together. Beside them, [`audit`] finds out what the key can do by
+//! the questions of [`probe`], and [`policy`] has the words in which servers allow less.
 
 mod audit;
 mod backend;
