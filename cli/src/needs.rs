@@ -92,6 +92,12 @@ impl Needs {
         Ok(needs)
     }
 
+    /// Whether any alias name lies in the zone.
+    pub(crate) fn are_in(&self, alias_zone: &AliasZone) -> bool {
+        let names = self.alias_zones.get(alias_zone);
+        names.is_some_and(|names| !names.is_empty())
+    }
+
     /// Each alias zone, with what its key is for and what it is not for.
     pub(crate) fn subjects(&self) -> Result<Vec<(&AliasZone, Subject)>, Failure> {
         let subjects = self.alias_zones.iter().map(|(alias_zone, names)| {

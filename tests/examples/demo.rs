@@ -70,13 +70,16 @@ fn main() -> Result {
     }
 
     println!("\nWhat the primary wrote and withdrew:");
+    let mut in_vain = 0;
     for update in &bed.updates()?["primary"] {
         match &update.change {
             Change::TxtAdded { name, value } => println!("  + {name}. TXT \"{value}\""),
             Change::TxtRemoved { name } => println!("  - {name}. TXT"),
+            question if question.was_in_vain() => in_vain += 1,
             Change::Other(what) => println!("  ? {what}"),
         }
     }
+    println!("Updates that could change nothing, which asked what the key may do: {in_vain}");
     println!("TXT records left at {ALIAS_NAME}: {}", bed.txt()?.len());
     println!(
         "Serial number of {MAIN_ZONE} before and after: {serial}, {}",

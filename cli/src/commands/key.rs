@@ -164,10 +164,8 @@ async fn warn_of_one(run: &Run, job: &Job) -> Result<(), Failure> {
     let needs = Needs::of(settings, [&job.certificate], &dns).await?;
     for (alias_zone, subject) in needs.subjects()? {
         let zone = &alias_zone.zone;
-        if !store
-            .is_due(&format!("audit of {zone}"), WARN_EVERY)
-            .await?
-        {
+        let note = format!("audit of {zone}");
+        if !needs.are_in(alias_zone) || !store.is_due(&note, WARN_EVERY).await? {
             continue;
         }
         let provider = settings.build_provider(&alias_zone.provider).await?;
