@@ -24,6 +24,8 @@ pub(crate) struct Needs {
     main_zones: Vec<MainZone>,
     /// Challenge names that lead nowhere yet.
     pub(crate) nowhere: Vec<DnsName>,
+    /// Alias names in no zone that anybody is known to write in.
+    pub(crate) outside: Vec<DnsName>,
 }
 
 /// A zone, and the id of the provider that writes there.
@@ -72,6 +74,7 @@ impl Needs {
             alias_zones: configured.map(|zone| (zone, BTreeSet::new())).collect(),
             main_zones: main_zones(&wanted, dns).await,
             nowhere: Vec::new(),
+            outside: Vec::new(),
         };
         let looked = stream::iter(&wanted).map(async |wanted| {
             let name = alias_name(wanted, settings, dns).await?;
@@ -82,8 +85,7 @@ impl Needs {
         for (wanted, looked) in wanted.iter().zip(looked) {
             match looked {
                 None => needs.nowhere.push(wanted.challenge_name.clone()),
-                // A name outside every alias zone is told by `check`.
-                Some((_, None)) => {}
+                Some((name, None)) => needs.outside.push(name),
                 Some((name, Some(zone))) => {
                     needs.alias_zones.entry(zone).or_default().insert(name);
                 }

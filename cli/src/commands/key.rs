@@ -196,6 +196,11 @@ async fn needs(run: &Run, settings: &Settings) -> Result<Needs, Failure> {
             "{name} leads nowhere yet, and is left out; see `acme-alias check`"
         ));
     }
+    for name in &needs.outside {
+        run.output.warning(&format!(
+            "{name} lies in no alias zone that is known, and is left out; see `acme-alias check`"
+        ));
+    }
     Ok(needs)
 }
 

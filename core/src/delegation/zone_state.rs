@@ -10,6 +10,7 @@ use super::{Finding, FindingKind, Question};
 use crate::dns::{Delegation, Dns, Server};
 use crate::dnssec::{Security, Validator};
 use crate::name::DnsName;
+use crate::printable::printable;
 
 /// Seconds for which a name that is not there may be remembered without harm.
 const NEGATIVE_TTL_GOOD: u32 = 300;
@@ -189,7 +190,7 @@ impl Survey {
             let answer = dns.ask_server(server, name, RecordType::CNAME).await.ok()?;
             let target = answer.cname().map(|cname| match cname.target {
                 Ok(target) => target.fqdn(),
-                Err(odd) => odd,
+                Err(odd) => printable(&odd),
             });
             answer
                 .is_authoritative()

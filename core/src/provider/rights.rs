@@ -125,7 +125,7 @@ pub struct Right {
 pub enum Weight {
     /// The key is for it.
     Needed,
-    /// Certificates for names that lead there later, or mail policies of the alias zone.
+    /// Certificates for names that lead there later, mail policies of the alias zone, or a look at all of it.
     Wide,
     /// The alias zone can be turned against those who trust it.
     Dangerous,
@@ -177,7 +177,7 @@ impl fmt::Display for Verdict {
 pub enum Grade {
     /// All that is needed is allowed, and nothing else that was asked about.
     Tight,
-    /// TXT elsewhere in the alias zone is allowed as well.
+    /// TXT elsewhere in the alias zone, its transfer, or a weak signature is allowed as well.
     Wide,
     /// More of the alias zone is.
     Dangerous,

@@ -170,7 +170,13 @@ async fn in_main_zone(config: &Config, of: &MainZone) -> Result<Vec<Asked>, Stri
             key: &config.key,
             timeout: config.timeout,
         };
-        let software = prober.software().await.unwrap_or(Software::Unknown);
+        let software = match prober.software().await {
+            Ok(software) => software,
+            Err(cause) => {
+                asked.push(open(format!("{right}, at {address}"), cause));
+                continue;
+            }
+        };
         let probes: Vec<_> = of.challenge_names.iter().map(Probe::main_zone).collect();
         let names = probes.into_iter().map(async |probe| {
             let reading = prober.may_add(zone, &probe.name, probe.kind).await?;
@@ -180,9 +186,14 @@ async fn in_main_zone(config: &Config, of: &MainZone) -> Result<Vec<Asked>, Stri
         });
         let names = stream::iter(names).buffered(AT_ONCE);
         let mut names: Vec<_> = names.try_collect().await?;
-        if software == Software::PowerDns {
-            doubt(&mut names, software);
+        // The control of `doubt`: what a server that looks at prerequisites first would say of anybody.
+        if let Some(name) = of.challenge_names.first() {
+            let reading = prober.may_anybody_add(zone, name).await?;
+            let right = format!("updates without any key in a main zone ({name}), at {address}");
+            let about = About::MainZone(zone.clone());
+            names.push(Asked::new(about, right, Weight::Fatal, reading));
         }
+        doubt(&mut names, software);
         asked.extend(names);
     }
     Ok(asked)

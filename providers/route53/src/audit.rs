@@ -20,7 +20,8 @@ use crate::identity::{Change, Simulator};
 /// Time to live of what is never made, in seconds.
 const TTL: i64 = 60;
 /// Why the rest was not asked.
-const NOT_ASKED: &str = "not asked: what answers deletes what is not there, as Route 53 does not, and might carry it out";
+const NOT_ASKED: &str = "not asked: what answers did not refuse to delete what is not there, as \
+                         Route 53 does, and might carry it out";
 
 /// The policy for IAM. `Null` is there because `ForAllValues` is true as well where the key is absent
 /// (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/specifying-conditions-route53.html>).
@@ -199,10 +200,11 @@ impl Route53 {
     /// Whether deleting what is not there is refused, as Route 53 does; a service that only looks like it
     /// might carry out the rest of a batch.
     async fn refuses_what_is_not_there(&self, id: &str, probe: &Probe) -> bool {
-        match batch(probe, None) {
-            Some(batch) => self.change(id, batch).await.is_err(),
-            None => false,
-        }
+        let Some(batch) = batch(probe, None) else {
+            return false;
+        };
+        let changed = self.change(id, batch).await;
+        changed.is_err_and(|error| error.is_batch_refused() || error.is_denied())
     }
 
     /// Asks Route 53 itself. CREATE and UPSERT cannot be asked about alone: they would be carried out.

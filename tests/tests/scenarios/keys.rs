@@ -108,7 +108,7 @@ impl Right {
         let kind = self.what.split([' ', ':']).next().unwrap_or_default();
         let (key, data) = match (kind, self.what.as_str()) {
             ("transfer", _) => return attempt_transfer(server, key, &zone),
-            (_, "updates without any key") => (None, "TXT tried"),
+            ("updates", _) => (None, "TXT tried"),
             (_, "signatures with a weak algorithm") => (Some(&weak), "TXT tried"),
             ("TXT", _) => (Some(key), "TXT tried"),
             ("CNAME", _) => (Some(key), "CNAME nobody.invalid."),
@@ -244,6 +244,7 @@ fn a_main_zone_that_cannot_be_asked_leaves_the_grade_open() -> Result {
     assert_eq!(outcome.code, Some(4), "{outcome}");
     let audited = Audited::read(&outcome)?;
     assert_eq!(audited.grade, "cannot-tell", "{outcome}");
+    let dead_row = format!("TXT in the main zone example.com, at {}", dead.address());
     let open = audited
         .rights
         .iter()
@@ -255,7 +256,7 @@ fn a_main_zone_that_cannot_be_asked_leaves_the_grade_open() -> Result {
         open,
         [
             ("TXT in the main zone nowhere.invalid", None),
-            ("TXT in a main zone", Some(dead.address())),
+            (dead_row.as_str(), None),
         ],
         "{outcome}"
     );

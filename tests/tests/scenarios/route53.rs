@@ -523,7 +523,7 @@ async fn what_only_looks_like_route_53_is_asked_no_more() -> Result {
     assert!(
         audit.rights[0]
             .evidence
-            .contains("deletes what is not there"),
+            .contains("did not refuse to delete what is not there"),
         "{audit:?}"
     );
     Ok(())
