@@ -222,16 +222,14 @@ fn advice(config: &Config, software: Software, subject: &Subject, asked: &[Asked
     let holder = Holder::of(&config.key);
     let mut advice: Vec<Policy> = Vec::new();
     for asked in asked.iter().filter(|asked| asked.right.is_too_much()) {
-        let policies = match &asked.about {
+        let policy = match &asked.about {
             About::Grant | About::Anybody => policy::narrowest(software, &holder, subject),
-            About::Transfer => vec![policy::without_transfers(software, &subject.zone)],
-            About::Key => vec![policy::another_key(&holder)],
-            About::MainZone(zone) => vec![policy::without_the_key(&holder, zone)],
+            About::Transfer => policy::without_transfers(software, &subject.zone),
+            About::Key => policy::another_key(&holder),
+            About::MainZone(zone) => policy::without_the_key(&holder, zone),
         };
-        for policy in policies {
-            if !advice.contains(&policy) {
-                advice.push(policy);
-            }
+        if !advice.contains(&policy) {
+            advice.push(policy);
         }
     }
     advice

@@ -31,24 +31,23 @@ pub(crate) fn policies(key: &Key, grant: &Grant) -> Vec<Policy> {
     if let Some(new) = &grant.key {
         holder.key.clone_from(&new.name);
     }
-    let mut policies = vec![
+    vec![
         bind(&holder, grant),
         knot(&holder, grant),
         powerdns(&holder, grant),
-    ];
-    policies.push(powerdns_script(&holder, grant));
-    policies
+        powerdns_script(&holder, grant),
+    ]
 }
 
 /// The narrowest grant for the server that was audited; BIND's where it does not say what it is.
-pub(crate) fn narrowest(software: Software, holder: &Holder, subject: &Subject) -> Vec<Policy> {
+pub(crate) fn narrowest(software: Software, holder: &Holder, subject: &Subject) -> Policy {
     let grant = Grant {
         zone: subject.zone.clone(),
         names: subject.alias_names.clone(),
         scope: Scope::Name,
         key: None,
     };
-    let policy = match software {
+    match software {
         Software::Bind { .. } => bind(holder, &grant),
         Software::Knot => knot(holder, &grant),
         Software::PowerDns => powerdns_script(holder, &grant),
@@ -59,8 +58,7 @@ pub(crate) fn narrowest(software: Software, holder: &Holder, subject: &Subject) 
             ),
             ..bind(holder, &grant)
         },
-    };
-    vec![policy]
+    }
 }
 
 /// How transfers are kept to those who need them.
