@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use acme_alias_core::acme::KeyType;
 use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::provider::{self, OptionKind, ProviderKind, Scope};
+use acme_alias_core::provider::{OptionKind, OptionSpec};
+use acme_alias_core::registry::{self, ProviderKind};
+use acme_alias_core::rights::Scope;
 use acme_alias_core::store::CertificateId;
 use clap::{
     Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
@@ -368,7 +370,7 @@ pub(crate) struct AliasFor {
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderFlag {
     pub(crate) kind: &'static ProviderKind,
-    pub(crate) option: &'static provider::OptionSpec,
+    pub(crate) option: &'static OptionSpec,
     pub(crate) values: Vec<String>,
 }
 
@@ -399,7 +401,7 @@ fn parse_alias(text: &str) -> Result<AliasFor, String> {
 
 /// The definition of the command line, with the flags that the providers declare.
 pub(crate) fn command() -> clap::Command {
-    let kinds = provider::kinds().unwrap_or_default();
+    let kinds = registry::kinds().unwrap_or_default();
     Cli::command().mut_subcommand("issue", |issue| {
         let flags = kinds
             .iter()
@@ -418,11 +420,11 @@ pub(crate) fn parse() -> Cli {
     cli
 }
 
-fn flag_name(kind: &ProviderKind, option: &provider::OptionSpec) -> String {
+fn flag_name(kind: &ProviderKind, option: &OptionSpec) -> String {
     format!("{}-{}", kind.kind, option.name)
 }
 
-fn flag(kind: &'static ProviderKind, option: &'static provider::OptionSpec) -> Arg {
+fn flag(kind: &'static ProviderKind, option: &'static OptionSpec) -> Arg {
     let (value, note) = match option.kind {
         OptionKind::Secret => ("WHERE", " (file:PATH, env:NAME or credential:NAME)"),
         OptionKind::List => ("VALUE,…", ""),
@@ -449,7 +451,7 @@ fn flag(kind: &'static ProviderKind, option: &'static provider::OptionSpec) -> A
 }
 
 fn provider_flags(issue: &ArgMatches) -> Vec<ProviderFlag> {
-    let kinds = provider::kinds().unwrap_or_default();
+    let kinds = registry::kinds().unwrap_or_default();
     let options = kinds
         .into_iter()
         .flat_map(|kind| kind.options.iter().map(move |o| (kind, o)));

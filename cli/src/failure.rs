@@ -6,7 +6,7 @@ use acme_alias_core::acme::TransportError;
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::{IssueError, IssueFailure};
 use acme_alias_core::ledger::LedgerError;
-use acme_alias_core::provider::RegistryError;
+use acme_alias_core::registry::RegistryError;
 use acme_alias_core::store::StoreError;
 use acme_alias_core::zone::{WriteError, ZoneError};
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! As whom CAA records must name the authority, and us.
 
 use acme_alias_core::acme::account_url;
-use acme_alias_core::delegation::Issuance;
+use acme_alias_core::delegation::CaaIdentity;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::store::Store;
 
@@ -24,7 +24,7 @@ const ISSUERS: [(&str, &str); 4] = [
 pub(crate) async fn of(
     settings: &Settings,
     issuer: Option<&str>,
-) -> Result<Option<Issuance>, Failure> {
+) -> Result<Option<CaaIdentity>, Failure> {
     let directory = &settings.acme.directory;
     let known = ISSUERS
         .iter()
@@ -41,7 +41,7 @@ pub(crate) async fn of(
         Some(store) => store.account(directory).await?,
         None => None,
     };
-    Ok(Some(Issuance {
+    Ok(Some(CaaIdentity {
         issuer: issuer.to_string(),
         account: credentials.as_ref().and_then(account_url),
     }))

@@ -181,7 +181,7 @@ mod tests {
     /// Whoever links a provider must see it: this fails where one is lost on the way.
     #[test]
     fn the_registry_has_the_providers_of_the_enabled_features() {
-        let kinds = acme_alias_core::provider::kinds().unwrap();
+        let kinds = acme_alias_core::registry::kinds().unwrap();
         let kinds: BTreeSet<_> = kinds.iter().map(|kind| kind.kind).collect();
         let enabled: BTreeSet<_> = [
             ("cloudflare", cfg!(feature = "cloudflare")),

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme_alias_core::delegation::Walk;
+use acme_alias_core::delegation::CnameChain;
 use acme_alias_core::dns::Dns;
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{MainZone, Subject};
+use acme_alias_core::rights::{MainZone, Subject};
 use futures_util::{StreamExt, stream};
 
 use crate::aliases::AliasNames;
@@ -128,7 +128,7 @@ async fn alias_name(wanted: &Wanted<'_>, settings: &Settings, dns: &Dns) -> Opti
     if let Some(name) = wanted.alias_name {
         return Some(name.clone());
     }
-    let walk = Walk::follow(dns, wanted.challenge_name).await;
+    let walk = CnameChain::follow(dns, wanted.challenge_name).await;
     let is_direct = configured(wanted.challenge_name, settings).is_some();
     (!walk.hops.is_empty() || is_direct).then(|| walk.last().clone())
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use acme_alias_core::acme::{AccountSettings, ExternalAccount, Transport};
+use acme_alias_core::dns::TrustAnchors;
 use acme_alias_core::dns::{self, Dns, ZoneServers};
-use acme_alias_core::dnssec::TrustAnchors;
 use acme_alias_core::issue::{Authority, CertificateRequest, Issuer, Observer, RequestedName};
 use acme_alias_core::ledger::{Ledger, Open};
 use acme_alias_core::name::DnsName;
@@ -164,7 +164,7 @@ impl Workshop {
             Some(provider) => provider,
             None => self
                 .providers
-                .keep(wanted.clone(), settings.build_provider(id).await?),
+                .keep(wanted.clone(), settings.build_provider(id).await?.txt),
         };
         Ok((wanted.clone(), provider))
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acme_alias_core::ledger::{self, Entry, Event, Ledger, Origin, RunId};
-use acme_alias_core::provider::Action;
+use acme_alias_core::txt::Action;
 use futures_util::future::try_join_all;
 
 /// Lines of each way to write.

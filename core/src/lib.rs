@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod certificate;
+pub mod clock;
 pub mod crash;
 pub mod delegation;
 pub mod dns;
@@ -13,6 +14,11 @@ pub mod ledger;
 pub mod name;
 mod printable;
 pub mod provider;
+pub mod registry;
 pub mod renewal;
+pub mod rights;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+pub mod txt;
 pub mod zone;

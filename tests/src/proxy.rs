@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use acme_alias_core::provider::conformance::Fault;
+use acme_alias_core::testkit::provider::Fault;
 
 use crate::error::Result;
 

@@ -22,8 +22,8 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../templates/provider/config.rs.in"),
     ),
     (
-        "providers/{name}/src/backend.rs",
-        include_str!("../templates/provider/backend.rs.in"),
+        "providers/{name}/src/provider.rs",
+        include_str!("../templates/provider/provider.rs.in"),
     ),
     (
         "tests/tests/scenarios/conformance/{name}.rs",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use acme_alias_core::delegation::{Asked, Examiner, Question};
+use acme_alias_core::delegation::{Asked, DelegationChecker, Question};
 use acme_alias_core::ledger::{self, Open};
 use acme_alias_core::name::{DnsName, Identifier};
 
@@ -99,7 +99,7 @@ async fn check(
     let issuance = issuance::of(settings, args.caa_issuer.as_deref()).await?;
     let ours = open_values(settings)?.into_iter();
     let ours = ours.map(|open| (open.name, open.value)).collect();
-    let examiner = Examiner::new(workshop::dns(settings)?, issuance).with_values(ours);
+    let examiner = DelegationChecker::new(workshop::dns(settings)?, issuance).with_values(ours);
     let zones: Vec<_> = settings
         .alias_zones
         .iter()

@@ -1,10 +1,13 @@
 //! `acme-alias key`: the narrowest grant for what the settings need, and what the keys can really do.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::provider::{
-    Audit, Grade, Grant, NewKey, ProviderError, Right, Subject, TxtProvider, Verdict, Weight,
+use acme_alias_core::provider::ProviderError;
+use acme_alias_core::registry::Provider;
+use acme_alias_core::rights::{
+    Audit, Grade, Grant, KeyRights, NewKey, Right, Subject, Verdict, Weight,
 };
 use acme_alias_core::store::{FileStore, Store};
 use base64::Engine;
@@ -47,13 +50,19 @@ pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failu
             }
             None => None,
         };
-        let printed = provider.policies(&Grant {
+        let grant = Grant {
             zone: subject.zone,
             names: subject.alias_names,
             scope: args.scope.into(),
             key,
-        });
-        let kind = provider.identity().kind;
+        };
+        let policies_of = |rights: &Arc<dyn KeyRights>| rights.policies(&grant);
+        let printed = provider
+            .rights
+            .as_ref()
+            .map(policies_of)
+            .unwrap_or_default();
+        let kind = provider.txt.identity().kind;
         if printed.is_empty() {
             run.output.warning(&format!(
                 "what a `{kind}` key may do is not decided by a policy that could be printed; \
@@ -94,7 +103,7 @@ pub(crate) async fn audit(run: &Run, args: &AuditArgs) -> Result<Report, Failure
         let is_wanted = |only: &String| *only == alias_zone.provider;
         if args.provider.as_ref().is_none_or(is_wanted) {
             let provider = settings.build_provider(&alias_zone.provider).await?;
-            audited.push(audit_one(run, &*provider, &subject).await);
+            audited.push(audit_one(run, &provider, &subject).await);
         }
     }
     if audited.is_empty() {
@@ -104,11 +113,14 @@ pub(crate) async fn audit(run: &Run, args: &AuditArgs) -> Result<Report, Failure
 }
 
 /// The key of one zone. A zone of which nothing can be found out is a result as well.
-async fn audit_one(run: &Run, provider: &dyn TxtProvider, subject: &Subject) -> Audited {
+async fn audit_one(run: &Run, provider: &Provider, subject: &Subject) -> Audited {
     let zone = &subject.zone;
-    let serial = async || provider.serial(zone).await.ok().flatten();
+    let serial = async || provider.txt.serial(zone).await.ok().flatten();
     let before = serial().await;
-    let audit = provider.audit(subject).await;
+    let audit = match &provider.rights {
+        Some(rights) => rights.audit(subject).await,
+        None => Ok(Audit::default()),
+    };
     let Audit { rights, advice } = audit.unwrap_or_else(|error| nothing_known(subject, &error));
     let mut grade = Grade::of(&rights);
     let after = serial().await;
@@ -123,7 +135,7 @@ async fn audit_one(run: &Run, provider: &dyn TxtProvider, subject: &Subject) -> 
     }
     Audited {
         zone: zone.clone(),
-        key: provider.identity().key,
+        key: provider.txt.identity().key,
         grade,
         rights,
         advice,
@@ -169,7 +181,10 @@ async fn warn_of_one(run: &Run, job: &Job) -> Result<(), Failure> {
             continue;
         }
         let provider = settings.build_provider(&alias_zone.provider).await?;
-        let Ok(audit) = provider.audit(&subject).await else {
+        let Some(rights) = provider.rights else {
+            continue;
+        };
+        let Ok(audit) = rights.audit(&subject).await else {
             continue;
         };
         if matches!(audit.grade(), Grade::Dangerous | Grade::Fatal) {

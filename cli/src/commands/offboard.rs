@@ -1,7 +1,7 @@
 //! `acme-alias check --offboard`: what still leads from a domain into the alias zones, in the order in which it
 //! is to be removed.
 
-use acme_alias_core::delegation::{End, Hop, Walk};
+use acme_alias_core::delegation::{CnameChain, End, Hop};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::Store;
 
@@ -22,7 +22,7 @@ pub(super) async fn offboard(
     let challenge_name = domain.challenge_name();
     let mut steps = certificates(run, settings, challenge_name).await?;
 
-    let walk = Walk::follow(&dns, challenge_name).await;
+    let walk = CnameChain::follow(&dns, challenge_name).await;
     let is_in_alias_zone = |name: &&DnsName| {
         let mut zones = settings.alias_zones.iter();
         zones.any(|zone| name.is_within(&zone.zone))

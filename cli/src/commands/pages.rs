@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use acme_alias_core::provider;
+use acme_alias_core::registry;
 use clap_complete::Shell;
 
 use crate::cli;
@@ -37,7 +37,7 @@ pub(crate) fn man(dir: &Path) -> Result<(), Failure> {
 
 /// Prints the JSON schema of a settings file.
 pub(crate) fn schema() -> Result<(), Failure> {
-    let schema = reference::json_schema(&provider::kinds()?);
+    let schema = reference::json_schema(&registry::kinds()?);
     output::page(&format!("{schema:#}\n"));
     Ok(())
 }
@@ -45,7 +45,7 @@ pub(crate) fn schema() -> Result<(), Failure> {
 /// Prints the table of the settings, or those of a provider.
 pub(crate) fn reference(kind: Option<&str>) -> Result<(), Failure> {
     output::page(&match kind {
-        Some(kind) => reference::provider_page(provider::find(kind)?),
+        Some(kind) => reference::provider_page(registry::find(kind)?),
         None => reference::settings(),
     });
     Ok(())

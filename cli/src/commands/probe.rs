@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use acme_alias_core::ledger::Origin;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::store::FileStore;
-use acme_alias_core::zone::{AliasZones, Published, TxtRecord};
+use acme_alias_core::txt::TxtRecord;
+use acme_alias_core::zone::{AliasZones, Published};
 
 use crate::failure::{Failure, Part, in_words};
 use crate::run::Run;

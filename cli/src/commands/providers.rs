@@ -4,5 +4,5 @@ use crate::failure::Failure;
 use crate::output::Report;
 
 pub(crate) fn run() -> Result<Report, Failure> {
-    Ok(Report::Providers(acme_alias_core::provider::kinds()?))
+    Ok(Report::Providers(acme_alias_core::registry::kinds()?))
 }

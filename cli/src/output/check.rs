@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use acme_alias_core::delegation::{End, Examination, Finding, ServerState, Severity, ZoneState};
+use acme_alias_core::delegation::{
+    DelegationReport, End, Finding, ServerState, Severity, ZoneState,
+};
 use acme_alias_core::name::{DnsName, Identifier};
 
 use super::human::of_finding;
@@ -16,7 +18,7 @@ pub(super) fn checked(checked: &Checked) -> String {
         examination,
     } in &checked.names
     {
-        let Examination {
+        let DelegationReport {
             walk,
             source,
             between,

@@ -6,7 +6,7 @@ use acme_alias_core::delegation::{Finding, Severity};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::{Line, Open, ZoneSerials};
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::ProviderKind;
+use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
 

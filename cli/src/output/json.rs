@@ -2,7 +2,8 @@
 
 use acme_alias_core::delegation::{End, Finding};
 use acme_alias_core::issue::Plan;
-use acme_alias_core::provider::{OptionKind, ProviderKind};
+use acme_alias_core::provider::OptionKind;
+use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::store::{CertificateId, Stored};
 use jiff::Timestamp;
 use serde_json::{Value, json};

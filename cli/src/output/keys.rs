@@ -1,7 +1,7 @@
 //! What keys may do, and what they can do, for people.
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Policy, Right, Weight};
+use acme_alias_core::rights::{Policy, Right, Weight};
 
 use super::Audited;
 

@@ -15,11 +15,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::delegation::{Examination, Finding, ZoneRecord};
+use acme_alias_core::delegation::{DelegationReport, Finding, ZoneRecord};
 use acme_alias_core::issue::{Issued, Observer, Plan};
 use acme_alias_core::ledger::{Line, Open, ZoneSerials};
 use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::provider::{Grade, Policy, ProviderKind, Right};
+use acme_alias_core::registry::ProviderKind;
+use acme_alias_core::rights::{Grade, Policy, Right};
 use acme_alias_core::store::{CertificateId, Stored};
 use acme_alias_core::zone::Published;
 use jiff::Timestamp;
@@ -121,7 +122,7 @@ pub(crate) struct Probed {
 /// One challenge name, and whose it is.
 pub(crate) struct CheckedName {
     pub(crate) identifiers: Vec<Identifier>,
-    pub(crate) examination: Examination,
+    pub(crate) examination: DelegationReport,
 }
 
 impl Checked {

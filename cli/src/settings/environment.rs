@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use acme_alias_core::provider::{self, ProviderKind};
+use acme_alias_core::registry::{self, ProviderKind};
 use toml::{Table, Value};
 
 use super::layer::Layer;
@@ -137,7 +137,7 @@ fn kind_of(id: &str, below: &[Layer]) -> Option<&'static ProviderKind> {
             .get("kind")?
             .as_str()
     });
-    kind.and_then(|kind| provider::find(kind).ok())
+    kind.and_then(|kind| registry::find(kind).ok())
 }
 
 fn nested(path: &[String], value: Value) -> Table {

@@ -13,15 +13,13 @@ mod show;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::acme::{KeyType, Patience};
+use acme_alias_core::acme::{KeyType, Timeouts};
 use acme_alias_core::dns::ZoneServers;
 use acme_alias_core::name::{DnsName, Identifier, NameError};
-use acme_alias_core::provider::{
-    self, OptionKind, OptionValue, Options, ProviderKind, TxtProvider,
-};
+use acme_alias_core::provider::{OptionKind, OptionValue, Options};
+use acme_alias_core::registry::{self, Provider, ProviderKind};
 use acme_alias_core::store::CertificateId;
 use config::ValueKind;
 
@@ -94,7 +92,7 @@ pub(crate) struct AcmeSettings {
     pub(crate) ca_file: Option<PathBuf>,
     /// The domain by which CAA records name the authority, where it is not known by its directory.
     pub(crate) caa_issuer: Option<String>,
-    pub(crate) patience: Patience,
+    pub(crate) patience: Timeouts,
     pub(crate) eab: Option<Eab>,
 }
 
@@ -313,17 +311,14 @@ impl Settings {
     }
 
     /// Makes the provider of this id, and fetches its secrets.
-    pub(crate) async fn build_provider(
-        &self,
-        id: &str,
-    ) -> Result<Arc<dyn TxtProvider>, SettingsError> {
+    pub(crate) async fn build_provider(&self, id: &str) -> Result<Provider, SettingsError> {
         let Some(settings) = self.providers.get(id) else {
             let mistake = Mistake::new(format!("there is no provider `{id}`"));
             return Err(mistake
                 .help(nearest(id, self.providers.keys().map(String::as_str)))
                 .into());
         };
-        let kind = provider::find(&settings.kind).map_err(|e| Mistake::new(e.to_string()))?;
+        let kind = registry::find(&settings.kind).map_err(|e| Mistake::new(e.to_string()))?;
         let mut values = Vec::new();
         for (name, option) in &settings.options {
             let value = match option {
@@ -385,7 +380,7 @@ fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
         agree_tos: reader.truth("acme.agree-tos").unwrap_or_default(),
         ca_file: reader.text("acme.ca-file").map(PathBuf::from),
         caa_issuer: reader.text("acme.caa-issuer"),
-        patience: Patience {
+        patience: Timeouts {
             request: reader.duration("acme.timeout").unwrap_or_default(),
             order: reader.duration("acme.order-timeout").unwrap_or_default(),
         },
@@ -460,7 +455,7 @@ fn providers(reader: &mut Reader<'_>) -> BTreeMap<String, ProviderSettings> {
             reader.wrong(&path, "needs `kind`", Some(kinds_in_words()));
             continue;
         };
-        match provider::find(&kind) {
+        match registry::find(&kind) {
             Ok(kind) => {
                 let options = provider_options(reader, &path, kind);
                 let kind = kind.kind.to_owned();
@@ -473,7 +468,7 @@ fn providers(reader: &mut Reader<'_>) -> BTreeMap<String, ProviderSettings> {
 }
 
 fn kinds_in_words() -> String {
-    let kinds = provider::kinds().unwrap_or_default();
+    let kinds = registry::kinds().unwrap_or_default();
     let kinds: Vec<_> = kinds
         .iter()
         .map(|kind| format!("kind = \"{}\"", kind.kind))

@@ -1,6 +1,7 @@
 //! The settings for readers: a table for people, a JSON schema for editors.
 
-use acme_alias_core::provider::{Guarantees, ProviderKind, ValueChanges};
+use acme_alias_core::provider::{Guarantees, ValueChanges};
+use acme_alias_core::registry::ProviderKind;
 use serde_json::{Map, Value, json};
 
 use super::schema::{self, Key, SECRET, SETTINGS, Shape};

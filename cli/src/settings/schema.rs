@@ -1,7 +1,8 @@
 //! Every setting there is: declared once, and from that the check for unknown keys, the reading
 //! of environment variables, the JSON schema and the reference.
 
-use acme_alias_core::provider::{self, OptionKind, OptionSpec, ProviderKind};
+use acme_alias_core::provider::{OptionKind, OptionSpec};
+use acme_alias_core::registry::{self, ProviderKind};
 
 use super::layer::Tree;
 use super::mistake::Mistake;
@@ -332,7 +333,7 @@ fn check_value(tree: &Tree, path: &str, shape: Shape, found: &mut Vec<Mistake>) 
                     .at(&format!("{path}.kind"))
                     .and_then(|kind| kind.clone().into_string().ok());
                 // Without a known kind the options cannot be known either; that is told elsewhere.
-                if let Some(Ok(kind)) = kind.map(|kind| provider::find(&kind)) {
+                if let Some(Ok(kind)) = kind.map(|kind| registry::find(&kind)) {
                     check_table(tree, &path, &of_provider(kind), found);
                 }
             }
@@ -363,7 +364,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> S
 
 /// The names of all keys that hold a secret.
 fn secret_keys() -> Vec<&'static str> {
-    let kinds = provider::kinds().unwrap_or_default();
+    let kinds = registry::kinds().unwrap_or_default();
     let options = kinds.into_iter().flat_map(of_provider);
     options
         .chain(ACME.iter().copied())

@@ -16,4 +16,4 @@ pub use self::account::{Account, AccountSettings, ExternalAccount, account_url};
 pub use self::error::{AcmeError, TransportError};
 pub use self::key::{CertificateKey, KeyError, KeyType};
 pub use self::order::{Challenge, Order};
-pub use self::transport::{Patience, Transport};
+pub use self::transport::{Timeouts, Transport};

@@ -13,7 +13,7 @@ use super::retry::{is_bad_nonce, retrying, translate};
 use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::printable::printable;
-use crate::provider::TxtValue;
+use crate::txt::TxtValue;
 
 /// What the CA wants to see before it believes that a name is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,16 +27,16 @@ const AGENT: &str = concat!("acme-alias/", env!("CARGO_PKG_VERSION"), " instant-
 
 /// How long the CA may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// For one answer, to its last octet.
     pub request: Duration,
     /// For validating an order, and again for signing.
     pub order: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Patience {
+        Timeouts {
             request: Duration::from_secs(30),
             order: Duration::from_mins(5),
         }
@@ -47,7 +47,7 @@ impl Default for Patience {
 #[derive(Clone, Debug)]
 pub struct Transport {
     client: reqwest::Client,
-    pub(super) patience: Patience,
+    pub(super) patience: Timeouts,
     pub(super) chains: Chains,
 }
 
@@ -68,7 +68,7 @@ struct Directory {
 impl Transport {
     /// A client that trusts the system's roots, and `extra_root` (PEM) where there is one. A
     /// proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`).
-    pub fn new(extra_root: Option<&[u8]>, patience: Patience) -> Result<Self, TransportError> {
+    pub fn new(extra_root: Option<&[u8]>, patience: Timeouts) -> Result<Self, TransportError> {
         // An error says that a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let setup = |error: reqwest::Error| TransportError::Setup(innermost(&error));
@@ -331,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_https_is_never_asked() {
-        let transport = Transport::new(None, Patience::default()).unwrap();
+        let transport = Transport::new(None, Timeouts::default()).unwrap();
         let request = Request::get("http://127.0.0.1:1/directory")
             .body(Bytes::new())
             .unwrap();

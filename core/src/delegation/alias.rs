@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Asked, End, Examination, Finding, FindingKind, Question, Walk, ZoneState};
+use super::{Asked, CnameChain, DelegationReport, End, Finding, FindingKind, Question, ZoneState};
 use crate::dns::DnsError;
 use crate::name::DnsName;
-use crate::provider::TxtValue;
+use crate::txt::TxtValue;
 
 /// The payload that crosses every path in one UDP datagram (DNS flag day 2020), and what the rest of an
 /// answer takes of it.
@@ -38,7 +38,7 @@ pub(super) fn cut(question: &Question<'_>, name: &DnsName, zone: &DnsName) -> Op
 /// What stands at the alias name already. `ours` may be there by our doing.
 pub(super) fn values(
     question: &Question<'_>,
-    walk: &Walk,
+    walk: &CnameChain,
     ours: &[(DnsName, TxtValue)],
 ) -> Vec<Finding> {
     let End::At { txt, .. } = &walk.end else {
@@ -69,7 +69,7 @@ pub(super) fn values(
 /// certificates. `zone` is the one that holds the alias name, where that is known.
 pub(super) fn dangling(
     question: &Question<'_>,
-    walk: &Walk,
+    walk: &CnameChain,
     zone: Option<&DnsName>,
 ) -> Option<Finding> {
     let last = walk.last();
@@ -118,7 +118,7 @@ fn free_below(zone: &DnsName, name: &DnsName) -> Option<DnsName> {
 
 /// Tells of each alias name at which what is there, with what one certificate adds, would not fit into one UDP
 /// answer.
-pub(super) fn crowds(asked: &[Asked<'_>], examinations: &mut [Examination]) {
+pub(super) fn crowds(asked: &[Asked<'_>], examinations: &mut [DelegationReport]) {
     let mut sizes: BTreeMap<(Option<&str>, DnsName), usize> = BTreeMap::new();
     for (asked, examination) in asked.iter().zip(examinations.iter()) {
         if let Some(name) = examination.alias_name() {

@@ -6,7 +6,7 @@ use hickory_proto::rr::RecordType;
 use super::property::Property;
 use crate::dns::{Caa, Dns, DnsError};
 use crate::name::{DnsName, Identifier};
-use crate::provider::quoting::quoted_octets;
+use crate::txt::quoting::quoted_octets;
 
 /// CNAMEs that are followed from one name.
 const HOPS_MAX: usize = 8;
@@ -26,7 +26,7 @@ const CRITICAL: u8 = 128 | 1;
 
 /// Who is to issue, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issuance {
+pub struct CaaIdentity {
     /// The domain by which CAA records name the authority.
     pub issuer: String,
     /// The URL of our account there, where there is one.
@@ -45,7 +45,7 @@ pub(super) struct Refusal {
 pub(super) async fn verdict(
     dns: &Dns,
     identifier: &Identifier,
-    issuance: &Issuance,
+    issuance: &CaaIdentity,
 ) -> Result<(), Refusal> {
     // RFC 8659 §3: the closest name that has any counts alone.
     for name in identifier.base().ancestors() {
@@ -94,7 +94,7 @@ fn judge(
     name: &DnsName,
     records: &[Caa],
     identifier: &Identifier,
-    issuance: &Issuance,
+    issuance: &CaaIdentity,
 ) -> Result<(), Refusal> {
     let is = |caa: &Caa, tag: &str| caa.tag.eq_ignore_ascii_case(tag);
     let unknown = |caa: &&Caa| caa.flags & CRITICAL != 0 && !KNOWN.iter().any(|tag| is(caa, tag));
@@ -130,7 +130,7 @@ fn judge(
             Some(reason) => reasons.push(format!("{tag} {} {reason}", quoted_octets(value))),
         }
     }
-    let Issuance { issuer, .. } = issuance;
+    let CaaIdentity { issuer, .. } = issuance;
     Err(Refusal {
         name: name.clone(),
         answer: format!(
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn judged(identifier: &str, records: &[Caa], account: Option<String>) -> Option<String> {
-        let issuance = Issuance {
+        let issuance = CaaIdentity {
             issuer: "ca.example".to_owned(),
             account,
         };

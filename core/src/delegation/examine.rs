@@ -10,28 +10,28 @@ use futures_util::{StreamExt, stream};
 use hickory_proto::rr::RecordType;
 use tokio::sync::OnceCell;
 
-use super::caa::{self, Issuance};
-use super::zone_state::{Survey, ZoneState};
-use super::{End, Finding, FindingKind, Question, Severity, Walk, alias, judge};
+use super::caa::{self, CaaIdentity};
+use super::zone_state::{ZoneReport, ZoneState};
+use super::{CnameChain, End, Finding, FindingKind, Question, Severity, alias, judge};
 use crate::dns::{Cut, Dns, DnsError};
 use crate::dnssec::{Security, Validator};
 use crate::name::DnsName;
-use crate::provider::TxtValue;
+use crate::txt::TxtValue;
 
 /// Challenge names that are looked at at a time.
 const AT_ONCE: usize = 64;
 
 /// Looks at delegations. What concerns a zone is asked once, however many names lead there.
 #[derive(Debug)]
-pub struct Examiner {
+pub struct DelegationChecker {
     dns: Arc<Dns>,
     validator: Validator,
     /// As whom CAA records must let the authority issue; nothing is said of them where it is not known.
-    issuance: Option<Issuance>,
+    issuance: Option<CaaIdentity>,
     /// The values of runs that are under way, or were killed. Where they are not known, nothing is said of
     /// whose the values at the alias name are.
     ours: Option<Vec<(DnsName, TxtValue)>>,
-    zones: Mutex<BTreeMap<DnsName, Arc<OnceCell<Arc<Survey>>>>>,
+    zones: Mutex<BTreeMap<DnsName, Arc<OnceCell<Arc<ZoneReport>>>>>,
 }
 
 /// One challenge name of many that are looked at together.
@@ -48,9 +48,9 @@ pub struct Asked<'a> {
 
 /// Everything that was found about one challenge name.
 #[derive(Clone, Debug)]
-pub struct Examination {
+pub struct DelegationReport {
     /// The way to the alias name.
-    pub walk: Walk,
+    pub walk: CnameChain,
     /// The zone that holds the challenge name.
     pub source: Option<ZoneState>,
     /// Other zones that the CNAMEs lead through.
@@ -61,7 +61,7 @@ pub struct Examination {
     pub findings: Vec<Finding>,
 }
 
-impl Examination {
+impl DelegationReport {
     /// Whether a challenge would fail.
     pub fn has_errors(&self) -> bool {
         self.findings
@@ -81,15 +81,15 @@ impl Examination {
     }
 }
 
-fn has_alias(walk: &Walk, findings: &[Finding]) -> bool {
+fn has_alias(walk: &CnameChain, findings: &[Finding]) -> bool {
     let is_missing = |finding: &Finding| finding.kind == FindingKind::MissingCname;
     matches!(walk.end, End::At { .. }) && !findings.iter().any(is_missing)
 }
 
-impl Examiner {
+impl DelegationChecker {
     /// An examiner that has asked nothing yet.
-    pub fn new(dns: Arc<Dns>, issuance: Option<Issuance>) -> Self {
-        Examiner {
+    pub fn new(dns: Arc<Dns>, issuance: Option<CaaIdentity>) -> Self {
+        DelegationChecker {
             validator: Validator::new(Arc::clone(&dns)),
             dns,
             issuance,
@@ -101,14 +101,14 @@ impl Examiner {
     /// Tells whose the values are that stand at alias names, too. `ours` may be there by our doing.
     #[must_use]
     pub fn with_values(self, ours: Vec<(DnsName, TxtValue)>) -> Self {
-        Examiner {
+        DelegationChecker {
             ours: Some(ours),
             ..self
         }
     }
 
     /// Looks at challenge names, many at once, and at what they add up to where they share an alias name.
-    pub async fn examine_all(&self, asked: &[Asked<'_>]) -> Vec<Examination> {
+    pub async fn examine_all(&self, asked: &[Asked<'_>]) -> Vec<DelegationReport> {
         let examinations = stream::iter(asked)
             .map(async |asked| self.examine(asked.challenge_name, &asked.question).await);
         let mut examinations: Vec<_> = examinations.buffered(AT_ONCE).collect().await;
@@ -117,8 +117,12 @@ impl Examiner {
     }
 
     /// Looks at one challenge name by itself. It always ends, with something to say.
-    pub async fn examine(&self, challenge_name: &DnsName, question: &Question<'_>) -> Examination {
-        let follow = Walk::follow(&self.dns, challenge_name);
+    pub async fn examine(
+        &self,
+        challenge_name: &DnsName,
+        question: &Question<'_>,
+    ) -> DelegationReport {
+        let follow = CnameChain::follow(&self.dns, challenge_name);
         let above = above(challenge_name);
         let (walk, source_cut) = join(follow, self.dns.cut(&above)).await;
         let look = Look {
@@ -134,7 +138,7 @@ impl Examiner {
         let mut findings = judged;
         findings.extend(beyond.findings);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        Examination {
+        DelegationReport {
             walk,
             source: beyond.source,
             between: beyond.between,
@@ -144,14 +148,14 @@ impl Examiner {
     }
 
     /// The zone that begins there; it is looked at once.
-    async fn survey(&self, cut: &Result<Cut, DnsError>) -> Option<Arc<Survey>> {
+    async fn survey(&self, cut: &Result<Cut, DnsError>) -> Option<Arc<ZoneReport>> {
         let apex = cut.as_ref().ok()?.apex.clone();
         let cell = {
             let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(zones.entry(apex.clone()).or_default())
         };
         let survey = cell.get_or_init(async || {
-            let survey = Survey::of(&self.dns, &self.validator, apex).await;
+            let survey = ZoneReport::of(&self.dns, &self.validator, apex).await;
             Arc::new(survey)
         });
         Some(Arc::clone(survey.await))
@@ -169,7 +173,7 @@ struct Stop {
     /// Where the zone was looked for.
     from: DnsName,
     cut: Result<Cut, DnsError>,
-    zone: Option<Arc<Survey>>,
+    zone: Option<Arc<ZoneReport>>,
 }
 
 impl Stop {
@@ -193,9 +197,9 @@ struct Beyond {
 
 /// One look, with what it is about.
 struct Look<'a> {
-    examiner: &'a Examiner,
+    examiner: &'a DelegationChecker,
     question: &'a Question<'a>,
-    walk: &'a Walk,
+    walk: &'a CnameChain,
 }
 
 impl Look<'_> {
@@ -233,7 +237,7 @@ impl Look<'_> {
             Some(alias) if walk.hops.is_empty() => stops = vec![alias],
             alias => stops.extend(alias),
         }
-        let mut zones: BTreeMap<&DnsName, &Arc<Survey>> = BTreeMap::new();
+        let mut zones: BTreeMap<&DnsName, &Arc<ZoneReport>> = BTreeMap::new();
         let on_the_way = std::iter::once(&source).chain(stops.iter().copied());
         for zone in on_the_way.filter_map(|stop| stop.zone.as_ref()) {
             if zones.insert(&zone.state.zone, zone).is_none() {
@@ -324,7 +328,7 @@ impl Look<'_> {
     async fn signatures(
         &self,
         stops: &[&Stop],
-        zones: impl Iterator<Item = &Arc<Survey>>,
+        zones: impl Iterator<Item = &Arc<ZoneReport>>,
     ) -> Vec<Finding> {
         let zones = zones.map(|zone| (zone.state.zone.clone(), zone.state.dnssec.clone()));
         let zones: Vec<_> = zones.collect();

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::name::{DnsName, Identifier};
 use crate::printable::printable;
-use crate::provider::TxtValue;
+use crate::txt::TxtValue;
 
 /// Characters of a TXT value that are shown.
 const SHOWN_MAX: usize = 255;

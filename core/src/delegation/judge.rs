@@ -1,6 +1,6 @@
 //! What a walk means for the certificate that was asked for.
 
-use super::{End, Finding, FindingKind, HOPS_MAX, Hop, Severity, Walk};
+use super::{CnameChain, End, Finding, FindingKind, HOPS_MAX, Hop, Severity};
 use crate::name::{DnsName, Identifier};
 
 /// From this many hops on, widespread validators give up (ACM follows four).
@@ -62,8 +62,8 @@ impl Question<'_> {
 }
 
 /// Compares what is there with what was asked for. Where no finding is an error, the alias name
-/// is [`Walk::last`].
-pub fn judge(walk: &Walk, question: &Question<'_>) -> Vec<Finding> {
+/// is [`CnameChain::last`].
+pub fn judge(walk: &CnameChain, question: &Question<'_>) -> Vec<Finding> {
     let judge = Judge { walk, question };
     let mut findings: Vec<_> = walk.hops.iter().flat_map(|hop| judge.hop(hop)).collect();
     findings.extend(judge.end());
@@ -73,7 +73,7 @@ pub fn judge(walk: &Walk, question: &Question<'_>) -> Vec<Finding> {
 }
 
 struct Judge<'a> {
-    walk: &'a Walk,
+    walk: &'a CnameChain,
     question: &'a Question<'a>,
 }
 
@@ -340,7 +340,7 @@ mod tests {
     }
 
     /// A walk from `_acme-challenge.example.com` along `targets`.
-    fn walk(targets: &[&str]) -> Walk {
+    fn walk(targets: &[&str]) -> CnameChain {
         let challenge_name = name("_acme-challenge.example.com");
         let mut at = challenge_name.clone();
         let mut hops = Vec::new();
@@ -362,14 +362,14 @@ mod tests {
             exists: false,
             txt: Vec::new(),
         };
-        Walk {
+        CnameChain {
             challenge_name,
             hops,
             end,
         }
     }
 
-    fn findings(walk: &Walk, wanted: Option<&str>, zones: &[&str]) -> Vec<Finding> {
+    fn findings(walk: &CnameChain, wanted: Option<&str>, zones: &[&str]) -> Vec<Finding> {
         let wanted = wanted.map(name);
         let alias_zones: Vec<_> = zones.iter().map(|zone| name(zone)).collect();
         judge(

@@ -1,6 +1,6 @@
 //! From a challenge name to its alias name: the walk along the CNAMEs, hop by hop.
 //!
-//! The walk ([`Walk::follow`]) only looks; what it found is compared with what was asked for in
+//! The walk ([`CnameChain::follow`]) only looks; what it found is compared with what was asked for in
 //! [`judge`]. Both work on names and answers alone, before the CA or any zone is touched.
 
 mod alias;
@@ -16,8 +16,8 @@ use hickory_proto::rr::RecordType;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
-pub use self::caa::Issuance;
-pub use self::examine::{Asked, Examination, Examiner};
+pub use self::caa::CaaIdentity;
+pub use self::examine::{Asked, DelegationChecker, DelegationReport};
 pub use self::finding::{Finding, FindingKind, Severity};
 pub use self::judge::{Question, judge};
 pub use self::records::{Compared, Presence, RecordData, Replaced, ZoneRecord};
@@ -74,7 +74,7 @@ pub enum End {
 
 /// The CNAMEs from one challenge name, as the authoritative servers have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Walk {
+pub struct CnameChain {
     /// Where the walk began.
     pub challenge_name: DnsName,
     /// The CNAMEs in order.
@@ -83,11 +83,11 @@ pub struct Walk {
     pub end: End,
 }
 
-impl Walk {
+impl CnameChain {
     /// Follows the CNAMEs from `challenge_name`, asking authoritative servers only. It always ends; where
     /// that is because the servers are slow, it keeps the CNAMEs that were found.
-    pub async fn follow(dns: &Dns, challenge_name: &DnsName) -> Walk {
-        let mut walk = Walk {
+    pub async fn follow(dns: &Dns, challenge_name: &DnsName) -> CnameChain {
+        let mut walk = CnameChain {
             challenge_name: challenge_name.clone(),
             hops: Vec::new(),
             end: End::TooLong,

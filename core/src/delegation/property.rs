@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Issuance;
+use super::CaaIdentity;
 
 /// How we prove that a name is ours (RFC 8657 §4).
 const METHOD: &str = "dns-01";
@@ -49,7 +49,7 @@ impl Property {
     }
 
     /// Why this property does not let the authority issue to us.
-    pub(super) fn refuses(&self, issuance: &Issuance) -> Option<String> {
+    pub(super) fn refuses(&self, issuance: &CaaIdentity) -> Option<String> {
         if self.issuer.is_empty() {
             return Some("lets nobody issue".to_owned());
         }

@@ -7,11 +7,11 @@ use hickory_proto::rr::RecordType;
 use serde::{Serialize, Serializer};
 
 use super::property::Property;
-use super::{End, Walk};
+use super::{CnameChain, End};
 use crate::dns::{Caa, Dns, DnsError};
 use crate::name::DnsName;
 use crate::printable::printable;
-use crate::provider::quoting::quoted_octets;
+use crate::txt::quoting::quoted_octets;
 
 /// A record that a zone needs. `Display` is the line for a zone file (RFC 1035 §5.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -119,7 +119,7 @@ impl Compared {
         ttl: u32,
     ) -> Result<Self, DnsError> {
         let zone = zone_of(dns, challenge_name).await?;
-        let walk = Walk::follow(dns, challenge_name).await;
+        let walk = CnameChain::follow(dns, challenge_name).await;
         let (presence, replaces) = if !walk.hops.is_empty() && walk.last() == alias_name {
             (Presence::There, Vec::new())
         } else {
@@ -200,7 +200,7 @@ impl Compared {
 }
 
 /// What stands where a walk began, and lets no CNAME stand there.
-async fn in_the_way(dns: &Dns, walk: &Walk) -> Vec<Replaced> {
+async fn in_the_way(dns: &Dns, walk: &CnameChain) -> Vec<Replaced> {
     let mut replaces = Vec::new();
     match (walk.hops.first(), &walk.end) {
         (Some(hop), _) => replaces.push(Replaced::Cname(hop.target.fqdn())),

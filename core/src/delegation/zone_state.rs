@@ -49,12 +49,12 @@ pub struct ServerState {
 
 /// A zone that was looked at, and whom to ask about names in it.
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(super) struct ZoneReport {
     pub(super) state: ZoneState,
     servers: Vec<Server>,
 }
 
-impl Survey {
+impl ZoneReport {
     /// Looks at the zone and each of its servers.
     pub(super) async fn of(dns: &Dns, validator: &Validator, zone: DnsName) -> Self {
         let (own, above, dnssec) = join3(
@@ -79,7 +79,7 @@ impl Survey {
         let asked = asked.chain(above_only.iter().map(|server| (server, true)));
         let said = asked.map(|(server, above_only)| ask(dns, &zone, server, above_only));
         let (states, negative): (Vec<_>, Vec<_>) = join_all(said).await.into_iter().unzip();
-        Survey {
+        ZoneReport {
             state: ZoneState {
                 servers: states,
                 negative_ttl: negative.into_iter().flatten().max(),

@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 
 use crate::name::DnsName;
 use crate::printable::printable;
-use crate::provider::TxtValue;
-use crate::provider::quoting::quoted_octets;
+use crate::txt::TxtValue;
+use crate::txt::quoting::quoted_octets;
 
 /// One server's answer to one question.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ mod delegation;
 mod message;
 mod question;
 mod signed;
+mod trust_anchors;
 mod zones;
 
 use std::net::SocketAddr;
@@ -18,9 +19,9 @@ pub(crate) use self::delegation::Delegation;
 pub(crate) use self::message::dns_name;
 pub use self::message::{Answer, Caa};
 pub(crate) use self::signed::is_of_root;
+pub use self::trust_anchors::TrustAnchors;
 pub(crate) use self::zones::Cut;
 pub use self::zones::Zone;
-use crate::dnssec::TrustAnchors;
 use crate::name::DnsName;
 
 /// How long one search may take, in answers that are waited for in vain.

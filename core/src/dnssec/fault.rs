@@ -189,7 +189,7 @@ impl Validator {
         let shown = printable(&zone.to_ascii());
         let tags = key_tags(keys);
         if zone.is_root() {
-            let trusted = dnskeys(keys).any(|key| self.anchors.0.contains(key.public_key()));
+            let trusted = dnskeys(keys).any(|key| self.anchors.shared().contains(key.public_key()));
             return Ok((!trusted).then(|| {
                 format!(
                     "none of the keys of the root zone ({}) is a trust anchor; where they are the right \

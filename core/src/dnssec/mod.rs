@@ -7,7 +7,6 @@ mod fault;
 mod source;
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use serde::Serialize;
 
 use self::source::Source;
-use crate::dns::Dns;
+use crate::dns::{Dns, TrustAnchors};
 use crate::name::DnsName;
 
 /// How long one verdict may take, in answers that are waited for: a chain from the root has that many links.
@@ -29,36 +28,6 @@ const ANSWERS_MAX: u32 = 10;
 /// An RRSIG record beside the labels of the signer's name and the signature (RFC 4034 §3.1): a pointer to the
 /// owner, the fixed fields of any record and of this one, and the root label.
 const RRSIG_OVERHEAD: usize = 12 + 18 + 1;
-
-/// The keys with which every chain of trust begins.
-#[derive(Clone)]
-pub struct TrustAnchors(Arc<hickory_proto::dnssec::TrustAnchors>);
-
-/// The keys of the root zone that IANA publishes.
-impl Default for TrustAnchors {
-    fn default() -> Self {
-        TrustAnchors(Arc::default())
-    }
-}
-
-impl fmt::Debug for TrustAnchors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} trust anchors", self.0.len())
-    }
-}
-
-impl TrustAnchors {
-    /// The DNSKEY records in a file, one on each line as in a zone file. The error says in words what is
-    /// wrong with it.
-    pub fn from_file(path: &Path) -> Result<Self, String> {
-        let anchors = hickory_proto::dnssec::TrustAnchors::from_file(path)
-            .map_err(|error| error.to_string())?;
-        if anchors.is_empty() {
-            return Err("it has no DNSKEY record".to_owned());
-        }
-        Ok(TrustAnchors(Arc::new(anchors)))
-    }
-}
 
 /// What validation says of records (RFC 4033 §5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -109,7 +78,7 @@ impl Validator {
         let patience = dns.timeout() * ANSWERS_MAX;
         let source = Source::new(dns);
         Validator {
-            handle: DnssecDnsHandle::with_trust_anchor(source.clone(), Arc::clone(&anchors.0)),
+            handle: DnssecDnsHandle::with_trust_anchor(source.clone(), anchors.shared()),
             source,
             anchors,
             patience,

@@ -17,13 +17,13 @@ pub use self::preflight::{Aliases, Plan};
 use crate::acme::{Account, AccountSettings, AcmeError, CertificateKey, KeyType, Order, Transport};
 use crate::certificate;
 use crate::crash::{self, Point};
-use crate::delegation::{Examiner, Finding, Issuance};
+use crate::delegation::{CaaIdentity, DelegationChecker, Finding};
 use crate::dns::Dns;
 use crate::ledger::Origin;
 use crate::name::{DnsName, Identifier};
 use crate::printable::printable;
 use crate::store::{CertificateId, Store, Stored};
-use crate::zone::{AliasZones, Publication, TxtRecord, ZoneError};
+use crate::zone::{AliasZones, Publication, ZoneError};
 
 /// A certificate that is wanted.
 #[derive(Clone, Debug)]
@@ -133,7 +133,7 @@ pub struct Issuer {
     /// Asks about delegations.
     pub dns: Arc<Dns>,
     /// As whom CAA records must let the authority issue, where that is known.
-    pub issuance: Option<Issuance>,
+    pub issuance: Option<CaaIdentity>,
     /// Where TXT records may be written.
     pub zones: AliasZones,
     /// Who signs.
@@ -257,7 +257,7 @@ impl Issuer {
     }
 
     async fn preflight(&self, request: &CertificateRequest) -> Result<Plan, IssueError> {
-        let examiner = Examiner::new(Arc::clone(&self.dns), self.issuance.clone());
+        let examiner = DelegationChecker::new(Arc::clone(&self.dns), self.issuance.clone());
         preflight::plan(&examiner, &self.zones, request).await
     }
 

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::Rng;
 
-use super::{CertificateRequest, IssueError, TxtRecord};
+use super::{CertificateRequest, IssueError};
 use crate::acme::{AcmeError, Challenge};
-use crate::delegation::{Asked, Examination, Examiner, Finding, Question, Walk};
+use crate::delegation::{
+    Asked, CnameChain, DelegationChecker, DelegationReport, Finding, Question,
+};
 use crate::name::{DnsName, Identifier};
+use crate::txt::TxtRecord;
 use crate::zone::AliasZones;
 
 /// What a certificate's delegations amount to.
@@ -17,7 +20,7 @@ pub struct Plan {
     /// Where each challenge name leads.
     pub aliases: Aliases,
     /// How it leads there; empty where the pre-flight was skipped.
-    pub walks: Vec<Walk>,
+    pub walks: Vec<CnameChain>,
     /// Findings that do not stand in the way.
     pub warnings: Vec<Finding>,
 }
@@ -77,7 +80,7 @@ struct Shared {
 /// Examines every delegation of the request, as `check` does, all findings being reported together; then
 /// looks whether the alias zones can be worked on.
 pub(super) async fn plan(
-    examiner: &Examiner,
+    examiner: &DelegationChecker,
     zones: &AliasZones,
     request: &CertificateRequest,
 ) -> Result<Plan, IssueError> {
@@ -101,7 +104,7 @@ pub(super) async fn plan(
     });
     let asked: Vec<_> = asked.collect();
     let examinations = examiner.examine_all(&asked).await;
-    let has_errors = examinations.iter().any(Examination::has_errors);
+    let has_errors = examinations.iter().any(DelegationReport::has_errors);
     let (walks, findings): (Vec<_>, Vec<_>) = examinations
         .into_iter()
         .map(|examination| (examination.walk, examination.findings))

@@ -181,7 +181,7 @@ fn message(run: &RunId, rows: &[&Row<'_>]) -> String {
 mod tests {
     use super::super::tests::entry;
     use super::*;
-    use crate::provider::Action;
+    use crate::txt::Action;
 
     fn lines(story: &[(&str, Event, Action, &str)]) -> Vec<Line> {
         let line =

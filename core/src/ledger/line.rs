@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run::RunId;
 use crate::name::DnsName;
-use crate::provider::{Action, TxtValue};
+use crate::txt::{Action, TxtValue};
 
 /// For whom a change is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

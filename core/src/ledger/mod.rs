@@ -26,7 +26,7 @@ pub use self::read::{Damage, Open, Reading, read};
 pub use self::run::{RunId, is_alive, wait_for_end};
 pub use self::serials::{ForeignMovement, ZoneSerials, serials};
 use crate::name::DnsName;
-use crate::provider::TxtValue;
+use crate::txt::TxtValue;
 
 /// The ledger as one run writes it. It is dropped when the run ends, and with it the run's lock.
 #[derive(Debug)]

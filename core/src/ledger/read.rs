@@ -10,7 +10,7 @@ use super::LedgerError;
 use super::line::{Event, Line, Origin};
 use super::run::RunId;
 use crate::name::DnsName;
-use crate::provider::{Action, TxtValue};
+use crate::txt::{Action, TxtValue};
 
 /// All that is in the ledger.
 #[derive(Clone, Debug, Default)]

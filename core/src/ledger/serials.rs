@@ -163,7 +163,7 @@ fn later(one: u32, other: u32) -> u32 {
 mod tests {
     use super::super::tests::entry;
     use super::*;
-    use crate::provider::Action;
+    use crate::txt::Action;
 
     /// `run event before-after`, one line each; without serials where the third word is missing.
     fn story(text: &str) -> ZoneSerials {

@@ -3,7 +3,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::provider::Action;
+use crate::txt::Action;
 
 pub(super) fn entry(event: Event, action: Action, value: &str) -> Entry {
     Entry {

@@ -143,7 +143,7 @@ fn check(spec: &OptionSpec, value: OptionValue) -> Result<OptionValue, OptionErr
 }
 
 /// Reads a time such as `500ms`, `5s` or `2m`; it is above zero.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let span = jiff::SignedDuration::from_str(text).map_err(|error| error.to_string())?;
     match Duration::try_from(span) {
         Ok(duration) if !duration.is_zero() => Ok(duration),

@@ -18,16 +18,8 @@ pub use self::writer::{WriteError, ZoneWriter};
 use crate::dns::{Dns, DnsError};
 use crate::ledger::{Ledger, Open, Origin};
 use crate::name::DnsName;
-use crate::provider::{Identity, ProviderError, TxtProvider, TxtValue};
-
-/// A TXT record of one value: an alias name and what stands there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TxtRecord {
-    /// The alias name.
-    pub name: DnsName,
-    /// The value.
-    pub value: TxtValue,
-}
+use crate::provider::{Identity, ProviderError, TxtProvider};
+use crate::txt::TxtRecord;
 
 /// The alias zones that a certificate may use, each with its writer.
 pub struct AliasZones {

@@ -8,10 +8,10 @@ use futures_util::future::join_all;
 use hickory_proto::rr::RecordType;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::TxtRecord;
 use crate::dns::{Dns, Server};
 use crate::name::DnsName;
-use crate::provider::TxtValue;
+use crate::txt::TxtRecord;
+use crate::txt::TxtValue;
 
 /// A secondary on the same network has the change within milliseconds of the NOTIFY.
 const FIRST_INTERVAL: Duration = Duration::from_millis(10);

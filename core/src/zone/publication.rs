@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use super::propagation::{self, Reached};
-use super::{ByZone, TxtRecord, ZoneError, ZoneWriter};
+use super::{ByZone, ZoneError, ZoneWriter};
 use crate::dns::Dns;
 use crate::ledger::Origin;
 use crate::name::DnsName;
-use crate::provider::Action;
+use crate::txt::Action;
+use crate::txt::TxtRecord;
 
 /// All the TXT values of one run, by zone.
 #[derive(Debug)]

@@ -10,13 +10,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
-use super::TxtRecord;
 use crate::crash::{self, Point};
 use crate::ledger::{Entry, Event, Ledger, LedgerError, Open, Origin, SerialStep};
 use crate::name::DnsName;
-use crate::provider::{
-    Action, Applied, Failure, Identity, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue,
-};
+use crate::provider::{Applied, Failure, Identity, ProviderError, TxtProvider};
+use crate::txt::TxtRecord;
+use crate::txt::{Action, TxtChange, TxtSets, TxtValue};
 
 /// Attempts where a backend cannot work now.
 const ATTEMPTS: usize = 4;

@@ -6,21 +6,20 @@
 //! - A record is removed by its id, after name, type and content were compared.
 //!
 //! [`config`] checks the options, [`client`] sends one request, [`error`] says what an answer means,
-//! [`backend`] is the provider.
+//! [`provider`] is the provider.
 
-mod audit;
-mod backend;
 mod budget;
 mod client;
 mod config;
 mod error;
+mod provider;
+mod rights;
 
-use std::sync::Arc;
+use acme_alias_core::provider::{Guarantees, ValueChanges};
+use acme_alias_core::registry::{Provider, ProviderKind};
 
-use acme_alias_core::provider::{Guarantees, ProviderKind, ValueChanges};
-
-pub use self::backend::Cloudflare;
 pub use self::config::Config;
+pub use self::provider::Cloudflare;
 
 /// The word for this provider in settings and flags.
 pub const KIND: &str = "cloudflare";
@@ -39,6 +38,6 @@ inventory::submit! {
         summary: "Cloudflare's API, by a token that may edit one zone",
         options: config::OPTIONS,
         guarantees: GUARANTEES,
-        build: |options| Ok(Arc::new(Cloudflare::new(Config::from_options(options)?)?)),
+        build: |options| Ok(Provider::with_rights(Cloudflare::new(Config::from_options(options)?)?)),
     }
 }

@@ -5,8 +5,8 @@ use acme_alias_core::provider::{Failure, ProviderError};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::tsig::TsigError;
 
+use crate::client::{ExchangeError, Refusal};
 use crate::config::Server;
-use crate::exchange::{ExchangeError, Refusal};
 use crate::key::Key;
 
 /// Where an exchange took place.

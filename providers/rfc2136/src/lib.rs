@@ -7,28 +7,27 @@
 //! - A success counts only if it is signed with our key. So does what is read back.
 //!
 //! Each module is one step: [`config`] checks the options, [`key`] holds the TSIG key,
-//! [`message`] builds what is sent, [`exchange`] sends it, [`error`] says what an answer means,
-//! [`backend`] is the provider that puts them together. Beside them, [`audit`] finds out what the key can do by
+//! [`message`] builds what is sent, [`client`] sends it, [`error`] says what an answer means,
+//! [`provider`] is the provider that puts them together. Beside them, [`rights`] finds out what the key can do by
 //! the questions of [`probe`], and [`policy`] has the words in which servers allow less.
 
-mod audit;
-mod backend;
+mod client;
 mod config;
 mod error;
-mod exchange;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod key;
 mod message;
 mod policy;
 mod probe;
+mod provider;
+mod rights;
 
-use std::sync::Arc;
+use acme_alias_core::provider::{Guarantees, ValueChanges};
+use acme_alias_core::registry::{Provider, ProviderKind};
 
-use acme_alias_core::provider::{Guarantees, ProviderKind, ValueChanges};
-
-pub use self::backend::Rfc2136;
 pub use self::config::Config;
+pub use self::provider::Rfc2136;
 
 /// The word for this provider in settings and flags.
 pub const KIND: &str = "rfc2136";
@@ -47,6 +46,6 @@ inventory::submit! {
         summary: "DNS UPDATE (RFC 2136) signed with TSIG, over TCP: BIND, Knot, PowerDNS and others",
         options: config::OPTIONS,
         guarantees: GUARANTEES,
-        build: |options| Ok(Arc::new(Rfc2136::new(Config::from_options(options)?))),
+        build: |options| Ok(Provider::with_rights(Rfc2136::new(Config::from_options(options)?))),
     }
 }

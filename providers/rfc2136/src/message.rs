@@ -1,7 +1,7 @@
 //! The messages that are sent: UPDATE (RFC 2136 §3) and the query that reads back.
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Action, TxtChange};
+use acme_alias_core::txt::{Action, TxtChange};
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};

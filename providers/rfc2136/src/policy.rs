@@ -1,7 +1,7 @@
 //! The narrowest grant, and what takes away more than that, in the words of BIND, Knot and PowerDNS.
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Grant, Policy, Scope, Subject};
+use acme_alias_core::rights::{Grant, Policy, Scope, Subject};
 use secrecy::ExposeSecret;
 
 use crate::key::Key;

@@ -5,14 +5,14 @@
 use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{ProbeKind, Verdict};
+use acme_alias_core::rights::{ProbeKind, Verdict};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::tsig::{TSIG, TsigAlgorithm, TsigError, make_tsig_record};
 use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
+use crate::client::{self, ExchangeError, exchange};
 use crate::config::Server;
-use crate::exchange::{self, ExchangeError, exchange};
 use crate::key::{FUDGE, Key};
 
 /// Time to live of what is never made, in seconds.
@@ -183,7 +183,7 @@ impl Prober<'_> {
         name: &DnsName,
     ) -> Result<Reading, String> {
         let message = impossible(zone, name, ProbeKind::Txt)?;
-        let response = exchange::unproven(self.server, &message, self.timeout).await;
+        let response = client::unproven(self.server, &message, self.timeout).await;
         Ok(match response {
             Ok(response) => Reading::of_an_update(response.metadata.response_code, None),
             Err(cause) => Reading::new(Verdict::CannotTell, cause),
@@ -216,7 +216,7 @@ impl Prober<'_> {
             let named = algorithm.to_string();
             let message =
                 self.falsely_signed(impossible(zone, name, ProbeKind::Txt)?, algorithm, octets)?;
-            let response = exchange::unproven(self.server, &message, self.timeout).await;
+            let response = client::unproven(self.server, &message, self.timeout).await;
             let error = |response: &Message| response.signature().and_then(|tsig| tsig.data.error);
             let (verdict, said) = match &response {
                 Ok(response) => match error(response) {
@@ -248,7 +248,7 @@ impl Prober<'_> {
         query.set_query_class(DNSClass::CH);
         let mut message = Message::query();
         message.add_query(query);
-        let response = exchange::unproven(self.server, &message, self.timeout).await?;
+        let response = client::unproven(self.server, &message, self.timeout).await?;
         let version = response
             .answers
             .iter()
@@ -267,7 +267,7 @@ impl Prober<'_> {
         octets: usize,
     ) -> Result<Message, String> {
         let mac = rand::random::<[u8; 32]>()[..octets].to_vec();
-        let (time, id) = (exchange::now()?, message.metadata.id);
+        let (time, id) = (client::now()?, message.metadata.id);
         let tsig = TSIG::new(algorithm, time, FUDGE, mac, id, None, Vec::new());
         let owner = Name::from_ascii(self.key.name()).map_err(|error| error.to_string())?;
         message.set_signature(Box::new(make_tsig_record(owner, tsig)));

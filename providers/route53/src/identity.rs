@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use acme_alias_core::provider::{Right, Verdict, Weight};
+use acme_alias_core::rights::{Right, Verdict, Weight};
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;

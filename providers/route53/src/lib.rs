@@ -5,22 +5,21 @@
 //! shall be. Where somebody else was faster, Route 53 refuses the batch, and the set is read again.
 //!
 //! [`config`] checks the options, [`client`] makes calls that are paced and repeated, [`error`]
-//! says what a failed one means, [`sets`] plans what to replace, [`backend`] is the provider.
+//! says what a failed one means, [`sets`] plans what to replace, [`provider`] is the provider.
 
-mod audit;
-mod backend;
 mod client;
 mod config;
 mod error;
 mod identity;
+mod provider;
+mod rights;
 mod sets;
 
-use std::sync::Arc;
+use acme_alias_core::provider::{Guarantees, ValueChanges};
+use acme_alias_core::registry::{Provider, ProviderKind};
 
-use acme_alias_core::provider::{Guarantees, ProviderKind, ValueChanges};
-
-pub use self::backend::Route53;
 pub use self::config::Config;
+pub use self::provider::Route53;
 
 /// The word for this provider in settings and flags.
 pub const KIND: &str = "route53";
@@ -39,6 +38,6 @@ inventory::submit! {
         summary: "Amazon Route 53, with credentials found as the AWS programs find them",
         options: config::OPTIONS,
         guarantees: GUARANTEES,
-        build: |options| Ok(Arc::new(Route53::new(Config::from_options(options)?))),
+        build: |options| Ok(Provider::with_rights(Route53::new(Config::from_options(options)?))),
     }
 }

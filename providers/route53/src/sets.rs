@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::quoting::{self, Digits};
-use acme_alias_core::provider::{Action, TxtChange, TxtValue};
+use acme_alias_core::txt::quoting::{self, Digits};
+use acme_alias_core::txt::{Action, TxtChange, TxtValue};
 use aws_sdk_route53::error::BuildError;
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail as they do")]
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Action, Failure, ProviderError, TxtChange, TxtProvider};
+use acme_alias_core::provider::{Failure, ProviderError, TxtProvider};
+use acme_alias_core::txt::{Action, TxtChange};
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE};
 
 pub(crate) fn zone_name() -> DnsName {

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use acme_alias_cloudflare::{Cloudflare, Config};
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{
-    Action, Audit, Failure, Grade, MainZone, OptionValue, Options, Subject, TxtChange, TxtProvider,
-    Verdict, find,
-};
+use acme_alias_core::provider::{Failure, OptionValue, Options, TxtProvider};
+use acme_alias_core::registry::find;
+use acme_alias_core::rights::{Audit, Grade, KeyRights, MainZone, Subject, Verdict};
+use acme_alias_core::txt::{Action, TxtChange};
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, CloudflareFake, Error, Injected, Result, Token};
 
 use crate::backend::{add, change, refused, zone_name};
@@ -36,7 +37,7 @@ fn start() -> Result<(CloudflareFake, String)> {
     Ok((fake, zone))
 }
 
-fn provider(fake: &CloudflareFake, more: &[(&str, &str)]) -> Arc<dyn TxtProvider> {
+fn provider(fake: &CloudflareFake, more: &[(&str, &str)]) -> Arc<Cloudflare> {
     let kind = find("cloudflare").unwrap();
     let mut values = vec![
         ("api-token".to_owned(), OptionValue::Secret(TOKEN.into())),
@@ -47,7 +48,9 @@ fn provider(fake: &CloudflareFake, more: &[(&str, &str)]) -> Arc<dyn TxtProvider
         values.retain(|(known, _)| known != name);
         values.push(((*name).to_owned(), OptionValue::Text((*text).to_owned())));
     }
-    (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
+    let options = Options::new(kind.options, values).unwrap();
+    let config = Config::from_options(&options).unwrap();
+    Arc::new(Cloudflare::new(config).unwrap())
 }
 
 fn refusal(status: u16, code: u32, message: &str) -> Injected {
@@ -175,7 +178,9 @@ async fn an_accounts_token_is_not_asked_for_among_the_users() -> Result {
         ("api-token".to_owned(), OptionValue::Secret(token.into())),
         ("base-url".to_owned(), OptionValue::Text(fake.base_url())),
     ];
-    let provider = (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap();
+    let options = Options::new(kind.options, values).unwrap();
+    let config = Config::from_options(&options).unwrap();
+    let provider = Arc::new(Cloudflare::new(config).unwrap());
     let words = ["refused the token", "9109", "from this address"];
     refused(&*provider, Failure::Denied, &words).await;
     assert!(

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::delegation::{Examination, Examiner, FindingKind, Question, ZoneState};
+use acme_alias_core::delegation::{
+    DelegationChecker, DelegationReport, FindingKind, Question, ZoneState,
+};
+use acme_alias_core::dns::TrustAnchors;
 use acme_alias_core::dns::{Config, Dns, ZoneServers};
-use acme_alias_core::dnssec::{Security, TrustAnchors};
+use acme_alias_core::dnssec::Security;
 use acme_alias_core::name::Identifier;
 use acme_alias_tests::{Error, Port, QueryProxy, Result, SignedTree, SignedZone, Signing, TestBed};
 use hickory_proto::op::{Message, ResponseCode};
@@ -117,7 +120,7 @@ async fn examine(
     tree: &SignedTree,
     trust_anchors: TrustAnchors,
     domain: &str,
-) -> Result<Examination> {
+) -> Result<DelegationReport> {
     let config = Config {
         resolvers: vec![tree.address()],
         port: tree.address().port(),
@@ -127,7 +130,7 @@ async fn examine(
     examine_by(config, domain).await
 }
 
-async fn examine_by(config: Config, domain: &str) -> Result<Examination> {
+async fn examine_by(config: Config, domain: &str) -> Result<DelegationReport> {
     let dns = Dns::new(config);
     let identifier: Identifier = domain.parse()?;
     let question = Question {
@@ -136,7 +139,7 @@ async fn examine_by(config: Config, domain: &str) -> Result<Examination> {
         alias_zones: &["alias.test".parse()?],
         any_zone: true,
     };
-    let examiner = Examiner::new(Arc::new(dns), None);
+    let examiner = DelegationChecker::new(Arc::new(dns), None);
     Ok(examiner
         .examine(identifier.challenge_name(), &question)
         .await)
@@ -217,7 +220,7 @@ async fn every_way_to_sign_has_its_verdict() -> Result {
 }
 
 /// What is said of the signatures on the way from a domain.
-fn bogus(examination: &Examination) -> Vec<&str> {
+fn bogus(examination: &DelegationReport) -> Vec<&str> {
     let findings = examination.findings.iter();
     let bogus = findings.filter(|finding| finding.kind == FindingKind::Bogus);
     bogus.map(|finding| finding.answer.as_str()).collect()

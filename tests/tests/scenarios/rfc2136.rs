@@ -5,11 +5,11 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 
-use acme_alias_core::provider::{
-    Action, Failure, Grade, OptionValue, Options, ProviderError, Subject, TxtChange, TxtProvider,
-    TxtValue, Verdict, find,
-};
-use acme_alias_rfc2136 as _;
+use acme_alias_core::provider::{Failure, OptionValue, Options, ProviderError, TxtProvider};
+use acme_alias_core::registry::find;
+use acme_alias_core::rights::{Grade, KeyRights, Subject, Verdict};
+use acme_alias_core::txt::{Action, TxtChange, TxtValue};
+use acme_alias_rfc2136::{Config, Rfc2136};
 use acme_alias_tests::{
     ALIAS_NAME, ALIAS_ZONE, Algorithm, Key, Result, SECOND_ALIAS_ZONE, SilentServer, TestBed,
 };
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::backend::{change, zone_name};
 
-fn provider(servers: &[SocketAddr], key: &Key) -> Arc<dyn TxtProvider> {
+fn provider(servers: &[SocketAddr], key: &Key) -> Arc<Rfc2136> {
     provider_with(servers, &key.name, &key.algorithm.to_string(), &key.secret)
 }
 
@@ -26,7 +26,7 @@ fn provider_with(
     name: &str,
     algorithm: &str,
     secret: &str,
-) -> Arc<dyn TxtProvider> {
+) -> Arc<Rfc2136> {
     let kind = find("rfc2136").unwrap();
     let servers = servers.iter().map(ToString::to_string).collect();
     let values = [
@@ -37,7 +37,9 @@ fn provider_with(
         ("timeout", OptionValue::Text("2s".to_owned())),
     ];
     let values = values.map(|(name, value)| (name.to_owned(), value));
-    (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
+    let options = Options::new(kind.options, values).unwrap();
+    let config = Config::from_options(&options).unwrap();
+    Arc::new(Rfc2136::new(config))
 }
 
 fn add(value: &str) -> TxtChange {

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use acme_alias_core::dns::Server;
-use acme_alias_core::provider::{
-    Action, Audit, Failure, Grade, Grant, MainZone, OptionValue, Options, Scope, Subject,
-    TxtProvider, Verdict, Weight, find,
+use acme_alias_core::provider::{Failure, OptionValue, Options, TxtProvider};
+use acme_alias_core::registry::find;
+use acme_alias_core::rights::{
+    Audit, Grade, Grant, KeyRights, MainZone, Scope, Subject, Verdict, Weight,
 };
+use acme_alias_core::txt::Action;
 use acme_alias_route53::{Config, Route53};
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Asked, Moto, Reply, Result, Stub};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -20,7 +22,7 @@ use crate::backend::{add, change, refused, zone_name};
 pub(crate) const SECRET_KEY: &str = "a-key-that-nobody-shall-see";
 
 /// A provider with credentials of its own, at this address.
-pub(crate) fn provider_at(address: SocketAddr, more: &[(&str, &str)]) -> Arc<dyn TxtProvider> {
+pub(crate) fn provider_at(address: SocketAddr, more: &[(&str, &str)]) -> Arc<Route53> {
     let kind = find("route53").unwrap();
     let endpoint = format!("http://{address}");
     let given = [("endpoint-url", endpoint.as_str())];
@@ -115,7 +117,7 @@ async fn foreign_values_and_the_ttl_survive() -> Result {
 }
 
 /// The provider at a stub; the id saves it from looking for the zone.
-fn provider_at_stub(stub: &Stub) -> Arc<dyn TxtProvider> {
+fn provider_at_stub(stub: &Stub) -> Arc<Route53> {
     let options = [("hosted-zone-id", "Z1"), ("timeout", "500ms")];
     provider_at(stub.address(), &options)
 }

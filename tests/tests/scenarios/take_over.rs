@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::delegation::{Examiner, FindingKind, Question};
+use acme_alias_core::delegation::{DelegationChecker, FindingKind, Question};
 use acme_alias_core::dns::{Config, Dns};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_tests::{ALIAS_NAME, Result, SignedTree, SignedZone, Signing, TestBed};
@@ -55,7 +55,7 @@ async fn told(
         alias_zones: &["auth.test".parse()?],
         any_zone,
     };
-    let examiner = Examiner::new(Arc::new(dns), None);
+    let examiner = DelegationChecker::new(Arc::new(dns), None);
     let found = examiner
         .examine(identifier.challenge_name(), &question)
         .await;

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use acme_alias_core::delegation::{End, Examiner, FindingKind, HOPS_MAX, Issuance, Question, Walk};
+use acme_alias_core::delegation::{
+    CaaIdentity, CnameChain, DelegationChecker, End, FindingKind, HOPS_MAX, Question,
+};
 use acme_alias_core::dns::{Config, Dns, DnsError, ZoneServers};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::name::Identifier;
@@ -39,7 +41,7 @@ fn dns(bed: &TestBed, port: SocketAddr, zones: &[(&str, SocketAddr)]) -> Dns {
 async fn a_zone_s_servers_are_found_by_its_ns_set_and_asked_for_the_cname() -> Result {
     let bed = TestBed::start()?;
     let dns = dns(&bed, bed.main_server(), &[(ALIAS_ZONE, bed.primary())]);
-    let walk = Walk::follow(&dns, &name("_acme-challenge.example.com")).await;
+    let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
     assert_eq!(walk.last(), &name(ALIAS_NAME));
     assert_eq!(walk.hops.len(), 1);
     assert_eq!(walk.hops[0].server, bed.main_server().to_string());
@@ -91,7 +93,7 @@ async fn a_server_without_authority_is_named_with_its_answer() -> Result {
     let bed = TestBed::start()?;
     // The servers of the alias zone are looked for where the main zones are served.
     let dns = dns(&bed, bed.main_server(), &[]);
-    let walk = Walk::follow(&dns, &name("_acme-challenge.example.com")).await;
+    let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
     let End::Unanswered(DnsError::Unanswered { zone, attempts, .. }) = walk.end else {
         panic!("{walk:?}");
     };
@@ -115,11 +117,11 @@ async fn a_wildcard_and_a_loop_and_an_endless_chain_are_seen() -> Result {
     }
     let bed = builder.start()?;
     let dns = dns(&bed, bed.main_server(), &[(ALIAS_ZONE, bed.primary())]);
-    let walk = Walk::follow(&dns, &name("_acme-challenge.www.corp.example")).await;
+    let walk = CnameChain::follow(&dns, &name("_acme-challenge.www.corp.example")).await;
     assert_eq!(walk.hops[0].wildcard, name("corp.example").child("*").ok());
-    let walk = Walk::follow(&dns, &name("_acme-challenge.example.org")).await;
+    let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.org")).await;
     assert_eq!(walk.end, End::Loop(name("_acme-challenge.example.org")));
-    let walk = Walk::follow(&dns, &name("c0.shop.example")).await;
+    let walk = CnameChain::follow(&dns, &name("c0.shop.example")).await;
     assert_eq!((walk.end, walk.hops.len()), (End::TooLong, HOPS_MAX));
     Ok(())
 }
@@ -161,7 +163,7 @@ async fn a_dead_server_is_waited_for_once() -> Result {
         ..Config::default()
     });
     for _ in 0..3 {
-        let walk = Walk::follow(&dns, &name("_acme-challenge.example.com")).await;
+        let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
         assert_eq!(walk.hops.len(), 1, "{walk:?}");
     }
     // The CNAME and the TXT are asked for at once.
@@ -189,7 +191,7 @@ async fn a_look_at_silent_servers_ends() -> Result {
         alias_zones: &[],
         any_zone: true,
     };
-    let examiner = Examiner::new(Arc::new(dns), None);
+    let examiner = DelegationChecker::new(Arc::new(dns), None);
     let found = examiner
         .examine(identifier.challenge_name(), &question)
         .await;
@@ -222,7 +224,7 @@ async fn a_walk_keeps_what_it_found_before_the_servers_fell_silent() -> Result {
         ],
         ..Config::default()
     });
-    let walk = Walk::follow(&dns, &name("_acme-challenge.example.com")).await;
+    let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
     assert_eq!(walk.hops.len(), 1, "{walk:?}");
     assert!(
         matches!(&walk.end, End::Unanswered(DnsError::TooSlow { name, .. }) if name.as_str() == ALIAS_NAME),
@@ -266,11 +268,11 @@ async fn a_good_walk_is_kept_when_the_rest_is_too_slow() -> Result {
         alias_zones: &[name(ALIAS_ZONE)],
         any_zone: false,
     };
-    let issuance = Issuance {
+    let issuance = CaaIdentity {
         issuer: "ca.example".to_owned(),
         account: None,
     };
-    let examiner = Examiner::new(Arc::new(dns), Some(issuance));
+    let examiner = DelegationChecker::new(Arc::new(dns), Some(issuance));
     let found = examiner
         .examine(identifier.challenge_name(), &question)
         .await;

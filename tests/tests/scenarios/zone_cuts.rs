@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use acme_alias_core::delegation::{Examination, Examiner, Finding, FindingKind, Question};
+use acme_alias_core::delegation::{
+    DelegationChecker, DelegationReport, Finding, FindingKind, Question,
+};
 use acme_alias_core::dns::{Config, Dns, ZoneServers};
 use acme_alias_core::name::Identifier;
 use acme_alias_tests::{QueryProxy, Result, SignedTree, SignedZone, Signing};
@@ -19,7 +21,7 @@ fn zone(apex: &'static str, signing: Signing, records: &[&str]) -> SignedZone {
     }
 }
 
-async fn examine(config: Config, domain: &str) -> Result<Examination> {
+async fn examine(config: Config, domain: &str) -> Result<DelegationReport> {
     let identifier: Identifier = domain.parse()?;
     let question = Question {
         identifiers: std::slice::from_ref(&identifier),
@@ -27,17 +29,17 @@ async fn examine(config: Config, domain: &str) -> Result<Examination> {
         alias_zones: &["auth.test".parse()?],
         any_zone: false,
     };
-    let examiner = Examiner::new(Arc::new(Dns::new(config)), None);
+    let examiner = DelegationChecker::new(Arc::new(Dns::new(config)), None);
     let challenge_name = identifier.challenge_name();
     Ok(examiner.examine(challenge_name, &question).await)
 }
 
-fn kinds(examination: &Examination) -> Vec<FindingKind> {
+fn kinds(examination: &DelegationReport) -> Vec<FindingKind> {
     let findings = examination.findings.iter();
     findings.map(|finding| finding.kind).collect()
 }
 
-fn finding(examination: &Examination, kind: FindingKind) -> Option<&Finding> {
+fn finding(examination: &DelegationReport, kind: FindingKind) -> Option<&Finding> {
     let mut findings = examination.findings.iter();
     findings.find(|finding| finding.kind == kind)
 }
@@ -85,7 +87,8 @@ async fn a_delegation_that_was_forgotten_is_told_although_one_server_has_both_zo
     };
     let found = examine(config(), "host.test").await?;
     assert_eq!(kinds(&found), [FindingKind::NotDelegated], "{found:?}");
-    let delegated = |found: &Examination| found.alias.as_ref().and_then(|alias| alias.delegated);
+    let delegated =
+        |found: &DelegationReport| found.alias.as_ref().and_then(|alias| alias.delegated);
     assert_eq!(delegated(&found), Some(false));
     let found = examine(config(), "good.test").await?;
     assert_eq!(delegated(&found), Some(true), "{found:?}");

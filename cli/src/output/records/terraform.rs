@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use acme_alias_core::delegation::{RecordData, ZoneRecord};
 use acme_alias_core::dns::Caa;
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::quoting::quoted_octets;
+use acme_alias_core::txt::quoting::quoted_octets;
 
 use super::{caa_set, literal, replaced};
 

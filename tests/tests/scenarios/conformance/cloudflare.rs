@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::conformance::{self, Fault, Stand};
-use acme_alias_core::provider::{Guarantees, OptionValue, Options, TxtProvider, TxtValue, find};
+use acme_alias_core::provider::{Guarantees, OptionValue, Options, TxtProvider};
+use acme_alias_core::registry::find;
+use acme_alias_core::testkit::provider::{self as conformance, Fault, Fixture};
+use acme_alias_core::txt::TxtValue;
 use acme_alias_tests::{ALIAS_ZONE, CloudflareFake, FaultyProxy, Injected, Result, Token};
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -47,7 +49,9 @@ fn provider_at(address: SocketAddr) -> Arc<dyn TxtProvider> {
         ("base-url", OptionValue::Text(base_url)),
     ];
     let values = values.map(|(name, value)| (name.to_owned(), value));
-    (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
+    (kind.build)(&Options::new(kind.options, values).unwrap())
+        .unwrap()
+        .txt
 }
 
 fn is_write(request: &[u8]) -> bool {
@@ -63,7 +67,7 @@ fn is_single_write(request: &[u8]) -> bool {
 }
 
 #[async_trait]
-impl Stand for Api {
+impl Fixture for Api {
     fn guarantees(&self) -> Guarantees {
         acme_alias_cloudflare::GUARANTEES
     }

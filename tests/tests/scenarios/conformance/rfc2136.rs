@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::conformance::{self, Fault, Stand};
-use acme_alias_core::provider::{Guarantees, OptionValue, Options, TxtProvider, TxtValue, find};
+use acme_alias_core::provider::{Guarantees, OptionValue, Options, TxtProvider};
+use acme_alias_core::registry::find;
+use acme_alias_core::testkit::provider::{self as conformance, Fault, Fixture};
+use acme_alias_core::txt::TxtValue;
 use acme_alias_tests::{ALIAS_ZONE, FaultyProxy, Key, Knot, Result, SECOND_ALIAS_ZONE, TestBed};
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -29,7 +31,9 @@ impl Server<'_> {
             ("tsig-secret", secret),
         ];
         let values = values.map(|(name, value)| (name.to_owned(), value));
-        (kind.build)(&Options::new(kind.options, values).unwrap()).unwrap()
+        (kind.build)(&Options::new(kind.options, values).unwrap())
+            .unwrap()
+            .txt
     }
 }
 
@@ -39,7 +43,7 @@ fn is_update(request: &[u8]) -> bool {
 }
 
 #[async_trait]
-impl Stand for Server<'_> {
+impl Fixture for Server<'_> {
     fn guarantees(&self) -> Guarantees {
         acme_alias_rfc2136::GUARANTEES
     }

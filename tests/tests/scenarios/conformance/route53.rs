@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::conformance::{self, Fault, Stand};
-use acme_alias_core::provider::{Action, Guarantees, TxtChange, TxtProvider, TxtValue};
+use acme_alias_core::provider::{Guarantees, TxtProvider};
+use acme_alias_core::testkit::provider::{self as conformance, Fault, Fixture};
+use acme_alias_core::txt::{Action, TxtChange, TxtValue};
 use acme_alias_tests::{ALIAS_ZONE, FaultyProxy, Moto, Result};
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -28,7 +29,7 @@ fn is_change(request: &[u8]) -> bool {
 }
 
 #[async_trait]
-impl Stand for Account {
+impl Fixture for Account {
     fn guarantees(&self) -> Guarantees {
         acme_alias_route53::GUARANTEES
     }

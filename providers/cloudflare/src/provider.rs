@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::quoting::{self, Digits};
 use acme_alias_core::provider::{
-    Action, Applied, Audit, Failure, Grant, Identity, Limits, OptionError, Policy, ProviderError,
-    Subject, TxtChange, TxtProvider, TxtSets, TxtValue,
+    Applied, Failure, Identity, Limits, OptionError, ProviderError, TxtProvider, check_within,
 };
+use acme_alias_core::txt::quoting::{self, Digits};
+use acme_alias_core::txt::{Action, TxtChange, TxtSets, TxtValue};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tracing::{debug, info};
 
-use crate::audit;
 use crate::client::{Client, Envelope, RequestError};
 use crate::config::Config;
 use crate::error::Token;
@@ -431,7 +430,7 @@ impl Cloudflare {
 #[async_trait]
 impl TxtProvider for Cloudflare {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
-        TxtChange::all_within(zone, changes)?;
+        check_within(zone, changes)?;
         let wanted: Wanted<'_> = changes
             .iter()
             .map(|change| ((&change.name, &change.value), change.action))
@@ -517,14 +516,6 @@ impl TxtProvider for Cloudflare {
             key: None,
             ttl: u32::try_from(self.config.ttl).ok(),
         }
-    }
-
-    fn policies(&self, grant: &Grant) -> Vec<Policy> {
-        vec![audit::policy(&grant.zone)]
-    }
-
-    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
-        self.look(subject).await
     }
 }
 

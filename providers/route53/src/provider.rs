@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Audit, Failure, Grant, Identity, Limits, Policy, ProviderError, Subject, TxtChange,
-    TxtProvider, TxtSets,
+    Applied, Failure, Identity, Limits, ProviderError, TxtProvider, check_within,
 };
+use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_route53::Client as Api;
@@ -18,7 +18,6 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::audit;
 use crate::client::{Client, uneven};
 use crate::config::Config;
 use crate::error::CallError;
@@ -290,7 +289,7 @@ impl ReadError {
 #[async_trait]
 impl TxtProvider for Route53 {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
-        TxtChange::all_within(zone, changes)?;
+        check_within(zone, changes)?;
         let id = self.zone_id(zone).await?;
         let names = sets::names(changes);
         let mut applied = Applied {
@@ -406,15 +405,6 @@ impl TxtProvider for Route53 {
                 .or_else(|| config.profile.clone()),
             ttl: u32::try_from(config.ttl).ok(),
         }
-    }
-
-    fn policies(&self, grant: &Grant) -> Vec<Policy> {
-        let id = self.client.config().hosted_zone_id.as_deref();
-        vec![audit::policy(id, grant)]
-    }
-
-    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
-        self.look(subject).await
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Guarantees, OptionError, OptionSpec, Options, TxtProvider};
+use crate::provider::{Guarantees, OptionError, OptionSpec, Options, TxtProvider};
+use crate::rights::KeyRights;
 
 /// A kind of provider, as its crate registers it.
 #[derive(Debug)]
@@ -16,7 +17,35 @@ pub struct ProviderKind {
     /// What it promises.
     pub guarantees: Guarantees,
     /// Makes one from its checked options; asks nothing of the network.
-    pub build: fn(&Options) -> Result<Arc<dyn TxtProvider>, OptionError>,
+    pub build: fn(&Options) -> Result<Provider, OptionError>,
+}
+
+/// A configured provider.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Writes TXT records.
+    pub txt: Arc<dyn TxtProvider>,
+    /// What its credentials may do; `None` where nothing can be found out.
+    pub rights: Option<Arc<dyn KeyRights>>,
+}
+
+impl Provider {
+    /// A provider that also audits its credentials.
+    pub fn with_rights<P: TxtProvider + KeyRights + 'static>(provider: P) -> Self {
+        let provider = Arc::new(provider);
+        Provider {
+            txt: Arc::clone(&provider) as Arc<dyn TxtProvider>,
+            rights: Some(provider),
+        }
+    }
+
+    /// A provider that can only write.
+    pub fn write_only<P: TxtProvider + 'static>(provider: P) -> Self {
+        Provider {
+            txt: Arc::new(provider),
+            rights: None,
+        }
+    }
 }
 
 inventory::collect!(ProviderKind);
@@ -75,8 +104,8 @@ pub enum RegistryError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ValueChanges;
     use super::*;
+    use crate::provider::ValueChanges;
 
     static ONE: ProviderKind = ProviderKind {
         kind: "one",

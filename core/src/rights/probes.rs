@@ -1,6 +1,6 @@
 //! What an audit asks about: the records that a key is for, and those that a thief would like to write.
 
-use super::{Subject, Weight};
+use super::audit::{Subject, Weight};
 use crate::name::{DnsName, NameError};
 
 /// A record that a key may be able to write.

@@ -3,13 +3,17 @@
 use std::net::SocketAddr;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Audit, MainZone, Policy, Probe, Right, Subject, Verdict, Weight};
+use acme_alias_core::provider::ProviderError;
+use acme_alias_core::rights::{
+    Audit, Grant, KeyRights, MainZone, Policy, Probe, Right, Subject, Verdict, Weight,
+};
+use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::backend::Rfc2136;
 use crate::config::{Config, Host, Server};
 use crate::policy::{self, Holder};
 use crate::probe::{Prober, Reading, Software};
+use crate::provider::{Rfc2136, rejected};
 
 /// Questions that are asked at a time; less than what a server's listen queue holds.
 const AT_ONCE: usize = 6;
@@ -58,7 +62,7 @@ impl Asked {
 }
 
 /// Every right that matters, with what the servers said, and what would narrow them.
-pub(crate) async fn audit(provider: &Rfc2136, subject: &Subject) -> Result<Audit, String> {
+async fn audit(provider: &Rfc2136, subject: &Subject) -> Result<Audit, String> {
     let config = provider.config();
     let Some((prober, software)) = first_that_answers(config).await else {
         return Ok(Audit::default());
@@ -239,5 +243,16 @@ fn at(address: SocketAddr) -> Server {
     Server {
         host: Host::Address(address.ip()),
         port: address.port(),
+    }
+}
+
+#[async_trait]
+impl KeyRights for Rfc2136 {
+    fn policies(&self, grant: &Grant) -> Vec<Policy> {
+        policy::policies(&self.config().key, grant)
+    }
+
+    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+        audit(self, subject).await.map_err(rejected)
     }
 }

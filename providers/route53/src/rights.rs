@@ -4,18 +4,20 @@
 //! first.
 
 use acme_alias_core::dns::Server;
-use acme_alias_core::provider::{
-    Audit, Failure, Grant, MainZone, Policy, Probe, ProbeKind, ProviderError, Right, Scope,
-    Subject, Verdict, Weight,
+use acme_alias_core::provider::{Failure, ProviderError};
+use acme_alias_core::rights::{
+    Audit, Grant, KeyRights, MainZone, Policy, Probe, ProbeKind, Right, Scope, Subject, Verdict,
+    Weight,
 };
+use async_trait::async_trait;
 use aws_sdk_route53::types::{
     Change as BatchChange, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
 };
 use serde_json::json;
 
-use crate::backend::Route53;
 use crate::error::CallError;
 use crate::identity::{Change, Simulator};
+use crate::provider::Route53;
 
 /// Time to live of what is never made, in seconds.
 const TTL: i64 = 60;
@@ -25,7 +27,7 @@ const NOT_ASKED: &str = "not asked: what answers did not refuse to delete what i
 
 /// The policy for IAM. `Null` is there because `ForAllValues` is true as well where the key is absent
 /// (<https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/specifying-conditions-route53.html>).
-pub(crate) fn policy(hosted_zone_id: Option<&str>, grant: &Grant) -> Policy {
+fn policy(hosted_zone_id: Option<&str>, grant: &Grant) -> Policy {
     let zone = hosted_zone_id.unwrap_or("THE-ID-OF-THE-HOSTED-ZONE");
     let arn = format!("arn:aws:route53:::hostedzone/{zone}");
     let key = |name: &str| format!("route53:ChangeResourceRecordSets{name}");
@@ -89,7 +91,10 @@ pub(crate) fn policy(hosted_zone_id: Option<&str>, grant: &Grant) -> Policy {
 
 impl Route53 {
     /// Every right that matters, with what IAM or Route 53 said, and what would narrow them.
-    pub(crate) async fn look(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+    pub(crate) async fn audit_credentials(
+        &self,
+        subject: &Subject,
+    ) -> Result<Audit, ProviderError> {
         let id = self.zone_id(&subject.zone).await?;
         let probes = subject.probes().map_err(|error| {
             let remedy = "correct the zone under `[[alias-zones]]`";
@@ -286,4 +291,16 @@ fn change(action: ChangeAction, probe: &Probe, value: &str) -> Option<BatchChang
         .resource_record_set(set)
         .build()
         .ok()
+}
+
+#[async_trait]
+impl KeyRights for Route53 {
+    fn policies(&self, grant: &Grant) -> Vec<Policy> {
+        let id = self.client().config().hosted_zone_id.as_deref();
+        vec![policy(id, grant)]
+    }
+
+    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+        self.audit_credentials(subject).await
+    }
 }

@@ -3,12 +3,14 @@
 
 use acme_alias_core::dns::Server;
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Audit, Policy, ProviderError, Right, Subject, Verdict, Weight};
+use acme_alias_core::provider::ProviderError;
+use acme_alias_core::rights::{Audit, Grant, KeyRights, Policy, Right, Subject, Verdict, Weight};
+use async_trait::async_trait;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use crate::backend::{Cloudflare, Deleted, VERIFY, Zone};
 use crate::client::{Envelope, RequestError};
+use crate::provider::{Cloudflare, Deleted, VERIFY, Zone};
 
 /// Zones to a page (<https://developers.cloudflare.com/api/resources/zones/methods/list/>).
 const PER_PAGE: &str = "50";
@@ -23,7 +25,7 @@ struct Verified {
 
 impl Cloudflare {
     /// Every right that matters, with what the API said, and what would narrow them.
-    pub(crate) async fn look(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+    pub(crate) async fn audit_token(&self, subject: &Subject) -> Result<Audit, ProviderError> {
         let zone = &subject.zone;
         let id = self.zone_id(zone).await?;
         let (verdict, evidence) = self.may_edit(&id).await;
@@ -168,7 +170,7 @@ fn weight_of_the_rest(subject: &Subject) -> Weight {
 }
 
 /// The token that is needed, and what cannot be narrowed of it.
-pub(crate) fn policy(zone: &DnsName) -> Policy {
+fn policy(zone: &DnsName) -> Policy {
     Policy {
         title: "Cloudflare, a custom API token".to_owned(),
         text: format!(
@@ -189,5 +191,16 @@ fn in_words(error: &RequestError) -> String {
             status.unwrap_or_default()
         }
         RequestError::NotSent(cause) | RequestError::NoAnswer(cause) => cause.clone(),
+    }
+}
+
+#[async_trait]
+impl KeyRights for Cloudflare {
+    fn policies(&self, grant: &Grant) -> Vec<Policy> {
+        vec![policy(&grant.zone)]
+    }
+
+    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+        self.audit_token(subject).await
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One call, [`run`], tries them all and reports every rule that does not hold. What the suite
 //! needs beside the provider (another hand that writes, a connection that breaks) comes from a
-//! [`Stand`], which whoever tests a provider implements for the backend at hand.
+//! [`Fixture`], which whoever tests a provider implements for the backend at hand.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,17 +14,16 @@ use futures_util::future::join;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{
-    Action, Applied, Failure, Guarantees, ProviderError, TxtChange, TxtProvider, TxtSets, TxtValue,
-};
 use crate::name::DnsName;
+use crate::provider::{Applied, Failure, Guarantees, ProviderError, TxtProvider};
+use crate::txt::{Action, TxtChange, TxtSets, TxtValue};
 
 /// Rounds in which two writers meet at one name.
 const ROUNDS: usize = 10;
 
 /// A backend to test on.
 #[async_trait]
-pub trait Stand: Sync {
+pub trait Fixture: Sync {
     /// What the provider's registration promises.
     fn guarantees(&self) -> Guarantees;
 
@@ -84,7 +83,7 @@ impl std::error::Error for Violations {}
 /// Holds every rule against the provider of `stand`.
 ///
 /// The log is watched for secrets on this thread, so that the suite wants a runtime with one.
-pub async fn run(stand: &dyn Stand) -> Result<(), Violations> {
+pub async fn run(stand: &dyn Fixture) -> Result<(), Violations> {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -154,7 +153,7 @@ struct Seen(String);
 type Outcome = Result<(), Seen>;
 
 struct Suite<'a> {
-    stand: &'a dyn Stand,
+    stand: &'a dyn Fixture,
     zone: DnsName,
     provider: Arc<dyn TxtProvider>,
     /// Every error that was met, as text; no secret may be in them.

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{
-    Action, Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtChange, TxtProvider,
-    TxtSets, TxtValue, ValueChanges,
-};
 use crate::name::DnsName;
+use crate::provider::{
+    Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
+    check_within,
+};
+use crate::txt::{Action, TxtChange, TxtSets, TxtValue};
 
 /// What one request carries: few enough for the conformance suite to need several.
 const CHANGES_PER_REQUEST: usize = 40;
@@ -60,7 +61,7 @@ impl Memory {
 #[async_trait]
 impl TxtProvider for Memory {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
-        TxtChange::all_within(zone, changes)?;
+        check_within(zone, changes)?;
         let mut applied = Applied {
             server: "memory".to_owned(),
             response: "done".to_owned(),
@@ -118,7 +119,7 @@ impl TxtProvider for Memory {
 mod tests {
     use secrecy::SecretString;
 
-    use super::super::conformance::{self, Fault, Stand};
+    use super::super::provider::{self as suite, Fault, Fixture};
     use super::*;
 
     /// Carries out the first write, and then does what the fault says.
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl Stand for InMemory {
+    impl Fixture for InMemory {
         fn guarantees(&self) -> Guarantees {
             GUARANTEES
         }
@@ -227,6 +228,6 @@ mod tests {
             memory: Memory::new([zone.clone()]),
             zone,
         };
-        conformance::run(&stand).await.unwrap();
+        suite::run(&stand).await.unwrap();
     }
 }

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Audit, Failure, Grant, Identity, Limits, Policy, ProviderError, Subject, TxtChange,
-    TxtProvider, TxtSets,
+    Applied, Failure, Identity, Limits, ProviderError, TxtProvider, check_within,
 };
+use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, RecordType};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
+use crate::client::exchange;
 use crate::config::{Config, Server};
 use crate::error::{Place, all_failed};
-use crate::exchange::exchange;
-use crate::{audit, message, policy};
+use crate::message;
 
 /// What fits into one message at the least: the longest name and the longest value each time.
 const CHANGES_PER_MESSAGE: usize = 120;
@@ -78,7 +78,7 @@ impl Rfc2136 {
 #[async_trait]
 impl TxtProvider for Rfc2136 {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
-        TxtChange::all_within(zone, changes)?;
+        check_within(zone, changes)?;
         let messages = message::updates(zone, changes, self.config.ttl).map_err(rejected)?;
         let mut applied = Applied::default();
         for message in messages {
@@ -140,14 +140,6 @@ impl TxtProvider for Rfc2136 {
             ttl: Some(self.config.ttl),
         }
     }
-
-    fn policies(&self, grant: &Grant) -> Vec<Policy> {
-        policy::policies(&self.config.key, grant)
-    }
-
-    async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
-        audit::audit(self, subject).await.map_err(rejected)
-    }
 }
 
 /// Adds the values in an answer to `sets`.
@@ -176,7 +168,7 @@ fn collect(sets: &mut TxtSets, server: &Server, response: &Message) -> Result<()
     Ok(())
 }
 
-fn rejected(what: String) -> ProviderError {
+pub(crate) fn rejected(what: String) -> ProviderError {
     ProviderError::new(
         Failure::Rejected,
         what,
