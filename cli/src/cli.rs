@@ -4,17 +4,15 @@ use std::path::PathBuf;
 
 use acme_alias_core::acme::KeyType;
 use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::provider::{OptionKind, OptionSpec};
-use acme_alias_core::registry::{self, ProviderKind};
 use acme_alias_core::rights::Scope;
-use acme_alias_core::store::CertificateId;
-use clap::{
-    Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
-};
+use acme_alias_core::store::{CertificateId, InvalidCertificateId};
+use acme_alias_core::txt::TxtValue;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use jiff::Timestamp;
 
 use crate::output::RecordFormat;
+use crate::provider_flags::{self, ProviderFlag};
 
 /// TLS certificates by ACME, with TXT records in an alias zone and nowhere else.
 #[derive(Debug, Parser)]
@@ -174,13 +172,14 @@ pub(crate) struct IssueArgs {
     /// ecdsa-p256, ecdsa-p384, rsa-2048 or rsa-4096 [default: ecdsa-p256]
     #[arg(long, value_name = "TYPE")]
     pub(crate) key_type: Option<KeyType>,
-    /// The common name of the root that the chain shall lead to, where the CA offers several
+    /// The common name of the root that the chain should lead to, where the CA offers several
     #[arg(long, value_name = "NAME")]
     pub(crate) preferred_chain: Option<String>,
     /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not look at the delegations; for split-horizon networks
+    /// Do not check the delegations first. If other flags describe the certificate, renewals do not either; for
+    /// split-horizon networks
     #[arg(long)]
     pub(crate) skip_preflight: bool,
     /// Wait for another acme-alias that works on the certificate
@@ -321,8 +320,10 @@ pub(crate) enum LedgerCommand {
     Show(LedgerFilter),
     /// Check that no line was changed, cut out or put in
     Verify,
-    /// Remove the TXT values that killed runs left behind
+    /// Remove the TXT values that killed runs left in their zones
     Reconcile,
+    /// Drop a TXT value from the ledger that cannot be removed from its zone any more
+    Forget(ForgetArgs),
     /// Commit what ended runs changed to a git repository, as text, one commit per run
     Export {
         /// The repository, or a folder in it [default: `audit-git` in the settings]
@@ -334,6 +335,16 @@ pub(crate) enum LedgerCommand {
         /// Only this alias zone
         zone: Option<DnsName>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// The alias name
+    pub(crate) name: DnsName,
+    /// The value [default: all values at that name]
+    // One in 64 values of challenges begins with a hyphen.
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: Option<TxtValue>,
 }
 
 #[derive(Debug, Args)]
@@ -366,14 +377,6 @@ pub(crate) struct AliasFor {
     pub(crate) alias: DnsName,
 }
 
-/// A provider option given as a flag.
-#[derive(Clone, Debug)]
-pub(crate) struct ProviderFlag {
-    pub(crate) kind: &'static ProviderKind,
-    pub(crate) option: &'static OptionSpec,
-    pub(crate) values: Vec<String>,
-}
-
 fn parse_subject(text: &str) -> Result<Subject, String> {
     match text.parse() {
         Ok(id) if !text.contains('.') => Ok(Subject::Certificate(id)),
@@ -384,7 +387,7 @@ fn parse_subject(text: &str) -> Result<Subject, String> {
     }
 }
 
-fn parse_id(text: &str) -> Result<CertificateId, String> {
+fn parse_id(text: &str) -> Result<CertificateId, InvalidCertificateId> {
     text.parse()
 }
 
@@ -401,70 +404,17 @@ fn parse_alias(text: &str) -> Result<AliasFor, String> {
 
 /// The definition of the command line, with the flags that the providers declare.
 pub(crate) fn command() -> clap::Command {
-    let kinds = registry::kinds().unwrap_or_default();
-    Cli::command().mut_subcommand("issue", |issue| {
-        let flags = kinds
-            .iter()
-            .flat_map(|kind| kind.options.iter().map(|option| flag(kind, option)));
-        issue.args(flags)
-    })
+    Cli::command().mut_subcommand("issue", |issue| issue.args(provider_flags::all()))
 }
 
-/// Reads the command line; leaves the program with code 2 where it is wrong.
+/// Reads the command line; leaves the program with code 2 if it is wrong.
 pub(crate) fn parse() -> Cli {
     let matches = command().get_matches();
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Some(("issue", issue)) = matches.subcommand() {
-        cli.provider_flags = provider_flags(issue);
+        cli.provider_flags = provider_flags::given(issue);
     }
     cli
-}
-
-fn flag_name(kind: &ProviderKind, option: &OptionSpec) -> String {
-    format!("{}-{}", kind.kind, option.name)
-}
-
-fn flag(kind: &'static ProviderKind, option: &'static OptionSpec) -> Arg {
-    let (value, note) = match option.kind {
-        OptionKind::Secret => ("WHERE", " (file:PATH, env:NAME or credential:NAME)"),
-        OptionKind::List => ("VALUE,…", ""),
-        OptionKind::Number => ("NUMBER", ""),
-        OptionKind::Duration => ("TIME", ""),
-        OptionKind::Text => ("VALUE", ""),
-    };
-    let default = option
-        .default
-        .map(|default| format!(" [default: {default}]"));
-    let mut flag = Arg::new(flag_name(kind, option))
-        .long(flag_name(kind, option))
-        .value_name(value)
-        .help(format!(
-            "{}{note}{}",
-            option.help,
-            default.unwrap_or_default()
-        ))
-        .help_heading(format!("Provider {}", kind.kind));
-    if option.kind == OptionKind::List {
-        flag = flag.action(ArgAction::Append).value_delimiter(',');
-    }
-    flag
-}
-
-fn provider_flags(issue: &ArgMatches) -> Vec<ProviderFlag> {
-    let kinds = registry::kinds().unwrap_or_default();
-    let options = kinds
-        .into_iter()
-        .flat_map(|kind| kind.options.iter().map(move |o| (kind, o)));
-    options
-        .filter_map(|(kind, option)| {
-            let values = issue.get_many::<String>(&flag_name(kind, option))?;
-            Some(ProviderFlag {
-                kind,
-                option,
-                values: values.cloned().collect(),
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use acme_alias_core::name::Identifier;
 use acme_alias_core::provider::{OptionKind, OptionSpec};
-use acme_alias_core::store::CertificateId;
+use acme_alias_core::store::{CertificateId, InvalidCertificateId};
 use config::ValueKind;
 use toml::{Table, Value};
 
-use crate::cli::{AliasFor, Cli, Global, IssueArgs, ProviderFlag};
+use crate::cli::{AliasFor, Cli, Global, IssueArgs};
+use crate::provider_flags::ProviderFlag;
 use crate::settings::{Mistake, Tree};
 
 /// The flags that every command takes. `below` has the layers that they rank above.
@@ -45,6 +46,18 @@ fn kept(global: &Global) -> Result<Table, Mistake> {
     Ok(layer)
 }
 
+/// Whether there is no flag that describes a certificate. `--skip-preflight` may stand beside an id.
+pub(crate) fn describe_nothing(cli: &Cli, args: &IssueArgs) -> bool {
+    args.id.is_none()
+        && args.challenge_alias.is_empty()
+        && args.domain_alias.is_empty()
+        && args.provider.is_none()
+        && args.alias_zone.is_empty()
+        && args.key_type.is_none()
+        && args.preferred_chain.is_none()
+        && cli.provider_flags.is_empty()
+}
+
 /// The certificate that the flags of `issue` describe. `below` are the settings they rank above.
 pub(crate) fn certificate(
     cli: &Cli,
@@ -68,6 +81,9 @@ pub(crate) fn certificate(
     }
     if let Some(key_type) = args.key_type {
         certificate.insert("key-type".to_owned(), key_type.to_string().into());
+    }
+    if args.skip_preflight {
+        certificate.insert("skip-preflight".to_owned(), true.into());
     }
     match (&chosen, args.alias_zone.is_empty()) {
         (Some(chosen), true) => {
@@ -96,65 +112,19 @@ pub(crate) fn certificate(
 /// The id that a certificate gets from its first name: `*.example.com` is `wildcard-example-com`.
 pub(crate) fn default_id(name: &Identifier) -> Result<CertificateId, Mistake> {
     let text = name.to_string().replace('*', "wildcard").replace('.', "-");
-    text.parse()
-        .map_err(|error: String| Mistake::new(error).help("name an id with `--id`"))
+    text.parse().map_err(|error: InvalidCertificateId| {
+        Mistake::new(error.to_string()).help("name an id with `--id`")
+    })
 }
 
 /// The provider that the flags mean, and the options they set: the one named, or the one of the
 /// flags' kind in the settings, or a new one whose id is the kind.
 fn provider(cli: &Cli, args: &IssueArgs, below: &Tree) -> Result<Option<(String, Table)>, Mistake> {
-    let configured: Vec<(String, String)> = below
-        .keys("providers")
-        .into_iter()
-        .filter_map(|id| {
-            let kind = below
-                .at(&format!("providers.{id}.kind"))?
-                .clone()
-                .into_string()
-                .ok()?;
-            Some((id, kind))
-        })
-        .collect();
-    let mut kinds: Vec<_> = cli
-        .provider_flags
-        .iter()
-        .map(|flag| flag.kind.kind)
-        .collect();
-    kinds.dedup();
-    let kind = match (kinds.as_slice(), &args.provider) {
-        ([], None) => return Ok(None),
-        ([], Some(provider)) => provider.as_str(),
-        ([kind], _) => kind,
-        (several, _) => {
-            return Err(Mistake::new(format!(
-                "there are flags of several providers: {}",
-                several.join(", ")
-            ))
-            .help("give those of one; the settings can have several providers"));
-        }
+    let configured = configured_providers(below);
+    let Some(kind) = provider_kind(cli, args)? else {
+        return Ok(None);
     };
-    let of_kind: Vec<_> = configured
-        .iter()
-        .filter(|(_, known)| known == kind)
-        .map(|(id, _)| id)
-        .collect();
-    let named = args
-        .provider
-        .as_ref()
-        .filter(|named| configured.iter().any(|(id, _)| id == *named));
-    let id = match (named, of_kind.as_slice()) {
-        (Some(named), _) => named.clone(),
-        (None, [only]) => (*only).clone(),
-        (None, []) => kind.to_owned(),
-        (None, several) => {
-            let several: Vec<_> = several.iter().map(|id| id.as_str()).collect();
-            return Err(Mistake::new(format!(
-                "there are several providers of the kind `{kind}`: {}",
-                several.join(", ")
-            ))
-            .help("choose one with `--provider`"));
-        }
-    };
+    let id = provider_id(args, kind, &configured)?;
     let other = configured
         .iter()
         .find(|(known, other)| *known == id && other != kind);
@@ -171,6 +141,57 @@ fn provider(cli: &Cli, args: &IssueArgs, below: &Tree) -> Result<Option<(String,
         options.insert("kind".to_owned(), kind.into());
     }
     Ok(Some((id, options)))
+}
+
+/// The ids of the providers in the settings, with their kinds.
+fn configured_providers(below: &Tree) -> Vec<(String, String)> {
+    let ids = below.keys("providers").into_iter();
+    let with_kind = ids.filter_map(|id| {
+        let kind = below.at(&format!("providers.{id}.kind"))?;
+        let kind = kind.clone().into_string().ok()?;
+        Some((id, kind))
+    });
+    with_kind.collect()
+}
+
+/// The kind that the flags are of, or else what `--provider` names.
+fn provider_kind<'a>(cli: &'a Cli, args: &'a IssueArgs) -> Result<Option<&'a str>, Mistake> {
+    let kinds = cli.provider_flags.iter().map(|flag| flag.kind.kind);
+    let mut kinds: Vec<_> = kinds.collect();
+    kinds.dedup();
+    match (kinds.as_slice(), &args.provider) {
+        ([], None) => Ok(None),
+        ([], Some(provider)) => Ok(Some(provider)),
+        ([kind], _) => Ok(Some(kind)),
+        (several, _) => Err(Mistake::new(format!(
+            "there are flags of several providers: {}",
+            several.join(", ")
+        ))
+        .help("give those of one; the settings can have several providers")),
+    }
+}
+
+/// The id of the provider of this kind.
+fn provider_id(
+    args: &IssueArgs,
+    kind: &str,
+    configured: &[(String, String)],
+) -> Result<String, Mistake> {
+    let named = args.provider.as_ref();
+    if let Some(named) = named.filter(|named| configured.iter().any(|(id, _)| id == *named)) {
+        return Ok(named.clone());
+    }
+    let of_kind = configured.iter().filter(|(_, known)| known == kind);
+    let of_kind: Vec<_> = of_kind.map(|(id, _)| id.as_str()).collect();
+    match of_kind.as_slice() {
+        [only] => Ok((*only).to_owned()),
+        [] => Ok(kind.to_owned()),
+        several => Err(Mistake::new(format!(
+            "there are several providers of the kind `{kind}`: {}",
+            several.join(", ")
+        ))
+        .help("choose one with `--provider`")),
+    }
 }
 
 fn option(flag: &ProviderFlag) -> Result<Value, Mistake> {

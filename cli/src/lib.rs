@@ -1,22 +1,18 @@
 //! `acme-alias`: TLS certificates by ACME DNS-01 through a CNAME alias zone. A library for the sake of
-//! the fuzz targets alone; all that others can use is in `acme-alias-core` and the providers.
+//! the fuzz targets alone; everything that others can use is in `acme-alias-core` and the providers.
 
-mod aliases;
-mod audit;
 mod cli;
 mod commands;
 mod failure;
 mod flags;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod hook;
-mod issuance;
-mod needs;
 mod output;
-mod resolvers;
-mod run;
+mod provider_flags;
 mod settings;
-mod workshop;
+mod setup;
+mod signals;
+mod sources;
 
 // A provider that nobody names is not linked, and what it registers is lost.
 #[cfg(feature = "cloudflare")]
@@ -30,14 +26,12 @@ use acme_alias_route53 as _;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, ConfigCommand, KeyCommand, LedgerCommand, OutputFormat};
+use crate::cli::{Cli, OutputFormat};
 use crate::failure::{Failure, Part};
 use crate::output::{Format, Output, Report};
-use crate::run::Run;
 
 /// The program, from the command line to the exit code.
 pub fn main() -> ExitCode {
@@ -63,68 +57,16 @@ pub fn main() -> ExitCode {
         Err(error) => return end(output, Err(Failure::new(Part::Unexpected, &error, None))),
     };
     let result = runtime.block_on(command(cli, output));
+    // What is still under way, such as a wait for a lock, must not delay the exit.
+    runtime.shutdown_background();
     end(output, result)
 }
 
-/// Carries the command out; `None` where it has printed by itself.
+/// Carries the command out; `None` if it has printed by itself.
 async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
     let cancel = CancellationToken::new();
-    cancel_on_signals(&cancel)?;
-    let run = Run::new(cli, output, cancel);
-    let report = match &run.cli.command {
-        Command::Issue(args) => {
-            run.audited(Box::pin(commands::issue::run(&run, args)))
-                .await?
-        }
-        Command::Renew(args) => {
-            run.audited(Box::pin(commands::renew::run(&run, args)))
-                .await?
-        }
-        Command::List => commands::list::run(&run).await?,
-        Command::Check(args) if args.write => {
-            run.audited(Box::pin(commands::check::run(&run, args)))
-                .await?
-        }
-        Command::Check(args) => commands::check::run(&run, args).await?,
-        Command::Key(KeyCommand::Policy(args)) => {
-            run.looking(commands::key::policy(&run, args)).await?
-        }
-        Command::Key(KeyCommand::Audit(args)) => {
-            run.looking(commands::key::audit(&run, args)).await?
-        }
-        Command::Delegate(args) => run.looking(commands::delegate::run(&run, args)).await?,
-        Command::Providers => commands::providers::run()?,
-        Command::Config(ConfigCommand::Show) => commands::config::show(&run)?,
-        Command::Config(ConfigCommand::Check) => commands::config::check(&run).await?,
-        Command::Config(ConfigCommand::Schema) => {
-            commands::pages::schema()?;
-            return Ok(None);
-        }
-        Command::Ledger(LedgerCommand::Show(filter)) => commands::ledger::show(&run, filter)?,
-        Command::Ledger(LedgerCommand::Verify) => commands::ledger::verify(&run)?,
-        Command::Ledger(LedgerCommand::Reconcile) => {
-            run.audited(commands::ledger::reconcile(&run)).await?
-        }
-        Command::Ledger(LedgerCommand::Export { git }) => {
-            commands::ledger::export(&run, git.as_deref()).await?
-        }
-        Command::Ledger(LedgerCommand::DiffSerial { zone }) => {
-            commands::ledger::diff_serial(&run, zone.as_ref()).await?
-        }
-        Command::Completions { shell } => {
-            commands::pages::completions(*shell);
-            return Ok(None);
-        }
-        Command::Man { dir } => {
-            commands::pages::man(dir)?;
-            return Ok(None);
-        }
-        Command::Reference { kind } => {
-            commands::pages::reference(kind.as_deref())?;
-            return Ok(None);
-        }
-    };
-    Ok(Some(report))
+    signals::cancel_on_signals(&cancel)?;
+    commands::run(&cli, output, &cancel).await
 }
 
 fn end(output: Output, result: Result<Option<Report>, Failure>) -> ExitCode {
@@ -139,24 +81,6 @@ fn end(output: Output, result: Result<Option<Report>, Failure>) -> ExitCode {
             failure.part.exit_code().into()
         }
     }
-}
-
-/// The first SIGINT or SIGTERM ends the work and withdraws what was written; a second one ends
-/// the program as it stands.
-fn cancel_on_signals(cancel: &CancellationToken) -> Result<(), Failure> {
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signals = signal(kind).map_err(|e| Failure::new(Part::Unexpected, &e, None))?;
-        let cancel = cancel.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if cancel.is_cancelled() {
-                    std::process::exit(i32::from(Part::Interrupted.exit_code()));
-                }
-                cancel.cancel();
-            }
-        });
-    }
-    Ok(())
 }
 
 fn log(verbose: u8) {

@@ -1,17 +1,17 @@
-//! Points at which a test lets the process end, as `kill -9` or a power cut would
-//! (feature `failpoints`; without it nothing of this is compiled in).
+//! Points at which a test can end the process, as `kill -9` or a power failure would (feature
+//! `failpoints`; without it, none of this is compiled in).
 
-/// Declares the points once, so that the list a test walks is the list there is.
+/// Declares the points once, so that a test that walks the list visits all of them.
 macro_rules! points {
     ($($(#[doc = $doc:literal])* $point:ident = $name:literal,)*) => {
-        /// A point on the way of a certificate.
+        /// A point in the flow of a certificate.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point {
             $($(#[doc = $doc])* $point,)*
         }
 
         impl Point {
-            /// Every point, in the order of the way.
+            /// All points, in the order of the flow.
             pub const ALL: &[Point] = &[$(Point::$point,)*];
 
             /// The point's name in `FAILPOINTS`.
@@ -25,58 +25,58 @@ macro_rules! points {
 }
 
 points! {
-    /// The delegations are about to be followed.
+    /// Before the delegations are followed.
     Preflight = "preflight",
-    /// The delegations are good.
+    /// After all delegations were found correct.
     Planned = "planned",
-    /// The CA has made an account, and it is not kept yet.
+    /// After the CA created the account, before it is stored.
     AccountMade = "account-made",
-    /// The account is kept.
+    /// After the account was stored.
     AccountKept = "account-kept",
-    /// An order is about to be opened.
+    /// Before an order is opened.
     Order = "order",
-    /// The CA has opened an order, and it is not kept yet.
+    /// After the CA opened the order, before it is stored.
     OrderOpened = "order-opened",
-    /// The order and its key are kept.
+    /// After the order and its key were stored.
     OrderKept = "order-kept",
-    /// Values are about to be written.
+    /// Before TXT values are added.
     Publish = "publish",
-    /// That values are to be added is written down, and nothing was sent.
+    /// After the intent to add values was recorded, before anything is sent.
     AddIntended = "add-intended",
-    /// Values were added, and that is not written down.
+    /// After values were added, before that is recorded.
     AddSent = "add-sent",
-    /// That they were added is written down.
+    /// After it was recorded that they were added.
     AddAcknowledged = "add-acknowledged",
-    /// They were read back.
+    /// After they were read back.
     AddVerified = "add-verified",
-    /// The CA is about to be told.
+    /// Before the CA is asked to validate.
     Validate = "validate",
-    /// The certification request is about to be handed in.
+    /// Before the certificate request is submitted.
     Finalize = "finalize",
-    /// It was handed in, and nothing was fetched.
+    /// After it was submitted, before the chain is fetched.
     Finalized = "finalized",
-    /// The certificate is about to be stored.
+    /// Before the certificate is stored.
     Store = "store",
-    /// The new version is there, and the old one is the current one.
+    /// After the new version was written, while the old one is current.
     VersionMade = "version-made",
-    /// The new version is the current one.
+    /// After the new version became the current one.
     VersionSwitched = "version-switched",
-    /// The certificate is stored, and its order not forgotten.
+    /// After the certificate was stored, before its order is deleted.
     Stored = "stored",
-    /// Values are about to be withdrawn.
+    /// Before TXT values are withdrawn.
     Withdraw = "withdraw",
-    /// That values are to be removed is written down, and nothing was sent.
+    /// After the intent to remove values was recorded, before anything is sent.
     RemoveIntended = "remove-intended",
-    /// Values were removed, and that is not written down.
+    /// After values were removed, before that is recorded.
     RemoveSent = "remove-sent",
-    /// That they were removed is written down.
+    /// After it was recorded that they were removed.
     RemoveAcknowledged = "remove-acknowledged",
-    /// They are gone, and that is written down.
+    /// After it was verified and recorded that they are gone.
     RemoveVerified = "remove-verified",
 }
 
-/// Does here what `FAILPOINTS` says: `NAME=return` ends the process without any clean-up, and
-/// `NAME=return(term)` sends it a SIGTERM.
+/// Does what the variable `FAILPOINTS` says for this point: `NAME=return` ends the process without any
+/// clean-up, and `NAME=return(term)` sends it a SIGTERM.
 #[cfg(feature = "failpoints")]
 pub(crate) fn point(point: Point) {
     use rustix::process::{Signal, getpid, kill_process};

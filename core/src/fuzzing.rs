@@ -1,43 +1,82 @@
-//! What hostile input goes through: by the targets in `fuzz/`, and with their seeds by a test here.
+//! Entry points for hostile input. The targets in `fuzz/` call them, and so do the tests here, with the
+//! seeds of the targets.
 
 #![expect(
     clippy::missing_panics_doc,
     clippy::expect_used,
-    reason = "each panics where a promise is broken"
+    reason = "a broken promise must panic"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use futures_util::stream::TryStreamExt;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::acme;
+use crate::clock::SystemClock;
 use crate::dns::Answer;
-use crate::ledger::{self, Reading};
+use crate::ledger::git::RunExports;
+use crate::ledger::{self, Event, FileLedger, Ledger, Line};
 use crate::name::DnsName;
 
-/// Whatever is in a ledger is read, told of as damage, compared and exported.
+thread_local! {
+    /// It keeps its threads, which cost more than what they do here.
+    static RUNTIME: Runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+}
+
+/// Any content of a ledger is verified, reported and exported, and the ledger can be continued.
 pub fn ledger(data: &[u8]) {
-    let mut reading = Reading::default();
-    reading.take_in(Path::new("2026-01.jsonl"), data, true);
+    let folder = tempfile::tempdir().expect("a folder");
+    // In the last month, so that it is continued in the same file.
+    std::fs::write(folder.path().join("9999-12.jsonl"), data).expect("a file");
+    RUNTIME.with(|runtime| runtime.block_on(read_ledger(folder.path(), data)));
+}
+
+async fn read_ledger(folder: &Path, data: &[u8]) {
+    let ledger = FileLedger::open_read_only(folder);
+    let found = ledger.verify().await.expect("a verification");
     let lines = data.split_inclusive(|octet| *octet == b'\n').count();
-    assert!(reading.lines.len() <= lines, "lines are not made up");
-    assert!(reading.open().len() <= reading.lines.len());
-    for serials in ledger::serials(&reading.lines).into_values() {
+    assert!(found.lines <= lines as u64, "lines are not made up");
+    assert!(found.open as u64 <= found.lines);
+    let open = ledger.open_values().await.expect("open values");
+    assert_eq!(open.len(), found.open);
+    let serials = ledger::serials(&ledger).await.expect("serials");
+    for serials in serials.into_values() {
         assert!(serials.foreign.len() <= serials.steps);
     }
-    for export in ledger::exports(&reading.lines, &BTreeSet::default(), |_| true) {
+    let exports = RunExports::new(&ledger, HashSet::new(), |_, _| true).await;
+    let mut exports = exports.expect("exports");
+    while let Some(export) = exports.next().await.expect("an export") {
+        assert!(!export.files.is_empty());
         for path in export.files.keys() {
             let plain = |part| matches!(part, std::path::Component::Normal(_));
             assert!(path.components().all(plain), "{}", path.display());
         }
         assert_shown(&export.message);
     }
+    let first = ledger.lines().try_next().await.expect("lines");
+    if let Some(Line { run, mut entry, .. }) = first {
+        // Not an intent, which would wait for the disk.
+        entry.event = Event::Acknowledged;
+        let writer = FileLedger::open(folder, Arc::new(SystemClock)).await;
+        let writer = writer.expect("a ledger");
+        writer.record(&run, vec![entry]).await.expect("a line");
+        let continued = writer.verify().await.expect("a verification");
+        assert_eq!(continued.lines, found.lines + 1);
+        let open = writer.open_values().await.expect("open values");
+        assert_eq!(open.len(), continued.open);
+    }
 }
 
-/// Whatever a name server answers means something or nothing, and draws nothing.
+/// Any answer of a name server can be interpreted, and its text is safe to print.
 pub fn dns_answer(data: &[u8]) {
     let Ok(message) = Message::from_vec(data) else {
         return;
@@ -58,23 +97,25 @@ pub fn dns_answer(data: &[u8]) {
         }
         if let Some(referral) = answer.referral(&zone) {
             assert!(referral.zone.is_within(&zone) && referral.zone != zone);
-            assert!(name.is_within(&referral.zone), "it leads towards the name");
+            assert!(
+                name.is_within(&referral.zone),
+                "the referral does not lead to the name"
+            );
         }
         let _ = (answer.txt(), answer.addresses(), answer.name_servers());
         let _ = (answer.is_apex(), answer.is_authoritative(), answer.dname());
     }
 }
 
-/// Whatever a CA complains of is told on one line, and draws nothing.
+/// Any problem that a CA reports fits on one line and is safe to print.
 pub fn acme_problem(data: &[u8]) {
     assert_shown(&acme::fuzzing::transport_detail(data));
     if let Some(error) = acme::fuzzing::problem(data) {
         assert_shown(&error.to_string());
-        assert_shown(&error.remedy());
     }
 }
 
-/// Whatever a CA asks to be waited is a time that is bounded; whatever it links to is an https:// URL.
+/// Any wait that a CA asks for is limited, and any link of a CA is an https:// URL.
 pub fn headers(data: &[u8]) {
     acme::fuzzing::headers(data);
 }
@@ -90,13 +131,19 @@ mod tests {
 
     use super::*;
 
-    /// Every seed, and everything that it begins with.
+    /// Runs a target with each seed, and with each prefix of it.
     fn seeds(target: &str, run: impl Fn(&[u8])) {
+        beginnings_of_seeds(target, 1, run);
+    }
+
+    /// Every seed, and what it begins with, shortened by `step` octets each time.
+    fn beginnings_of_seeds(target: &str, step: usize, run: impl Fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
         let mut count = 0;
         for seed in fs::read_dir(folder.join(target)).unwrap() {
             let data = fs::read(seed.unwrap().path()).unwrap();
-            (0..=data.len()).for_each(|length| run(&data[..length]));
+            let lengths = (0..=data.len()).rev().step_by(step);
+            lengths.for_each(|length| run(&data[..length]));
             count += 1;
         }
         assert!(count >= 3, "{target} has {count} seeds");
@@ -104,7 +151,8 @@ mod tests {
 
     #[test]
     fn seeds_of_ledger() {
-        seeds("ledger", ledger);
+        // Each run reads and writes files.
+        beginnings_of_seeds("ledger", 17, ledger);
     }
 
     #[test]

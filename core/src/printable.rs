@@ -1,6 +1,7 @@
-//! Words of a server, made fit to be shown: whatever it says, it draws nothing on a terminal.
+//! Text from servers, made safe to print: it cannot control the terminal.
 
-/// The text on one line, with what controls a terminal or the direction of writing escaped.
+/// Returns the text on one line. Characters that control a terminal or the direction of text are
+/// escaped.
 pub(crate) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -13,7 +14,7 @@ pub(crate) fn printable(text: &str) -> String {
     line
 }
 
-/// Marks that reorder or hide what stands around them (Unicode category Cf, those in use).
+/// Whether the character reorders or hides text (the common ones of Unicode category Cf).
 fn is_format(c: char) -> bool {
     matches!(
         c,
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_stay_and_commands_do_not() {
+    fn text_is_unchanged_and_control_characters_are_escaped() {
         assert_eq!(printable("zwölf\nWörter"), "zwölf Wörter");
         assert_eq!(printable("\u{1b}[2J"), "\\u{1b}[2J");
         assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");

@@ -1,4 +1,4 @@
-//! Which providers are compiled in.
+//! The kinds of providers that are compiled in.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use crate::rights::KeyRights;
 /// A kind of provider, as its crate registers it.
 #[derive(Debug)]
 pub struct ProviderKind {
-    /// The word for it in settings (`kind = "…"`) and flags: lower-case letters and digits.
+    /// Its name: lower-case letters and digits.
     pub kind: &'static str,
-    /// One sentence on what it talks to.
+    /// One sentence on its backend, without a final full stop.
     pub summary: &'static str,
-    /// All the options it takes.
+    /// All its options.
     pub options: &'static [OptionSpec],
-    /// What it promises.
+    /// What it guarantees.
     pub guarantees: Guarantees,
-    /// Makes one from its checked options; asks nothing of the network.
+    /// Makes a provider from checked options. It sends nothing over the network.
     pub build: fn(&Options) -> Result<Provider, OptionError>,
 }
 
@@ -25,7 +25,7 @@ pub struct ProviderKind {
 pub struct Provider {
     /// Writes TXT records.
     pub txt: Arc<dyn TxtProvider>,
-    /// What its credentials may do; `None` where nothing can be found out.
+    /// Finds out what its credentials may do; `None` if it cannot.
     pub rights: Option<Arc<dyn KeyRights>>,
 }
 
@@ -39,7 +39,7 @@ impl Provider {
         }
     }
 
-    /// A provider that can only write.
+    /// A provider that cannot audit its credentials.
     pub fn write_only<P: TxtProvider + 'static>(provider: P) -> Self {
         Provider {
             txt: Arc::new(provider),
@@ -50,8 +50,8 @@ impl Provider {
 
 inventory::collect!(ProviderKind);
 
-/// The kinds compiled in, by name. Two crates that claim the same kind are refused, because
-/// which of them would write to a zone must not depend on the order of linking.
+/// All kinds, sorted by name. Two crates with the same kind are an error: which of them writes to a
+/// zone must not depend on the order of linking.
 pub fn kinds() -> Result<Vec<&'static ProviderKind>, RegistryError> {
     sorted(inventory::iter::<ProviderKind>.into_iter().collect())
 }
@@ -59,18 +59,11 @@ pub fn kinds() -> Result<Vec<&'static ProviderKind>, RegistryError> {
 /// The kind of this name.
 pub fn find(kind: &str) -> Result<&'static ProviderKind, RegistryError> {
     let kinds = kinds()?;
-    match kinds.iter().find(|known| known.kind == kind) {
-        Some(found) => Ok(found),
-        None => Err(RegistryError::Unknown {
-            kind: kind.to_owned(),
-            known: if kinds.is_empty() {
-                "this program was built without any provider".to_owned()
-            } else {
-                let names: Vec<_> = kinds.iter().map(|known| known.kind).collect();
-                format!("compiled in: {}", names.join(", "))
-            },
-        }),
-    }
+    let found = kinds.iter().find(|known| known.kind == kind);
+    found.copied().ok_or_else(|| RegistryError::Unknown {
+        kind: kind.to_owned(),
+        known: kinds.iter().map(|known| known.kind).collect(),
+    })
 }
 
 fn sorted(
@@ -83,23 +76,31 @@ fn sorted(
     }
 }
 
-/// A kind that cannot be chosen.
+/// A kind that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegistryError {
-    /// Two providers claim the same kind.
-    #[error("two providers of the kind `{kind}` are compiled in; leave one of their crates out")]
+    /// Two providers have the same kind.
+    #[error("two providers of the kind `{kind}` are compiled in")]
     Duplicate {
-        /// The kind both claim.
+        /// The kind of both.
         kind: &'static str,
     },
     /// No provider has this kind.
-    #[error("there is no provider of the kind `{kind}` ({known})")]
+    #[error("there is no provider of the kind `{kind}`; compiled in: {}", in_words(.known))]
     Unknown {
-        /// The kind asked for.
+        /// The kind that was asked for.
         kind: String,
-        /// What is compiled in, in words.
-        known: String,
+        /// The kinds that are compiled in.
+        known: Vec<&'static str>,
     },
+}
+
+fn in_words(kinds: &[&str]) -> String {
+    if kinds.is_empty() {
+        return "none".to_owned();
+    }
+    kinds.join(", ")
 }
 
 #[cfg(test)]
@@ -122,7 +123,7 @@ mod tests {
     static TWO: ProviderKind = ProviderKind { kind: "two", ..ONE };
 
     #[test]
-    fn two_crates_of_one_kind_are_refused() {
+    fn two_crates_of_one_kind_are_an_error() {
         assert_eq!(sorted(vec![&TWO, &ONE]).unwrap().len(), 2);
         assert_eq!(
             sorted(vec![&ONE, &TWO, &ONE]).err(),
@@ -131,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_kind_is_told_what_is_compiled_in() {
+    fn an_unknown_kind_is_an_error_that_names_the_known_ones() {
         let error = find("carrier-pigeon").err().unwrap().to_string();
         assert!(error.contains("carrier-pigeon"), "{error}");
-        assert!(error.contains("without any provider"), "{error}");
+        assert!(error.ends_with("compiled in: none"), "{error}");
     }
 }

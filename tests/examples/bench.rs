@@ -1,10 +1,10 @@
-//! This program beside Debian's `lego`, on one bed: medians, as a Markdown table.
-//! `cargo xtask bench` runs it.
+//! This program beside Debian's `lego` on loopback, and alone with every server 40 ms away: medians, as
+//! Markdown tables. `cargo xtask bench` runs it.
 
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a benchmark prints its table and tells how far it is"
+    reason = "a benchmark prints its tables and reports its progress"
 )]
 
 use std::path::PathBuf;
@@ -12,10 +12,11 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{
-    ALIAS_ZONE, Error, Profile, Program, Result, TestBed, Usage, measure, median,
+    ALIAS_ZONE, Error, Far, Profile, Program, Result, Settings, TestBed, Usage, measure, median,
 };
 
 const CERTIFICATES: usize = 20;
+const RTT: Duration = Duration::from_millis(40);
 
 /// Something to obtain: certificates, each with its names.
 struct Case {
@@ -57,7 +58,7 @@ fn main() -> Result {
         .profile(Profile::Release)
         .start()?;
     let contenders: [&dyn Contender; 2] = [
-        &AcmeAlias::new(&bed, &cases)?,
+        &AcmeAlias::new(&bed, bed.settings(), &cases)?,
         &Lego {
             folder: bed.folder().join("lego"),
         },
@@ -87,7 +88,53 @@ fn main() -> Result {
         "\nMedians of {runs} runs, the account being there already. lego's {CERTIFICATES} \
          certificates are {CERTIFICATES} processes at once; CPU and memory are those of all."
     );
+    far(&bed, &cases, runs)
+}
+
+/// What one run needed with every server 40 ms away.
+struct FarSample {
+    sample: Sample,
+    queries: usize,
+}
+
+/// The table with every server 40 ms away.
+fn far(bed: &TestBed, cases: &[Case], runs: usize) -> Result {
+    let far = bed.far(RTT)?;
+    let program = AcmeAlias::new(bed, far.settings(), cases)?;
+    program.obtain(bed, &cases[0])?;
+    println!(
+        "\n| every server {} ms away | wall | round trips | DNS queries | CPU | UPDATEs | ACME requests |",
+        RTT.as_millis()
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for case in cases {
+        eprintln!("{} ms away: {}", RTT.as_millis(), case.title);
+        let samples = (0..runs)
+            .map(|_| far_sample(bed, &far, &program, case))
+            .collect::<Result<Vec<_>>>()?;
+        let wall = median(&samples, |far| far.sample.usage.wall);
+        println!(
+            "| {} | {:.2} s | {:.0} | {} | {:.2} s | {} | {} |",
+            case.title,
+            wall.as_secs_f64(),
+            wall.as_secs_f64() / RTT.as_secs_f64(),
+            median(&samples, |far| far.queries),
+            median(&samples, |far| far.sample.usage.cpu).as_secs_f64(),
+            median(&samples, |far| far.sample.updates),
+            median(&samples, |far| far.sample.requests),
+        );
+    }
+    println!("\nRound trips are the wall time divided by that of one. Medians of {runs} runs.");
     Ok(())
+}
+
+fn far_sample(bed: &TestBed, far: &Far, program: &AcmeAlias, case: &Case) -> Result<FarSample> {
+    let queries = far.dns_queries();
+    let sample = sample(bed, program, case)?;
+    Ok(FarSample {
+        sample,
+        queries: far.dns_queries() - queries,
+    })
 }
 
 fn cases() -> Vec<Case> {
@@ -145,8 +192,7 @@ struct AcmeAlias {
 }
 
 impl AcmeAlias {
-    fn new(bed: &TestBed, cases: &[Case]) -> Result<Self> {
-        let mut settings = bed.settings();
+    fn new(bed: &TestBed, mut settings: Settings, cases: &[Case]) -> Result<Self> {
         for case in cases {
             for (id, names) in ids(case).iter().zip(&case.certificates) {
                 settings = settings.certificate(id, &format!("domains = {names:?}"));

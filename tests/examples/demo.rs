@@ -20,7 +20,42 @@ const ARGUMENTS: [&str; 5] = [
 fn main() -> Result {
     let bed = TestBed::builder().delegate(&[MAIN_ZONE]).start()?;
     let serial = bed.serial(MAIN_ZONE)?;
+    print_servers(&bed);
+    print_delegation(&bed)?;
 
+    let quoted = ARGUMENTS.map(|argument| {
+        if argument.contains('*') {
+            format!("'{argument}'")
+        } else {
+            argument.to_owned()
+        }
+    });
+    println!("\n$ acme-alias {}", quoted.join(" "));
+    let outcome = bed.run(&ARGUMENTS)?;
+    print!("{}{}", outcome.stderr, outcome.stdout);
+    if outcome.code != Some(0) {
+        return Err(Error::new("no certificate was obtained"));
+    }
+
+    print_updates(&bed)?;
+    println!("TXT records left at {ALIAS_NAME}: {}", bed.txt()?.len());
+    println!(
+        "Serial number of {MAIN_ZONE} before and after: {serial}, {}",
+        bed.serial(MAIN_ZONE)?
+    );
+    let certificate = bed.certificate("example-com")?;
+    println!("\nThe certificate:");
+    println!("  names   {}", certificate.names.join(", "));
+    println!("  from    {}", certificate.not_before);
+    println!("  until   {}", certificate.not_after);
+    println!(
+        "  took    {:.2} s, in a debug build",
+        outcome.usage.wall.as_secs_f64()
+    );
+    Ok(())
+}
+
+fn print_servers(bed: &TestBed) {
     println!("\nOn this machine, for as long as the demo runs:");
     let servers = [
         (bed.directory(), "the ACME server (Pebble)".to_owned()),
@@ -40,35 +75,21 @@ fn main() -> Result {
     for (address, what) in servers {
         println!("  {address:<27} {what}");
     }
+}
 
+fn print_delegation(bed: &TestBed) -> Result {
     println!("\nIn {MAIN_ZONE} there is, once and for all:");
-    for line in bed.ask(
-        bed.main_server(),
-        &format!("_acme-challenge.{MAIN_ZONE}"),
-        "CNAME",
-    )? {
+    let challenge_name = format!("_acme-challenge.{MAIN_ZONE}");
+    for line in bed.ask(bed.main_server(), &challenge_name, "CNAME")? {
         println!("  {line}");
     }
     println!("\nThe key may write TXT in the alias zone, and do nothing else:");
-    println!(
-        "  update-policy {{ grant {} zonesub TXT; }};",
-        bed.key(ALIAS_ZONE)?.name
-    );
+    let key = bed.key(ALIAS_ZONE)?;
+    println!("  update-policy {{ grant {} zonesub TXT; }};", key.name);
+    Ok(())
+}
 
-    let quoted = ARGUMENTS.map(|argument| {
-        if argument.contains('*') {
-            format!("'{argument}'")
-        } else {
-            argument.to_owned()
-        }
-    });
-    println!("\n$ acme-alias {}", quoted.join(" "));
-    let outcome = bed.run(&ARGUMENTS)?;
-    print!("{}{}", outcome.stderr, outcome.stdout);
-    if outcome.code != Some(0) {
-        return Err(Error::new("no certificate was obtained"));
-    }
-
+fn print_updates(bed: &TestBed) -> Result {
     println!("\nWhat the primary wrote and withdrew:");
     let mut in_vain = 0;
     for update in &bed.updates()?["primary"] {
@@ -80,20 +101,5 @@ fn main() -> Result {
         }
     }
     println!("Updates that could change nothing, which asked what the key may do: {in_vain}");
-    println!("TXT records left at {ALIAS_NAME}: {}", bed.txt()?.len());
-    println!(
-        "Serial number of {MAIN_ZONE} before and after: {serial}, {}",
-        bed.serial(MAIN_ZONE)?
-    );
-
-    let certificate = bed.certificate("example-com")?;
-    println!("\nThe certificate:");
-    println!("  names   {}", certificate.names.join(", "));
-    println!("  from    {}", certificate.not_before);
-    println!("  until   {}", certificate.not_after);
-    println!(
-        "  took    {:.2} s, in a debug build",
-        outcome.usage.wall.as_secs_f64()
-    );
     Ok(())
 }

@@ -3,24 +3,28 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 use tempfile::TempDir;
 
 use crate::acme_proxy::{AcmeProxy, Exchange, Spoilt};
-use crate::builder::{self, Builder};
+use crate::ca::SimulatedCa;
 use crate::certificate::Certificate;
 use crate::error::{Context, Error, Result};
+use crate::far::Far;
 use crate::mirror::Mirror;
 use crate::named::{Control, Named, UpdatableZone};
+use crate::names::ALIAS_ZONE;
 use crate::pebble::Pebble;
 use crate::port::Port;
 use crate::program::{Outcome, Program};
 use crate::settings::{AliasZone, Provider, Settings};
+use crate::traffic::BedServer;
 use crate::tsig::Key;
 use crate::updates::{self, Change, Update};
 use crate::zone::{FIRST_SERIAL, Zone};
-use crate::{dns, nsupdate, process};
+use crate::{dns, nsupdate, process, secret};
 
 /// The ids of the providers in the settings, in the order of the alias zones.
 const PROVIDERS: [&str; 3] = ["first", "second", "third"];
@@ -46,12 +50,12 @@ pub struct Operator(Control);
 impl Operator {
     /// Freezes the alias zone: no update is taken, so that its file can be edited.
     pub fn freeze(&self) -> Result {
-        self.0.say(&["freeze", crate::ALIAS_ZONE])
+        self.0.say(&["freeze", ALIAS_ZONE])
     }
 
     /// Thaws it.
     pub fn thaw(&self) -> Result {
-        self.0.say(&["thaw", crate::ALIAS_ZONE])
+        self.0.say(&["thaw", ALIAS_ZONE])
     }
 }
 
@@ -65,16 +69,6 @@ pub struct Txt {
 }
 
 impl TestBed {
-    /// A bed to describe.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// A bed in which the apex of every main zone is delegated.
-    pub fn start() -> Result<TestBed> {
-        Builder::default().delegate(&crate::MAIN_ZONES).start()
-    }
-
     /// The bed's temporary folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -121,13 +115,13 @@ impl TestBed {
     /// The file with the secret of a key. Besides those of the alias zones there is
     /// `stranger-key`, which the primary knows and grants nothing.
     pub fn secret_file(&self, key: &str) -> PathBuf {
-        builder::secret_file(self.folder(), key)
+        secret::secret_file(self.folder(), key)
     }
 
     /// Writes a file that only its owner can read into the bed's folder.
     pub fn write_secret(&self, name: &str, secret: &str) -> Result<PathBuf> {
         let path = self.folder().join(name);
-        builder::write_secret(&path, secret)?;
+        secret::write_secret(&path, secret)?;
         Ok(path)
     }
 
@@ -160,6 +154,35 @@ impl TestBed {
             alias_zones: zones().map(alias_zone).collect(),
             more: String::new(),
         }
+    }
+
+    /// The same with a simulated CA in place of Pebble.
+    pub fn settings_with(&self, ca: &SimulatedCa) -> Settings {
+        Settings {
+            directory: ca.directory(),
+            ca_file: Some(ca.root().to_owned()),
+            ..self.settings()
+        }
+    }
+
+    /// The servers of the bed at a distance: a packet to them and back takes `rtt`.
+    pub fn far(&self, rtt: Duration) -> Result<Far> {
+        self.relay(rtt, self.pebble.address(), &self.settings())
+    }
+
+    /// The same with a simulated CA in place of Pebble.
+    pub fn far_with(&self, rtt: Duration, ca: &SimulatedCa) -> Result<Far> {
+        self.relay(rtt, ca.address(), &self.settings_with(ca))
+    }
+
+    fn relay(&self, rtt: Duration, ca: SocketAddr, settings: &Settings) -> Result<Far> {
+        let servers = [
+            (BedServer::Main, self.main_server()),
+            (BedServer::Primary, self.primary()),
+            (BedServer::Secondary, self.secondary()),
+            (BedServer::Ca, ca),
+        ];
+        Far::start(rtt, &servers, settings)
     }
 
     /// The program with these settings.
@@ -323,10 +346,17 @@ impl TestBed {
         process::wait_for(what, || holds(self))
     }
 
-    /// The answer of a server to one question, each record as a line of a zone file.
+    /// The answer of a server to one query over TCP, each record as a line of a zone file.
     pub fn ask(&self, server: SocketAddr, name: &str, kind: &str) -> Result<Vec<String>> {
         let kind: RecordType = kind.parse().context(kind)?;
         let message = dns::ask(server, name, kind)?;
+        Ok(message.answers.iter().map(ToString::to_string).collect())
+    }
+
+    /// The same over UDP.
+    pub fn ask_over_udp(&self, server: SocketAddr, name: &str, kind: &str) -> Result<Vec<String>> {
+        let kind: RecordType = kind.parse().context(kind)?;
+        let message = dns::ask_over_udp(server, name, kind)?;
         Ok(message.answers.iter().map(ToString::to_string).collect())
     }
 

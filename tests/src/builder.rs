@@ -1,20 +1,17 @@
 //! What a bed shall be like, and its start.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-
 use tempfile::TempDir;
 
 use crate::bed::TestBed;
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::named::{Launch, UpdatableZone};
+use crate::names::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE};
 use crate::pebble::{Behaviour, Pebble};
 use crate::port::Port;
 use crate::program::{self, Profile};
+use crate::secret::{secret_file, write_secret};
 use crate::tsig::{Algorithm, Key};
 use crate::zone::Zone;
-use crate::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE};
 
 /// A bed that is described and not yet started: the main zones without any delegation, the
 /// alias zones empty, servers that do their best.
@@ -44,6 +41,18 @@ impl Default for Builder {
             alias_records: Vec::new(),
             txt_quota: None,
         }
+    }
+}
+
+impl TestBed {
+    /// A bed to describe.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A bed in which the apex of every main zone is delegated.
+    pub fn start() -> Result<TestBed> {
+        Builder::default().delegate(&MAIN_ZONES).start()
     }
 }
 
@@ -201,31 +210,34 @@ impl Builder {
         self
     }
 
+    /// The alias zones, each with a fresh key.
+    fn updatable_zones(&self) -> Vec<UpdatableZone> {
+        let mut first = Zone::new(ALIAS_ZONE);
+        for line in &self.alias_records {
+            first.add(line.clone());
+        }
+        let second = Zone::new(SECOND_ALIAS_ZONE);
+        let zones = [
+            (first, "acme-key", self.algorithm),
+            (second, "second-key", Algorithm::Sha512),
+        ];
+        let third = self.third_alias_zone.clone();
+        let third = third.map(|zone| (zone, "third-key", Algorithm::Sha256));
+        let zones = zones.into_iter().chain(third);
+        let zones = zones.map(|(zone, key, algorithm)| UpdatableZone {
+            zone,
+            key: Key::generate(key, algorithm),
+        });
+        zones.collect()
+    }
+
     /// Starts all servers, and returns when they answer.
     pub fn start(self) -> Result<TestBed> {
         let executable = program::build(self.profile)?;
         let folder = TempDir::with_prefix("acme-alias-bed-")?;
         let root = folder.path();
 
-        let mut alias_zones = vec![
-            UpdatableZone {
-                zone: Zone::new(ALIAS_ZONE),
-                key: Key::generate("acme-key", self.algorithm),
-            },
-            UpdatableZone {
-                zone: Zone::new(SECOND_ALIAS_ZONE),
-                key: Key::generate("second-key", Algorithm::Sha512),
-            },
-        ];
-        for line in self.alias_records {
-            alias_zones[0].zone.add(line);
-        }
-        if let Some(zone) = self.third_alias_zone {
-            alias_zones.push(UpdatableZone {
-                zone,
-                key: Key::generate("third-key", Algorithm::Sha256),
-            });
-        }
+        let alias_zones = self.updatable_zones();
         let stranger = Key::generate("stranger-key", Algorithm::Sha256);
 
         let (primary_port, secondary_port) = (Port::claim()?, Port::claim()?);
@@ -266,16 +278,4 @@ impl Builder {
             folder,
         })
     }
-}
-
-/// Where the bed keeps the secret of a key.
-pub(crate) fn secret_file(root: &Path, key: &str) -> PathBuf {
-    root.join(format!("{key}.secret"))
-}
-
-/// Writes a file that only its owner can read.
-pub(crate) fn write_secret(path: &Path, secret: &str) -> Result {
-    fs::write(path, secret).context(path.display())?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(())
 }

@@ -21,6 +21,8 @@ pub struct Certificate {
     pub not_after: String,
     /// Its serial number, in hexadecimal.
     pub serial: String,
+    /// The certificate in PEM.
+    pub pem: String,
 }
 
 impl Certificate {
@@ -31,11 +33,11 @@ impl Certificate {
             let path = folder.join(name);
             fs::read_to_string(&path).context(path.display())
         };
-        let (leaf, chain) = (file("cert.pem")?, file("chain.pem")?);
-        if file("fullchain.pem")? != format!("{leaf}{chain}") {
+        let (pem, chain) = (file("cert.pem")?, file("chain.pem")?);
+        if file("fullchain.pem")? != format!("{pem}{chain}") {
             return Err(Error::new("fullchain.pem is not cert.pem and chain.pem"));
         }
-        let (leaf, issuer) = (first(&leaf)?, first(&chain)?);
+        let (leaf, issuer) = (first(&pem)?, first(&chain)?);
         let (leaf, issuer) = (leaf.parse_x509()?, issuer.parse_x509()?);
         leaf.verify_signature(Some(issuer.public_key()))
             .context("the certificate is not signed by the first one of its chain")?;
@@ -49,6 +51,7 @@ impl Certificate {
             not_before: leaf.validity().not_before.to_string(),
             not_after: leaf.validity().not_after.to_string(),
             serial: format!("{:x}", leaf.tbs_certificate.serial),
+            pem,
         })
     }
 }

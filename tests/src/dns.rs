@@ -1,7 +1,7 @@
-//! Questions to one server over TCP, plain and blocking: what a test wants to see is on the wire.
+//! Queries to one server, plain and blocking.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query, ResponseCode};
@@ -11,7 +11,18 @@ use crate::error::{Context, Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks once.
+/// Sends one query over UDP, in which an answer of more than 512 octets is truncated.
+pub(crate) fn ask_over_udp(server: SocketAddr, name: &str, kind: RecordType) -> Result<Message> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.connect(server)?;
+    socket.send(&query(name, kind)?.to_vec()?)?;
+    let mut octets = [0; 512];
+    let length = socket.recv(&mut octets).context(server)?;
+    Ok(Message::from_vec(&octets[..length])?)
+}
+
+/// Sends one query over TCP.
 pub(crate) fn ask(server: SocketAddr, name: &str, kind: RecordType) -> Result<Message> {
     let mut stream = send(server, name, kind)?;
     receive(&mut stream)
@@ -69,16 +80,17 @@ fn soa_count(records: &[Record]) -> usize {
         .count()
 }
 
-fn send(server: SocketAddr, name: &str, kind: RecordType) -> Result<TcpStream> {
+/// A query that asks for recursion.
+pub(crate) fn query(name: &str, kind: RecordType) -> Result<Message> {
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
-    message.add_query(Query::query(
-        Name::from_ascii(name)
-            .context(name)?
-            .append_domain(&Name::root())?,
-        kind,
-    ));
-    let octets = message.to_vec()?;
+    let name = Name::from_ascii(name).context(name)?;
+    message.add_query(Query::query(name.append_domain(&Name::root())?, kind));
+    Ok(message)
+}
+
+fn send(server: SocketAddr, name: &str, kind: RecordType) -> Result<TcpStream> {
+    let octets = query(name, kind)?.to_vec()?;
     let mut stream = TcpStream::connect_timeout(&server, TIMEOUT).context(server)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let length = u16::try_from(octets.len())?.to_be_bytes();

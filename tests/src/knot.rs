@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
-use crate::ALIAS_ZONE;
 use crate::dns;
 use crate::error::{Error, Result};
+use crate::names::ALIAS_ZONE;
 use crate::nsupdate;
 use crate::port::Port;
 use crate::process::{self, Server};

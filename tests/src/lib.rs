@@ -2,8 +2,11 @@
 //!
 //! [`TestBed`] starts Pebble and three `named`s (the main zones; the alias zones; a secondary, at
 //! which Pebble looks names up), each on a free port and in a temporary folder, and ends them
-//! when it is dropped. [`Program`] runs the built `acme-alias` against it, and
-//! [`TestBed`] tells afterwards what the servers saw: the records, the serials, every update.
+//! when it is dropped. [`Program`] runs the built `acme-alias` against it. Then [`TestBed`] shows
+//! what the servers received: the records, the serials, every update.
+//!
+//! [`TestBed::far`] puts relays in front of the servers, which delay every packet and count what
+//! the program sends. [`SimulatedCa`] stands in for Pebble when there are many certificates.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -13,16 +16,22 @@
 mod acme_proxy;
 mod bed;
 mod builder;
+mod ca;
+mod cargo;
 mod certificate;
 mod cloudflare;
 mod dns;
 mod dns_proxy;
 mod error;
+mod example;
+mod far;
 mod git;
+mod hook;
 mod knot;
 mod mirror;
 mod moto;
 mod named;
+mod names;
 mod nsupdate;
 mod pebble;
 mod port;
@@ -31,10 +40,13 @@ mod process;
 mod program;
 mod proxy;
 mod query_proxy;
+mod relay;
+mod secret;
 mod serve;
 mod settings;
 mod signed;
 mod stub;
+mod traffic;
 mod tsig;
 mod updates;
 mod zone;
@@ -42,14 +54,19 @@ mod zone;
 pub use self::acme_proxy::{AcmeProxy, Exchange, Spoilt};
 pub use self::bed::{Operator, TestBed, Txt};
 pub use self::builder::Builder;
+pub use self::ca::{SimulatedCa, Validation};
 pub use self::certificate::Certificate;
 pub use self::cloudflare::{CloudflareFake, CloudflareRecord, Injected, Token};
 pub use self::dns_proxy::{DnsProxy, SpoiltUpdate};
 pub use self::error::{Error, Result};
+pub use self::example::Example;
+pub use self::far::Far;
 pub use self::git::git;
+pub use self::hook::RecordingHook;
 pub use self::knot::Knot;
 pub use self::mirror::Mirror;
 pub use self::moto::Moto;
+pub use self::names::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE};
 pub use self::nsupdate::{attempt, attempt_transfer};
 pub use self::pebble::EXTERNAL_ACCOUNT;
 pub use self::port::{Port, SilentServer};
@@ -60,23 +77,7 @@ pub use self::proxy::FaultyProxy;
 pub use self::query_proxy::QueryProxy;
 pub use self::settings::{AliasZone, Provider, Settings};
 pub use self::signed::{SignedTree, SignedZone, Signing};
-pub use self::stub::{Asked, Reply, Stub};
+pub use self::stub::{Reply, Stub, StubRequest};
+pub use self::traffic::{BedServer, DnsRequest, Protocol, Traffic, Volume};
 pub use self::tsig::{Algorithm, Key};
 pub use self::updates::{Change, Update};
-
-/// The alias zone: `update-policy { grant acme-key zonesub TXT; }`.
-pub const ALIAS_ZONE: &str = "auth.example.net";
-/// The alias name that belongs to [`ALIAS_ZONE`] as a `challenge-alias`.
-pub const ALIAS_NAME: &str = "_acme-challenge.auth.example.net";
-/// The other alias zone, on the same server under another key.
-pub const SECOND_ALIAS_ZONE: &str = "auth2.example.net";
-/// One more alias zone, where a test asks for it.
-pub const THIRD_ALIAS_ZONE: &str = "auth3.example.net";
-/// The zones that certificates are for. Nobody may update them.
-pub const MAIN_ZONES: [&str; 5] = [
-    "example.com",
-    "example.org",
-    "example.edu",
-    "corp.example",
-    "shop.example",
-];

@@ -1,10 +1,10 @@
 //! Amazon Route 53 as moto has it, behind a gate that refuses what Route 53 would.
 
 mod gate;
+mod http;
 mod iam;
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -12,8 +12,9 @@ use std::sync::{Arc, PoisonError};
 use tempfile::TempDir;
 
 use self::gate::{Gate, OnChange, Permitted};
+use self::http::request;
 use self::iam::Policy;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::port::Port;
 use crate::process::{self, Server};
 use crate::serve::Running;
@@ -177,32 +178,4 @@ fn change(action: &str, name: &str, kind: &str, ttl: u32, records: &[&str]) -> S
          <ResourceRecords>{records}</ResourceRecords></ResourceRecordSet></Change></Changes>\
          </ChangeBatch></ChangeResourceRecordSetsRequest>"
     )
-}
-
-/// Asks moto, or the gate; returns the status and the body.
-fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(server).context("moto")?;
-    // The credential's scope tells moto which service is meant.
-    let service = match body {
-        _ if path != "/" => "route53",
-        identity if identity.contains("Action=GetCallerIdentity") => "sts",
-        _ => "iam",
-    };
-    let kind = if path == "/" {
-        "application/x-www-form-urlencoded"
-    } else {
-        "text/xml"
-    };
-    let request = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {service}.amazonaws.com\r\nContent-Type: {kind}\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/{service}/aws4_request\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    Ok((status.parse().context("moto's status")?, body.to_owned()))
 }

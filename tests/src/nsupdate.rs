@@ -7,10 +7,10 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::builder::write_secret;
 use crate::dns;
 use crate::error::{Context, Error, Result};
 use crate::process;
+use crate::secret::write_secret;
 use crate::tsig::Key;
 
 /// Adds a TXT record with a TTL of an hour. The key is kept in `folder`.

@@ -1,7 +1,7 @@
 //! Let's Encrypt's test server, Pebble.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::error::{Context, Result};
 use crate::port::Port;
 use crate::process::{self, Server};
+use crate::serve::write_certificate;
 
 /// 90 days, in seconds; by default it would be five years.
 const CERTIFICATE_VALIDITY: u64 = 90 * 24 * 3600;
@@ -119,21 +120,4 @@ impl Pebble {
     pub(crate) fn kill(&mut self) {
         self.server.kill();
     }
-}
-
-/// A root, and below it a certificate for Pebble's HTTPS; returns the root's file.
-fn write_certificate(folder: &Path) -> Result<PathBuf> {
-    let root_key = rcgen::KeyPair::generate()?;
-    let mut root = rcgen::CertificateParams::default();
-    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let root_pem = root.self_signed(&root_key)?.pem();
-
-    let key = rcgen::KeyPair::generate()?;
-    let leaf = rcgen::CertificateParams::new(vec![Ipv4Addr::LOCALHOST.to_string()])?;
-    let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(root, root_key))?;
-    fs::write(folder.join("tls.pem"), leaf.pem())?;
-    fs::write(folder.join("tls.key"), key.serialize_pem())?;
-    let path = folder.join("root.pem");
-    fs::write(&path, root_pem)?;
-    Ok(path)
 }

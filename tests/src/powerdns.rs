@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::ALIAS_ZONE;
 use crate::dns;
 use crate::error::{Context, Error, Result};
+use crate::names::ALIAS_ZONE;
 use crate::port::Port;
 use crate::process::{self, Server};
 use crate::tsig::{Algorithm, Key};

@@ -11,12 +11,13 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::cargo;
 use crate::error::{Context, Error, Result};
 use crate::process::{self, Usage};
 use crate::settings::Settings;
 
-/// No run takes longer, unless it hangs.
-const DEADLINE: Duration = Duration::from_mins(2);
+/// A run that takes longer than this hangs, unless more was allowed.
+pub(crate) const LIMIT: Duration = Duration::from_mins(2);
 
 /// How the program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,43 +51,20 @@ pub fn build(profile: Profile) -> Result<&'static Path> {
 }
 
 fn run_cargo(profile: Profile) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args([
-            "build",
-            "--package",
-            "acme-alias",
-            "--message-format",
-            "json",
-        ])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    match profile {
-        Profile::Debug => {}
-        Profile::Release => {
-            command.arg("--release");
-        }
+    let options: &[&str] = match profile {
+        Profile::Debug => &[],
+        Profile::Release => &["--release"],
         // In a folder of its own: the other one's executable may be running.
-        Profile::Failpoints => {
-            let features = ["--no-default-features", "--features", "rfc2136,failpoints"];
-            command.args(features);
-            command.args(["--target-dir", "../target/failpoints"]);
-        }
-    }
-    let output = command.output().context("cargo build")?;
-    let messages = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        return Err(Error::new(format_args!(
-            "acme-alias does not build:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        )));
-    }
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "acme-alias")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| Error::new("cargo names no executable of acme-alias"))
+        Profile::Failpoints => &[
+            "--no-default-features",
+            "--features",
+            "rfc2136,failpoints",
+            "--target-dir",
+            "../target/failpoints",
+        ],
+    };
+    let package = ["--package", "acme-alias"];
+    cargo::build("acme-alias", &[&package, options].concat())
 }
 
 /// The program with its settings, ready to be run any number of times.
@@ -100,6 +78,7 @@ pub struct Program {
     clock_offset: Option<String>,
     /// What a shell does before it becomes the program.
     before: Option<String>,
+    limit: Duration,
 }
 
 impl Program {
@@ -112,6 +91,7 @@ impl Program {
             environment: Vec::new(),
             clock_offset: None,
             before: None,
+            limit: LIMIT,
         })
     }
 
@@ -136,6 +116,13 @@ impl Program {
         self
     }
 
+    /// Allows each run this much time in place of two minutes.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Its home folder.
     pub fn home(&self) -> &Path {
         &self.home
@@ -151,7 +138,6 @@ impl Program {
         let folder = TempDir::with_prefix_in("run-", &self.home)?;
         let config = folder.path().join("config.toml");
         fs::write(&config, self.settings.to_string())?;
-        let file = |name| File::create(folder.path().join(name));
         let mut command = self.command()?;
         command
             .arg("--config")
@@ -161,15 +147,8 @@ impl Program {
             .env("HOME", &self.home)
             .env("XDG_CONFIG_HOME", self.home.join("config"))
             .env("XDG_STATE_HOME", self.home.join("state"))
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(file("stdout")?)
-            .stderr(file("stderr")?);
-        Ok(Running {
-            started: Instant::now(),
-            child: command.spawn().context("starting acme-alias")?,
-            folder,
-        })
+            .envs(self.environment.iter().cloned());
+        Running::start("acme-alias", command, folder, self.limit)
     }
 
     fn command(&self) -> Result<Command> {
@@ -191,12 +170,35 @@ impl Program {
 /// A run that has not ended.
 #[derive(Debug)]
 pub struct Running {
+    name: &'static str,
     child: Child,
     started: Instant,
     folder: TempDir,
+    limit: Duration,
 }
 
 impl Running {
+    /// Starts `command`. What it prints is kept in `folder`.
+    pub(crate) fn start(
+        name: &'static str,
+        mut command: Command,
+        folder: TempDir,
+        limit: Duration,
+    ) -> Result<Running> {
+        let file = |name| File::create(folder.path().join(name));
+        command
+            .stdin(Stdio::null())
+            .stdout(file("stdout")?)
+            .stderr(file("stderr")?);
+        Ok(Running {
+            name,
+            started: Instant::now(),
+            child: command.spawn().context(format_args!("starting {name}"))?,
+            folder,
+            limit,
+        })
+    }
+
     /// Asks it to end, with SIGTERM.
     pub fn terminate(&self) -> Result {
         self.signal(Signal::TERM)
@@ -205,6 +207,16 @@ impl Running {
     /// Asks it to end as Ctrl-C does, with SIGINT.
     pub fn interrupt(&self) -> Result {
         self.signal(Signal::INT)
+    }
+
+    /// Asks it to end as a terminal that is closed does, with SIGHUP.
+    pub fn hang_up(&self) -> Result {
+        self.signal(Signal::HUP)
+    }
+
+    /// Asks it to end as Ctrl-\ does, with SIGQUIT.
+    pub fn quit(&self) -> Result {
+        self.signal(Signal::QUIT)
     }
 
     /// Ends it with SIGKILL, which leaves it no time for anything.
@@ -222,14 +234,15 @@ impl Running {
 
     /// Waits for its end.
     pub fn wait(mut self) -> Result<Outcome> {
-        let ended = process::wait(&mut self.child, self.started, DEADLINE)?;
+        let ended = process::wait(&mut self.child, self.started, self.limit)?;
         let text = |name| fs::read_to_string(self.folder.path().join(name));
         let (stdout, stderr) = (text("stdout")?, text("stderr")?);
         let Some((status, usage)) = ended else {
             self.child.kill()?;
             self.child.wait()?;
             return Err(Error::new(format_args!(
-                "acme-alias did not end in {DEADLINE:?}:\n{stdout}{stderr}"
+                "{} did not end in {:?}:\n{stdout}{stderr}",
+                self.name, self.limit
             )));
         };
         Ok(Outcome {

@@ -1,9 +1,10 @@
-//! An HTTP server for a fake, on a thread of its own: tests with a runtime of theirs cannot hold
-//! another.
+//! HTTP and HTTPS servers of the bed, each on a thread of its own: a test that has a runtime
+//! cannot hold another one.
 
+use std::fs;
 use std::io;
-use std::net::SocketAddr;
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,11 +12,14 @@ use axum::serve::Listener;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::error::{Context, Result};
+
+/// Connections that wait to be served after their handshake.
+const HANDSHAKES_MAX: usize = 64;
 
 /// A certificate with its key.
 pub(crate) struct Tls(TlsAcceptor);
@@ -35,27 +39,47 @@ impl Tls {
     }
 }
 
+/// Accepts connections whose TLS handshake is done. Handshakes do not wait for each other.
 struct TlsListener {
-    listener: TcpListener,
-    tls: TlsAcceptor,
+    address: SocketAddr,
+    accepted: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+}
+
+impl TlsListener {
+    fn start(mut listener: TcpListener, tls: TlsAcceptor) -> io::Result<TlsListener> {
+        let address = listener.local_addr()?;
+        let (send, accepted) = mpsc::channel(HANDSHAKES_MAX);
+        tokio::spawn(async move {
+            loop {
+                let (stream, address) = Listener::accept(&mut listener).await;
+                let (tls, send) = (tls.clone(), send.clone());
+                tokio::spawn(async move {
+                    // Small answers are not held back. An error says that the client has gone.
+                    let _ = stream.set_nodelay(true);
+                    // A client that does not speak TLS is not served.
+                    if let Ok(stream) = tls.accept(stream).await {
+                        let _ = send.send((stream, address)).await;
+                    }
+                });
+            }
+        });
+        Ok(TlsListener { address, accepted })
+    }
 }
 
 impl Listener for TlsListener {
     type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 
-    /// The next client that speaks TLS; others are none.
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            let (stream, address) = Listener::accept(&mut self.listener).await;
-            if let Ok(stream) = self.tls.accept(stream).await {
-                return (stream, address);
-            }
+        match self.accepted.recv().await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
         }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        Ok(self.address)
     }
 }
 
@@ -91,7 +115,9 @@ impl Running {
                 let serve = async {
                     match tls {
                         None => axum::serve(listener, app).await,
-                        Some(Tls(tls)) => axum::serve(TlsListener { listener, tls }, app).await,
+                        Some(Tls(tls)) => {
+                            axum::serve(TlsListener::start(listener, tls)?, app).await
+                        }
                     }
                 };
                 tokio::select! {
@@ -106,4 +132,22 @@ impl Running {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// Writes a root (`root.pem`), and below it a certificate for HTTPS on 127.0.0.1 (`tls.pem`,
+/// `tls.key`). Returns the root's file.
+pub(crate) fn write_certificate(folder: &Path) -> Result<PathBuf> {
+    let root_key = rcgen::KeyPair::generate()?;
+    let mut root = rcgen::CertificateParams::default();
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root_pem = root.self_signed(&root_key)?.pem();
+
+    let key = rcgen::KeyPair::generate()?;
+    let leaf = rcgen::CertificateParams::new(vec![Ipv4Addr::LOCALHOST.to_string()])?;
+    let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(root, root_key))?;
+    fs::write(folder.join("tls.pem"), leaf.pem())?;
+    fs::write(folder.join("tls.key"), key.serialize_pem())?;
+    let path = folder.join("root.pem");
+    fs::write(&path, root_pem)?;
+    Ok(path)
 }

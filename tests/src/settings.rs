@@ -1,5 +1,6 @@
 //! The settings file of the program, as values that a test can change before they are written.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -66,6 +67,35 @@ impl Settings {
         self.more
             .push_str(&format!("[certificates.{id}]\n{lines}\n"));
         self
+    }
+
+    /// Adds a certificate for each of these domains. Its id is the domain, with hyphens for dots.
+    #[must_use]
+    pub fn certificates<S: AsRef<str>>(self, domains: &[S]) -> Self {
+        domains.iter().fold(self, |settings, domain| {
+            let domain = domain.as_ref();
+            let lines = format!("domains = [\"{domain}\"]");
+            settings.certificate(&domain.replace('.', "-"), &lines)
+        })
+    }
+
+    /// These settings, with other addresses in place of those that `moved` has as keys.
+    pub(crate) fn at(&self, moved: &BTreeMap<SocketAddr, SocketAddr>) -> Settings {
+        let to = |address: &mut SocketAddr| *address = *moved.get(address).unwrap_or(address);
+        let mut settings = self.clone();
+        for (from, to) in moved {
+            let (from, to) = (format!("//{from}/"), format!("//{to}/"));
+            settings.directory = settings.directory.replace(&from, &to);
+        }
+        to(&mut settings.resolver);
+        for provider in &mut settings.providers {
+            to(&mut provider.server);
+        }
+        let zones = settings.zones.iter_mut().map(|(_, servers)| servers);
+        let alias_zones = settings.alias_zones.iter_mut();
+        let servers = zones.chain(alias_zones.map(|zone| &mut zone.servers));
+        servers.flatten().for_each(to);
+        settings
     }
 }
 

@@ -16,7 +16,7 @@ const BODY_MAX: usize = 1024 * 1024;
 
 /// A request, as the script sees it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct StubRequest {
     /// The method.
     pub method: String,
     /// The path, with the query.
@@ -38,7 +38,7 @@ pub enum Reply {
     Silence,
 }
 
-type Script = Arc<Mutex<dyn FnMut(&Asked) -> Reply + Send>>;
+type Script = Arc<Mutex<dyn FnMut(&StubRequest) -> Reply + Send>>;
 
 /// The running server.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub struct Stub {
 
 impl Stub {
     /// Answers every request with what `script` says.
-    pub fn start(script: impl FnMut(&Asked) -> Reply + Send + 'static) -> Result<Stub> {
+    pub fn start(script: impl FnMut(&StubRequest) -> Reply + Send + 'static) -> Result<Stub> {
         let script: Script = Arc::new(Mutex::new(script));
         let app = Router::new().fallback(answer).with_state(script);
         Ok(Stub {
@@ -66,7 +66,7 @@ async fn answer(State(script): State<Script>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_MAX).await.unwrap_or_default();
     let authorization = parts.headers.get("authorization");
-    let asked = Asked {
+    let asked = StubRequest {
         authorization: authorization.map(|value| String::from_utf8_lossy(value.as_bytes()).into()),
         method: parts.method.to_string(),
         path: parts.uri.to_string(),

@@ -1,5 +1,5 @@
-//! The generated parts of the documentation: what the program says of itself, put between
-//! markers in pages that people write, and the JSON schema.
+//! The generated parts of the documentation: output of the program, between markers in pages that people
+//! write, and the JSON schema.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ const BEGIN_ENDS: &str = " -->\n";
 const END: &str = "<!-- end of generated -->";
 const SCHEMA: &str = "docs/settings.schema.json";
 
-/// What to do with pages that are not as they should be.
+/// What to do with outdated pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Write,
     Check,
 }
 
-/// Writes the generated parts, or checks that they are as they would be written.
+/// Writes the generated parts, or checks that they are up to date.
 pub(crate) fn run(mode: Mode) -> Result<(), Failure> {
     let mut stale = Vec::new();
-    let mut settle = |path: PathBuf, is: &str, should: &str| -> Result<(), Failure> {
+    let mut update = |path: PathBuf, is: &str, should: &str| -> Result<(), Failure> {
         match mode {
             _ if is == should => {}
             Mode::Check => stale.push(path.display().to_string()),
@@ -32,16 +32,16 @@ pub(crate) fn run(mode: Mode) -> Result<(), Failure> {
     for path in pages()? {
         let page = fs::read_to_string(&path).map_err(|error| failed(&path, &error))?;
         let fresh = refreshed(&path, &page)?;
-        settle(path, &page, &fresh)?;
+        update(path, &page, &fresh)?;
     }
     let schema = cargo_output("run --quiet --package acme-alias -- config schema")?;
     let there = fs::read_to_string(SCHEMA).unwrap_or_default();
-    settle(SCHEMA.into(), &there, &schema)?;
+    update(SCHEMA.into(), &there, &schema)?;
     if stale.is_empty() {
         return Ok(());
     }
     Err(Failure::Other(format!(
-        "no longer what the program says of itself: {}\n`cargo xtask docs` writes them anew",
+        "outdated: {}\nRun `cargo xtask docs` to write the generated parts again",
         stale.join(", ")
     )))
 }
@@ -57,7 +57,7 @@ fn pages() -> Result<Vec<PathBuf>, Failure> {
     Ok(pages)
 }
 
-/// The page with every generated part made anew.
+/// The page with every generated part written again.
 fn refreshed(path: &Path, page: &str) -> Result<String, Failure> {
     let mut fresh = String::new();
     let mut rest = page;

@@ -1,5 +1,5 @@
-//! A crate for a new provider: it compiles, is registered and wired, and fails its conformance
-//! test until it is written.
+//! Generates a crate for a new provider. It compiles, is registered and linked, and its conformance test
+//! fails until the provider is written.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::docs::{self, Mode};
 use crate::step::{Failure, cargo};
 
-/// The files of a provider; `{name}` in a path or a text is its name, `{Name}` that of its type.
+/// The files of a provider. `{name}` in a path or a text stands for its kind, `{Name}` for its type.
 const FILES: &[(&str, &str)] = &[
     (
         "providers/{name}/Cargo.toml",
@@ -22,8 +22,20 @@ const FILES: &[(&str, &str)] = &[
         include_str!("../templates/provider/config.rs.in"),
     ),
     (
+        "providers/{name}/src/client.rs",
+        include_str!("../templates/provider/client.rs.in"),
+    ),
+    (
+        "providers/{name}/src/error.rs",
+        include_str!("../templates/provider/error.rs.in"),
+    ),
+    (
         "providers/{name}/src/provider.rs",
         include_str!("../templates/provider/provider.rs.in"),
+    ),
+    (
+        "providers/{name}/src/rights.rs",
+        include_str!("../templates/provider/rights.rs.in"),
     ),
     (
         "tests/tests/scenarios/conformance/{name}.rs",
@@ -35,7 +47,7 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The lines that wire it: a file, a line that begins with these words, and what goes before it.
+/// The lines that link it to the program: a file, the beginning of a line, and what is put before it.
 const LINES: &[(&str, &str, &str)] = &[
     (
         "Cargo.toml",
@@ -78,8 +90,8 @@ pub(crate) fn run(name: &str) -> Result<(), Failure> {
     let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(letters) {
         return Err(Failure::Other(format!(
-            "`{name}` is no name for a provider: those are lower-case letters and digits, and \
-             begin with a letter"
+            "`{name}` cannot be the kind of a provider: use lower-case letters and digits, and begin \
+             with a letter"
         )));
     }
     let filled = |text: &str| {
@@ -100,7 +112,7 @@ pub(crate) fn run(name: &str) -> Result<(), Failure> {
     cargo("fmt --all")?;
     docs::run(Mode::Write)?;
     eprintln!(
-        "providers/{name} is there. Next: docs/adding-a-provider.md, and\n    \
+        "created providers/{name}; continue with docs/adding-a-provider.md, and with\n    \
          cargo test --package acme-alias-tests {name}_conforms"
     );
     Ok(())
@@ -114,7 +126,7 @@ fn type_name(name: &str) -> String {
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     if path.exists() {
         return Err(Failure::Other(format!(
-            "{} is there already; nothing was overwritten",
+            "{} exists already; nothing was overwritten",
             path.display()
         )));
     }

@@ -1,5 +1,5 @@
-//! Installing what the tests need: servers from Debian's packages, one from Python's, and a tool
-//! built by cargo.
+//! Installs what the tests need: servers from Debian's packages, one from Python's, and tools that cargo
+//! builds.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,14 +8,14 @@ use std::process::Command;
 
 use crate::step::{self, Failure};
 
-/// A program, and the Debian package it comes in.
+/// A program, and its Debian package.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tool {
     program: &'static str,
     package: &'static str,
 }
 
-/// What the test bed runs.
+/// The programs that the test bed runs.
 pub(crate) const SERVERS: &[Tool] = &[
     Tool {
         program: "pebble",
@@ -75,23 +75,31 @@ pub(crate) const SERVERS: &[Tool] = &[
     },
 ];
 
-/// What the benchmark compares with.
+/// The program that the benchmark compares with.
 pub(crate) const LEGO: Tool = Tool {
     program: "lego",
     package: "lego",
 };
 
-/// Where the tools that cargo builds are kept.
+/// The folder of the tools that are not Debian packages.
 const TOOLS: &str = "target/tools";
-/// Builds each feature by itself, and its version.
-const CARGO_HACK: (&str, &str) = ("cargo-hack", "0.6.46");
-/// A Route 53 for tests. The test bed looks for it where this puts it.
+/// Builds each feature by itself.
+const CARGO_HACK: CargoTool = CargoTool {
+    name: "cargo-hack",
+    version: "0.6.46",
+};
+/// Checks bans, licences and sources.
+const CARGO_DENY: CargoTool = CargoTool {
+    name: "cargo-deny",
+    version: "0.20.2",
+};
+/// A Route 53 for tests. The test bed looks for it in [`TOOLS`].
 const MOTO: &str = "moto[server]==5.2.5";
 
-/// Where Debian puts servers, which the `PATH` of a normal user lacks.
+/// The folders of servers on Debian. They are not in the `PATH` of a normal user.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
-/// Installs what is missing of `tools`; does nothing where nothing is.
+/// Installs those of `tools` that are missing.
 pub(crate) fn run(tools: &[Tool]) -> Result<(), Failure> {
     let packages: Vec<_> = missing(tools).map(|tool| tool.package).collect();
     if packages.is_empty() {
@@ -102,7 +110,7 @@ pub(crate) fn run(tools: &[Tool]) -> Result<(), Failure> {
     match missing(tools).next() {
         None => Ok(()),
         Some(Tool { program, package }) => Err(Failure::Other(format!(
-            "`{program}` is still not there, although the package {package} was installed"
+            "`{program}` does not exist, although the package {package} is installed"
         ))),
     }
 }
@@ -120,21 +128,22 @@ fn install(packages: &[&str]) -> Result<(), Failure> {
     })
 }
 
-/// Installs whatever a test needs.
+/// Installs everything that tests need.
 pub(crate) fn all() -> Result<(), Failure> {
     run(SERVERS)?;
     moto()?;
-    cargo_hack().map(drop)
+    cargo_hack()?;
+    cargo_deny().map(drop)
 }
 
-/// Installs moto into a virtual environment of its own.
+/// Installs moto in a virtual environment.
 fn moto() -> Result<(), Failure> {
     let folder = format!("{TOOLS}/moto");
     let stamp = PathBuf::from(&folder).join("installed");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == MOTO) {
         return Ok(());
     }
-    // Debian has this part of Python in a package of its own.
+    // On Debian this part of Python is a separate package.
     let mut python = Command::new("python3");
     let has_venv = python.args(["-c", "import ensurepip"]).status();
     if !has_venv.is_ok_and(|status| status.success()) {
@@ -154,42 +163,68 @@ fn moto() -> Result<(), Failure> {
     fs::write(&stamp, MOTO).map_err(|error| Failure::Other(format!("{}: {error}", stamp.display())))
 }
 
-/// Builds what is missing of the tools for cargo; returns the path of `cargo-hack`.
+/// A subcommand of cargo.
+struct CargoTool {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// The path of `cargo-hack`, which is built if it is missing.
 pub(crate) fn cargo_hack() -> Result<PathBuf, Failure> {
-    let (name, version) = CARGO_HACK;
-    let root = format!("{TOOLS}/{name}-{version}");
-    let program = PathBuf::from(&root).join("bin").join(name);
-    if !program.is_file() {
-        let install = format!("install {name}@{version} --locked --root {root}");
-        step::cargo(&install)?;
+    CARGO_HACK.path()
+}
+
+/// The path of `cargo-deny`, which is built if it is missing.
+pub(crate) fn cargo_deny() -> Result<PathBuf, Failure> {
+    CARGO_DENY.path()
+}
+
+impl CargoTool {
+    fn path(&self) -> Result<PathBuf, Failure> {
+        let CargoTool { name, version } = self;
+        let root = format!("{TOOLS}/{name}-{version}");
+        let program = PathBuf::from(&root).join("bin").join(name);
+        if !program.is_file() {
+            let install = format!("install {name}@{version} --locked --debug --root {root}");
+            let mut command = step::cargo_command(&install);
+            // A release build takes several times as long, for work of a second.
+            command
+                .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+                .env("CARGO_PROFILE_DEV_DEBUG", "false");
+            step::run(&format!("cargo {install}"), &mut command)?;
+        }
+        // Relative paths of programs are resolved differently by each system.
+        std::path::absolute(&program)
+            .map_err(|error| Failure::Other(format!("{}: {error}", program.display())))
     }
-    Ok(program)
 }
 
 fn missing(tools: &[Tool]) -> impl Iterator<Item = &Tool> {
-    tools.iter().filter(|tool| !is_there(tool.program))
+    tools.iter().filter(|tool| !exists(tool.program))
 }
 
-fn is_there(program: &str) -> bool {
+fn exists(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(SYSTEM_FOLDERS.iter().map(PathBuf::from))
         .any(|folder| folder.join(program).is_file())
 }
 
-/// Runs `apt-get` as root, or by sudo where that is there.
+/// Runs `apt-get` as root, or with sudo if it exists.
 fn apt_get(arguments: &[&str]) -> Result<(), Failure> {
     const QUIET: &str = "DEBIAN_FRONTEND=noninteractive";
-    if !is_there("apt-get") {
-        return Err(Failure::Other("there is no apt-get here".to_owned()));
+    if !exists("apt-get") {
+        return Err(Failure::Other(
+            "apt-get does not exist on this system".to_owned(),
+        ));
     }
-    // sudo does not pass the environment on, so that `env` sets it behind it.
-    let prefix: &[&str] = match (is_root(), is_there("sudo")) {
+    // sudo does not pass the environment on, so `env` sets it after it.
+    let prefix: &[&str] = match (is_root(), exists("sudo")) {
         (true, _) => &["env", QUIET, "apt-get"],
         (false, true) => &["sudo", "env", QUIET, "apt-get"],
         (false, false) => {
             return Err(Failure::Other(
-                "this is not root, and there is no sudo".to_owned(),
+                "this user is not root, and sudo does not exist".to_owned(),
             ));
         }
     };
@@ -197,7 +232,7 @@ fn apt_get(arguments: &[&str]) -> Result<(), Failure> {
     step::run(&line.join(" "), Command::new(line[0]).args(&line[1..]))
 }
 
-/// The kernel gives `/proc/self` to the effective user of the process.
+/// `/proc/self` belongs to the effective user of the process.
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }

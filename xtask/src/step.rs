@@ -1,6 +1,7 @@
-//! One step of a task: a command that is announced, and whose failure ends the task.
+//! Commands that are shown before they run, and whose failure ends a task.
 
 use std::fmt;
+use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 
 /// Why a task ended early.
@@ -8,7 +9,7 @@ use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 pub(crate) enum Failure {
     /// A command ended with an error of its own.
     Ended { command: String, status: ExitStatus },
-    /// Anything else, in words.
+    /// Another failure, in words.
     Other(String),
 }
 
@@ -32,7 +33,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs cargo, the one that runs us, with these arguments.
+/// Runs the cargo that runs this program, with these arguments.
 pub(crate) fn cargo(arguments: &str) -> Result<(), Failure> {
     run(&format!("cargo {arguments}"), &mut cargo_command(arguments))
 }
@@ -41,16 +42,11 @@ pub(crate) fn cargo(arguments: &str) -> Result<(), Failure> {
 pub(crate) fn cargo_output(arguments: &str) -> Result<String, Failure> {
     let shown = format!("cargo {arguments}");
     let output = output(&shown, &mut cargo_command(arguments))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(Failure::Ended {
-        command: shown,
-        status: output.status,
-    })
+    ended(&shown, output.status)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The cargo that runs us, with these arguments.
+/// The cargo that runs this program, with these arguments.
 pub(crate) fn cargo_command(arguments: &str) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
@@ -58,22 +54,81 @@ pub(crate) fn cargo_command(arguments: &str) -> Command {
     command
 }
 
-/// Announces the command as `shown`, runs it, and returns what it printed and how it ended.
+/// Shows the command as `shown`, runs it, and returns its standard output and its status.
 pub(crate) fn output(shown: &str, command: &mut Command) -> Result<Output, Failure> {
-    eprintln!("==> {shown}");
-    let output = command.stderr(Stdio::inherit()).output();
-    output.map_err(|error| Failure::Other(format!("`{shown}`: {error}")))
+    captured(shown, command.stderr(Stdio::inherit()))
 }
 
-/// Announces the command as `shown`, and runs it.
+/// Shows the command as `shown`, runs it, and returns all its output and its status.
+pub(crate) fn captured(shown: &str, command: &mut Command) -> Result<Output, Failure> {
+    eprintln!("==> {shown}");
+    command.output().map_err(|error| not_run(shown, &error))
+}
+
+/// Shows the command as `shown`, and runs it.
 pub(crate) fn run(shown: &str, command: &mut Command) -> Result<(), Failure> {
     eprintln!("==> {shown}");
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::Ended {
-            command: shown.to_owned(),
-            status,
-        }),
-        Err(error) => Err(Failure::Other(format!("`{shown}`: {error}"))),
+    let status = command.status().map_err(|error| not_run(shown, &error))?;
+    ended(shown, status)
+}
+
+/// Shows the command as `shown`, and runs it. Its standard output is passed on, and each line to
+/// `inspect`.
+pub(crate) fn run_by_line(
+    shown: &str,
+    command: &mut Command,
+    mut inspect: impl FnMut(&str),
+) -> Result<(), Failure> {
+    eprintln!("==> {shown}");
+    let failed = |error: io::Error| not_run(shown, &error);
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n') {
+            let line = line.map_err(failed)?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            inspect(&line);
+        }
+    }
+    ended(shown, child.wait().map_err(failed)?)
+}
+
+fn ended(shown: &str, status: ExitStatus) -> Result<(), Failure> {
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::Ended {
+        command: shown.to_owned(),
+        status,
+    })
+}
+
+fn not_run(shown: &str, error: &io::Error) -> Failure {
+    Failure::Other(format!("`{shown}`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn each_line_is_inspected() {
+        let mut lines = Vec::new();
+        let mut script = shell("echo one; echo two >&2; printf three");
+        run_by_line("a script", &mut script, |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(lines, ["one", "three"]);
+    }
+
+    #[test]
+    fn the_exit_code_of_a_failed_command_is_kept() {
+        let failed = run_by_line("a script", &mut shell("exit 3"), |_| {}).unwrap_err();
+        assert_eq!(failed.to_string(), "`a script`: exit status: 3");
+        assert_eq!(failed.exit_code(), ExitCode::from(3));
     }
 }

@@ -3,62 +3,73 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use acme_alias_core::delegation::{Asked, DelegationChecker, Question};
-use acme_alias_core::ledger::{self, Open};
+use acme_alias_core::delegation::{CaaIdentity, DelegationCheck, Expectation, OwnValues};
+use acme_alias_core::engine::Environment;
+use acme_alias_core::ledger::{Ledger, OpenValue};
 use acme_alias_core::name::{DnsName, Identifier};
+use acme_alias_core::store::CertificateId;
+use tokio_util::sync::CancellationToken;
 
+use super::stop::stoppable;
 use super::{offboard, probe};
-use crate::aliases::AliasNames;
 use crate::cli::CheckArgs;
 use crate::failure::{Failure, Part};
-use crate::issuance;
-use crate::output::{Checked, CheckedName, Probed, Report};
-use crate::run::{Run, open_store};
-use crate::settings::Settings;
-use crate::workshop;
+use crate::output::{Checked, CheckedName, Output, Probed, Report};
+use crate::settings::{CertificateSettings, Settings};
+use crate::setup::Setup;
 
-/// How often `--watch` looks. Nobody tells when a zone changes.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often `--watch` checks again. Nothing tells when a zone changes.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(run: &Run, args: &CheckArgs) -> Result<Report, Failure> {
-    let settings = run.settings()?;
+pub(crate) async fn run(
+    args: &CheckArgs,
+    setup: &Setup,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Report, Failure> {
     if let Some(domain) = &args.offboard {
-        let left = run.looking(offboard::offboard(run, &settings, domain));
+        let left = stoppable(cancel, offboard::offboard(domain, setup, output));
         return Ok(Report::Offboarding(left.await?));
     }
-    let wanted = wanted(args, &settings).await?;
+    let environment = setup.environment()?;
+    let wanted = wanted(args, setup)?;
     let mut last = None;
     loop {
-        let mut checked = run.looking(check(args, &settings, &wanted)).await?;
+        let mut checked = stoppable(cancel, check(args, setup, &environment, &wanted)).await?;
         if !args.watch || !checked.has_errors() {
             if args.write {
-                checked.probed = Some(probe(run, &settings, &wanted, &checked.names).await?);
+                checked.probed = Some(probe(setup, &wanted, &checked.names, output, cancel).await?);
             }
             return Ok(Report::Checked(checked));
         }
         let findings: Vec<_> = checked.findings().cloned().collect();
         if last.as_ref() != Some(&findings) {
-            run.output.report(&Report::Checked(checked));
+            output.report(&Report::Checked(checked));
             last = Some(findings);
         }
-        run.looking(async {
-            tokio::time::sleep(LOOK_EVERY).await;
+        stoppable(cancel, async {
+            tokio::time::sleep(CHECK_EVERY).await;
             Ok(())
         })
         .await?;
+        environment.dns().clear_cache();
+        environment.checker().clear_cache();
     }
 }
 
-/// Identifiers that share a challenge name, and where it shall lead.
-struct Wanted {
+/// Identifiers that share a challenge name, and where it should lead.
+struct Wanted<'a> {
     challenge_name: DnsName,
     identifiers: Vec<Identifier>,
     alias_name: Option<DnsName>,
-    /// The provider for an alias name in a zone that is to be found.
-    provider: Option<String>,
+    /// The certificate in the settings that has the challenge name.
+    certificate: Option<&'a CertificateId>,
+    /// The provider for an alias name in a zone that is found by its SOA record.
+    provider: Option<&'a str>,
 }
 
-async fn wanted(args: &CheckArgs, settings: &Settings) -> Result<Vec<Wanted>, Failure> {
+fn wanted<'a>(args: &CheckArgs, setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Failure> {
+    let settings = &setup.settings;
     let identifiers: BTreeSet<_> = if args.domains.is_empty() {
         settings.identifiers().collect()
     } else {
@@ -76,60 +87,79 @@ async fn wanted(args: &CheckArgs, settings: &Settings) -> Result<Vec<Wanted>, Fa
         let shared = by_challenge.entry(identifier.challenge_name()).or_default();
         shared.push(identifier.clone());
     }
-    let aliases = AliasNames::of(settings).await?;
+    let certificates = certificates(settings);
     let wanted = by_challenge
         .into_iter()
         .map(|(challenge_name, identifiers)| {
+            let certificates = certificates.get(challenge_name);
+            let mut all = certificates.into_iter().flatten();
             Ok(Wanted {
                 challenge_name: challenge_name.clone(),
                 identifiers,
-                alias_name: aliases.wanted(challenge_name)?.cloned(),
-                provider: settings.provider_beyond_zones(challenge_name).cloned(),
+                alias_name: setup.aliases.wanted(challenge_name)?.cloned(),
+                certificate: all.clone().next().map(|(id, _)| *id),
+                provider: all.find_map(|(_, certificate)| certificate.provider.as_deref()),
             })
         });
     wanted.collect()
 }
 
+/// The certificates in the settings, by challenge name.
+fn certificates(
+    settings: &Settings,
+) -> BTreeMap<&DnsName, Vec<(&CertificateId, &CertificateSettings)>> {
+    let mut by_challenge: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (id, certificate) in &settings.certificates {
+        for domain in &certificate.domains {
+            let challenge_name = domain.identifier.challenge_name();
+            by_challenge
+                .entry(challenge_name)
+                .or_default()
+                .push((id, certificate));
+        }
+    }
+    by_challenge
+}
+
 async fn check(
     args: &CheckArgs,
-    settings: &Settings,
-    wanted: &[Wanted],
+    setup: &Setup,
+    environment: &Environment,
+    wanted: &[Wanted<'_>],
 ) -> Result<Checked, Failure> {
     let begun = Instant::now();
-    let issuance = issuance::of(settings, args.caa_issuer.as_deref()).await?;
-    let ours = open_values(settings)?.into_iter();
-    let ours = ours.map(|open| (open.name, open.value)).collect();
-    let examiner = DelegationChecker::new(workshop::dns(settings)?, issuance).with_values(ours);
-    let zones: Vec<_> = settings
-        .alias_zones
-        .iter()
-        .map(|zone| zone.zone.clone())
+    let issuer = args.caa_issuer.as_deref();
+    let identity: Option<CaaIdentity> = setup.caa_identity(environment, issuer).await?;
+    let ours: Vec<OpenValue> = match setup.existing_state().await? {
+        Some((_, ledger)) => ledger.open_values().await?,
+        None => Vec::new(),
+    };
+    let ours: OwnValues = ours
+        .into_iter()
+        .map(|open| (open.name, open.value))
         .collect();
-    let asked = wanted.iter().map(|wanted| {
-        let question = Question {
+    let alias_zones = environment.alias_zones().apexes();
+    let checks = wanted.iter().map(|wanted| DelegationCheck {
+        challenge_name: &wanted.challenge_name,
+        expectation: Expectation {
             identifiers: &wanted.identifiers,
-            wanted: wanted.alias_name.as_ref(),
-            alias_zones: &zones,
+            alias_name: wanted.alias_name.as_ref(),
+            alias_zones,
             any_zone: wanted.provider.is_some(),
-        };
-        let mut certificates = settings.certificates.iter();
-        let certificate = certificates.find(|(_, certificate)| {
-            let mut domains = certificate.domains.iter();
-            domains.any(|known| *known.identifier.challenge_name() == wanted.challenge_name)
+        },
+        certificate: wanted.certificate.map(CertificateId::as_str),
+        caa: identity.as_ref(),
+        own_values: Some(&ours),
+    });
+    let checks: Vec<_> = checks.collect();
+    let reports = environment.checker().check_all(&checks).await.into_iter();
+    let names = wanted
+        .iter()
+        .zip(reports)
+        .map(|(wanted, report)| CheckedName {
+            identifiers: wanted.identifiers.clone(),
+            report,
         });
-        Asked {
-            challenge_name: &wanted.challenge_name,
-            question,
-            certificate: certificate.map(|(id, _)| id.as_str()),
-        }
-    });
-    let asked: Vec<_> = asked.collect();
-    let examinations = examiner.examine_all(&asked).await.into_iter();
-    let names = wanted.iter().zip(examinations);
-    let names = names.map(|(wanted, examination)| CheckedName {
-        identifiers: wanted.identifiers.clone(),
-        examination,
-    });
     Ok(Checked {
         names: names.collect(),
         took: begun.elapsed(),
@@ -137,40 +167,32 @@ async fn check(
     })
 }
 
-/// The values that may be in a zone by our doing.
-pub(super) fn open_values(settings: &Settings) -> Result<Vec<Open>, Failure> {
-    Ok(match open_store(&settings.state)? {
-        Some(store) => ledger::read(&store.ledger())?.open(),
-        None => Vec::new(),
-    })
-}
-
 /// Writes a probe at every alias name that is reached as it should be.
 async fn probe(
-    run: &Run,
-    settings: &Settings,
-    wanted: &[Wanted],
+    setup: &Setup,
+    wanted: &[Wanted<'_>],
     checked: &[CheckedName],
+    output: Output,
+    cancel: &CancellationToken,
 ) -> Result<Probed, Failure> {
+    let environment = setup.environment()?;
     let mut alias_names: BTreeMap<Option<&str>, BTreeSet<DnsName>> = BTreeMap::new();
     let mut left_out = Vec::new();
-    for (wanted, CheckedName { examination, .. }) in wanted.iter().zip(checked) {
-        if examination.has_errors() {
+    for (wanted, CheckedName { report, .. }) in wanted.iter().zip(checked) {
+        if report.has_errors() {
             left_out.push(wanted.challenge_name.clone());
             continue;
         }
-        let alias_name = examination.walk.last();
-        let mut zones = settings.alias_zones.iter();
-        let provider = if zones.any(|zone| alias_name.is_within(&zone.zone)) {
-            None
-        } else {
-            wanted.provider.as_deref()
+        let alias_name = report.chain.last();
+        let provider = match environment.alias_zones().closest(alias_name) {
+            Some(_) => None,
+            None => wanted.provider,
         };
         let shared = alias_names.entry(provider).or_default();
         shared.insert(alias_name.clone());
     }
     Ok(Probed {
-        published: probe::write(run, settings, alias_names).await?,
+        published: probe::write(setup, alias_names, output, cancel).await?,
         left_out,
     })
 }

@@ -2,19 +2,23 @@
 
 use crate::failure::Failure;
 use crate::output::Report;
-use crate::run::Run;
 use crate::settings;
+use crate::setup::Setup;
+use crate::sources::Sources;
 
-pub(crate) fn show(run: &Run) -> Result<Report, Failure> {
-    Ok(Report::Settings(settings::show(&run.tree()?)))
+pub(crate) fn show(sources: &Sources) -> Result<Report, Failure> {
+    Ok(Report::Settings(settings::show(&sources.tree()?)))
 }
 
-/// Reads everything that a run would read, secrets included, and asks nothing of the network.
-pub(crate) async fn check(run: &Run) -> Result<Report, Failure> {
-    let settings = run.settings()?;
+/// Reads everything that a run could read, the secrets of all providers included, and asks nothing of
+/// the network.
+pub(crate) async fn check(setup: &Setup) -> Result<Report, Failure> {
+    let settings = &setup.settings;
     for id in settings.providers.keys() {
-        settings.build_provider(id).await?;
+        let provider = setup.environments.provider(settings, id)?;
+        provider.open().await?;
     }
+    setup.environment()?;
     Ok(Report::SettingsGood {
         warnings: settings.warnings.len(),
     })

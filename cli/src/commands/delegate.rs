@@ -4,18 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use acme_alias_core::delegation::{Compared, Presence, ZoneRecord};
 use acme_alias_core::dns::{Caa, Dns, DnsError};
+use acme_alias_core::engine::Environment;
 use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::store::{FileStore, Store};
+use acme_alias_core::store::Store;
 use futures_util::{StreamExt, stream};
 
-use crate::aliases::AliasNames;
 use crate::cli::DelegateArgs;
 use crate::failure::{Failure, Part};
-use crate::issuance;
-use crate::output::Report;
-use crate::run::Run;
+use crate::output::{Output, Report};
 use crate::settings::Settings;
-use crate::workshop;
+use crate::setup::{Setup, state};
 
 /// Names whose records are compared at a time.
 const AT_ONCE: usize = 32;
@@ -24,38 +22,41 @@ const LABEL_LETTERS: usize = 26;
 /// Base32 without what looks alike, in lower case (RFC 4648 §6 has others).
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-pub(crate) async fn run(run: &Run, args: &DelegateArgs) -> Result<Report, Failure> {
-    let settings = run.settings()?;
-    let dns = workshop::dns(&settings)?;
-    let identifiers = identifiers(args, &settings)?;
-    let names = AliasNames::of(&settings).await?;
+pub(crate) async fn run(
+    args: &DelegateArgs,
+    setup: &Setup,
+    output: Output,
+) -> Result<Report, Failure> {
+    let settings = &setup.settings;
+    let environment = setup.environment()?;
+    let dns = environment.dns();
+    let identifiers = identifiers(args, settings)?;
     let challenge_names: BTreeSet<_> = identifiers.iter().map(Identifier::challenge_name).collect();
-    let mut wanted = Vec::new();
-    for challenge_name in challenge_names {
-        let alias_name = alias_name(run, args, &settings, &names, challenge_name).await?;
-        wanted.push(Wanted::Cname(challenge_name.clone(), alias_name));
-    }
+    let aliases = aliases(args, setup, &challenge_names, output).await?;
+    let mut wanted: Vec<_> = aliases
+        .into_iter()
+        .map(|(challenge_name, alias_name)| Wanted::Cname(challenge_name, alias_name))
+        .collect();
     if args.caa {
-        wanted.extend(caa(run, args, &settings, &identifiers).await?);
+        wanted.extend(caa(args, setup, &environment, &identifiers, output).await?);
     }
-    let compared = stream::iter(&wanted).map(|wanted| wanted.compare(&dns, args.ttl));
+    let compared = stream::iter(&wanted).map(|wanted| wanted.compare(dns, args.ttl));
     let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
     let mut records = Vec::new();
     let mut there = 0;
     for (wanted, compared) in wanted.iter().zip(compared) {
         for Compared { record, presence } in compared.map_err(|error| nowhere(wanted, &error))? {
             match presence {
-                Presence::There if !args.all => there += 1,
-                Presence::There | Presence::Missing => records.push(record),
+                Presence::Present if !args.all => there += 1,
+                Presence::Present | Presence::Missing => records.push(record),
                 Presence::Unknown(error) => {
                     let name = &record.name;
-                    run.output
-                        .warning(&format!("what is at {name} is not known: {error}"));
+                    output.warning(&format!("what is at {name} is not known: {error}"));
                     records.push(record);
                 }
-                Presence::Barred(why) => run
-                    .output
-                    .warning(&format!("`{record}` is left out: {why}")),
+                Presence::Impossible(why) => {
+                    output.warning(&format!("`{record}` is left out: {why}"));
+                }
             }
         }
     }
@@ -124,45 +125,68 @@ fn identifiers(args: &DelegateArgs, settings: &Settings) -> Result<BTreeSet<Iden
     Ok(identifiers)
 }
 
-/// Where the challenge name shall lead: by the flags, the settings, a label of its own, or the only
+/// Where each challenge name should lead: by the flags, the settings, a label of its own, or the only
 /// alias zone.
-async fn alias_name(
-    run: &Run,
+async fn aliases(
     args: &DelegateArgs,
-    settings: &Settings,
-    names: &AliasNames,
-    challenge_name: &DnsName,
-) -> Result<DnsName, Failure> {
-    let in_words = |error| Failure::new(Part::Settings, &error, None);
-    if let Some(alias) = &args.domain_alias {
-        return Ok(alias.clone());
-    }
-    let zone = args.challenge_alias.as_ref();
+    setup: &Setup,
+    challenge_names: &BTreeSet<&DnsName>,
+    output: Output,
+) -> Result<BTreeMap<DnsName, DnsName>, Failure> {
+    let settings = &setup.settings;
     if args.unique {
-        let zone = zone.map_or_else(|| only_zone(settings, challenge_name), Ok)?;
-        let store = FileStore::open(&settings.state)?;
-        let fresh = zone.child(&fresh_label()).map_err(in_words)?;
-        let unique = store.alias_name(challenge_name, &fresh).await?;
-        if let Some(configured) = names
-            .configured(challenge_name)?
-            .filter(|name| **name != unique)
-        {
-            run.output.warning(&format!(
-                "the settings have {configured} as the alias of {challenge_name}, and go on to expect it; \
-                 take it out, or let it be `domain-alias = \"{unique}\"`"
+        return unique(args, setup, challenge_names, output).await;
+    }
+    let in_words = |error| Failure::new(Part::Settings, &error, None);
+    let alias_name = |challenge_name: &DnsName| {
+        if let Some(alias) = &args.domain_alias {
+            return Ok(alias.clone());
+        }
+        if let Some(alias) = &args.challenge_alias {
+            return alias.challenge_name().map_err(in_words);
+        }
+        match setup.aliases.wanted(challenge_name)? {
+            Some(alias_name) => Ok(alias_name.clone()),
+            None => only_zone(settings, challenge_name)?
+                .challenge_name()
+                .map_err(in_words),
+        }
+    };
+    let names = challenge_names.iter();
+    names
+        .map(|name| Ok(((*name).clone(), alias_name(name)?)))
+        .collect()
+}
+
+/// A name of its own for each challenge name, kept in the state.
+async fn unique(
+    args: &DelegateArgs,
+    setup: &Setup,
+    challenge_names: &BTreeSet<&DnsName>,
+    output: Output,
+) -> Result<BTreeMap<DnsName, DnsName>, Failure> {
+    let mut fresh = BTreeMap::new();
+    for challenge_name in challenge_names {
+        let zone = match &args.challenge_alias {
+            Some(zone) => zone,
+            None => only_zone(&setup.settings, challenge_name)?,
+        };
+        let name = zone.child(&fresh_label());
+        let name = name.map_err(|error| Failure::new(Part::Settings, &error, None))?;
+        fresh.insert((*challenge_name).clone(), name);
+    }
+    let (store, _) = state::open(&setup.settings, &setup.clock).await?;
+    let unique = store.add_alias_names(&fresh).await?;
+    for (challenge_name, alias_name) in &unique {
+        let configured = setup.aliases.configured(challenge_name)?;
+        if let Some(configured) = configured.filter(|name| *name != alias_name) {
+            output.warning(&format!(
+                "the settings still have {configured} as the alias of {challenge_name}; remove it there, or \
+                 set `domain-alias = \"{alias_name}\"`"
             ));
         }
-        return Ok(unique);
     }
-    if let Some(alias) = zone {
-        return alias.challenge_name().map_err(in_words);
-    }
-    match names.wanted(challenge_name)? {
-        Some(alias_name) => Ok(alias_name.clone()),
-        None => only_zone(settings, challenge_name)?
-            .challenge_name()
-            .map_err(in_words),
-    }
+    Ok(unique)
 }
 
 fn only_zone<'a>(settings: &'a Settings, challenge_name: &DnsName) -> Result<&'a DnsName, Failure> {
@@ -172,7 +196,7 @@ fn only_zone<'a>(settings: &'a Settings, challenge_name: &DnsName) -> Result<&'a
             let zones: Vec<_> = zones.iter().map(|zone| zone.zone.as_str()).collect();
             Err(Failure::new(
                 Part::Settings,
-                &format!("where {challenge_name} shall lead is not said"),
+                &format!("no alias is configured for {challenge_name}"),
                 format!(
                     "name it with `--challenge-alias`, or give its certificate a `challenge-alias`; \
                      alias zones: {}",
@@ -194,25 +218,30 @@ fn fresh_label() -> String {
         .collect()
 }
 
-/// Who may issue for these names, and nobody for the alias zones (RFC 8659, RFC 8657).
+/// CAA records: who may issue for these names, and that nobody may for the alias zones (RFC 8659, RFC 8657).
 async fn caa(
-    run: &Run,
     args: &DelegateArgs,
-    settings: &Settings,
+    setup: &Setup,
+    environment: &Environment,
     identifiers: &BTreeSet<Identifier>,
+    output: Output,
 ) -> Result<Vec<Wanted>, Failure> {
-    let Some(issuance) = issuance::of(settings, args.caa_issuer.as_deref()).await? else {
+    let settings = &setup.settings;
+    let identity = setup
+        .caa_identity(environment, args.caa_issuer.as_deref())
+        .await?;
+    let Some(issuance) = identity else {
         let directory = &settings.acme.directory;
         return Err(Failure::new(
             Part::Settings,
-            &format!("by which domain CAA records name the authority at {directory} is not known"),
-            "give it with `--caa-issuer`; the authority's documents have it".to_owned(),
+            &format!("the domain that names the CA at {directory} in CAA records is unknown"),
+            "give it with `--caa-issuer`; the CA's documentation has it".to_owned(),
         ));
     };
     let account = match issuance.account {
         Some(url) => format!("; accounturi={url}"),
         None => {
-            run.output.warning(
+            output.warning(
                 "there is no account at this authority yet, so that the CAA records name none; ask \
                  again after the first certificate",
             );

@@ -1,35 +1,163 @@
 //! `acme-alias issue`: one certificate.
 
-use acme_alias_core::store::{FileStore, Store};
+use std::sync::Arc;
 
-use crate::cli::IssueArgs;
-use crate::failure::Failure;
-use crate::hook;
-use crate::output::{Obtained, Report};
-use crate::run::Run;
-use crate::workshop::{Workshop, request};
+use acme_alias_core::engine::{CertificateConfig, RunOptions, Selection};
+use acme_alias_core::name::Identifier;
+use acme_alias_core::store::CertificateId;
+use tokio_util::sync::CancellationToken;
 
-pub(crate) async fn run(run: &Run, args: &IssueArgs) -> Result<Report, Failure> {
-    let job = run.job(args).await?;
-    let request = request(&job, args.skip_preflight, args.wait).await?;
-    let store = FileStore::open(&job.settings.state)?;
-    let workshop = Workshop::new(store, run, 1)?;
-    let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
-    run.reconcile(&workshop, &issuer.zones).await;
-    if args.dry_run {
-        let plan = issuer.rehearse(&request).await?;
-        run.output.warn_findings(&plan.warnings);
-        return Ok(Report::Rehearsed {
-            plans: vec![(job.id, plan)],
-            failed: Vec::new(),
-        });
+use super::outcome;
+use crate::cli::{Cli, IssueArgs, Subject};
+use crate::failure::{Failure, Part};
+use crate::flags;
+use crate::output::{Output, Report};
+use crate::settings::SettingsError;
+use crate::setup::{Built, Setup};
+
+pub(crate) async fn run(
+    cli: &Cli,
+    args: &IssueArgs,
+    setup: &Setup,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Report, Failure> {
+    let built = setup.engine(output.observer()).await?;
+    let certificate = match args.subjects.as_slice() {
+        [Subject::Certificate(id)] => by_id(cli, args, &built, id).await?,
+        subjects => by_flags(cli, args, setup, &built, subjects).await?,
+    };
+    let options = RunOptions {
+        selection: Selection::One(certificate),
+        wait: args.wait,
+        rehearse: args.dry_run,
+        cancel: cancel.clone(),
+        ..RunOptions::default()
+    };
+    let report = built.engine.run(&options).await?;
+    outcome::of_one(report, output)
+}
+
+/// A certificate that the settings define, or that is stored with the flags it was issued with.
+async fn by_id(
+    cli: &Cli,
+    args: &IssueArgs,
+    built: &Built,
+    id: &CertificateId,
+) -> Result<Arc<CertificateConfig>, Failure> {
+    if !flags::describe_nothing(cli, args) {
+        return Err(Failure::new(
+            Part::Settings,
+            &"a certificate that is named by its id is issued as the settings define it",
+            "omit the flags for aliases, provider and key, or give the domains instead of the id"
+                .to_owned(),
+        ));
     }
-    let issued = issuer.issue(&request).await?;
-    run.output.warn_issued(&issued);
-    if let Some(keep) = &job.keep {
-        workshop.store.put_settings(&job.id, keep).await?;
+    if let Some(failure) = built.unusable.get(id) {
+        return Err(failure.clone());
     }
-    let hook_failure = hook::run(&job.certificate.deploy_hook, &issued.stored).await;
-    super::key::warn(run, &[&job]).await;
-    Ok(Report::Issued(Obtained::new(issued, hook_failure)))
+    let certificate = built.engine.certificate(id).await?;
+    if args.skip_preflight {
+        let mut without = CertificateConfig::clone(&certificate);
+        without.request.skip_preflight = true;
+        return Ok(Arc::new(without));
+    }
+    Ok(certificate)
+}
+
+/// A certificate that the flags describe. They are stored with it, before the order is opened.
+async fn by_flags(
+    cli: &Cli,
+    args: &IssueArgs,
+    setup: &Setup,
+    built: &Built,
+    subjects: &[Subject],
+) -> Result<Arc<CertificateConfig>, Failure> {
+    let mut names: Vec<Identifier> = Vec::new();
+    for subject in subjects {
+        match subject {
+            Subject::Name(name) => names.push(name.clone()),
+            Subject::Certificate(id) => {
+                let message = format!(
+                    "`{id}` has no dot, so it is a certificate id; `issue` takes one id at a time"
+                );
+                let remedy =
+                    "run `acme-alias issue` once for each id, or give domain names".to_owned();
+                return Err(Failure::new(Part::Settings, &message, remedy));
+            }
+        }
+    }
+    let Some(first) = names.first() else {
+        return Err(Failure::new(Part::Settings, &"no name was given", None));
+    };
+    let id = match &args.id {
+        Some(id) => id.clone(),
+        None => flags::default_id(first).map_err(SettingsError::from)?,
+    };
+    check_id(setup, built, args, &id, &names).await?;
+    let described = flags::certificate(cli, args, &id, &names, &setup.tree()?);
+    setup.described(&id, &described.map_err(SettingsError::from)?)
+}
+
+/// Two certificates never share an id silently.
+async fn check_id(
+    setup: &Setup,
+    built: &Built,
+    args: &IssueArgs,
+    id: &CertificateId,
+    names: &[Identifier],
+) -> Result<(), Failure> {
+    if setup.settings.certificates.contains_key(id) {
+        return Err(Failure::new(
+            Part::Settings,
+            &format!(
+                "the certificate for {} would have the id `{id}`, which belongs to `[certificates.{id}]` \
+                 in the settings",
+                listed(names)
+            ),
+            format!(
+                "run `acme-alias issue {id}` to obtain that one, or choose another id with `--id`"
+            ),
+        ));
+    }
+    let Some(known) = known_names(built, id).await? else {
+        return Ok(());
+    };
+    let is_same = |name: &Identifier| known.contains(&name.to_string());
+    let is_ours = if args.id.is_some() {
+        names.iter().any(is_same)
+    } else {
+        names.first().is_some_and(is_same)
+    };
+    if is_ours {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Part::Settings,
+        &format!(
+            "the certificate for {} would have the id `{id}`, which belongs to the one for {}",
+            listed(names),
+            known.join(", ")
+        ),
+        "choose another id with `--id`".to_owned(),
+    ))
+}
+
+fn listed(names: &[Identifier]) -> String {
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// The names of the certificate that the state has under this id.
+async fn known_names(built: &Built, id: &CertificateId) -> Result<Option<Vec<String>>, Failure> {
+    let store = built.engine.store();
+    if store.settings(id).await?.is_some()
+        // Settings that cannot be used any more must not keep anyone from replacing them.
+        && let Ok(certificate) = built.engine.certificate(id).await
+    {
+        let names = certificate.request.identifiers();
+        return Ok(Some(names.iter().map(ToString::to_string).collect()));
+    }
+    let stored = store.certificate(id).await?;
+    Ok(stored.map(|stored| stored.info.names))
 }

@@ -2,44 +2,42 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use acme_alias_core::provider::ProviderError;
 use acme_alias_core::registry::Provider;
 use acme_alias_core::rights::{
     Audit, Grade, Grant, KeyRights, NewKey, Right, Subject, Verdict, Weight,
 };
-use acme_alias_core::store::{FileStore, Store};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use jiff::SignedDuration;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use secrecy::SecretString;
 
 use crate::cli::{AuditArgs, PolicyArgs};
 use crate::failure::{Failure, Part};
-use crate::needs::Needs;
-use crate::output::{Audited, Report};
-use crate::run::{Job, Run};
-use crate::settings::Settings;
-use crate::workshop;
+use crate::output::{Audited, Output, Report};
+use crate::setup::Setup;
+use crate::setup::needs::Needs;
 
-/// How often somebody is warned of a key.
-const WARN_EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// How long it may take to find out whether there is something to warn of: the certificate is there already.
-const WARN_WITHIN: Duration = Duration::from_secs(15);
 /// Octets of a secret: as many as the longest hash has (RFC 8945 §10.2).
 const SECRET_OCTETS: usize = 64;
 
 /// What the settings need, in the words of each server.
-pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failure> {
-    let settings = run.settings()?;
-    let needs = needs(run, &settings).await?;
+pub(crate) async fn policy(
+    args: &PolicyArgs,
+    setup: &Setup,
+    output: Output,
+) -> Result<Report, Failure> {
+    let settings = &setup.settings;
+    let needs = needs(setup, output).await?;
     let mut has_new_key = BTreeSet::new();
     let mut policies = Vec::new();
     for (alias_zone, subject) in needs.subjects()? {
-        let provider = settings.build_provider(&alias_zone.provider).await?;
+        let provider = setup
+            .environments
+            .provider(settings, &alias_zone.provider)?;
+        let provider = provider.open().await?;
         let key = match &args.new_key {
             Some(name) => {
                 // A server that has several zones is told of a key once.
@@ -64,7 +62,7 @@ pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failu
             .unwrap_or_default();
         let kind = provider.txt.identity().kind;
         if printed.is_empty() {
-            run.output.warning(&format!(
+            output.warning(&format!(
                 "what a `{kind}` key may do is not decided by a policy that could be printed; \
                  docs/providers/{kind}.md has how little it can be allowed"
             ));
@@ -74,7 +72,7 @@ pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failu
                 .iter()
                 .any(|policy| policy.text.contains(name.as_str()))
         {
-            run.output.warning(&format!(
+            output.warning(&format!(
                 "`--new-key` is left out for {}: the credentials of a `{kind}` provider are made where \
                  its zones are kept",
                 alias_zone.zone
@@ -89,21 +87,26 @@ pub(crate) async fn policy(run: &Run, args: &PolicyArgs) -> Result<Report, Failu
 }
 
 /// What the keys can really do. Nothing is changed.
-pub(crate) async fn audit(run: &Run, args: &AuditArgs) -> Result<Report, Failure> {
-    let settings = run.settings()?;
-    if let Some(only) = &args.provider
-        && !settings.providers.contains_key(only)
-    {
-        // It says which there are.
-        settings.build_provider(only).await?;
+pub(crate) async fn audit(
+    args: &AuditArgs,
+    setup: &Setup,
+    output: Output,
+) -> Result<Report, Failure> {
+    let settings = &setup.settings;
+    if let Some(only) = &args.provider {
+        // An unknown one is reported with those that exist.
+        setup.environments.provider(settings, only)?;
     }
-    let needs = needs(run, &settings).await?;
+    let needs = needs(setup, output).await?;
     let mut audited = Vec::new();
     for (alias_zone, subject) in needs.subjects()? {
         let is_wanted = |only: &String| *only == alias_zone.provider;
         if args.provider.as_ref().is_none_or(is_wanted) {
-            let provider = settings.build_provider(&alias_zone.provider).await?;
-            audited.push(audit_one(run, &provider, &subject).await);
+            let provider = setup
+                .environments
+                .provider(settings, &alias_zone.provider)?;
+            let provider = provider.open().await?;
+            audited.push(audit_one(provider, &subject, output).await);
         }
     }
     if audited.is_empty() {
@@ -113,7 +116,7 @@ pub(crate) async fn audit(run: &Run, args: &AuditArgs) -> Result<Report, Failure
 }
 
 /// The key of one zone. A zone of which nothing can be found out is a result as well.
-async fn audit_one(run: &Run, provider: &Provider, subject: &Subject) -> Audited {
+async fn audit_one(provider: &Provider, subject: &Subject, output: Output) -> Audited {
     let zone = &subject.zone;
     let serial = async || provider.txt.serial(zone).await.ok().flatten();
     let before = serial().await;
@@ -126,7 +129,7 @@ async fn audit_one(run: &Run, provider: &Provider, subject: &Subject) -> Audited
     let after = serial().await;
     if before != after {
         grade = Grade::CannotTell;
-        run.output.warning(&format!(
+        output.warning(&format!(
             "the zone {zone} changed meanwhile: its serial went from {} to {}; the audit itself changes \
              nothing",
             shown(before),
@@ -156,63 +159,16 @@ fn nothing_known(subject: &Subject, error: &ProviderError) -> Audit {
     Audit::new(rights.collect(), Vec::new())
 }
 
-/// Warns of keys that can do more than write TXT in their alias zones, once a day at most. Nothing is
-/// said where that cannot be found out soon: a certificate was obtained, and that is what was wanted.
-pub(crate) async fn warn(run: &Run, jobs: &[&Job]) {
-    let looked = async {
-        for job in jobs {
-            // What is said of a key is help, and no reason to fail.
-            let _ = warn_of_one(run, job).await;
-        }
-    };
-    let looked = tokio::time::timeout(WARN_WITHIN, looked);
-    let _ = run.cancel.run_until_cancelled(looked).await;
-}
-
-async fn warn_of_one(run: &Run, job: &Job) -> Result<(), Failure> {
-    let settings = &job.settings;
-    let store = FileStore::open(&settings.state)?;
-    let dns = workshop::dns(settings)?;
-    let needs = Needs::of(settings, [&job.certificate], &dns).await?;
-    for (alias_zone, subject) in needs.subjects()? {
-        let zone = &alias_zone.zone;
-        let note = format!("audit of {zone}");
-        if !needs.are_in(alias_zone) || !store.is_due(&note, WARN_EVERY).await? {
-            continue;
-        }
-        let provider = settings.build_provider(&alias_zone.provider).await?;
-        let Some(rights) = provider.rights else {
-            continue;
-        };
-        let Ok(audit) = rights.audit(&subject).await else {
-            continue;
-        };
-        if matches!(audit.grade(), Grade::Dangerous | Grade::Fatal) {
-            let too_much = audit.rights.iter().filter(|right| {
-                right.verdict == Verdict::Allowed && right.weight >= Weight::Dangerous
-            });
-            let too_much: Vec<_> = too_much.map(|right| right.right.as_str()).collect();
-            run.output.warning(&format!(
-                "the key for {zone} can do more than it must: {}; `acme-alias key audit` says what would \
-                 narrow it",
-                too_much.join(", ")
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// What all certificates of the settings need.
-async fn needs(run: &Run, settings: &Settings) -> Result<Needs, Failure> {
-    let dns = workshop::dns(settings)?;
-    let needs = Needs::of(settings, settings.certificates.values(), &dns).await?;
+async fn needs(setup: &Setup, output: Output) -> Result<Needs, Failure> {
+    let needs = Needs::of(setup).await?;
     for name in &needs.nowhere {
-        run.output.warning(&format!(
+        output.warning(&format!(
             "{name} leads nowhere yet, and is left out; see `acme-alias check`"
         ));
     }
     for name in &needs.outside {
-        run.output.warning(&format!(
+        output.warning(&format!(
             "{name} lies in no alias zone that is known, and is left out; see `acme-alias check`"
         ));
     }

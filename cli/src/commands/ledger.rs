@@ -1,29 +1,40 @@
-//! `acme-alias ledger`: what was changed, whether the record is whole, and what dead runs left.
+//! `acme-alias ledger`: what was changed, whether the record is whole, and what was left in zones.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use acme_alias_core::ledger::{self, Line};
+use acme_alias_core::engine::RunError;
+use acme_alias_core::ledger::{self, FileLedger, GitExport, Ledger, Line};
 use acme_alias_core::name::DnsName;
-use acme_alias_core::store::FileStore;
+use acme_alias_core::zone::ConfiguredProvider;
+use futures_util::TryStreamExt;
+use tokio_util::sync::CancellationToken;
 
-use crate::audit;
-use crate::cli::LedgerFilter;
+use super::outcome;
+use crate::cli::{ForgetArgs, LedgerFilter};
 use crate::failure::{Failure, Part};
-use crate::output::Report;
-use crate::run::{Run, open_store};
-use crate::workshop::{self, Workshop};
+use crate::output::{Output, Report};
+use crate::setup::Setup;
 
-/// The lines that pass the filter.
-pub(crate) fn show(run: &Run, filter: &LedgerFilter) -> Result<Report, Failure> {
-    let Some(store) = open_store(&run.settings()?.state)? else {
-        return Ok(Report::Ledger(Vec::new()));
-    };
-    let reading = ledger::read(&store.ledger())?;
-    let lines = reading.lines.into_iter();
-    Ok(Report::Ledger(
-        lines.filter(|line| passes(filter, line)).collect(),
-    ))
+/// Prints the lines that pass the filter, as they are read.
+pub(crate) async fn show(
+    setup: &Setup,
+    filter: &LedgerFilter,
+    output: Output,
+) -> Result<(), Failure> {
+    let mut printer = output.ledger_printer();
+    if let Some((_, ledger)) = setup.existing_state().await? {
+        let mut lines = match filter.since {
+            Some(since) => ledger.lines_since(since),
+            None => ledger.lines(),
+        };
+        while let Some(line) = lines.try_next().await? {
+            if passes(filter, &line) {
+                printer.line(&line);
+            }
+        }
+    }
+    printer.finish();
+    Ok(())
 }
 
 fn passes(filter: &LedgerFilter, line: &Line) -> bool {
@@ -38,19 +49,17 @@ fn passes(filter: &LedgerFilter, line: &Line) -> bool {
 }
 
 /// Whether every line is as it was written.
-pub(crate) fn verify(run: &Run) -> Result<Report, Failure> {
-    let reading = match open_store(&run.settings()?.state)? {
-        Some(store) => ledger::read(&store.ledger())?,
-        None => ledger::Reading::default(),
-    };
-    if reading.damage.is_empty() {
+pub(crate) async fn verify(setup: &Setup) -> Result<Report, Failure> {
+    let ledger = FileLedger::open_read_only(&setup.settings.state.join("ledger"));
+    let verified = ledger.verify().await?;
+    if verified.damage.is_empty() {
         return Ok(Report::LedgerWhole {
-            lines: reading.lines.len(),
-            truncated: reading.truncated,
-            open: reading.open().len(),
+            lines: verified.lines,
+            truncated: verified.truncated,
+            open: verified.open,
         });
     }
-    let places: Vec<_> = reading.damage.iter().map(ToString::to_string).collect();
+    let places: Vec<_> = verified.damage.iter().map(ToString::to_string).collect();
     Err(Failure::new(
         Part::Store,
         &format!("the ledger is not as it was written:\n  {}", places.join("\n  ")),
@@ -60,75 +69,107 @@ pub(crate) fn verify(run: &Run) -> Result<Report, Failure> {
 }
 
 /// Commits what ended runs changed.
-pub(crate) async fn export(run: &Run, git: Option<&Path>) -> Result<Report, Failure> {
-    let settings = run.settings()?;
-    let Some(folder) = git.map(Path::to_owned).or(settings.audit_git) else {
+pub(crate) async fn export(
+    setup: &Setup,
+    git: Option<&Path>,
+    output: Output,
+) -> Result<Report, Failure> {
+    let folder = git
+        .map(Path::to_owned)
+        .or_else(|| setup.settings.audit_git.clone());
+    let Some(folder) = folder else {
         return Err(Failure::new(
             Part::Settings,
             &"there is no repository to export to",
             "give `--git DIR`, or set `audit-git`".to_owned(),
         ));
     };
-    let runs = match open_store(&settings.state)? {
-        Some(store) => audit::export(&store.ledger(), &folder).await?,
-        None => 0,
+    let runs = if setup.existing_state().await?.is_some() {
+        let engine = setup.engine(output.observer()).await?.engine;
+        engine.export_to(&GitExport::new(folder.clone())).await?
+    } else {
+        0
     };
     Ok(Report::Exported { runs, folder })
 }
 
 /// How the serials of the alias zones moved, and where no change of ours explains it.
-pub(crate) async fn diff_serial(run: &Run, only: Option<&DnsName>) -> Result<Report, Failure> {
-    let settings = run.settings()?;
-    let Some(store) = open_store(&settings.state)? else {
+pub(crate) async fn diff_serial(
+    setup: &Setup,
+    only: Option<&DnsName>,
+    output: Output,
+) -> Result<Report, Failure> {
+    let Some((_, ledger)) = setup.existing_state().await? else {
         return Ok(Report::Serials(Vec::new()));
     };
-    let lines = ledger::read(&store.ledger())?.lines;
-    let workshop = Workshop::new(store, run, 0)?;
-    let dns = workshop::dns(&settings)?;
-    let zones = workshop.zones(&settings, &dns, None).await?;
+    let zones = ledger::serials(&*ledger).await?;
+    let environment = setup.environment()?;
     let mut compared = Vec::new();
-    for (zone, mut serials) in ledger::serials(&lines) {
+    for (zone, mut serials) in zones {
         if only.is_some_and(|only| *only != zone) {
             continue;
         }
-        match zones.serial(&zone).await {
-            Ok(Some(current)) => serials.compare(current),
-            Ok(None) => {}
-            Err(error) => run.output.warning(&format!(
-                "the serial of {zone} could not be read now: {error}; {}",
-                error.remedy()
-            )),
+        let mut alias_zones = environment.alias_zones().iter();
+        let provider = alias_zones.find(|(apex, _)| **apex == zone);
+        if let Some((_, provider)) = provider {
+            match current_serial(provider, &zone).await {
+                Ok(Some(current)) => serials.compare(current),
+                Ok(None) => {}
+                Err(failure) => {
+                    let remedy = failure.remedy.as_deref().unwrap_or_default();
+                    output.warning(&format!(
+                        "could not read the serial of {zone}: {failure}; {remedy}"
+                    ));
+                }
+            }
         }
         compared.push((zone, serials));
     }
     Ok(Report::Serials(compared))
 }
 
-/// Removes what dead runs left, wherever the settings say who can write.
-pub(crate) async fn reconcile(run: &Run) -> Result<Report, Failure> {
-    let settings = run.settings()?;
-    let store = FileStore::open(&settings.state)?;
-    let workshop = Workshop::new(store, run, 0)?;
-    let before = workshop.abandoned().await;
-    let dns = workshop::dns(&settings)?;
-    let zones = workshop.zones(&settings, &dns, None).await?;
-    run.reconcile(&workshop, &zones).await;
-    // What is left may be in the zones of certificates that were issued by flags.
-    let left = workshop.abandoned().await;
-    let certificates: BTreeSet<_> = left
-        .iter()
-        .filter_map(|open| open.origin.certificate.clone())
-        .collect();
-    for id in certificates {
-        let Ok(id) = id.parse() else { continue };
-        let Ok(job) = run.known_job(&id, &settings).await else {
-            continue;
-        };
-        let issuer = workshop.issuer(&job.settings, &job.certificate).await?;
-        run.reconcile(&workshop, &issuer.zones).await;
-    }
-    Ok(Report::Reconciled {
-        closed: before.len() - workshop.abandoned().await.len(),
-        left: workshop.abandoned().await,
+async fn current_serial(
+    provider: &ConfiguredProvider,
+    zone: &DnsName,
+) -> Result<Option<u32>, Failure> {
+    let opened = provider.open().await?;
+    opened.txt.serial(zone).await.map_err(|error| {
+        let remedy = error.remedy.clone();
+        Failure::new(Part::Dns, &error, remedy)
     })
+}
+
+/// Removes what ended or killed jobs left, and reports what could not be removed.
+pub(crate) async fn reconcile(
+    setup: &Setup,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Report, Failure> {
+    let engine = setup.engine(output.observer()).await?.engine;
+    let begun = cancel.run_until_cancelled(engine.begin()).await;
+    let run = begun.unwrap_or(Err(RunError::Interrupted))?;
+    let reconciled = cancel.run_until_cancelled(run.reconcile()).await;
+    let exported = run.end(cancel).await;
+    let Some(reconciled) = reconciled else {
+        return Err(Failure::new(Part::Interrupted, &"interrupted", None));
+    };
+    let reconciliation = reconciled?;
+    outcome::warn_of_export(exported.as_ref(), output);
+    Ok(Report::Reconciled(reconciliation))
+}
+
+/// Drops values from the ledger that cannot be removed from their zones any more.
+pub(crate) async fn forget(
+    setup: &Setup,
+    args: &ForgetArgs,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Report, Failure> {
+    let engine = setup.engine(output.observer()).await?.engine;
+    let begun = cancel.run_until_cancelled(engine.begin()).await;
+    let run = begun.unwrap_or(Err(RunError::Interrupted))?;
+    let forgotten = run.forget(&args.name, args.value.as_ref()).await;
+    let exported = run.end(cancel).await;
+    outcome::warn_of_export(exported.as_ref(), output);
+    Ok(Report::Forgotten(forgotten?))
 }

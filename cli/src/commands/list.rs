@@ -3,15 +3,38 @@
 use acme_alias_core::store::Store;
 
 use crate::failure::Failure;
-use crate::output::{Listed, Report};
-use crate::run::{Run, open_store};
+use crate::output::{Listed, Output, Report};
+use crate::setup::Setup;
 
-pub(crate) async fn run(run: &Run) -> Result<Report, Failure> {
-    let mut all = Vec::new();
-    if let Some(store) = open_store(&run.settings()?.state)? {
-        for id in store.certificates().await? {
-            all.extend(store.certificate(&id).await?.map(Listed::new));
+/// Lists what can be read. A damaged certificate is reported and does not hide the others.
+pub(crate) async fn run(setup: &Setup, output: Output) -> Result<Report, Failure> {
+    let mut certificates = Vec::new();
+    let mut damaged = Vec::new();
+    let Some((store, _)) = setup.existing_state().await? else {
+        return Ok(Report::List {
+            certificates,
+            damaged,
+        });
+    };
+    for entry in store.index().await? {
+        let stored = match entry.current {
+            None => continue,
+            Some(Ok(_)) => store.certificate(&entry.id).await,
+            Some(Err(error)) => Err(error),
+        };
+        match stored {
+            Ok(stored) => certificates.extend(stored.map(Listed::new)),
+            Err(error) => {
+                let failure = Failure::from(error);
+                let id = entry.id;
+                let remedy = failure.remedy.as_deref().unwrap_or_default();
+                output.warning(&format!("{id}: {failure}; {remedy}"));
+                damaged.push((id, failure));
+            }
         }
     }
-    Ok(Report::List(all))
+    Ok(Report::List {
+        certificates,
+        damaged,
+    })
 }

@@ -1,14 +1,96 @@
-//! A file per command.
+//! A file per command: arguments, settings, engine, report.
 
-pub(crate) mod check;
-pub(crate) mod config;
-pub(crate) mod delegate;
-pub(crate) mod issue;
-pub(crate) mod key;
-pub(crate) mod ledger;
-pub(crate) mod list;
+mod check;
+mod config;
+mod delegate;
+mod issue;
+mod key;
+mod ledger;
+mod list;
 mod offboard;
-pub(crate) mod pages;
+mod open_values;
+mod outcome;
+mod pages;
 mod probe;
-pub(crate) mod providers;
-pub(crate) mod renew;
+mod providers;
+mod renew;
+mod stop;
+
+use tokio_util::sync::CancellationToken;
+
+use self::stop::stoppable;
+use crate::cli::{Cli, Command, ConfigCommand, KeyCommand, LedgerCommand};
+use crate::failure::Failure;
+use crate::output::{Output, Report};
+use crate::setup::Setup;
+use crate::sources::Sources;
+
+/// Carries the command out; `None` if it has printed by itself.
+pub(crate) async fn run(
+    cli: &Cli,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Option<Report>, Failure> {
+    match &cli.command {
+        Command::Completions { shell } => pages::completions(*shell),
+        Command::Man { dir } => pages::man(dir)?,
+        Command::Reference { kind } => pages::reference(kind.as_deref())?,
+        Command::Config(ConfigCommand::Schema) => pages::schema()?,
+        Command::Providers => return providers::run().map(Some),
+        Command::Config(ConfigCommand::Show) => return config::show(&Sources::new(cli)?).map(Some),
+        command => return with_settings(cli, command, output, cancel).await,
+    }
+    Ok(None)
+}
+
+/// The commands that need the settings.
+async fn with_settings(
+    cli: &Cli,
+    command: &Command,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Option<Report>, Failure> {
+    let setup = Setup::new(Sources::new(cli)?).await?;
+    for warning in &setup.settings.warnings {
+        output.warning(warning);
+    }
+    let report = match command {
+        Command::Issue(args) => issue::run(cli, args, &setup, output, cancel).await?,
+        Command::Renew(args) => renew::run(args, &setup, output, cancel).await?,
+        Command::List => list::run(&setup, output).await?,
+        Command::Check(args) => check::run(args, &setup, output, cancel).await?,
+        Command::Key(KeyCommand::Policy(args)) => {
+            stoppable(cancel, key::policy(args, &setup, output)).await?
+        }
+        Command::Key(KeyCommand::Audit(args)) => {
+            stoppable(cancel, key::audit(args, &setup, output)).await?
+        }
+        Command::Delegate(args) => stoppable(cancel, delegate::run(args, &setup, output)).await?,
+        Command::Config(_) => config::check(&setup).await?,
+        Command::Ledger(LedgerCommand::Show(filter)) => {
+            ledger::show(&setup, filter, output).await?;
+            return Ok(None);
+        }
+        Command::Ledger(LedgerCommand::Verify) => ledger::verify(&setup).await?,
+        Command::Ledger(LedgerCommand::Reconcile) => {
+            ledger::reconcile(&setup, output, cancel).await?
+        }
+        Command::Ledger(LedgerCommand::Forget(args)) => {
+            ledger::forget(&setup, args, output, cancel).await?
+        }
+        Command::Ledger(LedgerCommand::Export { git }) => {
+            ledger::export(&setup, git.as_deref(), output).await?
+        }
+        Command::Ledger(LedgerCommand::DiffSerial { zone }) => {
+            ledger::diff_serial(&setup, zone.as_ref(), output).await?
+        }
+        // They were handled before, without the settings.
+        Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Reference { .. }
+        | Command::Providers => {
+            return Ok(None);
+        }
+    };
+    Ok(Some(report))
+}

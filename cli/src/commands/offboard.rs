@@ -3,83 +3,83 @@
 
 use acme_alias_core::delegation::{CnameChain, End, Hop};
 use acme_alias_core::name::{DnsName, Identifier};
-use acme_alias_core::store::Store;
 
-use super::check::open_values;
-use crate::aliases::AliasNames;
+use super::open_values::open_values;
 use crate::failure::Failure;
-use crate::output::Offboarding;
-use crate::run::{Run, open_store};
-use crate::settings::{CertificateSettings, Settings};
-use crate::workshop;
+use crate::output::{Offboarding, Output};
+use crate::setup::Setup;
 
 pub(super) async fn offboard(
-    run: &Run,
-    settings: &Settings,
     domain: &Identifier,
+    setup: &Setup,
+    output: Output,
 ) -> Result<Offboarding, Failure> {
-    let dns = workshop::dns(settings)?;
+    let settings = &setup.settings;
+    let environment = setup.environment()?;
     let challenge_name = domain.challenge_name();
-    let mut steps = certificates(run, settings, challenge_name).await?;
+    let mut steps = certificates(challenge_name, setup, output).await?;
 
-    let walk = CnameChain::follow(&dns, challenge_name).await;
+    let chain = CnameChain::follow(environment.dns(), challenge_name).await;
     let is_in_alias_zone = |name: &&DnsName| {
         let mut zones = settings.alias_zones.iter();
         zones.any(|zone| name.is_within(&zone.zone))
     };
-    let targets = walk.hops.iter().map(|hop| &hop.target);
+    let targets = chain.hops.iter().map(|hop| &hop.target);
     let mut alias_names: Vec<_> = targets.filter(is_in_alias_zone).collect();
     let leads_here = !alias_names.is_empty();
-    // The first record is the domain's own; others on the way may serve other domains as well.
-    if let Some(own) = walk.hops.first().filter(|_| leads_here) {
+    // The first record is the domain's own; the others may serve other domains as well.
+    if let Some(own) = chain.hops.first().filter(|_| leads_here) {
         steps.push(removal(own));
     }
-
-    let aliases = AliasNames::of(settings).await?;
-    if let Some(kept) = aliases.kept(challenge_name) {
+    if let Some(generated) = setup.aliases.generated_for(challenge_name) {
         steps.push(format!(
-            "take the grant for `{kept}` out of the key\'s policy; the name stays kept for {domain}"
+            "take the grant for `{generated}` out of the key\'s policy; the name stays reserved for {domain}"
         ));
-        alias_names.push(kept);
+        alias_names.push(generated);
     }
-    let left = open_values(settings)?;
-    if left.iter().any(|open| alias_names.contains(&&open.name)) {
+    let alias_names: Vec<_> = alias_names.into_iter().cloned().collect();
+    if !open_values(setup, &alias_names).await?.is_empty() {
         steps.push("run `acme-alias ledger reconcile`: a value of ours may be there".to_owned());
     }
     Ok(Offboarding {
         domain: domain.clone(),
         steps,
-        unknown: match &walk.end {
+        unknown: match &chain.end {
             End::Unanswered(error) if !leads_here => Some(error.to_string()),
             _ => None,
         },
     })
 }
 
-/// How the certificates with this challenge name are to do without it.
+/// What to do with the certificates that have this challenge name.
 async fn certificates(
-    run: &Run,
-    settings: &Settings,
     challenge_name: &DnsName,
+    setup: &Setup,
+    output: Output,
 ) -> Result<Vec<String>, Failure> {
+    let settings = &setup.settings;
     let mut steps = Vec::new();
     for (id, certificate) in &settings.certificates {
-        if let Some(names) = sharing(certificate, challenge_name) {
+        let identifiers = certificate.domains.iter().map(|domain| &domain.identifier);
+        if let Some(names) = sharing(identifiers, challenge_name) {
             steps.push(format!(
                 "take {names} out of `[certificates.{id}]` in the settings"
             ));
         }
     }
-    let Some(store) = open_store(&settings.state)? else {
+    if setup.existing_state().await?.is_none() {
         return Ok(steps);
-    };
-    for id in store.certificates().await? {
-        if settings.certificates.contains_key(&id) || store.settings(&id).await?.is_none() {
+    }
+    let engine = setup.engine(output.observer()).await?.engine;
+    for entry in engine.store().index().await? {
+        let id = entry.id;
+        if settings.certificates.contains_key(&id) || !entry.has_settings {
             continue;
         }
-        match run.known_job(&id, settings).await {
-            Ok(job) => {
-                if let Some(names) = sharing(&job.certificate, challenge_name) {
+        match engine.certificate(&id).await {
+            Ok(certificate) => {
+                let identifiers = certificate.request.identifiers();
+                if let Some(names) = sharing(identifiers.iter(), challenge_name) {
                     let path = settings.state.join("certificates").join(id.as_str());
                     steps.push(format!(
                         "issue `{id}` without {names} (`acme-alias issue --id {id} …`), or remove {}: it was \
@@ -88,18 +88,23 @@ async fn certificates(
                     ));
                 }
             }
-            Err(failure) => run.output.warning(&format!(
-                "which names the certificate `{id}` has is not known: {}",
-                failure.message
-            )),
+            Err(error) => {
+                let failure = Failure::from(error);
+                output.warning(&format!(
+                    "the names of the certificate `{id}` are unknown: {}",
+                    failure.message
+                ));
+            }
         }
     }
     Ok(steps)
 }
 
 /// The names of a certificate that have this challenge name, as a list.
-fn sharing(certificate: &CertificateSettings, challenge_name: &DnsName) -> Option<String> {
-    let identifiers = certificate.domains.iter().map(|domain| &domain.identifier);
+fn sharing<'a>(
+    identifiers: impl Iterator<Item = &'a Identifier>,
+    challenge_name: &DnsName,
+) -> Option<String> {
     let sharing = identifiers.filter(|identifier| identifier.challenge_name() == challenge_name);
     let names: Vec<_> = sharing.map(ToString::to_string).collect();
     (!names.is_empty()).then(|| names.join(" and "))

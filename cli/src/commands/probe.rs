@@ -2,63 +2,80 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme_alias_core::ledger::Origin;
+use acme_alias_core::engine::{Run, RunError};
 use acme_alias_core::name::DnsName;
-use acme_alias_core::store::FileStore;
-use acme_alias_core::txt::TxtRecord;
-use acme_alias_core::zone::{AliasZones, Published};
+use acme_alias_core::txt::{TxtRecord, TxtValue};
+use acme_alias_core::zone::{Published, ZoneError, Zones};
+use tokio_util::sync::CancellationToken;
 
-use crate::failure::{Failure, Part, in_words};
-use crate::run::Run;
-use crate::settings::Settings;
-use crate::workshop::{self, Workshop};
+use super::outcome;
+use super::stop::stoppable;
+use crate::failure::{Failure, zone_in_words};
+use crate::output::Output;
+use crate::setup::Setup;
 
-/// Writes at these names; where they lie in no alias zone, through the provider beside them.
+/// Writes at these names; where they are in no alias zone, through the provider beside them.
 pub(super) async fn write(
-    run: &Run,
-    settings: &Settings,
+    setup: &Setup,
     alias_names: BTreeMap<Option<&str>, BTreeSet<DnsName>>,
+    output: Output,
+    cancel: &CancellationToken,
 ) -> Result<Vec<Published>, Failure> {
-    let workshop = Workshop::new(FileStore::open(&settings.state)?, run, 0)?;
-    let dns = workshop::dns(settings)?;
+    let engine = setup.engine(output.observer()).await?.engine;
+    let environment = setup.environment()?;
+    let begun = cancel.run_until_cancelled(engine.begin()).await;
+    let run = begun.unwrap_or(Err(RunError::Interrupted))?;
+    let reconciled = cancel.run_until_cancelled(run.reconcile()).await;
+    let reconciliation = reconciled.unwrap_or(Err(RunError::Interrupted))?;
+    outcome::reconciled(&reconciliation, output);
     let mut published = Vec::new();
+    let mut failed = None;
     for (provider, names) in alias_names {
-        let zones = workshop.zones(settings, &dns, provider).await?;
-        run.reconcile(&workshop, &zones).await;
-        published.extend(write_in(run, &zones, names).await?);
+        let fallback = match provider {
+            Some(id) => Some(setup.environments.provider(&setup.settings, id)?),
+            None => None,
+        };
+        let zones = environment.zones(engine.writers(), fallback.as_ref());
+        match write_in(&zones, &run, names, cancel).await {
+            Ok(zones) => published.extend(zones),
+            Err(failure) => failed = Some(failed.unwrap_or(failure)),
+        }
     }
-    Ok(published)
+    let exported = run.end(cancel).await;
+    outcome::warn_of_export(exported.as_ref(), output);
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(published),
+    }
 }
 
 async fn write_in(
+    zones: &Zones,
     run: &Run,
-    zones: &AliasZones,
     names: BTreeSet<DnsName>,
+    cancel: &CancellationToken,
 ) -> Result<Vec<Published>, Failure> {
-    let in_dns = |error| Failure::new(Part::Dns, &in_words(&error), None);
     let names: Vec<_> = names.into_iter().collect();
-    run.looking(async { zones.check(&names).await.map_err(in_dns) })
-        .await?;
-    let probes = names.into_iter().map(|name| {
-        let value = format!("acme-alias-probe-{:016x}", rand::random::<u64>());
-        let value = value
-            .parse()
-            .map_err(|error| Failure::new(Part::Unexpected, &error, None))?;
-        Ok(TxtRecord { name, value })
+    stoppable(cancel, async { Ok(zones.check(&names).await?) }).await?;
+    let probes = names.into_iter().map(|name| TxtRecord {
+        name,
+        value: TxtValue::probe(),
     });
-    let probes = probes.collect::<Result<Vec<_>, Failure>>()?;
-    let publication = zones
-        .publication(probes, Origin::default())
-        .map_err(in_dns)?;
-    let published = run
-        .looking(async { publication.publish().await.map_err(in_dns) })
-        .await;
-    match (published, publication.withdraw().await) {
-        (Err(failure), Err(error)) => Err(Failure {
-            left_behind: Some(in_words(&error)),
+    let publication = zones.publication(probes.collect(), run.context()).await?;
+    let published = stoppable(cancel, async { Ok(publication.publish().await?) }).await;
+    let left: Vec<ZoneError> = publication.withdraw().await;
+    let left_behind = || {
+        left.iter()
+            .map(zone_in_words)
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    match published {
+        Err(failure) if !left.is_empty() => Err(Failure {
+            left_behind: Some(left_behind()),
             ..failure
         }),
-        (Ok(_), Err(error)) => Err(in_dns(error)),
-        (published, Ok(())) => published,
+        Ok(_) if !left.is_empty() => Err(left[0].clone().into()),
+        published => published,
     }
 }

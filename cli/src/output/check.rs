@@ -3,32 +3,32 @@
 use std::collections::BTreeMap;
 
 use acme_alias_core::delegation::{
-    DelegationReport, End, Finding, ServerState, Severity, ZoneState,
+    DelegationReport, End, Finding, ServerReport, Severity, ZoneReport,
 };
 use acme_alias_core::name::{DnsName, Identifier};
 
-use super::human::of_finding;
-use super::{Checked, CheckedName, Offboarding, Probed};
+use super::finding::of_finding;
+use super::report::{Checked, CheckedName, Offboarding, Probed};
 
 pub(super) fn checked(checked: &Checked) -> String {
     let mut text = String::new();
-    let mut zones: BTreeMap<&DnsName, &ZoneState> = BTreeMap::new();
+    let mut zones: BTreeMap<&DnsName, &ZoneReport> = BTreeMap::new();
     for CheckedName {
         identifiers,
-        examination,
+        report,
     } in &checked.names
     {
         let DelegationReport {
-            walk,
+            chain,
             source,
             between,
             alias,
             findings,
-        } = examination;
+        } = report;
         let on_the_way = source.iter().chain(between).chain(alias);
-        zones.extend(on_the_way.map(|state| (&state.zone, state)));
+        zones.extend(on_the_way.map(|report| (&report.zone, &**report)));
         text.push_str(&format!("{}: {}\n", list(identifiers), verdict(findings)));
-        for hop in &walk.hops {
+        for hop in &chain.hops {
             text.push_str(&format!(
                 "  {} {} CNAME {}  (asked: {})\n",
                 hop.name.fqdn(),
@@ -37,8 +37,8 @@ pub(super) fn checked(checked: &Checked) -> String {
                 hop.server
             ));
         }
-        if let End::At { server, answer, .. } = &walk.end {
-            let name = walk.last().fqdn();
+        if let End::At { server, answer, .. } = &chain.end {
+            let name = chain.last().fqdn();
             text.push_str(&format!("  {name} {answer}  (asked: {server})\n"));
         }
         for finding in findings {
@@ -50,18 +50,15 @@ pub(super) fn checked(checked: &Checked) -> String {
     if checked.names.len() > 1 {
         text.push_str(&table(checked));
     }
-    for state in zones.into_values() {
-        text.push_str(&zone_state(state));
+    for report in zones.into_values() {
+        text.push_str(&zone_report(report));
     }
     text.extend(checked.probed.as_ref().map(probed));
     let count = |wanted| {
-        let found = checked.names.iter().filter(|name| {
-            name.examination
-                .findings
-                .first()
-                .map(|finding| finding.severity)
-                == wanted
-        });
+        let found = checked
+            .names
+            .iter()
+            .filter(|name| name.report.findings.first().map(|finding| finding.severity) == wanted);
         found.count()
     };
     let (errors, warnings) = (count(Some(Severity::Error)), count(Some(Severity::Warning)));
@@ -92,13 +89,13 @@ fn list(identifiers: &[Identifier]) -> String {
 fn table(checked: &Checked) -> String {
     let mut names: Vec<_> = checked.names.iter().collect();
     names.sort_by_key(|name| {
-        let worst = name.examination.findings.first();
+        let worst = name.report.findings.first();
         std::cmp::Reverse(worst.map(|finding| finding.severity))
     });
     let rows = names.into_iter().map(|name| {
-        let alias_name = name.examination.alias_name();
+        let alias_name = name.report.alias_name();
         let leads_to = alias_name.map_or_else(|| "nowhere".to_owned(), ToString::to_string);
-        let verdict = verdict(&name.examination.findings).to_owned();
+        let verdict = verdict(&name.report.findings).to_owned();
         [verdict, list(&name.identifiers), leads_to]
     });
     let head = ["verdict", "domains", "leads to"].map(str::to_owned);
@@ -111,14 +108,14 @@ fn table(checked: &Checked) -> String {
     lines.collect::<Vec<_>>().concat() + "\n"
 }
 
-fn zone_state(state: &ZoneState) -> String {
-    let mut text = format!("zone {}:", state.zone);
-    for ServerState {
+fn zone_report(report: &ZoneReport) -> String {
+    let mut text = format!("zone {}:", report.zone);
+    for ServerReport {
         server,
         above_only,
         serial,
         ..
-    } in &state.servers
+    } in &report.servers
     {
         let by = if *above_only {
             ", which only the zone above names,"
@@ -130,12 +127,10 @@ fn zone_state(state: &ZoneState) -> String {
             None => text.push_str(&format!(" {server}{by} does not serve it;")),
         }
     }
-    if let Some(ttl) = state.negative_ttl {
-        text.push_str(&format!(
-            " a name that is not there is remembered for {ttl} s;"
-        ));
+    if let Some(ttl) = report.negative_ttl {
+        text.push_str(&format!(" negative answers are cached for {ttl} s;"));
     }
-    text + &format!(" DNSSEC: {}\n", state.dnssec)
+    text + &format!(" DNSSEC: {}\n", report.dnssec)
 }
 
 fn probed(

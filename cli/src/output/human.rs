@@ -1,24 +1,37 @@
 //! Text for people.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
+use std::path::PathBuf;
 
-use acme_alias_core::delegation::{Finding, Severity};
+use acme_alias_core::delegation::Finding;
+use acme_alias_core::engine::{NotDue, Reconciliation};
 use acme_alias_core::issue::Plan;
-use acme_alias_core::ledger::{Line, Open, ZoneSerials};
+use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
 
-use super::{Listed, Obtained, Renewal, Report, check, keys, records};
-use crate::failure::Failure;
+use super::finding::of_finding;
+use super::ledger::second;
+use super::report::{Listed, Obtained, Renewal, Report};
+use super::stream::{line, stderr, stdout};
+use super::{check, keys, records};
+use crate::failure::{Failure, forget_command};
 use crate::settings::Shown;
 use crate::settings::reference::promises;
+
+/// A list that is longer is shortened, to so many lines.
+const LIST_MAX: usize = 20;
+const LIST_SHOWN: usize = 10;
+
+const NO_PROVIDER: &str = "This program was built without any provider: it can look, and write nowhere.\n\
+                           Build it with a feature such as `--features rfc2136`.\n";
 
 pub(super) fn report(report: &Report) {
     let text = match report {
         Report::Issued(obtained) => self::obtained(obtained),
-        Report::Rehearsed { plans, failed } => {
+        Report::Rehearsed { plans, failed, .. } => {
             failures(failed);
             plans.iter().map(|(id, plan)| rehearsed(id, plan)).collect()
         }
@@ -26,19 +39,18 @@ pub(super) fn report(report: &Report) {
             failures(&renewal.failed);
             self::renewal(renewal)
         }
-        Report::List(all) if all.is_empty() => "There is no certificate yet.\n".to_owned(),
-        Report::List(all) => all.iter().map(listed).collect(),
-        Report::Providers(kinds) if kinds.is_empty() => {
-            "This program was built without any provider: it can look, and write nowhere.\n\
-             Build it with a feature such as `--features rfc2136`.\n"
-                .to_owned()
+        Report::List {
+            certificates,
+            damaged,
+        } if certificates.is_empty() && damaged.is_empty() => {
+            "There is no certificate yet.\n".to_owned()
         }
+        Report::List { certificates, .. } => certificates.iter().map(listed).collect(),
+        Report::Providers(kinds) if kinds.is_empty() => NO_PROVIDER.to_owned(),
         Report::Providers(kinds) => kinds.iter().map(|kind| provider(kind)).collect(),
         Report::Settings(all) => settings(all),
         Report::SettingsGood { warnings: 0 } => "The settings are good.\n".to_owned(),
         Report::SettingsGood { .. } => "The settings can be used; see the warnings.\n".to_owned(),
-        Report::Ledger(lines) if lines.is_empty() => "No DNS change is on record.\n".to_owned(),
-        Report::Ledger(lines) => lines.iter().map(ledger_line).collect(),
         Report::LedgerWhole {
             lines,
             truncated,
@@ -54,7 +66,7 @@ pub(super) fn report(report: &Report) {
             format,
         } => {
             if records.is_empty() && *there > 0 {
-                line(&format!("All {there} records are there already."));
+                line(&in_place(*there));
             }
             records::render(*format, records)
         }
@@ -64,22 +76,26 @@ pub(super) fn report(report: &Report) {
         Report::Exported { runs, folder } => {
             format!("{runs} commits were made in {}.\n", folder.display())
         }
-        Report::Serials(zones) if zones.is_empty() => {
-            "No serial of an alias zone is on record.\n".to_owned()
-        }
-        Report::Serials(zones) => {
-            let mut text: String = zones.iter().map(|(zone, of)| serials(zone, of)).collect();
-            if zones.iter().any(|(_, of)| !of.foreign.is_empty()) {
-                text.push_str(
-                    "help: somebody has changed a zone, with our key or another one, or the server has\n      \
-                     signed it anew; the server's log of updates tells with which key\n",
-                );
-            }
-            text
-        }
-        Report::Reconciled { closed, left } => reconciled(*closed, left),
+        Report::Serials(zones) => all_serials(zones),
+        Report::Reconciled(done) => reconciled(done),
+        Report::Forgotten(values) => forgotten(values),
     };
     stdout(&text);
+}
+
+/// The serials of all zones on record.
+fn all_serials(zones: &[(DnsName, ZoneSerials)]) -> String {
+    if zones.is_empty() {
+        return "No serial of an alias zone is on record.\n".to_owned();
+    }
+    let mut text: String = zones.iter().map(|(zone, of)| serials(zone, of)).collect();
+    if zones.iter().any(|(_, of)| !of.foreign.is_empty()) {
+        text.push_str(
+            "help: somebody has changed a zone, with our key or another one, or the server has\n      \
+             signed it anew; the server's log of updates tells with which key\n",
+        );
+    }
+    text
 }
 
 /// Each setting with its source beside it.
@@ -96,7 +112,7 @@ fn settings(all: &[Shown]) -> String {
     all.iter().map(line).collect()
 }
 
-fn ledger_whole(lines: usize, truncated: bool, open: usize) -> String {
+fn ledger_whole(lines: u64, truncated: bool, open: usize) -> String {
     let mut text = format!("The ledger is whole: {lines} lines.\n");
     if truncated {
         text.push_str("Its last line was cut off by a crash, and will be written over.\n");
@@ -109,20 +125,68 @@ fn ledger_whole(lines: usize, truncated: bool, open: usize) -> String {
     text
 }
 
-fn reconciled(closed: usize, left: &[Open]) -> String {
-    let mut text = format!("{closed} values of killed runs were looked after.\n");
-    for open in left {
+fn reconciled(done: &Reconciliation) -> String {
+    let Reconciliation {
+        removed,
+        gone,
+        left,
+    } = done;
+    if removed.is_empty() && *gone == 0 && left.is_empty() {
+        return "Nothing to clean up.\n".to_owned();
+    }
+    let mut text = String::new();
+    for value in removed {
         text.push_str(&format!(
-            "{} in {}: no provider in the settings can look after it\n",
-            open.name, open.zone
+            "Removed a TXT value at {} in {}.\n",
+            value.name, value.zone
+        ));
+    }
+    if *gone > 0 {
+        text.push_str(&format!(
+            "{} gone already.\n",
+            counted(*gone, "value was", "values were")
+        ));
+    }
+    if !left.is_empty() {
+        let values = counted(left.len(), "value", "values");
+        text.push_str(&format!("{values} may still be in a zone:\n"));
+    }
+    for left in left {
+        text.push_str(&format!(
+            "  {} in {}: {}\n    to drop it from the ledger: {}\n",
+            left.value.name,
+            left.value.zone,
+            left.reason,
+            forget_command(&left.value)
         ));
     }
     text
 }
 
-pub(super) fn stdout(text: &str) {
-    // A reader that went away has seen what it wanted.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn forgotten(values: &[OpenValue]) -> String {
+    if values.is_empty() {
+        return "The ledger has no such value that could be dropped.\n".to_owned();
+    }
+    let line = |value: &OpenValue| {
+        format!(
+            "Dropped from the ledger: {} in {}, \"{}\". It may still be in the zone.\n",
+            value.name, value.zone, value.value
+        )
+    };
+    values.iter().map(line).collect()
+}
+
+/// What is said of records that need not be added.
+fn in_place(records: usize) -> String {
+    match records {
+        1 => "The record is already in place.".to_owned(),
+        all => format!("All {all} records are already in place."),
+    }
+}
+
+/// A number with its noun.
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 pub(super) fn failure(failure: &Failure) {
@@ -166,24 +230,6 @@ pub(super) fn finding(finding: &Finding) {
     stderr(&format!("{}\n", of_finding(finding)));
 }
 
-pub(super) fn of_finding(finding: &Finding) -> String {
-    let severity = match finding.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    let domains: Vec<_> = finding.domains.iter().map(ToString::to_string).collect();
-    let mut text = format!("{severity}: {}\n", domains.join(", "));
-    text.push_str(&format!("  {}: {}\n", finding.name.fqdn(), finding.answer));
-    if let Some(server) = &finding.server {
-        text.push_str(&format!("  asked: {server}\n"));
-    }
-    text.push_str(&format!("  help: {}\n", finding.remedy));
-    if let Some(record) = &finding.record {
-        text.push_str(&format!("\n      {record}\n"));
-    }
-    text
-}
-
 fn obtained(obtained: &Obtained) -> String {
     let stored = &obtained.stored;
     let mut text = format!(
@@ -192,7 +238,9 @@ fn obtained(obtained: &Obtained) -> String {
         stored.info.names.join(", "),
         moment(stored.info.not_after),
         day(obtained.due),
-        stored.path.join("fullchain.pem").display(),
+        PathBuf::from(&stored.location)
+            .join("fullchain.pem")
+            .display(),
     );
     if let Some(left_behind) = &obtained.left_behind {
         text.push_str(&format!(
@@ -217,15 +265,44 @@ fn rehearsed(id: &CertificateId, plan: &Plan) -> String {
 fn renewal(renewal: &Renewal) -> String {
     let mut text = String::new();
     text.extend(renewal.renewed.iter().map(obtained));
-    for skipped in &renewal.skipped {
-        text.push_str(&format!(
-            "{}: not due before {}\n",
-            skipped.stored.id,
-            day(skipped.due)
-        ));
+    for deployed in &renewal.deployed {
+        let id = &deployed.stored.id;
+        text.push_str(&match &deployed.failure {
+            None => format!("{id}: deployed; it was obtained in an earlier run\n"),
+            Some(failure) => format!("{id}: not deployed; the next run tries again: {failure}\n"),
+        });
+    }
+    for id in &renewal.up_to_date {
+        text.push_str(&format!("{id}: another process obtained it meanwhile\n"));
+    }
+    for id in &renewal.in_progress {
+        text.push_str(&format!("{id}: another process is working on it\n"));
+    }
+    text.push_str(&not_due(&renewal.not_due));
+    if renewal.interrupted {
+        text.push_str("Interrupted; run the same command again.\n");
     }
     if text.is_empty() && renewal.failed.is_empty() {
         text.push_str("There is no certificate to renew.\n");
+    }
+    text
+}
+
+/// The certificates that are not due; a long list is counted.
+fn not_due(all: &[NotDue]) -> String {
+    let shown = if all.len() > LIST_MAX {
+        LIST_SHOWN
+    } else {
+        all.len()
+    };
+    let lines = all.iter().take(shown);
+    let mut text = String::new();
+    for one in lines {
+        let _ = writeln!(text, "{}: not due before {}", one.id, day(one.due));
+    }
+    if shown < all.len() {
+        let more = all.len() - shown;
+        let _ = writeln!(text, "{more} more certificates are not due");
     }
     text
 }
@@ -238,7 +315,7 @@ fn listed(listed: &Listed) -> String {
         stored.info.names.join(", "),
         moment(stored.info.not_after),
         day(listed.due),
-        stored.path.display(),
+        stored.location,
     )
 }
 
@@ -255,24 +332,6 @@ fn provider(kind: &ProviderKind) -> String {
             (false, None) => String::new(),
         };
         text.push_str(&format!("    {:16} {}{note}\n", option.name, option.help));
-    }
-    text
-}
-
-fn ledger_line(line: &Line) -> String {
-    let entry = &line.entry;
-    let mut text = format!(
-        "{:>6}  {}  {:12} {:6} {}  {}  {}\n",
-        line.sequence,
-        second(line.time),
-        entry.event,
-        entry.action,
-        entry.name,
-        entry.value,
-        entry.origin.certificate.as_deref().unwrap_or("-"),
-    );
-    if let Some(response) = &entry.response {
-        text.push_str(&format!("        {response}\n"));
     }
     text
 }
@@ -297,23 +356,10 @@ fn serials(zone: &DnsName, of: &ZoneSerials) -> String {
     text
 }
 
-fn second(timestamp: Timestamp) -> String {
-    timestamp.strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
 fn moment(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn day(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%d").to_string()
-}
-
-fn stderr(text: &str) {
-    // Where standard error is closed, nobody is there to be told.
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-pub(super) fn line(text: &str) {
-    stderr(&format!("{text}\n"));
 }

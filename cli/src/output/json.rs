@@ -1,15 +1,20 @@
 //! The JSON shapes, as `docs/json.md` documents them.
 
 use acme_alias_core::delegation::{End, Finding};
+use acme_alias_core::engine::{LeftValue, NotDue};
 use acme_alias_core::issue::Plan;
+use acme_alias_core::ledger::{OpenValue, ZoneSerials};
+use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::ProviderKind;
-use acme_alias_core::store::{CertificateId, Stored};
+use acme_alias_core::rights::Policy;
+use acme_alias_core::store::{CertificateId, StoredCertificate};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Checked, Listed, Obtained, Renewal, Report};
+use super::report::{Audited, Checked, Deployed, Listed, Obtained, Renewal, Report};
 use crate::failure::Failure;
+use crate::settings::Shown;
 
 pub(super) fn print(value: &Value) {
     use std::io::Write as _;
@@ -20,92 +25,87 @@ pub(super) fn print(value: &Value) {
 pub(super) fn report(report: &Report) -> Value {
     match report {
         Report::Issued(obtained) => self::obtained(obtained),
-        Report::Rehearsed { plans, failed } => {
-            let plans: Vec<_> = plans
-                .iter()
-                .map(|(id, plan)| {
-                    json!({
-                        "certificate": id,
-                        "delegations": delegations(plan),
-                        "warnings": plan.warnings,
-                    })
-                })
-                .collect();
-            json!({ "dry_run": plans, "failed": self::failed(failed) })
+        Report::Rehearsed { plans, failed, .. } => {
+            json!({ "dry_run": all(plans, rehearsed), "failed": self::failed(failed) })
         }
         Report::Renewed(renewal) => self::renewal(renewal),
-        Report::List(all) => {
-            json!({ "certificates": all.iter().map(listed).collect::<Vec<_>>() })
-        }
-        Report::Providers(kinds) => {
-            json!({ "providers": kinds.iter().map(|kind| provider(kind)).collect::<Vec<_>>() })
-        }
-        Report::Settings(all) => {
-            let all: Vec<_> = all
-                .iter()
-                .map(|shown| {
-                    json!({ "key": shown.key, "value": shown.value, "source": shown.source })
-                })
-                .collect();
-            json!({ "settings": all })
-        }
+        Report::List {
+            certificates,
+            damaged,
+        } => json!({ "certificates": all(certificates, listed), "damaged": failed(damaged) }),
+        Report::Providers(kinds) => json!({ "providers": all(kinds, |kind| provider(kind)) }),
+        Report::Settings(settings) => json!({ "settings": all(settings, setting) }),
         Report::SettingsGood { warnings } => json!({ "good": true, "warnings": warnings }),
-        Report::Ledger(lines) => json!({ "changes": lines }),
         Report::LedgerWhole {
             lines,
             truncated,
             open,
         } => json!({ "whole": true, "lines": lines, "truncated": truncated, "open": open }),
-        Report::Policies(zones) => {
-            let zones = zones
-                .iter()
-                .map(|(zone, policies)| json!({ "zone": zone, "policies": policies }));
-            json!({ "zones": zones.collect::<Vec<_>>() })
-        }
-        Report::Audited(zones) => {
-            let zones = zones.iter().map(|audited| {
-                json!({
-                    "zone": audited.zone,
-                    "key": audited.key,
-                    "grade": audited.grade,
-                    "rights": audited.rights,
-                    "advice": audited.advice,
-                })
-            });
-            json!({ "audited": zones.collect::<Vec<_>>() })
-        }
+        Report::Policies(zones) => json!({ "zones": all(zones, policies) }),
+        Report::Audited(zones) => json!({ "audited": all(zones, audited) }),
         Report::Checked(checked) => self::checked(checked),
         Report::Offboarding(left) => {
             json!({ "domain": left.domain, "steps": left.steps, "unknown": left.unknown })
         }
         Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
         Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
-        Report::Serials(zones) => {
-            let zones: Vec<_> = zones
-                .iter()
-                .map(|(zone, of)| {
-                    let foreign: Vec<_> = of
-                        .foreign
-                        .iter()
-                        .map(|foreign| {
-                            json!({ "from": foreign.from, "to": foreign.to,
-                                    "after": foreign.after, "until": foreign.until })
-                        })
-                        .collect();
-                    json!({ "zone": zone, "changes": of.steps, "serial": of.last,
-                            "time": of.time, "foreign": foreign })
-                })
-                .collect();
-            json!({ "zones": zones })
-        }
-        Report::Reconciled { closed, left } => {
-            let left: Vec<_> = left
-                .iter()
-                .map(|open| json!({ "run": open.run, "zone": open.zone, "name": open.name, "value": open.value }))
-                .collect();
-            json!({ "closed": closed, "left": left })
-        }
+        Report::Serials(zones) => json!({ "zones": all(zones, serials) }),
+        Report::Reconciled(done) => json!({
+            "closed": done.removed.len() + done.gone,
+            "removed": all(&done.removed, open_value),
+            "left": all(&done.left, left),
+        }),
+        Report::Forgotten(values) => json!({ "forgotten": all(values, open_value) }),
     }
+}
+
+fn all<T>(items: &[T], value: impl Fn(&T) -> Value) -> Vec<Value> {
+    items.iter().map(value).collect()
+}
+
+fn rehearsed((id, plan): &(CertificateId, Plan)) -> Value {
+    json!({
+        "certificate": id,
+        "delegations": delegations(plan),
+        "warnings": plan.warnings,
+    })
+}
+
+fn setting(shown: &Shown) -> Value {
+    json!({ "key": shown.key, "value": shown.value, "source": shown.source })
+}
+
+fn policies((zone, policies): &(DnsName, Vec<Policy>)) -> Value {
+    json!({ "zone": zone, "policies": policies })
+}
+
+fn audited(audited: &Audited) -> Value {
+    json!({
+        "zone": audited.zone,
+        "key": audited.key,
+        "grade": audited.grade,
+        "rights": audited.rights,
+        "advice": audited.advice,
+    })
+}
+
+fn serials((zone, of): &(DnsName, ZoneSerials)) -> Value {
+    let foreign = all(&of.foreign, |foreign| {
+        json!({ "from": foreign.from, "to": foreign.to,
+                "after": foreign.after, "until": foreign.until })
+    });
+    json!({ "zone": zone, "changes": of.steps, "serial": of.last,
+            "time": of.time, "foreign": foreign })
+}
+
+fn left(left: &LeftValue) -> Value {
+    let mut value = open_value(&left.value);
+    value["reason"] = json!(left.reason.to_string());
+    value
+}
+
+fn open_value(open: &OpenValue) -> Value {
+    json!({ "run": open.run, "zone": open.zone, "name": open.name, "value": open.value })
 }
 
 fn provider(kind: &ProviderKind) -> Value {
@@ -149,14 +149,14 @@ fn delegations(plan: &Plan) -> Vec<Value> {
     plan.aliases
         .iter()
         .map(|(challenge_name, alias_name)| {
-            let walk = plan
-                .walks
+            let chain = plan
+                .chains
                 .iter()
-                .find(|walk| walk.challenge_name == *challenge_name);
+                .find(|chain| chain.challenge_name == *challenge_name);
             json!({
                 "challenge_name": challenge_name,
                 "alias_name": alias_name,
-                "hops": walk.map(|walk| &walk.hops),
+                "hops": chain.map(|chain| &chain.hops),
             })
         })
         .collect()
@@ -174,16 +174,16 @@ fn checked(checked: &Checked) -> Value {
         .names
         .iter()
         .map(|name| {
-            let found = &name.examination;
+            let found = &name.report;
             json!({
                 "domains": name.identifiers,
-                "challenge_name": found.walk.challenge_name,
-                "hops": found.walk.hops,
-                "end": end(&found.walk.end),
+                "challenge_name": found.chain.challenge_name,
+                "hops": found.chain.hops,
+                "end": end(&found.chain.end),
                 "alias_name": found.alias_name(),
-                "source_zone": found.source,
-                "zones_between": found.between,
-                "alias_zone": found.alias,
+                "source_zone": found.source.as_deref(),
+                "zones_between": found.between.iter().map(|zone| &**zone).collect::<Vec<_>>(),
+                "alias_zone": found.alias.as_deref(),
                 "findings": found.findings,
             })
         })
@@ -232,7 +232,7 @@ fn listed(listed: &Listed) -> Value {
     certificate(&listed.stored, listed.due)
 }
 
-fn certificate(stored: &Stored, due: Timestamp) -> Value {
+fn certificate(stored: &StoredCertificate, due: Timestamp) -> Value {
     json!({
         "certificate": stored.id,
         "domains": stored.info.names,
@@ -242,16 +242,27 @@ fn certificate(stored: &Stored, due: Timestamp) -> Value {
         "serial": stored.info.serial,
         "issuer": stored.info.issuer,
         "version": stored.version,
-        "path": stored.path,
+        "path": stored.location,
     })
 }
 
 fn renewal(renewal: &Renewal) -> Value {
     json!({
         "renewed": renewal.renewed.iter().map(obtained).collect::<Vec<_>>(),
-        "skipped": renewal.skipped.iter().map(listed).collect::<Vec<_>>(),
+        "deployed": renewal.deployed.iter().map(deployed).collect::<Vec<_>>(),
+        "skipped": renewal.not_due.iter().map(not_due).collect::<Vec<_>>(),
+        "up_to_date": renewal.up_to_date,
+        "in_progress": renewal.in_progress,
         "failed": failed(&renewal.failed),
     })
+}
+
+fn deployed(deployed: &Deployed) -> Value {
+    json!({ "certificate": deployed.stored.id, "deploy_hook_failure": deployed.failure })
+}
+
+fn not_due(not_due: &NotDue) -> Value {
+    json!({ "certificate": not_due.id, "due": not_due.due, "not_after": not_due.not_after })
 }
 
 fn failed(failed: &[(CertificateId, Failure)]) -> Vec<Value> {

@@ -3,7 +3,7 @@
 use acme_alias_core::name::DnsName;
 use acme_alias_core::rights::{Policy, Right, Weight};
 
-use super::Audited;
+use super::report::Audited;
 
 /// The policies of each alias zone.
 pub(super) fn policies(zones: &[(DnsName, Vec<Policy>)]) -> String {

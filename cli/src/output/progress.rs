@@ -1,6 +1,7 @@
 //! How far the work is: a moving display on a terminal, plain lines elsewhere.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,15 +9,10 @@ use acme_alias_core::issue::{Observer, Step};
 use acme_alias_core::store::CertificateId;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::stream::line;
+
 /// Names that get a line of their own on a terminal.
 const NAMES_SHOWN: usize = 8;
-
-/// Nobody looks.
-pub(super) struct Silent;
-
-impl Observer for Silent {
-    fn step(&self, _: &CertificateId, _: &Step<'_>) {}
-}
 
 /// A line per step, with the time since the certificate's first one.
 #[derive(Default)]
@@ -30,14 +26,14 @@ impl Observer for Lines {
             .entry(certificate.clone())
             .or_insert_with(Instant::now)
             .elapsed();
-        super::human::line(&format!(
+        line(&format!(
             "{certificate}: {} [{:.1} s]",
             in_words(step),
             elapsed.as_secs_f32()
         ));
         if let Step::Planned(plan) = step {
             for (challenge_name, alias_name) in plan.aliases.iter() {
-                super::human::line(&format!(
+                line(&format!(
                     "{certificate}:   {challenge_name} -> {alias_name}"
                 ));
             }
@@ -45,10 +41,11 @@ impl Observer for Lines {
     }
 }
 
-/// A spinner per certificate; where there is one certificate only, a line per name below it.
+/// A spinner per certificate. If there is one certificate only, a line per name below it.
+#[derive(Default)]
 pub(super) struct Display {
     bars: MultiProgress,
-    with_names: bool,
+    planned: AtomicUsize,
     certificates: Mutex<HashMap<CertificateId, Bars>>,
 }
 
@@ -58,14 +55,6 @@ struct Bars {
 }
 
 impl Display {
-    pub(super) fn new(certificates: usize) -> Self {
-        Display {
-            bars: MultiProgress::new(),
-            with_names: certificates == 1,
-            certificates: Mutex::default(),
-        }
-    }
-
     fn bar(&self, template: &str) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -76,6 +65,10 @@ impl Display {
 }
 
 impl Observer for Display {
+    fn planned(&self, certificates: usize) {
+        self.planned.store(certificates, Ordering::Relaxed);
+    }
+
     fn step(&self, certificate: &CertificateId, step: &Step<'_>) {
         let mut certificates = locked(&self.certificates);
         let bars = certificates.entry(certificate.clone()).or_insert_with(|| {
@@ -88,7 +81,7 @@ impl Observer for Display {
             }
         });
         bars.step.set_message(in_words(step));
-        if let (Step::Planned(plan), true) = (step, self.with_names) {
+        if let (Step::Planned(plan), 1) = (step, self.planned.load(Ordering::Relaxed)) {
             let all: Vec<_> = plan.aliases.iter().collect();
             for (challenge_name, alias_name) in all.iter().take(NAMES_SHOWN) {
                 let bar = self.bar("    {prefix}  {msg}");
@@ -134,7 +127,7 @@ fn in_words(step: &Step<'_>) -> String {
                 .map(|(zone, records)| format!("{} in {zone}", records.len()))
                 .collect();
             if zones.is_empty() {
-                "nothing to write: the CA knows these names".to_owned()
+                "nothing to write: the CA has validated these names before".to_owned()
             } else {
                 format!(
                     "writing TXT values, waiting for every server: {}",
@@ -143,23 +136,14 @@ fn in_words(step: &Step<'_>) -> String {
             }
         }
         Step::Validate(published) => {
-            let zones: Vec<_> = published
-                .iter()
-                .map(|published| {
-                    let servers = match published.servers.len() {
-                        1 => "its server".to_owned(),
-                        all => format!("all {all} servers"),
-                    };
-                    format!(
-                        "{} has them on {servers} after {:.1} s",
-                        published.zone,
-                        published.propagation.as_secs_f32()
-                    )
-                })
-                .collect();
-            format!("the CA validates; {}", zones.join(", "))
+            let servers: usize = published.iter().map(|zone| zone.servers.len()).sum();
+            match servers {
+                0 => "waiting for the CA".to_owned(),
+                1 => "waiting for the CA (TXT visible on the name server)".to_owned(),
+                all => format!("waiting for the CA (TXT visible on {all} of {all} name servers)"),
+            }
         }
-        Step::Finalize => "the CA signs".to_owned(),
+        Step::Finalize => "waiting for the CA to sign".to_owned(),
         Step::Store => "storing the certificate".to_owned(),
         Step::Withdraw => "withdrawing the TXT values".to_owned(),
         _ => String::new(),

@@ -1,5 +1,6 @@
 //! Records for the main zones, in the languages in which zones are kept.
 
+mod parts;
 mod terraform;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,8 @@ use acme_alias_core::delegation::{RecordData, Replaced, ZoneRecord};
 use acme_alias_core::dns::Caa;
 use acme_alias_core::name::DnsName;
 use clap::ValueEnum;
+
+use self::parts::{caa_set, literal, replaced};
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,13 +55,6 @@ fn by_zone(records: &[ZoneRecord], render: impl Fn(&DnsName, &[&ZoneRecord]) -> 
     texts.join("\n")
 }
 
-/// A line of comment for each record that has to go.
-fn replaced<'a>(records: impl IntoIterator<Item = &'a ZoneRecord>, comment: &str) -> String {
-    let replaced = records.into_iter().flat_map(|record| &record.replaces);
-    let lines = replaced.map(|there| format!("{comment} in place of {there}\n"));
-    lines.collect()
-}
-
 fn zone_file(records: &[ZoneRecord]) -> String {
     let lines = records
         .iter()
@@ -86,36 +82,6 @@ fn nsupdate(zone: &DnsName, records: &[&ZoneRecord]) -> String {
         text.push_str(&format!("update add {name} {ttl} IN {data}\n"));
     }
     text + "send\n"
-}
-
-/// All CAA records that a name shall have, for languages that know sets only: what is there and is not
-/// written down with the rest would be lost.
-fn caa_set<'a>(records: &[&'a ZoneRecord]) -> Vec<&'a Caa> {
-    let mut set: Vec<&Caa> = Vec::new();
-    let wanted = records.iter().filter_map(|record| match &record.data {
-        RecordData::Caa(caa) => Some(caa),
-        RecordData::Cname { .. } => None,
-    });
-    let beside = records.iter().flat_map(|record| &record.beside);
-    for caa in wanted.chain(beside) {
-        if !set.contains(&caa) {
-            set.push(caa);
-        }
-    }
-    set
-}
-
-/// Octets as a string in double quotes, as JSON, YAML and JavaScript read it.
-fn literal(octets: &[u8]) -> String {
-    let mut text = String::from("\"");
-    for &octet in octets {
-        match octet {
-            b'"' | b'\\' => text.extend(['\\', char::from(octet)]),
-            b' '..=b'~' => text.push(char::from(octet)),
-            other => text.push_str(&format!("\\u{other:04x}")),
-        }
-    }
-    text + "\""
 }
 
 /// The name as seen from the apex, which is `apex` itself.

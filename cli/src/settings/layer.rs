@@ -13,14 +13,14 @@ use miette::{NamedSource, SourceSpan};
 use toml::Table;
 use toml::de::{DeTable, DeValue};
 
+use super::mask::mask_secrets;
 use super::mistake::Mistake;
-use super::schema;
 
 /// Settings with the name of where they come from.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     name: String,
-    values: Table,
+    values: Arc<Table>,
     text: Option<Text>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Layer {
 #[derive(Clone, Debug)]
 struct Text {
     masked: Arc<NamedSource<String>>,
-    spans: HashMap<String, Range<usize>>,
+    spans: Arc<HashMap<String, Range<usize>>>,
 }
 
 impl Layer {
@@ -36,7 +36,7 @@ impl Layer {
     pub(crate) fn new(name: impl Into<String>, values: Table) -> Self {
         Layer {
             name: name.into(),
-            values,
+            values: Arc::new(values),
             text: None,
         }
     }
@@ -53,24 +53,41 @@ impl Layer {
 
     /// Reads the text of a file.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Mistake> {
-        let masked = Arc::new(NamedSource::new(name, schema::mask_secrets(text)));
+        let masked = Arc::new(NamedSource::new(name, mask_secrets(text)));
         let wrong = |error: toml::de::Error| {
             let span = error.span().unwrap_or(0..0);
             Mistake::new(error.message().trim())
                 .at(Arc::clone(&masked), span.into())
                 .help("this is not TOML; see https://toml.io for its rules")
         };
-        let document = DeTable::parse(text).map_err(wrong)?;
         let mut spans = HashMap::new();
-        for (key, value) in document.get_ref() {
+        // Not kept beside the values: a file may have many thousand certificates.
+        for (key, value) in DeTable::parse(text).map_err(wrong)?.get_ref() {
             note(key.get_ref(), key.span(), value, &mut spans);
         }
         let values = toml::from_str(text).map_err(wrong)?;
         Ok(Layer {
             name: name.to_owned(),
-            values,
-            text: Some(Text { masked, spans }),
+            values: Arc::new(values),
+            text: Some(Text {
+                masked,
+                spans: Arc::new(spans),
+            }),
         })
+    }
+
+    /// The values of the layer without this key, and without their places in the file.
+    pub(crate) fn without(&self, key: &str) -> Self {
+        let values = self.values.iter().filter(|(name, _)| *name != key);
+        Layer {
+            name: self.name.clone(),
+            values: Arc::new(
+                values
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+            ),
+            text: None,
+        }
     }
 
     pub(crate) fn values(&self) -> &Table {

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::layer::Tree;
 use super::mistake::Mistake;
+use super::nearest::nearest;
 use super::secret::SecretRef;
 
 pub(super) struct Reader<'a> {
@@ -136,6 +137,16 @@ impl Reader<'_> {
                 self.wrong(path, SECRET_FORMS, None);
                 None
             }
+        }
+    }
+
+    /// Notes a provider that the settings do not define.
+    pub(super) fn known_provider(&mut self, path: &str, provider: &str) {
+        let ids = self.tree.keys("providers");
+        if !ids.iter().any(|id| id == provider) {
+            let help = nearest(provider, ids.iter().map(String::as_str));
+            let problem = format!("names no provider: `{}`", provider.escape_debug());
+            self.wrong(path, problem, Some(help));
         }
     }
 

@@ -4,9 +4,6 @@
 use acme_alias_core::provider::{OptionKind, OptionSpec};
 use acme_alias_core::registry::{self, ProviderKind};
 
-use super::layer::Tree;
-use super::mistake::Mistake;
-
 /// The declaration of one key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
@@ -69,6 +66,12 @@ pub(crate) const SETTINGS: &[Key] = &[
     )
     .or("`/var/lib/acme-alias` for root, else `~/.local/state/acme-alias` (`$XDG_STATE_HOME`)"),
     key(
+        "keep-versions",
+        Shape::Number,
+        "versions of each certificate that are kept; older ones are deleted with their keys",
+    )
+    .or("`3`"),
+    key(
         "audit-git",
         Shape::Text,
         "a git repository, or a folder in one, that `issue`, `renew` and `ledger reconcile` export the ledger to",
@@ -76,7 +79,7 @@ pub(crate) const SETTINGS: &[Key] = &[
     key(
         "audit",
         Shape::Word(&["optional", "required"]),
-        "whether runs go on where what earlier runs changed cannot be exported",
+        "what to do if the export fails: `optional` warns, `required` stops before anything is changed",
     )
     .or("`optional`"),
     key(
@@ -216,7 +219,7 @@ const CERTIFICATE: &[Key] = &[
     key(
         "preferred-chain",
         Shape::Text,
-        "common name of the root that the chain shall lead to, where the CA offers several",
+        "common name of the root that the chain should lead to, where the CA offers several",
     )
     .or("the CA's choice"),
     key(
@@ -224,6 +227,12 @@ const CERTIFICATE: &[Key] = &[
         Shape::Texts,
         "program and arguments, run without a shell when the certificate has changed",
     ),
+    key(
+        "skip-preflight",
+        Shape::Truth,
+        "use the configured aliases without checking the delegations: split horizon",
+    )
+    .or("`false`"),
 ];
 
 const DOMAIN: &[Key] = &[
@@ -287,83 +296,8 @@ pub(crate) fn find<'a>(keys: &'a [Key], name: &str) -> Option<&'a Key> {
         .find(|key| key.name.replace('-', "_") == name.replace('-', "_"))
 }
 
-/// Every key that nothing will ever read, each with the nearest one that is read.
-pub(crate) fn unknown_keys(tree: &Tree) -> Vec<Mistake> {
-    let mut found = Vec::new();
-    check_table(tree, "", SETTINGS, &mut found);
-    found
-}
-
-fn check_table(tree: &Tree, path: &str, known: &[Key], found: &mut Vec<Mistake>) {
-    for name in tree.keys(path) {
-        let here = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
-        match known.iter().find(|key| key.name == name) {
-            Some(key) => check_value(tree, &here, key.shape, found),
-            None => {
-                let mistake = Mistake::new(format!("`{here}` is no setting"));
-                let mistake = mistake.help(nearest(&name, known.iter().map(|key| key.name)));
-                found.push(tree.locate(mistake, &here, true));
-            }
-        }
-    }
-}
-
-fn check_value(tree: &Tree, path: &str, shape: Shape, found: &mut Vec<Mistake>) {
-    match shape {
-        Shape::Table(keys) => check_table(tree, path, keys, found),
-        Shape::Secret => check_table(tree, path, SECRET, found),
-        Shape::Tables(keys) | Shape::TextsOrTables(keys) => {
-            for index in 0..tree.len(path) {
-                check_table(tree, &format!("{path}[{index}]"), keys, found);
-            }
-        }
-        Shape::ById(keys) => {
-            for id in tree.keys(path) {
-                check_table(tree, &format!("{path}.{id}"), keys, found);
-            }
-        }
-        Shape::Providers => {
-            for id in tree.keys(path) {
-                let path = format!("{path}.{id}");
-                let kind = tree
-                    .at(&format!("{path}.kind"))
-                    .and_then(|kind| kind.clone().into_string().ok());
-                // Without a known kind the options cannot be known either; that is told elsewhere.
-                if let Some(Ok(kind)) = kind.map(|kind| registry::find(&kind)) {
-                    check_table(tree, &path, &of_provider(kind), found);
-                }
-            }
-        }
-        Shape::Text
-        | Shape::Word(_)
-        | Shape::Truth
-        | Shape::Number
-        | Shape::Duration
-        | Shape::Texts => {}
-    }
-}
-
-/// `did you mean …?`, or all there are where none is near.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<_> = known.collect();
-    let near = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min();
-    match near {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
-        None if known.is_empty() => "there is none yet".to_owned(),
-        None => format!("there are: {}", known.join(", ")),
-    }
-}
-
 /// The names of all keys that hold a secret.
-fn secret_keys() -> Vec<&'static str> {
+pub(super) fn secret_keys() -> Vec<&'static str> {
     let kinds = registry::kinds().unwrap_or_default();
     let options = kinds.into_iter().flat_map(of_provider);
     options
@@ -377,69 +311,4 @@ fn secret_keys() -> Vec<&'static str> {
 pub(crate) fn is_secret(path: &str) -> bool {
     let key = path.rsplit('.').next().unwrap_or(path);
     secret_keys().contains(&key)
-}
-
-/// The text with every secret that stands in it overwritten, octet by octet, so that each place
-/// stays where it was. The text may be broken in any way.
-pub(crate) fn mask_secrets(text: &str) -> String {
-    let mut masked = text.as_bytes().to_vec();
-    for key in secret_keys() {
-        for (at, _) in text.match_indices(key) {
-            let start = at + key.len();
-            let value = text[start..].trim_start_matches(['"', '\'', ' ', '\t', '=']);
-            let opening = &text[start..text.len() - value.len()];
-            // `key = {` refers to a secret and holds none.
-            if value.starts_with('{') || !opening.contains('=') {
-                continue;
-            }
-            let end = ["\"\"\"", "'''"]
-                .iter()
-                .find(|quotes| opening.ends_with(**quotes))
-                .map_or_else(|| value.find('\n'), |quotes| value.find(quotes));
-            let from = text.len() - value.len();
-            let to = from + end.unwrap_or(value.len());
-            for octet in &mut masked[from..to] {
-                if *octet != b'\n' {
-                    *octet = b'*';
-                }
-            }
-        }
-    }
-    // Only whole lines or quoted texts were overwritten, with ASCII.
-    String::from_utf8_lossy(&masked).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_inline_secret_is_overwritten_and_a_reference_stays() {
-        let text = "a = 1\ntsig-secret = \"abc\"\nb = 2\neab-hmac-key={ file = \"x\" }\n";
-        let masked = mask_secrets(text);
-        assert_eq!(masked.len(), text.len());
-        assert!(!masked.contains("abc"), "{masked}");
-        assert!(
-            masked.contains("b = 2\neab-hmac-key={ file = \"x\" }"),
-            "{masked}"
-        );
-        let broken = "tsig-secret = \"\"\"abc\ndef\"\"\"\nc = 3";
-        let masked = mask_secrets(broken);
-        assert!(
-            !masked.contains("abc") && !masked.contains("def") && masked.ends_with("c = 3"),
-            "{masked}"
-        );
-        assert!(!mask_secrets("x = { tsig-secret = 'abc").contains("abc"));
-    }
-
-    #[test]
-    fn the_nearest_word_is_proposed_or_all_are_listed() {
-        assert_eq!(
-            nearest("contatc", ACME.iter().map(|key| key.name)),
-            "did you mean `contact`?"
-        );
-        assert!(
-            nearest("zzzz", ACME.iter().map(|key| key.name)).starts_with("there are: directory")
-        );
-    }
 }

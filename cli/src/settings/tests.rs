@@ -1,8 +1,13 @@
 //! What the settings take, and what they say of what they do not take.
 
+use std::time::Duration;
+
+use acme_alias_core::acme::KeyType;
 use proptest::prelude::*;
 
+use super::origins::DEFAULTS;
 use super::*;
+use crate::setup::Providers;
 
 fn tree(layers: &[(&str, &str)]) -> Tree {
     let defaults = Layer::parse("default", &format!("state = \"/state\"\n{DEFAULTS}")).unwrap();
@@ -65,107 +70,104 @@ fn good_settings_mean_what_they_say() {
     assert_eq!(web.deploy_hook.len(), 3);
 }
 
+/// A file, where its mistake is, and words about it.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("[acme]\ncontatc = []\n", "2:1", "did you mean `contact`"),
+    (
+        "[acme]\ndirectory = \"letsencrpyt\"\n",
+        "2:13",
+        "did you mean `letsencrypt`",
+    ),
+    (
+        "[acme]\ndirectory = \"http://ca.example\"\n",
+        "2:13",
+        "https://",
+    ),
+    ("[acme]\nagree-tos = \"perhaps\"\n", "2:13", "true or false"),
+    ("[acme]\neab-kid = \"x\"\n", "2:11", "eab-hmac-key"),
+    ("[dns]\nresolver = \"dns.example\"\n", "2:12", "IP address"),
+    ("[dns]\ntimeout = \"0s\"\n", "2:11", "above zero"),
+    (
+        "[[dns.zones]]\nzone = \"example.com\"\n",
+        "1:",
+        "needs `servers`",
+    ),
+    (
+        "[providers.x]\nkind = \"carrier-pigeon\"\n",
+        "2:8",
+        "carrier-pigeon",
+    ),
+    ("[providers.X]\nkind = \"rfc2136\"\n", "1:", "bad name"),
+    (
+        "[[alias-zones]]\nzone = \"auth.example.net\"\n",
+        "1:",
+        "needs `provider`",
+    ),
+    (
+        "[certificates.web]\ndomains = []\n",
+        "2:11",
+        "at least one domain",
+    ),
+    ("[certificates.web]\n", "1:", "at least one domain"),
+    (
+        "[certificates.web]\ndomains = [\"192.0.2.1\"]\n",
+        "2:12",
+        "IP address",
+    ),
+    (
+        "[certificates.web]\ndomains = [\"a..b\"]\n",
+        "2:12",
+        "empty label",
+    ),
+    (
+        "[certificates.web]\ndomains = [\"example.com\", \"EXAMPLE.com.\"]\n",
+        "2:27",
+        "second time",
+    ),
+    (
+        "[certificates.web]\ndomains = [{ nam = \"example.com\", name = \"example.com\" }]\n",
+        "2:14",
+        "did you mean `name`",
+    ),
+    (
+        "[certificates.web]\ndomains = [\"example.com\"]\nkey-type = \"rsa\"\n",
+        "3:12",
+        "rsa-4096",
+    ),
+    (
+        "[certificates.web]\ndomains = [\"example.com\"]\nprovider = \"x\"\n",
+        "3:12",
+        "names no provider",
+    ),
+    (
+        "[certificates.web]\ndomains = [\"example.com\"]\nchallenge-alias = \"a.example\"\ndomain-alias = \"b.example\"\n",
+        "4:16",
+        "only one of them",
+    ),
+    (
+        "[certificates.\"a.b\"]\ndomains = [\"example.com\"]\n",
+        "1:",
+        "certificate id",
+    ),
+];
+
+fn assert_mistake(text: &str, at: &str, words: &str) {
+    let message = mistake(text);
+    assert!(
+        message.starts_with(&format!("site.toml:{at}")),
+        "{text}\n{message}"
+    );
+    assert!(message.contains(words), "{text}\n{message}");
+}
+
 #[test]
 fn every_mistake_is_told_with_its_file_line_and_column() {
-    let domains = |list: &str| format!("[certificates.web]\ndomains = {list}\n");
-    let many: Vec<_> = (0..101).map(|i| format!("\"h{i}.example.com\"")).collect();
-    for (text, at, words) in [
-        (
-            "[acme]\ncontatc = []\n".to_owned(),
-            "2:1",
-            "did you mean `contact`",
-        ),
-        (
-            "[acme]\ndirectory = \"letsencrpyt\"\n".into(),
-            "2:13",
-            "did you mean `letsencrypt`",
-        ),
-        (
-            "[acme]\ndirectory = \"http://ca.example\"\n".into(),
-            "2:13",
-            "https://",
-        ),
-        (
-            "[acme]\nagree-tos = \"perhaps\"\n".into(),
-            "2:13",
-            "true or false",
-        ),
-        ("[acme]\neab-kid = \"x\"\n".into(), "2:11", "eab-hmac-key"),
-        (
-            "[dns]\nresolver = \"dns.example\"\n".into(),
-            "2:12",
-            "IP address",
-        ),
-        ("[dns]\ntimeout = \"0s\"\n".into(), "2:11", "above zero"),
-        (
-            "[[dns.zones]]\nzone = \"example.com\"\n".into(),
-            "1:",
-            "needs `servers`",
-        ),
-        (
-            "[providers.x]\nkind = \"carrier-pigeon\"\n".into(),
-            "2:8",
-            "carrier-pigeon",
-        ),
-        (
-            "[providers.X]\nkind = \"rfc2136\"\n".into(),
-            "1:",
-            "bad name",
-        ),
-        (
-            "[[alias-zones]]\nzone = \"auth.example.net\"\n".into(),
-            "1:",
-            "needs `provider`",
-        ),
-        (domains("[]"), "2:11", "at least one domain"),
-        ("[certificates.web]\n".into(), "1:", "at least one domain"),
-        (domains("[\"192.0.2.1\"]"), "2:12", "IP address"),
-        (domains("[\"a..b\"]"), "2:12", "empty label"),
-        (
-            domains("[\"example.com\", \"EXAMPLE.com.\"]"),
-            "2:27",
-            "second time",
-        ),
-        (
-            domains(&format!("[{}]", many.join(","))),
-            "2:11",
-            "101 names",
-        ),
-        (
-            domains("[{ nam = \"example.com\", name = \"example.com\" }]"),
-            "2:14",
-            "did you mean `name`",
-        ),
-        (
-            domains("[\"example.com\"]\nkey-type = \"rsa\""),
-            "3:12",
-            "rsa-4096",
-        ),
-        (
-            domains("[\"example.com\"]\nprovider = \"x\""),
-            "3:12",
-            "names no provider",
-        ),
-        (
-            domains(
-                "[\"example.com\"]\nchallenge-alias = \"a.example\"\ndomain-alias = \"b.example\"",
-            ),
-            "4:16",
-            "only one of them",
-        ),
-        (
-            "[certificates.\"a.b\"]\ndomains = [\"example.com\"]\n".into(),
-            "1:",
-            "certificate id",
-        ),
-    ] {
-        let message = mistake(&text);
-        assert!(
-            message.starts_with(&format!("site.toml:{at}")),
-            "{text}\n{message}"
-        );
-        assert!(message.contains(words), "{text}\n{message}");
+    for (text, at, words) in MISTAKES {
+        assert_mistake(text, at, words);
     }
+    let many: Vec<_> = (0..101).map(|i| format!("\"h{i}.example.com\"")).collect();
+    let text = format!("[certificates.web]\ndomains = [{}]\n", many.join(","));
+    assert_mistake(&text, "2:11", "101 names");
 }
 
 #[test]
@@ -252,19 +254,13 @@ mod with_a_provider {
     #[tokio::test]
     async fn a_wrong_secret_names_its_setting_and_not_itself() {
         let text = format!("{PROVIDER}tsig-secret = \"canary!\"\n");
-        let error = read(&text)
-            .unwrap()
-            .build_provider("bind")
-            .await
-            .err()
-            .unwrap();
-        assert!(
-            error
-                .to_string()
-                .contains("`providers.bind.tsig-secret` is not base64"),
-            "{error}"
-        );
-        assert!(!error.to_string().contains("canary"));
+        let settings = read(&text).unwrap();
+        let providers = Providers::default();
+        let provider = providers.get(&settings, "bind").unwrap();
+        let error = provider.open().await.unwrap_err().to_string();
+        let expected = "`providers.bind.tsig-secret` is not base64";
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains("canary"));
     }
 }
 

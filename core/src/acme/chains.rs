@@ -1,5 +1,5 @@
-//! The chains that a CA offers beside the usual one (RFC 8555 §7.4.2). `instant-acme` does not know of
-//! them; the transport sees them pass.
+//! The alternate chains that a CA offers (RFC 8555 §7.4.2). `instant-acme` does not support them, so
+//! the transport records them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,58 +10,59 @@ use reqwest::Url;
 
 use super::link;
 
-/// Offers that nobody asked for are forgotten beyond this many.
+/// At most this many offers are kept. The others are of chains that nobody wants.
 const OFFERS_MAX: usize = 1_000;
 
-/// What was seen on the way. Clones see the same.
+/// The alternate chains found in answers. Clones share their content.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Chains(Arc<Mutex<Seen>>);
+pub(super) struct AlternateChains(Arc<Mutex<Content>>);
 
 #[derive(Debug, Default)]
-struct Seen {
-    /// The URLs of other chains, by the URL of the one they came with.
+struct Content {
+    /// The URLs of alternate chains, by the URL of the chain that they are offered with.
     offered: BTreeMap<String, Vec<String>>,
-    /// The chains that somebody waits for, and has not got yet where there is none.
-    awaited: BTreeSet<String>,
+    /// The URLs whose answer must be kept.
+    requested: BTreeSet<String>,
+    /// The answers that came from there.
     fetched: BTreeMap<String, Bytes>,
 }
 
-impl Chains {
-    /// Takes note of an answer.
-    pub(super) fn see(&self, url: &str, headers: &HeaderMap, body: &Bytes) {
-        let mut seen = self.lock();
-        if seen.awaited.remove(url) {
-            seen.fetched.insert(url.to_owned(), body.clone());
+impl AlternateChains {
+    /// Records what is needed of an answer.
+    pub(super) fn record(&self, url: &str, headers: &HeaderMap, body: &Bytes) {
+        let mut content = self.lock();
+        if content.requested.remove(url) {
+            content.fetched.insert(url.to_owned(), body.clone());
         }
         let Ok(base) = Url::parse(url) else { return };
         let alternates = link::targets(headers, "alternate", &base);
         if !alternates.is_empty() {
-            if seen.offered.len() >= OFFERS_MAX {
-                seen.offered.pop_first();
+            if content.offered.len() >= OFFERS_MAX {
+                content.offered.pop_first();
             }
-            seen.offered.insert(url.to_owned(), alternates);
+            content.offered.insert(url.to_owned(), alternates);
         }
     }
 
-    /// The URLs of the chains that came with the one at `url`.
+    /// Takes the URLs of the chains that are offered with the one at `url`.
     pub(super) fn take_offered(&self, url: &str) -> Vec<String> {
         self.lock().offered.remove(url).unwrap_or_default()
     }
 
-    /// What comes from `url` is kept until it is taken.
-    pub(super) fn wait_for(&self, url: &str) {
-        self.lock().awaited.insert(url.to_owned());
+    /// Keeps the next answer from `url` until it is taken.
+    pub(super) fn request(&self, url: &str) {
+        self.lock().requested.insert(url.to_owned());
     }
 
-    /// What came from `url`.
+    /// Takes the answer that came from `url`.
     pub(super) fn take(&self, url: &str) -> Option<Bytes> {
-        let mut seen = self.lock();
-        seen.awaited.remove(url);
-        seen.offered.remove(url);
-        seen.fetched.remove(url)
+        let mut content = self.lock();
+        content.requested.remove(url);
+        content.offered.remove(url);
+        content.fetched.remove(url)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, Content> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

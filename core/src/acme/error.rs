@@ -1,33 +1,46 @@
-//! What can go wrong between us and the certification authority.
+//! Failures at the certification authority (CA), and on the way to it.
 
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::cause::innermost;
 use super::key::KeyError;
 
-/// An HTTP exchange that gave no usable answer.
+/// An HTTPS request that got no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransportError {
-    /// A URL that is not HTTPS, be it from the settings or from the server.
-    #[error("{url} is not an https:// URL, and nothing else is used")]
+    /// The URL is not HTTPS. It comes from the configuration or from the server.
+    #[error("{url} is not an https:// URL")]
     NotHttps {
         /// The URL.
         url: String,
     },
     /// No connection, or it broke.
-    #[error("{url} could not be reached: {cause}")]
+    #[error("could not reach {url}: {}", innermost(.source))]
     Unreachable {
         /// The URL.
         url: String,
-        /// Why.
-        cause: String,
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
     },
-    /// The server's own certificate is not trusted.
-    #[error("the certificate of {url} is not trusted: {cause}")]
+    /// The answer did not arrive in time.
+    #[error("timed out after {} s waiting for {url}", .limit.as_secs_f64())]
+    Timeout {
+        /// The URL.
+        url: String,
+        /// The time limit that was exceeded.
+        limit: Duration,
+    },
+    /// The certificate of the HTTPS server is not trusted.
+    #[error("the certificate of {url} is not trusted: {}", innermost(.source))]
     Untrusted {
         /// The URL.
         url: String,
-        /// Why.
-        cause: String,
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// The answer is larger than any answer of an ACME server.
     #[error("{url} answered with more than {limit} octets")]
@@ -37,10 +50,10 @@ pub enum TransportError {
         /// The limit.
         limit: usize,
     },
-    /// The server wants fewer requests, cannot work now, or something between us and it answered.
+    /// The server is overloaded or unavailable, or a gateway answered in its place.
     #[error("{url} answered {status}{}{}",
         if .detail.is_empty() { String::new() } else { format!(": {detail}") },
-        .retry_after.map_or_else(String::new, |wait| format!(" (asks to wait {} s)", wait.as_secs())))]
+        .retry_after.map_or_else(String::new, |wait| format!(" (retry after {} s)", wait.as_secs())))]
     Status {
         /// The URL.
         url: String,
@@ -48,163 +61,154 @@ pub enum TransportError {
         status: u16,
         /// How long the server asked to wait.
         retry_after: Option<Duration>,
-        /// The problem's detail, or the beginning of the page.
+        /// The detail of the problem document, or the start of the page.
         detail: String,
     },
-    /// The extra root certificate, or the TLS set-up, cannot be used.
-    #[error("the HTTPS client could not be set up: {0}")]
-    Setup(String),
+    /// The extra root certificates cannot be used.
+    #[error("could not read the extra root certificates: {}", innermost(.source))]
+    ExtraRoot {
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The HTTPS client could not be set up.
+    #[error("could not set up the HTTPS client: {}", innermost(.source))]
+    Setup {
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
+    },
 }
 
 impl TransportError {
-    /// How long to wait before the request may be sent again; `None` where that cannot help.
+    /// How long to wait before the request may be sent again: `usual`, or what the server asked for.
+    /// `None` if a repeated request cannot help.
     pub(super) fn retry_after(&self, usual: Duration) -> Option<Duration> {
         match self {
-            TransportError::Unreachable { .. } => Some(usual),
+            TransportError::Unreachable { .. } | TransportError::Timeout { .. } => Some(usual),
             TransportError::Status { retry_after, .. } => Some(retry_after.unwrap_or(usual)),
             _ => None,
         }
     }
 }
 
-/// A failure at the certification authority.
+/// What the CA was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// To read the directory (RFC 8555 §7.1.1).
+    Directory,
+    /// To create an account (§7.3).
+    Account,
+    /// To open an order, or to resume one (§7.4).
+    Order,
+    /// To read the authorizations of an order (§7.5).
+    Authorizations,
+    /// To validate the challenges (§7.5.1).
+    Challenges,
+    /// To finish the validation of an order (§7.5.1).
+    Validation,
+    /// To accept the certificate request (§7.4).
+    Finalization,
+    /// To issue and return the certificate (§7.4.2).
+    Certificate,
+    /// To return an alternate chain (§7.4.2).
+    AlternateChain,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Directory => "the directory",
+            Operation::Account => "the account",
+            Operation::Order => "the order",
+            Operation::Authorizations => "the authorizations",
+            Operation::Challenges => "the challenges",
+            Operation::Validation => "the validation",
+            Operation::Finalization => "the certificate request",
+            Operation::Certificate => "the certificate",
+            Operation::AlternateChain => "the alternate chain",
+        })
+    }
+}
+
+/// A name that the CA could not validate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidationFailure {
+    /// The name.
+    pub identifier: String,
+    /// The type of the problem without its URN prefix (RFC 8555 §6.7), such as `dns`.
+    pub kind: String,
+    /// What the CA reports.
+    pub detail: String,
+}
+
+/// A failure at the CA.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AcmeError {
-    /// The exchange itself failed.
+    /// A request got no usable answer.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// The CA refused (RFC 8555 §6.7).
-    #[error("the CA refused {what}: {detail} ({kind})")]
+    #[error("the CA refused {operation}: {detail} ({kind})")]
     Problem {
-        /// What was asked for.
-        what: &'static str,
-        /// The problem type without its URN prefix.
+        /// What the CA was asked for.
+        operation: Operation,
+        /// The type of the problem without its URN prefix.
         kind: String,
-        /// The CA's words.
+        /// What the CA reports.
         detail: String,
     },
-    /// The answer is not what RFC 8555 says.
-    #[error("{what}: the answer is not that of an ACME server: {cause}")]
-    NotAcme {
-        /// What was asked for.
-        what: &'static str,
-        /// What is wrong with the answer.
-        cause: String,
+    /// The answer violates RFC 8555.
+    #[error("the CA's answer for {operation} is not valid ACME: {}", innermost(.source))]
+    InvalidAnswer {
+        /// What the CA was asked for.
+        operation: Operation,
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
     },
-    /// The terms of service were not agreed to.
-    #[error("the CA's terms of service have not been agreed to{}",
+    /// The terms of service must be agreed to first (RFC 8555 §7.3).
+    #[error("the CA requires agreement to its terms of service{}",
         .terms.as_ref().map_or_else(String::new, |terms| format!(": {terms}")))]
     TermsNotAgreed {
-        /// Where they can be read.
+        /// The URL of the terms.
         terms: Option<String>,
     },
-    /// The CA takes only accounts that are bound to one made elsewhere (RFC 8555 §7.3.4).
-    #[error("this CA wants an external account binding")]
+    /// The CA accepts only accounts that are bound to an account elsewhere (RFC 8555 §7.3.4).
+    #[error("this CA requires an external account binding")]
     ExternalAccountRequired,
-    /// The external account key is not base64url.
-    #[error("the external account key (`eab-hmac-key`) is not base64url")]
-    ExternalAccountKey,
+    /// The external account could not be obtained from its source.
+    #[error("could not get the external account's key: {}", innermost(.source))]
+    ExternalAccount {
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The HMAC key of the external account is not base64url.
+    #[error("the HMAC key of the external account is not base64url")]
+    InvalidHmacKey,
     /// The stored account cannot be read.
-    #[error("the stored account is damaged: {0}")]
-    StoredAccount(String),
+    #[error("the stored account is damaged: {}", innermost(.source))]
+    StoredAccount {
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// The CA could not validate names.
-    #[error("the CA could not validate {}", .0.iter().map(|(name, detail)| format!("{name}: {detail}")).collect::<Vec<_>>().join("; "))]
-    Validation(Vec<(String, String)>),
+    #[error("the CA could not validate {}", .0.iter()
+        .map(|failure| format!("{}: {}", failure.identifier, failure.detail))
+        .collect::<Vec<_>>().join("; "))]
+    Validation(Vec<ValidationFailure>),
     /// The CA offers no DNS-01 challenge for a name.
     #[error("the CA offers no dns-01 challenge for {0}")]
     NoDns01(String),
     /// An authorization for a name that was not ordered.
-    #[error("the order has an authorization for {0}, which was not asked for")]
+    #[error("the order contains an authorization for {0}, which was not ordered")]
     ForeignAuthorization(String),
-    /// The CA did not come to an end.
-    #[error("the CA did not finish {what} in time")]
+    /// The CA did not finish in time.
+    #[error("the CA did not finish {operation} in time")]
     Timeout {
-        /// What was waited for.
-        what: &'static str,
+        /// What the CA was asked for.
+        operation: Operation,
     },
-    /// The key for the certificate could not be made.
+    /// The key of the certificate cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-}
-
-impl AcmeError {
-    /// What the reader can do about it.
-    pub fn remedy(&self) -> String {
-        match self {
-            AcmeError::Transport(error) => transport_remedy(error),
-            AcmeError::Problem { kind, .. } => problem_remedy(kind),
-            AcmeError::NotAcme { .. } => {
-                "see that `acme.directory` is the URL of an ACME directory, not of a web page"
-                    .into()
-            }
-            AcmeError::TermsNotAgreed { .. } => {
-                "read them, then say so once: `--agree-tos`, or `agree-tos = true` under `[acme]`"
-                    .into()
-            }
-            AcmeError::ExternalAccountRequired => {
-                "get a key identifier and an HMAC key from the CA, and set `eab-kid` and \
-                 `eab-hmac-key` under `[acme]`"
-                    .into()
-            }
-            AcmeError::ExternalAccountKey => {
-                "copy the key as the CA shows it: base64url, without padding".into()
-            }
-            AcmeError::StoredAccount(_) => {
-                "restore the file from a backup, or move it away to make a new account".into()
-            }
-            AcmeError::Validation(_) => {
-                "every authoritative server had the values when the CA was told so; see that the \
-                 CA reaches the same servers (split horizon, firewalls, CAA records)"
-                    .into()
-            }
-            AcmeError::NoDns01(_) => "use a CA that offers dns-01 for this name".into(),
-            AcmeError::ForeignAuthorization(_) => "report this to the CA".into(),
-            AcmeError::Timeout { .. } => {
-                "try again later: the order is kept, and gone on with; or wait longer, by \
-                 `order-timeout` under `[acme]`"
-                    .into()
-            }
-            AcmeError::Key(_) => "try another `key-type`".into(),
-        }
-    }
-}
-
-fn transport_remedy(error: &TransportError) -> String {
-    match error {
-        TransportError::NotHttps { .. } => "use the CA's https:// directory URL",
-        TransportError::Unreachable { .. } => {
-            "see that the CA can be reached from here; a proxy is taken from HTTPS_PROXY"
-        }
-        TransportError::Untrusted { .. } => {
-            "for a private CA name its root certificate with `ca-file` under `[acme]`; otherwise \
-             something stands between you and the CA"
-        }
-        TransportError::TooLarge { .. } => "see that `acme.directory` is an ACME directory",
-        TransportError::Status { status: 429, .. } => {
-            "a rate limit of the CA is reached; wait as long as it says"
-        }
-        TransportError::Status {
-            status: 400..500, ..
-        } => "see that `acme.directory` is the URL of an ACME directory",
-        TransportError::Status { .. } => "try again later, and see the CA's status page",
-        TransportError::Setup(_) => "see that `ca-file` is a PEM file with a certificate",
-    }
-    .to_owned()
-}
-
-fn problem_remedy(kind: &str) -> String {
-    match kind {
-        "rateLimited" => "a rate limit of the CA is reached; wait as long as it says",
-        "rejectedIdentifier" => "the CA does not issue for this name",
-        "caa" => "a CAA record of the domain forbids this CA to issue; change it or the CA",
-        "accountDoesNotExist" | "unauthorized" => {
-            "the CA does not know this account any more; move its file under `accounts` away"
-        }
-        "invalidContact" | "unsupportedContact" => "correct `contact` under `[acme]`",
-        "externalAccountRequired" => "set `eab-kid` and `eab-hmac-key` under `[acme]`",
-        "userActionRequired" => "the CA wants you to do something, such as to agree to new terms",
-        "serverInternal" => "try again later, and see the CA's status page",
-        _ => "the CA's words say what it did not like",
-    }
-    .to_owned()
 }

@@ -1,19 +1,19 @@
-//! Where `crate::fuzzing` reaches in.
+//! Entry points for `crate::fuzzing`.
 
-#![expect(clippy::expect_used, reason = "it panics where a promise is broken")]
+#![expect(clippy::expect_used, reason = "a broken promise must panic")]
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-
+use jiff::Timestamp;
 use reqwest::Url;
 
-use super::error::AcmeError;
-use super::{link, retry, transport};
+use super::error::{AcmeError, Operation};
+use super::{link, problem, response};
 
-/// The words of an answer that is no ACME server's.
+/// The detail of an answer that is not one of ACME.
 pub(crate) fn transport_detail(body: &[u8]) -> String {
-    let detail = transport::detail(body);
+    let detail = response::detail(body);
     assert!(detail.chars().count() <= 200, "{detail}");
     detail
 }
@@ -22,11 +22,11 @@ pub(crate) fn transport_detail(body: &[u8]) -> String {
 pub(crate) fn problem(body: &[u8]) -> Option<AcmeError> {
     let problem = serde_json::from_slice::<instant_acme::Problem>(body).ok()?;
     let error = instant_acme::Error::Api(problem);
-    let _ = retry::is_bad_nonce(&error);
-    Some(retry::translate("the order", error))
+    let _ = problem::is_bad_nonce(&error);
+    Some(problem::convert(Operation::Order, error))
 }
 
-/// Headers, one a line, `name: value`.
+/// Header fields, one per line: `name: value`.
 pub(crate) fn headers(text: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in text.split(|octet| *octet == b'\n') {
@@ -44,8 +44,9 @@ pub(crate) fn headers(text: &[u8]) {
     for target in link::targets(&headers, "alternate", &base) {
         assert!(target.starts_with("https://"), "{target}");
     }
-    transport::bound_retry_after(&mut headers);
-    let wait = transport::retry_after(&headers);
+    let now = Timestamp::UNIX_EPOCH;
+    response::limit_retry_after(&mut headers, now);
+    let wait = response::retry_after(&headers, now);
     assert!(
         wait.is_none_or(|wait| wait <= Duration::from_mins(1)),
         "{wait:?}"
@@ -55,6 +56,6 @@ pub(crate) fn headers(text: &[u8]) {
         StatusCode::BAD_REQUEST,
         StatusCode::TOO_MANY_REQUESTS,
     ] {
-        let _ = transport::is_for_acme(status, &headers);
+        let _ = response::is_for_acme(status, &headers);
     }
 }

@@ -1,7 +1,9 @@
-//! The certificate's key and the request that is signed with it.
+//! The key of a certificate, and the certificate request.
 
+use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, RsaKeySize};
 use secrecy::SecretString;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Identifier;
 
-/// The kind of key in a certificate.
+/// The type of a certificate's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyType {
@@ -29,7 +31,7 @@ pub enum KeyType {
 }
 
 impl KeyType {
-    /// Every type, with the word for it.
+    /// All types, with their names.
     pub const ALL: [(&'static str, KeyType); 4] = [
         ("ecdsa-p256", KeyType::EcdsaP256),
         ("ecdsa-p384", KeyType::EcdsaP384),
@@ -40,11 +42,11 @@ impl KeyType {
 
 impl fmt::Display for KeyType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = KeyType::ALL
+        let name = KeyType::ALL
             .iter()
             .find(|(_, kind)| kind == self)
-            .map_or("", |(word, _)| word);
-        f.write_str(word)
+            .map_or("", |(name, _)| name);
+        f.write_str(name)
     }
 }
 
@@ -52,23 +54,42 @@ impl FromStr for KeyType {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match KeyType::ALL.iter().find(|(word, _)| *word == text) {
+        match KeyType::ALL.iter().find(|(name, _)| *name == text) {
             Some((_, kind)) => Ok(*kind),
             None => Err(format!(
-                "there is no key type `{}`; there are: {}",
+                "`{}` is not a key type; the key types are: {}",
                 text.escape_debug(),
-                KeyType::ALL.map(|(word, _)| word).join(", ")
+                KeyType::ALL.map(|(name, _)| name).join(", ")
             )),
         }
     }
 }
 
-/// A key that could not be made or used.
+/// A key that could not be generated or used.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the certificate's key could not be made: {0}")]
-pub struct KeyError(String);
+#[non_exhaustive]
+pub enum KeyError {
+    /// No key could be generated.
+    #[error("could not generate the certificate's key: {source}")]
+    Generation {
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The text is not a private key in PEM.
+    #[error("could not read the certificate's key: {source}")]
+    Unreadable {
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The certificate request could not be signed.
+    #[error("could not create the certificate request: {source}")]
+    Request {
+        /// The reason.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+}
 
-/// The private key of a certificate that is being issued.
+/// The private key of a certificate.
 pub struct CertificateKey(KeyPair);
 
 impl fmt::Debug for CertificateKey {
@@ -78,9 +99,9 @@ impl fmt::Debug for CertificateKey {
 }
 
 impl CertificateKey {
-    /// Makes a fresh key, on a thread of its own: RSA takes a while.
+    /// Generates a key on a blocking thread, because RSA takes a while.
     pub async fn generate(kind: KeyType) -> Result<Self, KeyError> {
-        let made = tokio::task::spawn_blocking(move || match kind {
+        let pair = tokio::task::spawn_blocking(move || match kind {
             KeyType::EcdsaP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
             KeyType::EcdsaP384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
             KeyType::Rsa2048 => {
@@ -90,31 +111,32 @@ impl CertificateKey {
                 KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_4096)
             }
         });
-        match made.await {
-            Ok(Ok(pair)) => Ok(CertificateKey(pair)),
-            Ok(Err(error)) => Err(KeyError(error.to_string())),
-            Err(error) => Err(KeyError(error.to_string())),
-        }
-    }
-
-    /// The key in a PKCS #8 PEM, as [`CertificateKey::to_pem`] writes it.
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let pair = KeyPair::from_pem(pem).map_err(|error| KeyError(error.to_string()))?;
+        let failed = |source| KeyError::Generation { source };
+        let pair = pair.await.map_err(|error| failed(Arc::new(error)))?;
+        let pair = pair.map_err(|error| failed(Arc::new(error)))?;
         Ok(CertificateKey(pair))
     }
 
-    /// The certification request (PKCS #10, DER) for exactly these names, without a common name,
-    /// which no CA needs (RFC 8555 §7.4).
+    /// Reads a key in PKCS #8 PEM, as [`CertificateKey::to_pem`] writes it.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let pair = KeyPair::from_pem(pem).map_err(|error| KeyError::Unreadable {
+            source: Arc::new(error),
+        })?;
+        Ok(CertificateKey(pair))
+    }
+
+    /// Creates the certificate request (PKCS #10, DER) for exactly these names. It has no common
+    /// name, because no CA needs one (RFC 8555 §7.4).
     pub fn request(&self, names: &[Identifier]) -> Result<Vec<u8>, KeyError> {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let request = CertificateParams::new(names).and_then(|mut params| {
             params.distinguished_name = DistinguishedName::new();
             params.serialize_request(&self.0)
         });
-        Ok(request
-            .map_err(|error| KeyError(error.to_string()))?
-            .der()
-            .to_vec())
+        let request = request.map_err(|error| KeyError::Request {
+            source: Arc::new(error),
+        })?;
+        Ok(request.der().to_vec())
     }
 
     /// The private key as PKCS #8 PEM.

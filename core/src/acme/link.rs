@@ -4,15 +4,15 @@ use http::HeaderMap;
 use http::header::LINK;
 use reqwest::Url;
 
-/// The targets of the links with this relation, resolved against `base`; those that are no https://
-/// URLs are left out, and so is everything after a mistake in a field.
+/// Returns the targets of the links with this relation, resolved against `base`. Targets that are not
+/// https:// URLs are left out. So is everything after a syntax error in a field.
 pub(super) fn targets(headers: &HeaderMap, relation: &str, base: &Url) -> Vec<String> {
     let fields = headers.get_all(LINK).into_iter();
     let links = fields.flat_map(|field| links(field.to_str().unwrap_or_default()));
     links
         .filter(|link| {
             link.relations()
-                .any(|word| word.eq_ignore_ascii_case(relation))
+                .any(|name| name.eq_ignore_ascii_case(relation))
         })
         .filter_map(|link| base.join(link.target).ok())
         .filter(|url| url.scheme() == "https")
@@ -20,10 +20,10 @@ pub(super) fn targets(headers: &HeaderMap, relation: &str, base: &Url) -> Vec<St
         .collect()
 }
 
-/// One link of a field.
+/// One link in a field.
 struct Link<'a> {
     target: &'a str,
-    /// The first `rel` parameter, which is the one that counts (§3.3).
+    /// The first `rel` parameter. The others are ignored (§3.3).
     relations: Option<&'a str>,
 }
 
@@ -43,7 +43,7 @@ fn links(field: &str) -> Vec<Link<'_>> {
     links
 }
 
-/// The link at the beginning, and what follows it.
+/// Parses the link at the start. Returns it and the rest of the field.
 fn link(text: &str) -> Option<(Link<'_>, &str)> {
     let blank = |c: char| c.is_ascii_whitespace() || c == ',';
     let (target, mut rest) = text
@@ -63,7 +63,7 @@ fn link(text: &str) -> Option<(Link<'_>, &str)> {
         if let Some(value) = rest.strip_prefix('=') {
             let value = value.trim_ascii_start();
             let (value, more) = match value.strip_prefix('"') {
-                // An escaped quote is in no relation.
+                // No relation contains an escaped quote.
                 Some(quoted) => quoted.split_once('"')?,
                 None => value.split_at(value.find([';', ',']).unwrap_or(value.len())),
             };
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_told_by_their_relation_and_resolved() {
+    fn links_are_selected_by_relation_and_resolved() {
         let found = alternates(&[
             "<https://ca.example/dir>;rel=\"index\"",
             "</cert/1/1>;rel=\"alternate\", <2>; title=\"a, <b>; rel=x\"; REL = alternate",
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_link_and_no_https_is_left_out() {
+    fn malformed_links_and_targets_without_https_are_left_out() {
         let odd = [
             "",
             "<",

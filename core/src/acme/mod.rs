@@ -1,19 +1,26 @@
-//! The certification authority's side: HTTPS, accounts, orders (RFC 8555), through
+//! The client of a certification authority (RFC 8555): HTTPS, accounts and orders. It uses
 //! `instant-acme` over a transport of our own.
 
 mod account;
+mod ca;
+mod cause;
 mod chains;
+mod config;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod key;
 mod link;
 mod order;
+mod problem;
+mod response;
 mod retry;
 mod transport;
 
-pub use self::account::{Account, AccountSettings, ExternalAccount, account_url};
-pub use self::error::{AcmeError, TransportError};
+pub use self::account::Account;
+pub use self::ca::{Ca, CaError};
+pub use self::config::{CaConfig, ExternalAccount, ExternalAccountSource};
+pub use self::error::{AcmeError, Operation, TransportError, ValidationFailure};
 pub use self::key::{CertificateKey, KeyError, KeyType};
 pub use self::order::{Challenge, Order};
-pub use self::transport::{Timeouts, Transport};
+pub use self::transport::Timeouts;

@@ -1,5 +1,7 @@
 //! An order, from its challenges to the certificate chain (RFC 8555 §7.4, §7.5).
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
@@ -8,31 +10,32 @@ use instant_acme::{
 };
 
 use super::account::Account;
-use super::error::AcmeError;
-use super::retry::{is_bad_nonce, retrying, translate};
+use super::error::{AcmeError, Operation, ValidationFailure};
+use super::problem::{self, convert, is_bad_nonce};
+use super::retry::retry;
 use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::printable::printable;
 use crate::txt::TxtValue;
 
-/// What the CA wants to see before it believes that a name is ours.
+/// What the CA must find in the DNS to validate a name (RFC 8555 §8.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// The challenge name.
     pub challenge_name: DnsName,
-    /// The TXT value that must be found from there.
+    /// The TXT value that the CA must find there, or at the target of the CNAME there.
     pub value: TxtValue,
 }
 
-/// An open order.
+/// An order at the CA.
 pub struct Order {
     inner: instant_acme::Order,
     names: Vec<Identifier>,
     account: Account,
 }
 
-impl std::fmt::Debug for Order {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Order")
             .field("url", &self.inner.url())
             .finish_non_exhaustive()
@@ -40,15 +43,15 @@ impl std::fmt::Debug for Order {
 }
 
 impl Order {
-    pub(super) async fn open(account: &Account, names: &[Identifier]) -> Result<Self, AcmeError> {
+    /// Opens an order for these names (RFC 8555 §7.4).
+    pub async fn open(account: &Account, names: &[Identifier]) -> Result<Self, AcmeError> {
         let identifiers: Vec<_> = names
             .iter()
             .map(|name| AcmeIdentifier::Dns(name.to_string()))
             .collect();
-        let inner = retrying("the order", async || {
+        let inner = retry!(Operation::Order, {
             account.inner.new_order(&NewOrder::new(&identifiers)).await
-        })
-        .await?;
+        })?;
         Ok(Order {
             inner,
             names: names.to_vec(),
@@ -56,15 +59,16 @@ impl Order {
         })
     }
 
-    pub(super) async fn resume(
+    /// Resumes an order that was opened before. Returns `None` if the CA no longer has it, or if it
+    /// failed.
+    pub async fn resume(
         account: &Account,
         url: &str,
         names: &[Identifier],
     ) -> Result<Option<Self>, AcmeError> {
-        let resumed = retrying("the order", async || {
+        let resumed = retry!(Operation::Order, {
             account.inner.order(url.to_owned()).await
         });
-        let resumed = resumed.await;
         let mut inner = match resumed {
             Ok(inner) => inner,
             // It has expired, or belongs to another account.
@@ -86,17 +90,16 @@ impl Order {
         self.inner.url()
     }
 
-    /// The challenges that are still to be met; none for names that the CA validated before.
+    /// Returns the challenges to fulfil. There are none for names that the CA has validated before.
     pub async fn challenges(&mut self) -> Result<Vec<Challenge>, AcmeError> {
-        retrying("the authorizations", async || {
-            // Each authorization is fetched once; another attempt goes on where this one stops.
+        retry!(Operation::Authorizations, {
+            // Each authorization is fetched once. A repeated attempt continues with the next one.
             let mut authorizations = self.inner.authorizations();
             while let Some(authorization) = authorizations.next().await {
                 authorization?;
             }
             Ok(())
-        })
-        .await?;
+        })?;
         let mut challenges = Vec::new();
         let mut authorizations = self.inner.authorizations();
         while let Some(Ok(mut authorization)) = authorizations.next().await {
@@ -116,31 +119,31 @@ impl Order {
             let value = challenge.key_authorization().dns_value();
             challenges.push(Challenge {
                 challenge_name: ours.challenge_name().clone(),
-                // The digest of a hash in base64url: 43 characters whatever the token was.
-                value: value.parse().map_err(|error| AcmeError::NotAcme {
-                    what: "the challenge",
-                    cause: format!("{error}"),
+                // A hash in base64url: 43 characters, whatever the token is.
+                value: value.parse().map_err(|error| AcmeError::InvalidAnswer {
+                    operation: Operation::Challenges,
+                    source: Arc::new(error),
                 })?,
             });
         }
         Ok(challenges)
     }
 
-    /// Tells the CA that all challenges can be met, and waits for what it finds.
+    /// Asks the CA to validate all challenges (RFC 8555 §7.5.1), and waits for the result.
     pub async fn validate(&mut self) -> Result<(), AcmeError> {
-        let mut told = 0;
+        let mut submitted = 0;
         let mut refusal = None;
-        retrying("the challenges", async || {
+        retry!(Operation::Challenges, {
             let mut authorizations = self.inner.authorizations();
             let mut index = 0;
             while let Some(authorization) = authorizations.next().await {
                 let mut authorization = authorization?;
-                if index >= told
+                if index >= submitted
                     && authorization.status == AuthorizationStatus::Pending
                     && let Some(mut challenge) = authorization.challenge(ChallengeType::Dns01)
                 {
                     match challenge.set_ready().await {
-                        // All others are told as well, so that all failures come together.
+                        // The others are submitted as well, so that all failures are reported.
                         Err(error @ Error::Api(_)) if !is_bad_nonce(&error) => {
                             refusal = Some(error);
                         }
@@ -148,16 +151,15 @@ impl Order {
                     }
                 }
                 index += 1;
-                told = told.max(index);
+                submitted = submitted.max(index);
             }
             Ok(())
-        })
-        .await?;
+        })?;
         if let Some(refusal) = refusal {
-            // The CA may have looked while it answered, and put what it found into the answer.
+            // The CA may have validated at once, and answered with the result.
             let failures = self.failures().await?;
             return Err(if failures.is_empty() {
-                translate("the challenges", refusal)
+                convert(Operation::Challenges, refusal)
             } else {
                 AcmeError::Validation(failures)
             });
@@ -165,82 +167,87 @@ impl Order {
         if self.inner.state().status != OrderStatus::Pending {
             return Ok(());
         }
-        let what = "the validation";
         let polls = self.polls();
-        match retrying(what, async || poll_ready(&mut self.inner, &polls).await).await? {
+        let status = retry!(Operation::Validation, {
+            poll_ready(&mut self.inner, &polls).await
+        });
+        match status? {
             OrderStatus::Invalid => Err(AcmeError::Validation(self.failures().await?)),
             _ => Ok(()),
         }
     }
 
-    /// Hands in the certification request (DER) and fetches the chain (PEM, leaf first).
+    /// Submits the certificate request (DER) and fetches the chain (PEM, leaf first).
     pub async fn finalize(&mut self, request: &[u8]) -> Result<String, AcmeError> {
-        let mut again = false;
-        retrying("the certification request", async || {
-            // A reply may have been lost: what the order says now counts, not what we last heard.
-            if again {
+        let mut is_repeated = false;
+        retry!(Operation::Finalization, {
+            // The first answer may have been lost, so read the state of the order again.
+            if is_repeated {
                 self.inner.refresh().await?;
             }
-            again = true;
+            is_repeated = true;
             match self.inner.state().status {
                 OrderStatus::Ready => self.inner.finalize_csr(request).await,
-                // That was done before.
+                // The request was submitted before.
                 _ => Ok(()),
             }
-        })
-        .await?;
+        })?;
         crash::point(Point::Finalized);
-        let what = "the certificate";
-        retrying(what, async || match self.inner.state().status {
-            OrderStatus::Valid => match self.inner.certificate().await? {
-                Some(chain) => Ok(chain),
-                None => Err(Error::Str("a certificate in a valid order")),
-            },
-            _ => {
-                let polls = self.polls();
-                self.inner.poll_certificate(&polls).await
+        retry!(Operation::Certificate, {
+            match self.inner.state().status {
+                OrderStatus::Valid => match self.inner.certificate().await? {
+                    Some(chain) => Ok(chain),
+                    None => Err(Error::Str("a certificate in a valid order")),
+                },
+                _ => {
+                    let polls = self.polls();
+                    self.inner.poll_certificate(&polls).await
+                }
             }
         })
-        .await
     }
 
-    /// The chains (PEM, leaf first) that the CA offers beside the one it gave out (RFC 8555 §7.4.2).
+    /// Fetches the alternate chains (PEM, leaf first) that the CA offers for the certificate (RFC 8555
+    /// §7.4.2).
     pub async fn alternate_chains(&mut self) -> Result<Vec<String>, AcmeError> {
-        let what = "another chain";
+        let operation = Operation::AlternateChain;
         let Account { inner, transport } = &self.account;
         let url = self.inner.state().certificate.clone().unwrap_or_default();
         let mut chains = Vec::new();
         for url in transport.chains.take_offered(&url) {
-            transport.chains.wait_for(&url);
-            // An order is fetched as a chain is, by POST-as-GET; what comes is then none.
-            let outcome = retrying(what, async || match inner.order(url.clone()).await {
-                Ok(_) | Err(Error::Json(_)) => Ok(()),
-                Err(error) => Err(error),
-            })
-            .await;
+            transport.chains.request(&url);
+            // A chain is fetched like an order, by POST-as-GET. The answer is not an order, which is
+            // not an error here.
+            let outcome = retry!(
+                operation,
+                match inner.order(url.clone()).await {
+                    Ok(_) | Err(Error::Json(_)) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            );
             let chain = transport.chains.take(&url);
             outcome?;
-            let text = chain.and_then(|chain| String::from_utf8(chain.to_vec()).ok());
-            chains.push(text.ok_or_else(|| AcmeError::NotAcme {
-                what,
-                cause: "it is no text".to_owned(),
+            let text = String::from_utf8(chain.unwrap_or_default().to_vec());
+            chains.push(text.map_err(|error| AcmeError::InvalidAnswer {
+                operation,
+                source: Arc::new(error),
             })?);
         }
         Ok(chains)
     }
 
-    /// Polls begin at once and grow; a `Retry-After` of the CA takes precedence.
+    /// The pauses between polls grow from a short one. `Retry-After` takes precedence.
     fn polls(&self) -> RetryPolicy {
         RetryPolicy::new()
             .initial_delay(Duration::from_millis(20))
             .backoff(1.4)
-            .timeout(self.account.transport.patience.order)
+            .timeout(self.account.transport.timeouts.order)
     }
 
-    /// Why the CA did not find each name to be ours.
-    async fn failures(&mut self) -> Result<Vec<(String, String)>, AcmeError> {
+    /// Reads why the CA could not validate names.
+    async fn failures(&mut self) -> Result<Vec<ValidationFailure>, AcmeError> {
         let mut failures = Vec::new();
-        retrying("the authorizations", async || {
+        retry!(Operation::Authorizations, {
             failures.clear();
             let mut authorizations = self.inner.authorizations();
             while let Some(authorization) = authorizations.next().await {
@@ -251,19 +258,22 @@ impl Order {
                     let problem = challenge.error.as_ref()?;
                     let detail = problem.detail.clone();
                     let detail = detail.unwrap_or_else(|| problem.to_string());
-                    Some((printable(&name), printable(&detail)))
+                    Some(ValidationFailure {
+                        identifier: printable(&name),
+                        kind: problem::kind(problem),
+                        detail: printable(&detail),
+                    })
                 });
                 failures.extend(problems);
             }
             Ok(())
-        })
-        .await?;
+        })?;
         Ok(failures)
     }
 }
 
-/// `poll_ready` reports an order that failed as an error without saying which name; its
-/// authorizations do.
+/// Waits until the order is ready or has failed. `Order::poll_ready` reports a failed order as an
+/// error that does not contain the names, but the authorizations contain them.
 async fn poll_ready(
     order: &mut instant_acme::Order,
     polls: &RetryPolicy,

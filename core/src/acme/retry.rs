@@ -1,93 +1,83 @@
-//! Trying again where RFC 8555 or the server says so, and translating what is final.
+//! Repeating requests where RFC 8555 or the server allows it.
 
 use std::time::Duration;
 
 use instant_acme::Error;
 
-use super::error::{AcmeError, TransportError};
-use crate::printable::printable;
+use super::error::{AcmeError, Operation};
+use super::problem::{convert, is_bad_nonce};
 
 /// A rejected nonce (RFC 8555 §6.5) costs one round trip and nothing else. `instant-acme` gives up
 /// after three, which a busy server farm can exceed.
 const NONCE_ATTEMPTS: usize = 200;
-/// Attempts where the server is overloaded or the connection broke.
+/// Attempts if the server is overloaded or the connection breaks.
 const ATTEMPTS: usize = 4;
 /// The first pause between those, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A server that asks for a longer pause is not waited for; the error says how long it asked.
+/// If the server asks for a longer pause, the request fails, and the error contains the pause.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// Carries out `attempt` until it succeeds or fails for good. `what` completes "the CA refused …".
-pub(super) async fn retrying<T>(
-    what: &'static str,
-    mut attempt: impl AsyncFnMut() -> Result<T, Error>,
-) -> Result<T, AcmeError> {
-    let mut nonces = 0;
-    let mut failures = 0;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let error = match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        if is_bad_nonce(&error) && nonces < NONCE_ATTEMPTS {
-            nonces += 1;
-            continue;
+/// Decides whether a failed request is repeated, and waits before that.
+pub(super) struct Retry {
+    operation: Operation,
+    rejected_nonces: usize,
+    failures: usize,
+    pause: Duration,
+}
+
+impl Retry {
+    pub(super) fn new(operation: Operation) -> Self {
+        Retry {
+            operation,
+            rejected_nonces: 0,
+            failures: 0,
+            pause: FIRST_PAUSE,
         }
-        let error = translate(what, error);
+    }
+
+    /// Returns when the request may be repeated, or the error if another attempt cannot help.
+    pub(super) async fn after(&mut self, error: Error) -> Result<(), AcmeError> {
+        if is_bad_nonce(&error) && self.rejected_nonces < NONCE_ATTEMPTS {
+            self.rejected_nonces += 1;
+            return Ok(());
+        }
+        let error = convert(self.operation, error);
         let wait = match &error {
-            AcmeError::Transport(error) => error.retry_after(pause),
+            AcmeError::Transport(error) => error.retry_after(self.pause),
             _ => None,
         };
-        failures += 1;
+        self.failures += 1;
         match wait {
-            Some(wait) if failures < ATTEMPTS && wait <= LONGEST_PAUSE => {
-                tracing::info!(%error, ?wait, "the CA is asked again");
-                // A back-off: the server, or the path to it, wants time.
+            Some(wait) if self.failures < ATTEMPTS && wait <= LONGEST_PAUSE => {
+                tracing::info!(%error, ?wait, "the request to the CA is repeated");
+                // A back-off: the server, or the path to it, needs time.
                 tokio::time::sleep(wait).await;
-                pause *= 2;
+                self.pause *= 2;
+                Ok(())
             }
-            _ => return Err(error),
+            _ => Err(error),
         }
     }
 }
 
-/// Whether the server only wants the same request with another nonce.
-pub(super) fn is_bad_nonce(error: &Error) -> bool {
-    matches!(error, Error::Api(problem)
-        if problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce"))
+/// Evaluates a block that ends in a `Result<_, instant_acme::Error>`, again and again until it succeeds or fails
+/// with an error that another attempt cannot help. A macro, because the future of an async closure that borrows
+/// cannot be shown to be `Send`, which a task needs.
+macro_rules! retry {
+    ($operation:expr, $attempt:expr) => {{
+        let mut retry = $crate::acme::retry::Retry::new($operation);
+        loop {
+            let outcome: Result<_, instant_acme::Error> = async { $attempt }.await;
+            match outcome {
+                Ok(done) => break Ok(done),
+                Err(error) => {
+                    if let Err(error) = retry.after(error).await {
+                        break Err(error);
+                    }
+                }
+            }
+        }
+    }};
 }
 
-/// The error in this crate's terms.
-pub(super) fn translate(what: &'static str, error: Error) -> AcmeError {
-    match error {
-        Error::Api(problem) => {
-            let kind = problem.r#type.as_deref().unwrap_or("about:blank");
-            let kind = kind
-                .strip_prefix("urn:ietf:params:acme:error:")
-                .unwrap_or(kind);
-            let kind = printable(kind);
-            let mut detail = problem
-                .detail
-                .unwrap_or_else(|| "no reason given".to_owned());
-            for subproblem in &problem.subproblems {
-                detail.push_str("; ");
-                detail.push_str(&subproblem.to_string());
-            }
-            let detail = printable(&detail);
-            AcmeError::Problem { what, kind, detail }
-        }
-        Error::Other(other) => match other.downcast::<TransportError>() {
-            Ok(transport) => AcmeError::Transport(*transport),
-            Err(other) => AcmeError::NotAcme {
-                what,
-                cause: printable(&other.to_string()),
-            },
-        },
-        Error::Timeout(_) => AcmeError::Timeout { what },
-        other => AcmeError::NotAcme {
-            what,
-            cause: printable(&other.to_string()),
-        },
-    }
-}
+pub(super) use retry;

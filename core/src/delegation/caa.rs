@@ -1,16 +1,18 @@
-//! Who may issue: CAA records (RFC 8659). They are looked for at the identifier and above it, never at the
-//! alias name.
+//! Who may issue: CAA records (RFC 8659). They count at the identifier and above it, never at the alias name.
 
 use hickory_proto::rr::RecordType;
 
-use super::property::Property;
-use crate::dns::{Caa, Dns, DnsError};
+use super::caa_identity::CaaIdentity;
+use super::caa_property::Property;
+use super::expectation::DelegationCheck;
+use super::finding::{Finding, FindingKind};
+use crate::dns::{Answer, Caa, Dns, DnsError, InfrastructureKind};
 use crate::name::{DnsName, Identifier};
 use crate::txt::quoting::quoted_octets;
 
 /// CNAMEs that are followed from one name.
 const HOPS_MAX: usize = 8;
-/// The properties that authorities know (IANA, *Certification Authority Restriction Properties*).
+/// The properties that CAs know (IANA, *Certification Authority Restriction Properties*).
 const KNOWN: [&str; 7] = [
     "issue",
     "issuewild",
@@ -20,50 +22,88 @@ const KNOWN: [&str; 7] = [
     "contactemail",
     "contactphone",
 ];
-/// The flag that forbids to issue where the property is not known (RFC 8659 §4.1). It is the highest bit;
-/// those who took it for the lowest are understood as well, as Let's Encrypt does it.
+/// The flag that forbids to issue if the property is not known (RFC 8659 §4.1). It is the highest bit. The
+/// lowest bit, a common mistake, counts as well, as it does for Let's Encrypt.
 const CRITICAL: u8 = 128 | 1;
 
-/// Who is to issue, and to whom.
+/// Why the CA may not issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaaIdentity {
-    /// The domain by which CAA records name the authority.
-    pub issuer: String,
-    /// The URL of our account there, where there is one.
-    pub account: Option<String>,
+struct Refusal {
+    name: DnsName,
+    answer: String,
+    remedy: String,
 }
 
-/// Why the authority may not issue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) name: DnsName,
-    pub(super) answer: String,
-    pub(super) remedy: String,
+/// The records that count for a name, and where they are.
+enum Relevant {
+    /// There are none.
+    None,
+    /// They are at this name.
+    At(DnsName, Vec<Caa>),
+    /// They could not be looked up at this name.
+    Unanswered(DnsName, DnsError),
 }
 
-/// Whether the records that count for `identifier` let the authority issue.
-pub(super) async fn verdict(
-    dns: &Dns,
-    identifier: &Identifier,
-    issuance: &CaaIdentity,
-) -> Result<(), Refusal> {
-    // RFC 8659 §3: the closest name that has any counts alone.
-    for name in identifier.base().ancestors() {
-        match records(dns, &name).await {
-            Ok(None) => return Ok(()),
+/// Whether CAA records let the CA issue for each identifier of the check.
+pub(super) async fn findings(dns: &Dns, check: &DelegationCheck<'_>) -> Vec<Finding> {
+    let Some(identity) = check.caa else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    // Identifiers that share a challenge name share its base name, too.
+    let mut known: Option<(&DnsName, Relevant)> = None;
+    for identifier in check.expectation.identifiers {
+        let base = identifier.base();
+        let relevant = match known.take() {
+            Some((name, relevant)) if name == base => relevant,
+            _ => relevant(dns, base).await,
+        };
+        if let Err(refusal) = verdict(&relevant, identifier, identity) {
+            findings.push(Finding {
+                domains: vec![identifier.clone()],
+                ..check.expectation.error(
+                    FindingKind::Caa,
+                    &refusal.name,
+                    refusal.answer,
+                    refusal.remedy,
+                )
+            });
+        }
+        if let Relevant::Unanswered(name, error @ DnsError::TooSlow { .. }) = &relevant {
+            findings.push(Finding {
+                domains: vec![identifier.clone()],
+                ..check.expectation.warning(
+                    FindingKind::Incomplete,
+                    name,
+                    format!("could not look up the CAA records: {error}"),
+                    "check that all servers of its zone can be reached from here: a CA may query any of them",
+                )
+            });
+        }
+        known = Some((base, relevant));
+    }
+    findings
+}
+
+/// The records that count for `base`. Those of the closest name that has any count alone (RFC 8659 §3). A record
+/// at `base` may have just been added, so it is queried now; the names above it are shared and cached.
+async fn relevant(dns: &Dns, base: &DnsName) -> Relevant {
+    for name in base.ancestors() {
+        match records(dns, &name, name != *base).await {
+            Ok(None) => return Relevant::None,
             Ok(Some(records)) if records.is_empty() => {}
-            Ok(Some(records)) => return judge(&name, &records, identifier, issuance),
-            Err(error) => return unanswered(&name, &error, identifier),
+            Ok(Some(records)) => return Relevant::At(name, records),
+            Err(error) => return Relevant::Unanswered(name, error),
         }
     }
-    Ok(())
+    Relevant::None
 }
 
-/// The CAA records at a name, or at the one that it is an alias of; none where that is no name to ask for.
-async fn records(dns: &Dns, name: &DnsName) -> Result<Option<Vec<Caa>>, DnsError> {
+/// The CAA records at a name, or at the target of its CNAME; none if the target cannot be queried.
+async fn records(dns: &Dns, name: &DnsName, cached: bool) -> Result<Option<Vec<Caa>>, DnsError> {
     let mut name = name.clone();
     for _ in 0..HOPS_MAX {
-        let answer = dns.ask(&name, RecordType::CAA).await?;
+        let answer = answer(dns, &name, cached).await?;
         match answer.cname() {
             None => return Ok(Some(answer.caa())),
             Some(cname) => match cname.target {
@@ -75,26 +115,48 @@ async fn records(dns: &Dns, name: &DnsName) -> Result<Option<Vec<Caa>>, DnsError
     Ok(None)
 }
 
-/// An authority that gets no answer from the servers of the domain must not issue (RFC 8659 §3). Where a
-/// registry or the resolver did not answer us, it may yet answer the authority.
-fn unanswered(name: &DnsName, error: &DnsError, identifier: &Identifier) -> Result<(), Refusal> {
+async fn answer(dns: &Dns, name: &DnsName, cached: bool) -> Result<Answer, DnsError> {
+    if !cached {
+        return dns.ask(name, RecordType::CAA).await;
+    }
+    let answer = dns.ask_infrastructure(name, InfrastructureKind::Caa);
+    answer.await.map(|timed| timed.value)
+}
+
+/// Whether the records that count let the CA issue for `identifier`.
+fn verdict(
+    relevant: &Relevant,
+    identifier: &Identifier,
+    identity: &CaaIdentity,
+) -> Result<(), Refusal> {
+    match relevant {
+        Relevant::None => Ok(()),
+        Relevant::At(name, records) => permitted(name, records, identifier, identity),
+        Relevant::Unanswered(name, error) => unanswered(name, error),
+    }
+}
+
+/// A CA that gets no answer from the servers of the domain must not issue (RFC 8659 §3). If a registry or the
+/// resolver did not answer us, it may still answer the CA.
+fn unanswered(name: &DnsName, error: &DnsError) -> Result<(), Refusal> {
     match error {
         DnsError::Unanswered { zone, .. } if zone.labels().count() > 1 => Err(Refusal {
             name: name.clone(),
-            answer: format!("whether CAA lets anybody issue for {identifier} was not told: {error}"),
-            remedy: "let these servers answer questions for CAA records, if only by saying that there is \
-                     none: without an answer no authority issues"
+            answer: format!("could not look up the CAA records of {name}: {error}"),
+            remedy: "make these servers answer CAA queries, even if there are no such records: without an \
+                     answer no CA issues"
                 .to_owned(),
         }),
         _ => Ok(()),
     }
 }
 
-fn judge(
+/// Whether these records let the CA issue for `identifier`.
+fn permitted(
     name: &DnsName,
     records: &[Caa],
     identifier: &Identifier,
-    issuance: &CaaIdentity,
+    identity: &CaaIdentity,
 ) -> Result<(), Refusal> {
     let is = |caa: &Caa, tag: &str| caa.tag.eq_ignore_ascii_case(tag);
     let unknown = |caa: &&Caa| caa.flags & CRITICAL != 0 && !KNOWN.iter().any(|tag| is(caa, tag));
@@ -102,16 +164,16 @@ fn judge(
         return Err(Refusal {
             name: name.clone(),
             answer: format!(
-                "CAA lets nobody issue for {identifier}: {caa} is critical, and not known to authorities"
+                "CAA lets nobody issue for {identifier}: {caa} is critical, and no CA knows it"
             ),
-            remedy: "remove that record, or let its flags be 0".to_owned(),
+            remedy: "remove that record, or set its flags to 0".to_owned(),
         });
     }
     let tagged = |tag: &'static str| {
         let values = records.iter().filter(move |caa| is(caa, tag));
         values.map(|caa| caa.value.as_slice()).collect::<Vec<_>>()
     };
-    // RFC 8659 §4.3: for a wildcard `issuewild` counts, where there is any.
+    // RFC 8659 §4.3: for a wildcard `issuewild` counts, if there is any.
     let (mut tag, mut values) = ("issue", tagged("issue"));
     if identifier.is_wildcard() && !tagged("issuewild").is_empty() {
         (tag, values) = ("issuewild", tagged("issuewild"));
@@ -122,7 +184,7 @@ fn judge(
     let mut reasons = Vec::new();
     for value in values {
         let refusal = match Property::parse(value) {
-            Some(property) => property.refuses(issuance),
+            Some(property) => property.refuses(identity),
             None => Some("is malformed, and lets nobody issue".to_owned()),
         };
         match refusal {
@@ -130,7 +192,7 @@ fn judge(
             Some(reason) => reasons.push(format!("{tag} {} {reason}", quoted_octets(value))),
         }
     }
-    let CaaIdentity { issuer, .. } = issuance;
+    let CaaIdentity { issuer, .. } = identity;
     Err(Refusal {
         name: name.clone(),
         answer: format!(
@@ -138,8 +200,8 @@ fn judge(
             reasons.join("; ")
         ),
         remedy: format!(
-            "add the record that `acme-alias delegate --caa {identifier}` prints, or use the authority \
-             that is named there"
+            "add a CAA record for {issuer} at {}, or use the CA that is named there",
+            identifier.base()
         ),
     })
 }
@@ -159,22 +221,22 @@ mod tests {
     fn refusal(identifier: &str, records: &[(&str, &str)]) -> Option<String> {
         let records = records.iter().map(|(tag, value)| caa(0, tag, value));
         let account = Some("https://ca.example/acct/1".to_owned());
-        judged(identifier, &records.collect::<Vec<_>>(), account)
+        answer_to(identifier, &records.collect::<Vec<_>>(), account)
     }
 
-    fn judged(identifier: &str, records: &[Caa], account: Option<String>) -> Option<String> {
-        let issuance = CaaIdentity {
+    fn answer_to(identifier: &str, records: &[Caa], account: Option<String>) -> Option<String> {
+        let identity = CaaIdentity {
             issuer: "ca.example".to_owned(),
             account,
         };
         let name = "example.com".parse().unwrap();
         let identifier = identifier.parse().unwrap();
-        let judged = judge(&name, records, &identifier, &issuance);
-        judged.err().map(|refusal| refusal.answer)
+        let permitted = permitted(&name, records, &identifier, &identity);
+        permitted.err().map(|refusal| refusal.answer)
     }
 
     #[test]
-    fn who_is_named_may_issue_and_nobody_else() {
+    fn the_ca_that_is_named_may_issue_and_no_other() {
         assert_eq!(refusal("example.com", &[("issue", "ca.example")]), None);
         assert_eq!(
             refusal(
@@ -189,7 +251,7 @@ mod tests {
         );
         let other = refusal("example.com", &[("issue", "other.example")]).unwrap();
         assert!(
-            other.contains("issue \"other.example\" names another authority"),
+            other.contains("issue \"other.example\" names another CA"),
             "{other}"
         );
         let nobody = refusal("example.com", &[("issue", ";")]).unwrap();
@@ -197,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_has_its_own_property_where_there_is_one() {
+    fn a_wildcard_has_a_property_of_its_own() {
         let records = [("issue", "ca.example"), ("issuewild", ";")];
         assert_eq!(refusal("example.com", &records), None);
         assert!(refusal("*.example.com", &records).is_some());
@@ -217,18 +279,21 @@ mod tests {
     }
 
     #[test]
-    fn an_account_that_is_not_ours_yet_is_not_ours() {
+    fn an_account_is_not_ours_before_we_have_one() {
         let record = caa(
             0,
             "issue",
             "ca.example; accounturi=https://ca.example/acct/1",
         );
-        let refusal = judged("example.com", &[record], None).unwrap();
-        assert!(refusal.contains("none of ours there yet"), "{refusal}");
+        let refusal = answer_to("example.com", &[record], None).unwrap();
+        assert!(
+            refusal.contains("we have no account at this CA yet"),
+            "{refusal}"
+        );
     }
 
     #[test]
-    fn what_is_malformed_lets_nobody_issue() {
+    fn a_malformed_property_lets_nobody_issue() {
         let value = "ca.example; validationmethods=dns-01;";
         let refused = refusal("example.com", &[("issue", value)]).unwrap();
         assert!(refused.contains("is malformed"), "{refused}");
@@ -245,10 +310,10 @@ mod tests {
     }
 
     #[test]
-    fn a_critical_property_that_nobody_knows_forbids() {
+    fn a_critical_property_that_no_ca_knows_forbids_to_issue() {
         let good = caa(0, "issue", "ca.example");
         let critical =
-            |flags, tag| judged("example.com", &[good.clone(), caa(flags, tag, "x")], None);
+            |flags, tag| answer_to("example.com", &[good.clone(), caa(flags, tag, "x")], None);
         for flags in [128, 1] {
             let refused = critical(flags, "tbs").unwrap();
             assert!(refused.contains("tbs \"x\" is critical"), "{refused}");

@@ -1,5 +1,7 @@
-//! What is said of a delegation: one thing found, with what to do about it.
+//! Findings about a delegation, each with a remedy.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use serde::Serialize;
@@ -11,27 +13,27 @@ use crate::txt::TxtValue;
 /// Characters of a TXT value that are shown.
 const SHOWN_MAX: usize = 255;
 
-/// How much a finding weighs.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It works, and somebody should know.
+    /// Issuance works, and somebody should know.
     Warning,
-    /// The challenge would fail, or the TXT record would go astray.
+    /// The challenge would fail, or the TXT record would be written to the wrong place.
     Error,
 }
 
-/// What was found. The names in JSON are these in kebab case.
+/// What was found. In JSON, these names are in kebab case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
     /// The challenge name has no CNAME.
     MissingCname,
-    /// The CNAME leads elsewhere than the settings say.
+    /// The CNAME points to another name than the configured one.
     CnameElsewhere,
-    /// The configured alias name has a CNAME itself, so that no TXT can stand there.
+    /// The configured alias name has a CNAME itself, so that it cannot have TXT records.
     AliasIsCname,
-    /// The CNAMEs lead in a circle.
+    /// The CNAMEs form a loop.
     Loop,
     /// There are more CNAMEs than are followed.
     TooManyHops,
@@ -39,66 +41,66 @@ pub enum FindingKind {
     SeveralHops,
     /// The CNAME's target is not a usable name.
     BadTarget,
-    /// The alias name lies outside every configured alias zone.
+    /// The alias name is outside all configured alias zones.
     OutsideAliasZones,
     /// The CNAME exists through a wildcard only.
     Wildcard,
-    /// TXT records stand beside the CNAME.
+    /// TXT records exist beside the CNAME.
     TxtBesideCname,
     /// No authoritative server answered.
     Unanswered,
     /// A TXT value at the alias name is not ours.
     ForeignValue,
-    /// Another client answers its challenges at the alias name, too.
+    /// Another client uses the alias name for its challenges, too.
     SharedAlias,
-    /// A TXT value of ours is at the alias name.
+    /// A TXT value of ours exists at the alias name.
     StaleValue,
     /// The TXT values at the alias name do not fit into one UDP answer.
     LargeAnswer,
-    /// The servers of the zone say different things of the name.
+    /// The servers of the zone return different CNAMEs.
     ServersDisagree,
     /// A server is named for a zone and does not serve it.
     LameServer,
     /// The servers of a zone have different versions of it.
     SerialsDiffer,
-    /// The alias name lies in another zone than the settings say.
+    /// The alias name is in another zone than the configured one.
     ZoneCut,
-    /// A signature does not hold (DNSSEC).
+    /// DNSSEC validation fails.
     Bogus,
     /// The zone above does not delegate a zone, or not all of its servers do.
     NotDelegated,
-    /// A zone does not say of itself that it is one.
+    /// A zone does not return its SOA record.
     NoSoa,
-    /// A name that is not there is remembered for long.
+    /// Negative answers are cached for long.
     NegativeTtl,
-    /// The CNAME is made from a DNAME.
+    /// The CNAME comes from a DNAME.
     Dname,
-    /// The CNAME leads to a name that is not under our control.
+    /// The CNAME points to a name that is not under our control.
     Dangling,
-    /// CAA records do not let the authority issue.
+    /// CAA records do not let the CA issue.
     Caa,
-    /// The servers were too slow for all to be looked at.
+    /// The servers were too slow to check everything.
     Incomplete,
 }
 
 /// One thing found about one challenge name, with what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How much it weighs.
+    /// How serious it is.
     pub severity: Severity,
     /// What it is.
     pub kind: FindingKind,
-    /// The identifiers it concerns.
+    /// The identifiers that it concerns.
     pub domains: Vec<Identifier>,
     /// The name at which it was found.
     pub name: DnsName,
-    /// The server that was asked; absent where none answered.
+    /// The server that answered, if one did.
     pub server: Option<String>,
     /// What was found there, in words.
     pub answer: String,
     /// What to do, in words.
     pub remedy: String,
-    /// The line to put into the zone of `name`, where one helps.
+    /// The record to add to the zone of `name`, if one helps.
     pub record: Option<String>,
 }
 
@@ -113,7 +115,7 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// `value` stands at `alias_name`, in whatever form, and is not ours.
+    /// `value` exists at `alias_name`, in whatever form, and is not ours.
     pub(crate) fn foreign_value(
         identifiers: Vec<Identifier>,
         alias_name: &DnsName,
@@ -125,15 +127,15 @@ impl Finding {
         let (kind, what, remedy) = if is_challenge {
             (
                 FindingKind::SharedAlias,
-                "the answer to a challenge that is not ours: another client shares this CNAME, or left it",
-                "it is left alone; give each client an alias name of its own (`acme-alias delegate --unique`)",
+                "the answer to a challenge that is not ours: another client uses this alias name, or did",
+                "give each client an alias name of its own; this value is left alone",
             )
         } else {
             (
                 FindingKind::ForeignValue,
                 "a TXT value that is not ours",
-                "it is left alone; where nobody else uses this alias name, remove it by hand: a CA reads \
-                 every value there",
+                "remove it by hand unless somebody needs it, since a CA reads all values there; it is left \
+                 alone",
             )
         };
         let shown: String = value.chars().take(SHOWN_MAX).collect();
@@ -150,18 +152,18 @@ impl Finding {
         }
     }
 
-    /// The same findings with each said once, of all the domains that it concerns.
+    /// The findings without repetition, each with all the identifiers that it concerns.
     pub(crate) fn merged(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
         let mut merged: Vec<Finding> = Vec::new();
+        let mut positions: HashMap<(FindingKind, DnsName, String), usize> = HashMap::new();
         for finding in findings {
-            let same = |known: &&mut Finding| {
-                known.kind == finding.kind
-                    && known.name == finding.name
-                    && known.answer == finding.answer
-            };
-            match merged.iter_mut().find(same) {
-                Some(known) => known.domains.extend(finding.domains),
-                None => merged.push(finding),
+            let key = (finding.kind, finding.name.clone(), finding.answer.clone());
+            match positions.entry(key) {
+                Entry::Occupied(known) => merged[*known.get()].domains.extend(finding.domains),
+                Entry::Vacant(new) => {
+                    new.insert(merged.len());
+                    merged.push(finding);
+                }
             }
         }
         merged

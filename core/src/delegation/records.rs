@@ -1,19 +1,18 @@
-//! The records that delegate a challenge name, and those that say who may issue (CAA, RFC 8659), beside what
-//! is there.
+//! The records that delegate a challenge name, and the CAA records (RFC 8659), compared with those that exist.
 
 use std::fmt;
 
 use hickory_proto::rr::RecordType;
 use serde::{Serialize, Serializer};
 
-use super::property::Property;
-use super::{CnameChain, End};
+use super::caa_property::Property;
+use super::chain::{CnameChain, End};
 use crate::dns::{Caa, Dns, DnsError};
 use crate::name::DnsName;
 use crate::printable::printable;
 use crate::txt::quoting::quoted_octets;
 
-/// A record that a zone needs. `Display` is the line for a zone file (RFC 1035 §5.1).
+/// A record that a zone needs. `Display` prints the line for a zone file (RFC 1035 §5.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ZoneRecord {
     /// The zone that it belongs in.
@@ -22,37 +21,37 @@ pub struct ZoneRecord {
     pub name: DnsName,
     /// Its time to live, in seconds.
     pub ttl: u32,
-    /// What it says.
+    /// Its type and content.
     #[serde(flatten)]
     pub data: RecordData,
-    /// What is there now, and has to go before this record can stand there or is of any use.
+    /// The records that exist and must be removed before this record can exist or has any effect.
     pub replaces: Vec<Replaced>,
-    /// The CAA records that are there and stay. Who sets all CAA records of a name at once needs them.
+    /// The CAA records that exist and stay, for those who set all CAA records of a name at once.
     pub beside: Vec<Caa>,
 }
 
-/// What a record says. `Display` is type and content, as a zone file has them.
+/// Type and content of a record. `Display` prints them as in a zone file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "UPPERCASE")]
 pub enum RecordData {
     /// The name is an alias of another.
     Cname {
-        /// Of which.
+        /// The other name.
         target: DnsName,
     },
     /// Who may issue certificates for the name.
     Caa(Caa),
 }
 
-/// A record that is there and has to go. `Display` is type and content, as a zone file has them: nothing that
-/// a server put into it ends the line.
+/// A record that must be removed. `Display` prints type and content as in a zone file, on one line whatever the
+/// server put into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replaced {
     /// A CNAME with this target.
     Cname(String),
-    /// A TXT record with this text, which cannot stand beside a CNAME (RFC 1034 §3.6.2).
+    /// A TXT record with this text, which cannot exist beside a CNAME (RFC 1034 §3.6.2).
     Txt(String),
-    /// A CAA record that lets somebody issue whom ours keeps from it.
+    /// A CAA record that lets a CA issue that ours does not.
     Caa(Caa),
 }
 
@@ -87,31 +86,31 @@ impl Serialize for Replaced {
     }
 }
 
-/// A record beside what is there.
+/// A record that a zone needs, compared with those that exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compared {
     /// The record.
     pub record: ZoneRecord,
-    /// Whether it is there.
+    /// Whether it exists.
     pub presence: Presence,
 }
 
-/// Whether a record is there.
+/// Whether a record exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It is, and nothing stands in its way.
-    There,
-    /// It is not.
+    /// It exists and has effect.
+    Present,
+    /// It does not exist, or has no effect yet.
     Missing,
-    /// Nobody told; the record is then taken to be missing.
+    /// No server answered; the record is then taken to be missing.
     Unknown(DnsError),
-    /// It cannot be there, for the reason in words.
-    Barred(String),
+    /// It cannot exist, for the reason in words.
+    Impossible(String),
 }
 
 impl Compared {
-    /// The CNAME from `challenge_name` to `alias_name`. It counts as there where the CNAMEs lead
-    /// there by more than one step.
+    /// The CNAME from `challenge_name` to `alias_name`. It counts as present if the CNAMEs lead there by more than
+    /// one step.
     pub async fn cname(
         dns: &Dns,
         challenge_name: &DnsName,
@@ -119,19 +118,19 @@ impl Compared {
         ttl: u32,
     ) -> Result<Self, DnsError> {
         let zone = zone_of(dns, challenge_name).await?;
-        let walk = CnameChain::follow(dns, challenge_name).await;
-        let (presence, replaces) = if !walk.hops.is_empty() && walk.last() == alias_name {
-            (Presence::There, Vec::new())
+        let chain = CnameChain::follow(dns, challenge_name).await;
+        let (presence, replaces) = if !chain.hops.is_empty() && chain.last() == alias_name {
+            (Presence::Present, Vec::new())
         } else {
-            let replaces = in_the_way(dns, &walk).await;
-            let dname = walk.hops.first().and_then(|hop| hop.dname.as_ref());
-            let presence = match (dname, walk.end) {
-                (Some(owner), _) => Presence::Barred(format!(
-                    "the DNAME at {} renames all names below it, and no other record can stand \
-                     there: remove it, or let its target have the CNAME",
+            let replaces = in_the_way(dns, &chain).await;
+            let dname = chain.hops.first().and_then(|hop| hop.dname.as_ref());
+            let presence = match (dname, chain.end) {
+                (Some(owner), _) => Presence::Impossible(format!(
+                    "the DNAME at {} redirects all names below it, and no other record can exist there: \
+                     remove it, or add the CNAME at its target",
                     owner.fqdn()
                 )),
-                (None, End::Unanswered(error)) if walk.hops.is_empty() => Presence::Unknown(error),
+                (None, End::Unanswered(error)) if chain.hops.is_empty() => Presence::Unknown(error),
                 _ => Presence::Missing,
             };
             (presence, replaces)
@@ -151,7 +150,7 @@ impl Compared {
         })
     }
 
-    /// The CAA records that `name` shall have, in their order.
+    /// The CAA records that `name` must have, in their order.
     pub async fn caa(
         dns: &Dns,
         name: &DnsName,
@@ -159,29 +158,29 @@ impl Compared {
         ttl: u32,
     ) -> Result<Vec<Self>, DnsError> {
         let zone = dns.apex(name).await?;
-        let (mut there, otherwise) = match dns.ask(name, RecordType::CAA).await {
+        let (mut existing, otherwise) = match dns.ask(name, RecordType::CAA).await {
             Ok(answer) => match answer.cname() {
                 Some(cname) => {
                     let target = cname.target.map_or_else(|odd| odd, |target| target.fqdn());
-                    (Vec::new(), Presence::Barred(alias_of(&target)))
+                    (Vec::new(), Presence::Impossible(alias_of(&target)))
                 }
                 None => (answer.caa(), Presence::Missing),
             },
             Err(error) => (Vec::new(), Presence::Unknown(error)),
         };
         // Servers change the order from answer to answer.
-        there.sort();
+        existing.sort();
         let stays = |caa: &&Caa| !wanted.iter().any(|ours| defeats(caa, ours));
-        let staying: Vec<_> = there.iter().filter(stays).cloned().collect();
+        let staying: Vec<_> = existing.iter().filter(stays).cloned().collect();
         let compared = wanted.iter().map(|ours| {
-            let defeating = there.iter().filter(|caa| defeats(caa, ours)).cloned();
+            let defeating = existing.iter().filter(|caa| defeats(caa, ours)).cloned();
             let replaces: Vec<_> = defeating.map(Replaced::Caa).collect();
-            let same = there.iter().find(|caa| relate(caa, ours, Property::eq));
+            let same = existing.iter().find(|caa| relate(caa, ours, Property::eq));
             let data = same.unwrap_or(ours);
             let beside = staying.iter().filter(|caa| *caa != data).cloned();
             Compared {
                 presence: match same {
-                    Some(_) if replaces.is_empty() => Presence::There,
+                    Some(_) if replaces.is_empty() => Presence::Present,
                     Some(_) => Presence::Missing,
                     None => otherwise.clone(),
                 },
@@ -199,15 +198,15 @@ impl Compared {
     }
 }
 
-/// What stands where a walk began, and lets no CNAME stand there.
-async fn in_the_way(dns: &Dns, walk: &CnameChain) -> Vec<Replaced> {
+/// The records at the challenge name beside which the CNAME cannot exist.
+async fn in_the_way(dns: &Dns, chain: &CnameChain) -> Vec<Replaced> {
     let mut replaces = Vec::new();
-    match (walk.hops.first(), &walk.end) {
+    match (chain.hops.first(), &chain.end) {
         (Some(hop), _) => replaces.push(Replaced::Cname(hop.target.fqdn())),
         (None, End::BadTarget(target)) => replaces.push(Replaced::Cname(target.clone())),
         _ => {}
     }
-    if let Ok(answer) = dns.ask(&walk.challenge_name, RecordType::TXT).await {
+    if let Ok(answer) = dns.ask(&chain.challenge_name, RecordType::TXT).await {
         replaces.extend(answer.txt().into_iter().map(Replaced::Txt));
     }
     replaces
@@ -215,8 +214,8 @@ async fn in_the_way(dns: &Dns, walk: &CnameChain) -> Vec<Replaced> {
 
 fn alias_of(target: &str) -> String {
     format!(
-        "its CNAME leads to {}, and no other record can stand beside that: the CAA records of that name \
-         count, and where it has none, those of the closest name above",
+        "its CNAME points to {}, and no other record can exist beside it: the CAA records of the target \
+         count, or else those of the closest name above",
         printable(target)
     )
 }
@@ -233,7 +232,7 @@ fn defeats(there: &Caa, ours: &Caa) -> bool {
     relate(there, ours, Property::defeats)
 }
 
-/// The zone that a CNAME at `challenge_name` belongs in. The name itself is not there as a rule.
+/// The zone that a CNAME at `challenge_name` belongs in. The name itself often does not exist yet.
 async fn zone_of(dns: &Dns, challenge_name: &DnsName) -> Result<DnsName, DnsError> {
     match challenge_name.parent() {
         Some(parent) => dns.apex(&parent).await,

@@ -1,4 +1,4 @@
-//! What the zone above says of a zone: whether it is one, and which servers it has (RFC 1034 §4.2.2).
+//! What the zone above reports of a zone: whether it is delegated, and to which servers (RFC 1034 §4.2.2).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,25 +6,26 @@ use std::net::IpAddr;
 use futures_util::future::join_all;
 use hickory_proto::rr::RecordType;
 
-use super::message::Referral;
-use super::zones::REFERRAL_MAX;
-use super::{Dns, Server};
+use super::authoritative::REFERRALS_MAX;
+use super::client::Dns;
+use super::records::Referral;
+use super::server::Server;
 use crate::name::DnsName;
 
 /// The parent's side of a zone cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delegation {
-    /// Whether any server of the zone above delegates the zone; none where they do not say.
+    /// Whether any server of the zone above delegates the zone; none if it is not known.
     pub(crate) exists: Option<bool>,
-    /// The servers that it is delegated to. They are not known where those of the zone above have the zone
+    /// The servers that it is delegated to. They are not known if those of the zone above serve the zone
     /// themselves, and answer from it.
     pub(crate) servers: Vec<Server>,
-    /// The servers of the zone above that deny that there is such a zone.
+    /// The servers of the zone above that report that there is no such zone.
     pub(crate) denied_by: Vec<String>,
 }
 
-/// How many servers of the zone above are asked: all, but of a registry, which keeps its servers alike, and
-/// shall not hear of a thousand domains a dozen times each.
+/// How many servers of the zone above are asked: all, except of a registry. A registry keeps its servers alike,
+/// and must not get a dozen queries for each of a thousand domains.
 fn how_many(above: &DnsName) -> usize {
     const OF_A_REGISTRY: usize = 2;
     if above.labels().count() == 1 {
@@ -34,18 +35,18 @@ fn how_many(above: &DnsName) -> usize {
     }
 }
 
-/// What one server of the zone above says.
-enum Word {
+/// What one server of the zone above reports.
+enum ParentAnswer {
     /// It refers to the zone, or to one between.
     Refers(Referral),
-    /// It has both zones, and the delegation.
+    /// It serves both zones, and has the delegation.
     Delegates,
-    /// There is no such zone.
+    /// There is no such zone; with the server.
     Denies(String),
 }
 
 impl Dns {
-    /// What the servers of the zone above say of `zone`.
+    /// What the servers of the zone above report of `zone`.
     pub(crate) async fn delegation(&self, zone: &DnsName) -> Delegation {
         let Some(parent) = zone.parent() else {
             return Delegation::default();
@@ -53,21 +54,21 @@ impl Dns {
         let Ok(mut above) = self.enclosing_zone(&parent).await else {
             return Delegation::default();
         };
-        for _ in 0..REFERRAL_MAX {
+        for _ in 0..REFERRALS_MAX {
             let asked = above.servers.iter().take(how_many(&above.apex));
-            let asked = asked.map(|server| self.word(server, &above.apex, zone));
+            let asked = asked.map(|server| self.ask_parent(server, &above.apex, zone));
             let mut delegation = Delegation::default();
             let mut named: BTreeMap<DnsName, Vec<IpAddr>> = BTreeMap::new();
             let mut between = None;
-            for word in join_all(asked).await.into_iter().flatten() {
-                match word {
-                    Word::Refers(referral) if referral.zone == *zone => {
+            for answer in join_all(asked).await.into_iter().flatten() {
+                match answer {
+                    ParentAnswer::Refers(referral) if referral.zone == *zone => {
                         named.extend(referral.servers);
                         delegation.exists = Some(true);
                     }
-                    Word::Refers(referral) => between = Some(referral),
-                    Word::Delegates => delegation.exists = Some(true),
-                    Word::Denies(server) => {
+                    ParentAnswer::Refers(referral) => between = Some(referral),
+                    ParentAnswer::Delegates => delegation.exists = Some(true),
+                    ParentAnswer::Denies(server) => {
                         delegation.exists.get_or_insert(false);
                         delegation.denied_by.push(server);
                     }
@@ -76,7 +77,7 @@ impl Dns {
             match between {
                 Some(referral) => above = self.descend(referral).await,
                 None => {
-                    delegation.servers = self.with_addresses(named.into_iter()).await;
+                    delegation.servers = self.with_addresses(named.into_iter()).await.value;
                     return delegation;
                 }
             }
@@ -84,21 +85,26 @@ impl Dns {
         Delegation::default()
     }
 
-    /// What a server of the zone `above` says of `zone`; none where it is not to be understood.
-    async fn word(&self, server: &Server, above: &DnsName, zone: &DnsName) -> Option<Word> {
+    /// What a server of the zone `above` reports of `zone`; none if it did not answer.
+    async fn ask_parent(
+        &self,
+        server: &Server,
+        above: &DnsName,
+        zone: &DnsName,
+    ) -> Option<ParentAnswer> {
         let answer = self.ask_server(server, zone, RecordType::NS).await.ok()?;
         if !answer.is_authoritative() {
-            return answer.referral(above).map(Word::Refers);
+            return answer.referral(above).map(ParentAnswer::Refers);
         }
         if answer.name_servers().is_empty() {
-            return Some(Word::Denies(server.to_string()));
+            return Some(ParentAnswer::Denies(server.to_string()));
         }
-        // A server that has both zones answers from the lower one, but for DS (RFC 4035 §3.1.4.1).
+        // A server that serves both zones answers from the lower one, except for DS (RFC 4035 §3.1.4.1).
         let ds = self.ask_server(server, zone, RecordType::DS).await.ok()?;
         Some(if ds.name_exists() {
-            Word::Delegates
+            ParentAnswer::Delegates
         } else {
-            Word::Denies(server.to_string())
+            ParentAnswer::Denies(server.to_string())
         })
     }
 }

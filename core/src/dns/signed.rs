@@ -1,12 +1,17 @@
-//! Questions whose answers are to be validated (DNSSEC, RFC 4035): with signatures, and from the side of a
-//! zone cut that has the records.
+//! Queries whose answers are validated (DNSSEC, RFC 4035): with signatures, and on the side of a zone cut that
+//! has the records.
 
-use hickory_proto::op::{Message, ResponseCode};
+use std::sync::Arc;
+
+use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
-use super::Dns;
-use super::message::{code_name, dns_name};
-use super::question::{self, Manner};
+use super::answer::dns_name;
+use super::cache::Timed;
+use super::client::Dns;
+use super::infrastructure::InfrastructureKind;
+use super::lifetime;
+use crate::name::DnsName;
 
 /// Whether the root zone has these records; the zone above a zone has its DS records (RFC 4035 §3.1.4.1).
 pub(crate) fn is_of_root(name: &Name, kind: RecordType) -> bool {
@@ -14,9 +19,10 @@ pub(crate) fn is_of_root(name: &Name, kind: RecordType) -> bool {
 }
 
 impl Dns {
-    /// The `kind` records of `name` with their signatures, or the signed proof that there are none; the
-    /// error says in words why neither came. What the root has is asked of a resolver, since validation
-    /// needs no trust in whoever passes it on; all else of authoritative servers.
+    /// The `kind` records of `name` with their signatures, or the signed proof that there are none. Records
+    /// about zones are cached, all others are not. The root's records come from a resolver: validation needs
+    /// no trust in it. All others come from authoritative servers. The error says in words why there is no
+    /// answer.
     pub(crate) async fn ask_signed(
         &self,
         name: &Name,
@@ -26,49 +32,47 @@ impl Dns {
             return self.resolve_signed(name, kind).await;
         }
         let name = dns_name(name).ok_or_else(|| format!("{name} is not a usable name"))?;
-        // RFC 4035 §3.1.4.1: the zone above has the DS records.
-        let above = name.parent().filter(|_| kind == RecordType::DS);
-        let zone = self.enclosing_zone(above.as_ref().unwrap_or(&name)).await;
-        let answer = match zone {
-            Ok(zone) => self.ask_from(zone, &name, kind, true).await,
-            Err(error) => Err(error),
+        let answer = match InfrastructureKind::of(kind) {
+            Some(kind) => {
+                let answer = self.ask_cached(&name, kind, true).await;
+                answer.map(|timed| timed.value)
+            }
+            None => self.ask_now(&name, kind, true).await,
         };
         match answer {
-            Ok(answer) => Ok(answer.into_message()),
+            Ok(answer) => Ok(answer.message().clone()),
             Err(error) => Err(error.to_string()),
         }
     }
 
     async fn resolve_signed(&self, name: &Name, kind: RecordType) -> Result<Message, String> {
-        let manner = Manner {
-            recursive: true,
-            signed: true,
-            timeout: self.config.timeout,
-        };
-        let mut attempts = Vec::new();
-        for resolver in &self.config.resolvers {
-            match question::ask(*resolver, name, kind, manner).await {
-                Ok(message) if is_result(&message) => return Ok(message),
-                Ok(message) => {
-                    let code = code_name(message.metadata.response_code);
-                    attempts.push(format!("{resolver} answered {code}"));
-                }
-                Err(error) => attempts.push(format!("{resolver}: {error}")),
+        let fetch = async {
+            if self.config.resolvers.is_empty() {
+                return Err(format!(
+                    "no resolver is configured, and the {kind} records of {name} are asked of one"
+                ));
             }
-        }
-        if attempts.is_empty() {
-            attempts.push("there is none: set `dns.resolver`".to_owned());
-        }
-        Err(format!(
-            "no resolver answered the question for {kind} records of {name}: {}",
-            attempts.join("; ")
-        ))
+            let asked = self.ask_resolvers(name, kind, true).await;
+            let (_, message) = asked.map_err(|attempts| {
+                format!(
+                    "no resolver answered the query for {kind} records of {name}: {}",
+                    attempts.join("; ")
+                )
+            })?;
+            Ok(Timed {
+                expires: lifetime::expiry(&message),
+                value: Arc::new(message),
+            })
+        };
+        let key = (name.to_lowercase(), kind);
+        let timed = self.root_answers.get_or_fetch(&key, fetch).await?;
+        Ok(Message::clone(&timed.value))
     }
-}
 
-fn is_result(message: &Message) -> bool {
-    matches!(
-        message.metadata.response_code,
-        ResponseCode::NoError | ResponseCode::NXDomain
-    )
+    /// Forgets the signed answers about `name` and the zones above it.
+    pub(crate) fn forget_signed(&self, name: &DnsName) {
+        self.root_answers.remove(|_| true);
+        self.answers
+            .remove(|key| key.signed && name.is_within(&key.name));
+    }
 }

@@ -1,5 +1,6 @@
 //! The keys with which DNSSEC validation begins (RFC 4033 §2).
 
+use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,14 +28,26 @@ impl TrustAnchors {
         Arc::clone(&self.0)
     }
 
-    /// The DNSKEY records in a file, one on each line as in a zone file. The error says in words what is
-    /// wrong with it.
-    pub fn from_file(path: &Path) -> Result<Self, String> {
+    /// The DNSKEY records in a file, one on each line as in a zone file. It reads the file at once, so call it
+    /// when the process starts.
+    pub fn from_file(path: &Path) -> Result<Self, TrustAnchorError> {
         let anchors = hickory_proto::dnssec::TrustAnchors::from_file(path)
-            .map_err(|error| error.to_string())?;
+            .map_err(|source| TrustAnchorError::Unreadable(Arc::new(source)))?;
         if anchors.is_empty() {
-            return Err("it has no DNSKEY record".to_owned());
+            return Err(TrustAnchorError::Empty);
         }
         Ok(TrustAnchors(Arc::new(anchors)))
     }
+}
+
+/// Why a file of trust anchors cannot be used.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustAnchorError {
+    /// It cannot be read, or is not in the form of a zone file.
+    #[error("{0}")]
+    Unreadable(#[source] Arc<dyn Error + Send + Sync>),
+    /// It has no DNSKEY record.
+    #[error("it has no DNSKEY record")]
+    Empty,
 }

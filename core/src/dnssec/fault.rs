@@ -1,17 +1,17 @@
-//! Why records are bogus. The chain of trust is gone through from the root down, and the first link that does
-//! not hold is looked at.
+//! Why records are bogus. The chain of trust is followed from the root down to the first link that is not valid.
 
 use hickory_proto::dnssec::Proof;
-use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, RRSIG};
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Name, RData, RecordType};
-use jiff::Timestamp;
+use hickory_proto::rr::{Name, RecordType};
 
-use super::{Security, Validator};
+use super::records::{dnskeys, ds, key_tags, list, signatures};
+use super::security::Security;
+use super::validator::Validator;
+use super::validity::out_of_time;
 use crate::dns::{dns_name, is_of_root};
 use crate::printable::printable;
 
-/// Zones above one another that are looked at.
+/// Zones above one another that are checked.
 const ZONES_MAX: usize = 32;
 
 /// Records of one type at one name.
@@ -21,7 +21,7 @@ struct Link {
 }
 
 impl Validator {
-    /// What is wrong with records that are bogus; another verdict where that is not the zone's fault.
+    /// What is wrong with records that are bogus; another verdict if that is not the zone's fault.
     pub(super) async fn fault(&self, name: &Name, kind: RecordType) -> Security {
         match self.reason(name, kind).await {
             Ok(reason) => Security::Bogus(reason),
@@ -34,8 +34,7 @@ impl Validator {
             match self.proof(&link.name, link.kind).await {
                 Ok(Proof::Bogus) => {
                     let reason = self.explain(link).await?;
-                    // New keys of the root, a resolver with a root of its own, a clock that is wrong: that is
-                    // a matter of this end, and no CA sees it.
+                    // New keys of the root, a resolver with a root of its own, a wrong clock: no CA sees that.
                     if link.name.is_root() {
                         return Err(Security::Unknown(reason));
                     }
@@ -49,12 +48,12 @@ impl Validator {
             }
         }
         Err(Security::Unknown(format!(
-            "the chain of trust to {name} changed meanwhile"
+            "the chain of trust to {name} changed during validation"
         )))
     }
 
-    /// Records that the chain needs. A zone that answers for others, and not for these, is bogus to every
-    /// validating resolver; one that cannot be reached from here may be reached by others.
+    /// Records that the chain needs. A zone that answers queries for others and not for these is bogus to every
+    /// validating resolver. A zone that cannot be reached from here may be reached by others.
     async fn needed(&self, name: &Name, kind: RecordType) -> Result<Message, Security> {
         let reason = match self.source.ask(name, kind).await {
             Ok(message) => return Ok(message),
@@ -64,7 +63,7 @@ impl Validator {
             return Err(Security::Unknown(reason));
         }
         Err(Security::Bogus(format!(
-            "the {kind} records of {} cannot be had, and without them nothing can be validated: {reason}",
+            "the {kind} records of {} could not be looked up, and validation needs them: {reason}",
             printable(&name.to_ascii())
         )))
     }
@@ -100,8 +99,7 @@ impl Validator {
         }
     }
 
-    /// The same by its SOA record. The closest one of a name that is not there stands in the answer, but of a
-    /// zone that is wrong about itself it is better asked for.
+    /// The same by its SOA record.
     async fn apex(&self, name: &Name, kind: RecordType) -> Result<Name, Security> {
         let above = match kind {
             RecordType::DS => name.base_name(),
@@ -126,7 +124,7 @@ impl Validator {
         let mut records = message.answers.iter();
         if !records.any(|record| record.record_type() == *kind && record.name == *name) {
             return Ok(format!(
-                "the proof that there are no {kind} records at {shown} does not hold (NSEC, NSEC3)"
+                "the proof that there are no {kind} records at {shown} is not valid (NSEC, NSEC3)"
             ));
         }
         let what = format!("the {kind} records of {shown}");
@@ -134,10 +132,11 @@ impl Validator {
         let Some(signer) = signatures.first().map(|first| &first.input().signer_name) else {
             self.is_what_others_see(&self.zone_of(name, *kind).await?)?;
             return Ok(format!(
-                "{what} have no signature (RRSIG), and the zone above says that this zone is signed (DS)"
+                "{what} have no signature (RRSIG), and the zone above has a DS record for this zone"
             ));
         };
-        if let Some(reason) = out_of_time(&signatures, Timestamp::now().as_second()) {
+        let times = signatures.iter().map(|signature| (*signature).into());
+        if let Some(reason) = out_of_time(times, self.source.dns().clock().now()) {
             return Ok(format!("the signature of {what} {reason}"));
         }
         let keys = self.needed(signer, RecordType::DNSKEY).await?;
@@ -149,7 +148,7 @@ impl Validator {
                 .iter()
                 .any(|signature| signature.input().num_labels < name.num_labels());
             let or_its_proof = if from_wildcard {
-                ", or the proof that they are made from a wildcard (NSEC, NSEC3) does not hold"
+                ", or the proof that they are made from a wildcard (NSEC, NSEC3) is not valid"
             } else {
                 ""
             };
@@ -166,21 +165,21 @@ impl Validator {
         ))
     }
 
-    /// Of a zone without signatures: a hidden primary, which the settings name, may lack those that the zone's
-    /// public servers have.
+    /// An error if others may see a zone without signatures signed: a hidden primary, which is configured, may
+    /// lack the signatures that the zone's public servers have.
     fn is_what_others_see(&self, zone: &Name) -> Result<(), Security> {
         match dns_name(zone) {
             Some(zone) if self.source.dns().is_configured(&zone) => {
                 Err(Security::Unknown(format!(
-                    "the servers that the settings name for {zone} have it without signatures, and the zone above \
-                 says that it is signed (DS): its public servers have to be looked at"
+                    "the servers configured for {zone} serve it without signatures, and the zone above has a DS \
+                     record for it: check the zone's public servers"
                 )))
             }
             _ => Ok(()),
         }
     }
 
-    /// Why the keys of a zone are not those that the zone above, or the trust anchor, vouches for.
+    /// Why the keys of a zone do not match the DS records in the zone above, or the trust anchor.
     async fn broken_delegation(
         &self,
         zone: &Name,
@@ -192,8 +191,8 @@ impl Validator {
             let trusted = dnskeys(keys).any(|key| self.anchors.shared().contains(key.public_key()));
             return Ok((!trusted).then(|| {
                 format!(
-                    "none of the keys of the root zone ({}) is a trust anchor; where they are the right \
-                     ones, name a file of them in `dns.trust-anchor`",
+                    "none of the keys of the root zone ({}) is a trust anchor; if these are its right keys, \
+                     configure them as trust anchors",
                     list(&tags)
                 )
             }));
@@ -203,15 +202,14 @@ impl Validator {
         let ds_tags: Vec<_> = delegations.iter().map(|ds| ds.key_tag()).collect();
         if delegations.is_empty() {
             return Ok(Some(format!(
-                "the zone above has no DS record of {shown}, and does not prove that this zone is unsigned: see \
-                 whether it delegates it (NS)"
+                "the zone above has no DS record of {shown}, and does not prove that this zone is unsigned: \
+                 check that it delegates the zone (NS)"
             )));
         }
         if tags.is_empty() {
             self.is_what_others_see(zone)?;
             return Ok(Some(format!(
-                "the zone {shown} has no keys (DNSKEY), and the zone above says that it is signed (DS of \
-                 key {})",
+                "the zone {shown} has no keys (DNSKEY), and the zone above has a DS record for it (key {})",
                 list(&ds_tags)
             )));
         }
@@ -228,89 +226,4 @@ impl Validator {
             )
         }))
     }
-}
-
-/// The signatures of the `kind` records at `name`.
-pub(super) fn signatures<'a>(
-    message: &'a Message,
-    name: &'a Name,
-    kind: RecordType,
-) -> impl Iterator<Item = &'a RRSIG> {
-    let records = message.answers.iter();
-    records.filter_map(move |record| match &record.data {
-        RData::DNSSEC(DNSSECRData::RRSIG(signature))
-            if record.name == *name && signature.input().type_covered == kind =>
-        {
-            Some(signature)
-        }
-        _ => None,
-    })
-}
-
-fn dnskeys(message: &Message) -> impl Iterator<Item = &DNSKEY> {
-    message
-        .answers
-        .iter()
-        .filter_map(|record| match &record.data {
-            RData::DNSSEC(DNSSECRData::DNSKEY(key)) => Some(key),
-            _ => None,
-        })
-}
-
-fn ds<'a>(message: &'a Message, zone: &'a Name) -> impl Iterator<Item = &'a DS> {
-    message
-        .answers
-        .iter()
-        .filter_map(move |record| match &record.data {
-            RData::DNSSEC(DNSSECRData::DS(ds)) if record.name == *zone => Some(ds),
-            _ => None,
-        })
-}
-
-fn key_tags(message: &Message) -> Vec<u16> {
-    dnskeys(message)
-        .filter_map(|key| key.calculate_key_tag().ok())
-        .collect()
-}
-
-fn list(tags: &[u16]) -> String {
-    let tags: Vec<_> = tags.iter().map(u16::to_string).collect();
-    tags.join(", ")
-}
-
-/// Why none of the signatures holds at this moment.
-fn out_of_time(signatures: &[&RRSIG], now: i64) -> Option<String> {
-    let ends = signatures
-        .iter()
-        .map(|signature| moment(signature.input().sig_expiration.get(), now));
-    let begins = signatures
-        .iter()
-        .map(|signature| moment(signature.input().sig_inception.get(), now));
-    let (last, first) = (ends.max()?, begins.min()?);
-    if last < now {
-        return Some(format!("expired at {}", date(last)));
-    }
-    (first > now).then(|| {
-        format!(
-            "begins to hold at {} only: see whether the clocks are right",
-            date(first)
-        )
-    })
-}
-
-/// The Unix time of a moment in a signature, which has the last 32 bits of it, and is meant to lie within 68
-/// years of the present (RFC 4034 §3.1.5).
-fn moment(bits: u32, now: i64) -> i64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "RFC 1982 arithmetic"
-    )]
-    let distance = bits.wrapping_sub(now as u32).cast_signed();
-    now + i64::from(distance)
-}
-
-fn date(moment: i64) -> String {
-    Timestamp::from_second(moment)
-        .map_or_else(|_| moment.to_string(), |timestamp| timestamp.to_string())
 }

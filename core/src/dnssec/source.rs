@@ -1,71 +1,58 @@
-//! Where hickory's validator gets its answers: authoritative servers, each asked once about a zone.
+//! Where hickory's validator gets its answers: from authoritative servers, through the cache of [`Dns`].
 
-use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use futures_util::future::{join, join_all};
 use futures_util::{Stream, StreamExt, stream};
 use hickory_net::NetError;
 use hickory_net::runtime::TokioRuntimeProvider;
 use hickory_net::xfer::DnsHandle;
 use hickory_proto::op::{DnsRequest, DnsResponse, Message};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use tokio::sync::OnceCell;
 
-use super::fault::signatures;
+use super::records::signatures;
 use crate::dns::Dns;
+use crate::name::DnsName;
 
-type Answer = Result<Message, String>;
-
-type Cell = Arc<OnceCell<Answer>>;
-
-/// Answers, kept where more than one name needs them.
+/// Answers with signatures.
 #[derive(Clone)]
-pub(super) struct Source(Arc<Kept>);
-
-struct Kept {
-    dns: Arc<Dns>,
-    answers: Mutex<HashMap<(Name, RecordType), Cell>>,
-}
+pub(super) struct Source(Arc<Dns>);
 
 impl Source {
     pub(super) fn new(dns: Arc<Dns>) -> Self {
-        Source(Arc::new(Kept {
-            dns,
-            answers: Mutex::default(),
-        }))
+        Source(dns)
     }
 
     pub(super) fn dns(&self) -> &Dns {
-        &self.0.dns
+        &self.0
     }
 
-    /// The answer to a question, with signatures.
-    pub(super) async fn ask(&self, name: &Name, kind: RecordType) -> Answer {
-        let of_a_zone = matches!(
-            kind,
-            RecordType::DNSKEY | RecordType::DS | RecordType::NS | RecordType::SOA
-        );
-        if !of_a_zone {
-            return self.0.dns.ask_signed(name, kind).await;
-        }
-        let key = (name.to_lowercase(), kind);
-        let cell = {
-            let mut answers = self
-                .0
-                .answers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(answers.entry(key).or_default())
-        };
-        cell.get_or_init(|| self.0.dns.ask_signed(name, kind))
-            .await
-            .clone()
+    /// The `kind` records of `name` with their signatures.
+    pub(super) async fn ask(&self, name: &Name, kind: RecordType) -> Result<Message, String> {
+        self.0.ask_signed(name, kind).await
     }
 
-    /// Whether validation is possible at all; the error says what is in the way. Many a resolver drops the
-    /// signatures, and without those of the root there is no chain.
-    pub(super) async fn passes_signatures_on(&self) -> Result<(), String> {
+    /// Asks for all keys and delegations on the way from the root to `zone` at the same time, so that they are
+    /// cached.
+    pub(super) async fn fetch_chain(&self, zone: &DnsName) {
+        let zones = zone
+            .ancestors()
+            .filter_map(|zone| Name::from_ascii(zone.fqdn()).ok());
+        let zones: Vec<_> = zones.chain([Name::root()]).collect();
+        let keys = zones.iter().map(|zone| self.ask(zone, RecordType::DNSKEY));
+        let delegations = zones.iter().filter(|zone| !zone.is_root());
+        let delegations = delegations.map(|zone| self.ask(zone, RecordType::DS));
+        join(
+            join_all(keys.collect::<Vec<_>>()),
+            join_all(delegations.collect::<Vec<_>>()),
+        )
+        .await;
+    }
+
+    /// Whether validation is possible at all; the error says why not. Many resolvers drop signatures, and
+    /// without those of the root there is no chain of trust.
+    pub(super) async fn has_signed_root(&self) -> Result<(), String> {
         let root = Name::root();
         let keys = self.ask(&root, RecordType::DNSKEY).await?;
         if signatures(&keys, &root, RecordType::DNSKEY)
@@ -73,8 +60,7 @@ impl Source {
             .is_none()
         {
             return Err(
-                "the resolver does not pass on the signed keys of the root zone; name one that does \
-                 in `dns.resolver`"
+                "the resolver does not return the signatures of the root zone; configure one that does"
                     .to_owned(),
             );
         }

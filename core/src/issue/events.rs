@@ -1,6 +1,6 @@
-//! What an onlooker is told while a certificate is on its way.
+//! What an observer is told while a certificate is being obtained.
 
-use super::Plan;
+use super::preflight::Plan;
 use crate::crash::Point;
 use crate::store::CertificateId;
 use crate::zone::{Publication, Published};
@@ -17,7 +17,7 @@ pub enum Step<'a> {
     Order,
     /// The TXT values are written, and awaited on every server.
     Publish(&'a Publication),
-    /// The values are everywhere; the CA looks at them.
+    /// All servers have the values; the CA validates.
     Validate(&'a [Published]),
     /// The CA signs.
     Finalize,
@@ -43,8 +43,19 @@ impl Step<'_> {
     }
 }
 
-/// Someone who wants to know how far the work is.
+/// Follows the progress.
 pub trait Observer: Send + Sync {
+    /// So many certificates will be obtained in this run.
+    fn planned(&self, _certificates: usize) {}
+
     /// A step of this certificate begins.
     fn step(&self, certificate: &CertificateId, step: &Step<'_>);
+}
+
+/// Ignores everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn step(&self, _: &CertificateId, _: &Step<'_>) {}
 }

@@ -2,39 +2,46 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::run::RunId;
+use super::run_id::RunId;
+use crate::lease::LeaseId;
 use crate::name::DnsName;
 use crate::txt::{Action, TxtValue};
 
-/// For whom a change is made.
+/// For whom a change is made, and under which lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The id of the certificate.
     pub certificate: Option<String>,
     /// The URL of the order; none for a rehearsal.
     pub order: Option<String>,
+    /// The lease under which the change is made. As long as it is held, the value is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseId>,
 }
 
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Event {
-    /// It is about to be asked for.
+    /// It is about to be requested.
     Intent,
-    /// The backend says that it was made.
+    /// The backend reports that it was made.
     Acknowledged,
-    /// The backend says that it was not made.
+    /// The backend reports that it was not made.
     Failed,
-    /// Whether it was made is not known.
+    /// Nobody knows whether it was made.
     Unknown,
     /// A value that was added was read back.
     Verified,
-    /// A value that was removed was not there any more when it was read back.
+    /// A value that was removed no longer exists: it was missing when it was read back.
     Withdrawn,
+    /// The operator gave the value up. It was not removed, and nobody looks for it any more.
+    Forgotten,
 }
 
 impl fmt::Display for Event {
@@ -46,16 +53,17 @@ impl fmt::Display for Event {
             Event::Unknown => "unknown",
             Event::Verified => "verified",
             Event::Withdrawn => "withdrawn",
+            Event::Forgotten => "forgotten",
         })
     }
 }
 
-/// Something to be written down.
+/// What happens, or happened, to one value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What became of the change.
     pub event: Event,
-    /// What was to happen to the value.
+    /// What the change does to the value.
     pub action: Action,
     /// For whom.
     #[serde(flatten)]
@@ -64,13 +72,20 @@ pub struct Entry {
     pub zone: DnsName,
     /// The kind of the provider.
     pub provider: String,
+    /// The id of the provider in the configuration. Lines of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<String>,
     /// The key, profile or role that the provider uses: its name, never its secret.
     pub key: Option<String>,
+    /// A fingerprint of the provider's credentials that contains no secret. Lines of older versions
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
     /// The alias name.
     pub name: DnsName,
     /// The value.
     pub value: TxtValue,
-    /// Seconds that the record may be kept elsewhere; none for a removal.
+    /// The TTL of the record in seconds; none for a removal.
     pub ttl: Option<u32>,
     /// The server or endpoint that answered.
     pub server: Option<String>,
@@ -90,7 +105,7 @@ pub struct SerialStep {
     pub after: u32,
 }
 
-/// A line: an entry in its place.
+/// An entry in its place in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// Counts from 1 over all files.
@@ -99,7 +114,7 @@ pub struct Line {
     pub time: Timestamp,
     /// The run that wrote it.
     pub run: RunId,
-    /// What was written down.
+    /// What was recorded.
     #[serde(flatten)]
     pub entry: Entry,
     /// The hash of the line before it; empty for the first.
@@ -110,20 +125,64 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line with its hash.
-    pub(super) fn sealed(mut self) -> Result<Self, serde_json::Error> {
-        self.hash = self.expected_hash()?;
-        Ok(self)
+    /// The line after the one with this sequence number and hash; 0 and "" before the first line.
+    pub fn following(
+        sequence: u64,
+        previous: &str,
+        time: Timestamp,
+        run: &RunId,
+        entry: Entry,
+    ) -> Result<Self, serde_json::Error> {
+        let mut line = Line {
+            // Only a damaged file has a number that cannot be increased.
+            sequence: sequence.saturating_add(1),
+            time,
+            run: run.clone(),
+            entry,
+            previous: previous.to_owned(),
+            hash: String::new(),
+        };
+        line.hash = line.expected_hash()?;
+        Ok(line)
     }
 
     /// SHA-256 of the line without its hash, in hexadecimal digits.
-    pub(super) fn expected_hash(&self) -> Result<String, serde_json::Error> {
+    pub fn expected_hash(&self) -> Result<String, serde_json::Error> {
         let bare = Line {
             hash: String::new(),
             ..self.clone()
         };
-        let hash = digest(&SHA256, &serde_json::to_vec(&bare)?);
-        let digits = hash.as_ref().iter().map(|octet| format!("{octet:02x}"));
-        Ok(digits.collect::<Vec<_>>().concat())
+        Ok(hash(&serde_json::to_vec(&bare)?))
     }
+
+    /// Whether the hash is that of the content, as it is written in `text`.
+    ///
+    /// The octets are compared first: a line with fields of a later version has its hash as well.
+    pub(super) fn is_sealed_in(&self, text: &[u8]) -> bool {
+        let end = format!(",\"hash\":\"{}\"}}\n", self.hash);
+        if let Some(content) = text.strip_suffix(end.as_bytes()) {
+            let mut context = Context::new(&SHA256);
+            context.update(content);
+            context.update(b"}");
+            if in_digits(&context.finish()) == self.hash {
+                return true;
+            }
+        }
+        self.expected_hash().is_ok_and(|hash| hash == self.hash)
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(super) fn hash(octets: &[u8]) -> String {
+    in_digits(&digest(&SHA256, octets))
+}
+
+fn in_digits(hash: &Digest) -> String {
+    let mut digits = String::with_capacity(64);
+    for octet in hash.as_ref() {
+        for digit in [octet >> 4, octet & 15] {
+            digits.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+    digits
 }

@@ -1,43 +1,48 @@
-//! The serial of a zone beside our changes: where it moved without one, somebody else changed the
-//! zone, perhaps with our key. Serials are compared as RFC 1982 has it, and not counted: servers number
-//! by one, by date or by time.
+//! The SOA serials of the zones around our changes.
+//!
+//! If a serial moved without one of our changes, somebody else changed the zone, perhaps with our key.
+//! Serials are compared as in RFC 1982 and not counted: servers increase them by one, by date or by
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::TryStreamExt;
 use jiff::Timestamp;
 
+use super::contract::Ledger;
+use super::error::LedgerError;
 use super::line::{Event, Line, SerialStep};
-use super::run::RunId;
+use super::run_id::RunId;
 use crate::name::DnsName;
 
 /// How the serial of one zone moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneSerials {
-    /// Changes of ours whose serials are known.
+    /// How many of our changes have known serials.
     pub steps: usize,
     /// The serial after the last of them.
     pub last: u32,
     /// When that was.
     pub time: Timestamp,
-    /// Movements that no change of ours explains.
+    /// Movements that none of our changes explains.
     pub foreign: Vec<ForeignMovement>,
 }
 
-/// A movement that no change of ours explains.
+/// A movement that none of our changes explains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForeignMovement {
-    /// The serial after a change of ours.
+    /// The serial after one of our changes.
     pub from: u32,
     /// The serial that was found next.
     pub to: u32,
     /// When the first was read.
     pub after: Timestamp,
-    /// When the second was read; none where that is now.
+    /// When the second was read; none if that is now.
     pub until: Option<Timestamp>,
 }
 
 impl ZoneSerials {
-    /// With the serial that the zone has now.
+    /// Adds a movement if the serial that the zone has now is another one.
     pub fn compare(&mut self, current: u32) {
         if current != self.last {
             self.foreign.push(ForeignMovement {
@@ -50,28 +55,35 @@ impl ZoneSerials {
     }
 }
 
-/// What the lines tell about each zone. Zones whose backend has no serial are left out.
-pub fn serials(lines: &[Line]) -> BTreeMap<DnsName, ZoneSerials> {
-    let mut chains: BTreeMap<&DnsName, Chain> = BTreeMap::new();
-    for line in lines {
-        chains.entry(&line.entry.zone).or_default().follow(line);
+/// How the serial of each zone moved, from all lines of the ledger. Zones whose backend has no serial
+/// are left out.
+pub async fn serials(ledger: &dyn Ledger) -> Result<BTreeMap<DnsName, ZoneSerials>, LedgerError> {
+    let mut chains: BTreeMap<DnsName, Chain> = BTreeMap::new();
+    let mut lines = ledger.lines();
+    while let Some(line) = lines.try_next().await? {
+        if let Some(chain) = chains.get_mut(&line.entry.zone) {
+            chain.follow(&line);
+        } else {
+            let chain = chains.entry(line.entry.zone.clone()).or_default();
+            chain.follow(&line);
+        }
     }
     let found = chains.into_iter();
-    found
-        .filter_map(|(zone, chain)| Some((zone.clone(), chain.into_serials()?)))
-        .collect()
+    Ok(found
+        .filter_map(|(zone, chain)| Some((zone, chain.into_serials()?)))
+        .collect())
 }
 
-/// One zone, while its lines are walked through.
+/// The serials of one zone while its lines are read.
 #[derive(Default)]
 struct Chain {
-    /// The step that was seen last, the overlapping ones before it merged into it.
-    seen: Option<(SerialStep, Timestamp)>,
+    /// The last step, with the overlapping ones before it merged into it.
+    last: Option<(SerialStep, Timestamp)>,
     steps: usize,
     foreign: Vec<ForeignMovement>,
-    /// Runs that have asked for a change, and not read it back yet.
+    /// Runs that requested a change and have not read it back yet.
     open: BTreeSet<RunId>,
-    /// Whether a change was made after which nobody knew the serial.
+    /// Whether a change was made whose serial nobody knows.
     is_broken: bool,
 }
 
@@ -88,39 +100,29 @@ impl Chain {
             (Event::Verified | Event::Withdrawn, None) => {
                 self.is_broken |= self.open.remove(&line.run);
             }
-            (Event::Acknowledged | Event::Unknown, None) => {}
+            (Event::Acknowledged | Event::Unknown | Event::Forgotten, None) => {}
         }
     }
 
     fn step(&mut self, line: &Line, step: SerialStep) {
         self.open.remove(&line.run);
         let others_may_have_moved_it = self.is_broken || !self.open.is_empty();
-        self.seen = Some(match self.seen {
+        self.last = Some(match self.last {
             // The records of one change, or two runs at the same time.
-            Some((seen, time)) if is_between(seen, step.before) => {
+            Some((last, time)) if is_between(last, step.before) => {
+                let follows = step.before == last.after;
+                self.steps += usize::from(follows && step.before != step.after);
                 let joint = SerialStep {
-                    before: if step.before == seen.after {
-                        step.before
-                    } else {
-                        seen.before
-                    },
-                    after: later(seen.after, step.after),
+                    before: if follows { step.before } else { last.before },
+                    after: later(last.after, step.after),
                 };
-                let is_new = step.before == seen.after && step.before != step.after;
-                self.steps += usize::from(is_new);
-                (
-                    joint,
-                    if joint.after == seen.after {
-                        time
-                    } else {
-                        line.time
-                    },
-                )
+                let moved = joint.after != last.after;
+                (joint, if moved { line.time } else { time })
             }
-            seen => {
-                if let Some((seen, time)) = seen.filter(|_| !others_may_have_moved_it) {
+            last => {
+                if let Some((last, time)) = last.filter(|_| !others_may_have_moved_it) {
                     self.foreign.push(ForeignMovement {
-                        from: seen.after,
+                        from: last.after,
                         to: step.before,
                         after: time,
                         until: Some(line.time),
@@ -135,7 +137,7 @@ impl Chain {
     }
 
     fn into_serials(self) -> Option<ZoneSerials> {
-        let (step, time) = self.seen?;
+        let (step, time) = self.last?;
         Some(ZoneSerials {
             steps: self.steps,
             last: step.after,
@@ -161,13 +163,16 @@ fn later(one: u32, other: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::entry;
     use super::*;
+    use crate::ledger::sample::entry;
+    use crate::testkit::MemoryLedger;
     use crate::txt::Action;
 
-    /// `run event before-after`, one line each; without serials where the third word is missing.
-    fn story(text: &str) -> ZoneSerials {
-        let lines = text.lines().zip(1..).map(|(line, sequence)| {
+    /// The serials of one zone after lines such as `run event before-after`. The third word may be
+    /// missing.
+    async fn story(text: &str) -> ZoneSerials {
+        let ledger = MemoryLedger::default();
+        for line in text.lines() {
             let words: Vec<_> = line.split_whitespace().collect();
             let event = match words[1] {
                 "intent" => Event::Intent,
@@ -181,90 +186,85 @@ mod tests {
                 before: before.parse().unwrap(),
                 after: after.parse().unwrap(),
             });
-            Line {
-                sequence,
-                time: Timestamp::from_second(i64::try_from(sequence).unwrap()).unwrap(),
-                run: words[0].parse().unwrap(),
-                entry,
-                previous: String::new(),
-                hash: String::new(),
-            }
-        });
-        let lines: Vec<_> = lines.collect();
-        let mut zones = serials(&lines);
+            let run = words[0].parse().unwrap();
+            ledger.record(&run, vec![entry]).await.unwrap();
+        }
+        let mut zones = serials(&ledger).await.unwrap();
         zones.remove(&"auth.example.net".parse().unwrap()).unwrap()
     }
 
-    fn foreign(text: &str) -> Vec<(u32, u32)> {
-        let movements = story(text).foreign.into_iter();
+    async fn foreign(text: &str) -> Vec<(u32, u32)> {
+        let movements = story(text).await.foreign.into_iter();
         movements
             .map(|foreign| (foreign.from, foreign.to))
             .collect()
     }
 
-    #[test]
-    fn changes_of_ours_explain_themselves() {
+    #[tokio::test]
+    async fn our_own_changes_are_not_foreign() {
         let text = "a intent\na verified 7-8\na verified 7-8\na intent\na verified 8-9\n\
                     b intent\nb verified 9-9\nb intent\nb verified 9-10";
-        let serials = story(text);
+        let serials = story(text).await;
         assert_eq!((serials.steps, serials.last), (3, 10));
         assert_eq!(serials.foreign, []);
     }
 
-    #[test]
-    fn a_movement_between_ours_is_foreign_forward_and_backward() {
+    #[tokio::test]
+    async fn a_movement_between_our_changes_is_foreign() {
         assert_eq!(
-            foreign("a intent\na verified 7-8\na intent\na verified 9-10"),
+            foreign("a intent\na verified 7-8\na intent\na verified 9-10").await,
             [(8, 9)]
         );
         assert_eq!(
-            foreign("a intent\na verified 7-8\na intent\na verified 3-4"),
+            foreign("a intent\na verified 7-8\na intent\na verified 3-4").await,
             [(8, 3)]
         );
-        let mut serials = story("a intent\na verified 7-8");
+        let mut serials = story("a intent\na verified 7-8").await;
         serials.compare(8);
         assert_eq!(serials.foreign, []);
         serials.compare(9);
         assert_eq!((serials.foreign[0].from, serials.foreign[0].to), (8, 9));
     }
 
-    #[test]
-    fn runs_at_the_same_time_do_not_accuse_each_other() {
+    #[tokio::test]
+    async fn changes_of_concurrent_runs_are_not_foreign() {
         assert_eq!(
-            foreign("a intent\nb intent\na verified 7-9\nb verified 7-9"),
+            foreign("a intent\nb intent\na verified 7-9\nb verified 7-9").await,
             []
         );
         assert_eq!(
-            foreign("a intent\nb intent\na verified 7-8\nb verified 8-9"),
+            foreign("a intent\nb intent\na verified 7-8\nb verified 8-9").await,
             []
         );
-        // The serial of the second was read before the first had begun.
+        // The serial of the second was read before the first began.
         assert_eq!(
             foreign(
                 "b intent\na intent\na verified 7-8\nb verified 7-9\nb intent\nb verified 9-10"
-            ),
+            )
+            .await,
             []
         );
     }
 
-    #[test]
-    fn what_a_dead_run_or_an_unread_serial_leaves_open_accuses_nobody() {
+    #[tokio::test]
+    async fn after_a_killed_run_or_an_unread_serial_nothing_is_foreign() {
         assert_eq!(
-            foreign("a intent\na verified 7-8\na intent\nb intent\nb verified 9-10"),
+            foreign("a intent\na verified 7-8\na intent\nb intent\nb verified 9-10").await,
             []
         );
         assert_eq!(
-            foreign("a intent\na verified 7-8\na intent\na verified\na intent\na verified 9-10"),
+            foreign("a intent\na verified 7-8\na intent\na verified\na intent\na verified 9-10")
+                .await,
             []
         );
-        // A change that was refused has moved nothing.
+        // A change that was refused moved nothing.
         let refused = "a intent\na verified 7-8\na intent\na failed\na intent\na verified 9-10";
-        assert_eq!(foreign(refused), [(8, 9)]);
+        assert_eq!(foreign(refused).await, [(8, 9)]);
     }
 
-    #[test]
-    fn a_serial_may_go_round() {
+    #[tokio::test]
+    async fn serials_may_wrap_around() {
         let text = "a intent\na verified 4294967295-0\na intent\na verified 0-1";
-        assert_eq!(foreign(text), []);
+        assert_eq!(foreign(text).await, []);
     }
 }

@@ -1,4 +1,4 @@
-//! What a backend does, and what it promises.
+//! The contract: what a backend does, and what it guarantees.
 
 use std::fmt;
 
@@ -11,101 +11,103 @@ use crate::txt::{TxtChange, TxtSets};
 
 /// Writes TXT records in the zones of one backend, with one set of credentials.
 ///
-/// The rules, which the core relies upon:
+/// The core relies on these rules:
 ///
-/// - *By value, never by name.* Whatever else lives at a name survives every call.
-/// - *Idempotent.* Adding a value that is there and removing one that is not are successes.
-/// - *Batch first.* One call carries everything that waits for a zone; the backend sends it in
-///   as few requests as it can. Where it cannot do so atomically, an error means that any part
-///   may have been carried out, and the caller removes what it asked for, by value.
-/// - *Concurrent.* The core sends one `apply` per zone at a time, but other processes and other
-///   hosts write to the same zone: nothing may be lost to a read followed by a write.
-/// - *Names are absolute* and lie within `zone`; a name outside it is [`Failure::Rejected`].
-/// - *Bounded.* Every call ends in finite time, by timeouts of the provider's own.
-/// - *Silent.* No secret appears in `Debug`, in an error or in a log.
+/// - *By value, never by name.* Other values at a name survive every call.
+/// - *Idempotent.* Adding a value that exists and removing one that does not are successes.
+/// - *Batch first.* One call has all changes that wait for a zone. The provider sends them in as few
+///   requests as possible. If several are needed, an error means that any part may have been carried
+///   out, and the caller removes its values, by value.
+/// - *Concurrent.* The core makes one `apply` call per zone at a time, but other processes and hosts
+///   write to the same zone. Nothing may be lost between a read and a write.
+/// - *Absolute names.* Names are absolute and in `zone`. One outside it is [`Failure::Rejected`]; see
+///   [`check_within`](super::check_within).
+/// - *Bounded.* Every call ends in finite time, by the provider's own timeouts.
+/// - *Silent.* `Debug`, errors and logs contain no secret.
 ///
-/// `acme_alias_core::testkit::provider` (feature `testkit`) holds a provider to them.
+/// `acme_alias_core::testkit::provider` (feature `testkit`) is a suite that checks them.
+///
+/// [`Failure::Rejected`]: super::Failure::Rejected
 #[async_trait]
 pub trait TxtProvider: fmt::Debug + Send + Sync {
-    /// Adds and removes exactly these values, in as few requests as the backend allows.
+    /// Adds and removes exactly these values. The last change of a value counts.
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError>;
 
-    /// The values that the backend itself holds at each of `names`, in as few requests as it
-    /// allows. A name without values may be left out.
+    /// The values that the backend has at each of `names`. A name without values may be missing.
     ///
-    /// Asked of the place where the write went, not of the public servers, and trusted only as
-    /// far as the backend authenticates its answers.
+    /// It asks the same server as [`apply`](Self::apply), not the public ones, and returns only what
+    /// that server authenticates.
     async fn values(&self, zone: &DnsName, names: &[DnsName]) -> Result<TxtSets, ProviderError>;
 
-    /// Waits until the backend says that `applied` is on all its servers; returns at once where
-    /// the backend cannot tell. The core asks the authoritative servers afterwards anyway.
+    /// Waits until the backend reports that `applied` is on all its servers. Returns at once if the
+    /// backend does not report that. The core queries the authoritative servers in any case.
     async fn settle(&self, zone: &DnsName, applied: &Applied) -> Result<(), ProviderError>;
 
-    /// The serial of the zone's SOA record at the place where writes go (RFC 1035 §3.3.13), where
-    /// the backend has one that moves with every change. The ledger keeps it, so that changes by
-    /// others show.
+    /// The serial of the zone's SOA record (RFC 1035 §3.3.13) at the server that takes changes; `None`
+    /// if it does not increase with every change. The ledger keeps it, to find changes by others.
     async fn serial(&self, _zone: &DnsName) -> Result<Option<u32>, ProviderError> {
         Ok(None)
     }
 
-    /// What the backend takes in one request.
+    /// What the backend accepts in one request.
     fn limits(&self) -> Limits;
 
-    /// As whom it writes; for the ledger.
+    /// The account that it writes with; for the ledger.
     fn identity(&self) -> Identity;
 }
 
 /// What a successful [`TxtProvider::apply`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Requests that carried changes to the backend.
+    /// Requests with changes that were sent to the backend.
     pub requests: usize,
-    /// The server or endpoint that took them.
+    /// The server or endpoint that accepted them.
     pub server: String,
-    /// What it answered, in its own terms: a response code, an HTTP status, ids of changes. Empty
-    /// where nothing had to be changed.
+    /// Its answer: a response code, an HTTP status, ids of changes. Empty if nothing had to change.
     pub response: String,
-    /// Identifiers of changes that [`TxtProvider::settle`] can wait for; empty where it cannot.
+    /// The ids of the changes that [`TxtProvider::settle`] waits for; empty if it cannot wait.
     pub pending: Vec<String>,
 }
 
-/// What a backend takes in one request.
+/// What a backend accepts in one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Changes in one request, at the least: however long names and values are.
+    /// The number of changes that always fit into one request, however long names and values are.
     pub changes_per_request: usize,
 }
 
-/// As whom a provider writes.
+/// The account that a provider writes with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The kind of the provider.
+    /// The kind of the provider, as in [`ProviderKind`](crate::registry::ProviderKind).
     pub kind: &'static str,
-    /// The name of its key, profile or role, where it has one; never a secret.
+    /// The name of its key, profile or role, if it has one. Never a secret.
     pub key: Option<String>,
     /// The time to live of new records, in seconds.
     pub ttl: Option<u32>,
+    /// The servers or the API that it sends requests to.
+    pub endpoint: String,
 }
 
-/// What a kind of backend promises. The reader of `acme-alias providers` chooses by it.
+/// What a kind of backend guarantees. It helps people choose a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Guarantees {
-    /// Whether one request is carried out wholly or not at all.
+    /// Whether one request is carried out entirely or not at all.
     pub atomic: bool,
-    /// How a value is changed that has others beside it.
+    /// How one of several values at a name is changed.
     pub values: ValueChanges,
-    /// Whether [`TxtProvider::settle`] can tell that all servers have a change.
+    /// Whether [`TxtProvider::settle`] waits until all servers have a change.
     pub tells_propagation: bool,
-    /// How little a key can be allowed to do, in words.
+    /// The narrowest permissions that a key can have, in words.
     pub narrowest_key: &'static str,
 }
 
-/// How a value is changed that has others beside it.
+/// How one of several values at a name is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ValueChanges {
     /// The backend adds and removes single values.
     PerValue,
-    /// The backend replaces whole sets; a set that has changed meanwhile is refused, and read again.
+    /// The backend replaces whole sets. It refuses to replace a set that has changed since it was read.
     CompareAndSwap,
 }

@@ -1,74 +1,130 @@
-//! A backend call that did not succeed.
+//! Failed backend calls.
 
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::name::DnsName;
 use crate::txt::TxtChange;
 
-/// A backend call that did not succeed: what happened, where, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
+/// A backend call that failed: of which kind, what happened, and what to do.
+///
+/// ```
+/// use acme_alias_core::provider::{Failure, ProviderError};
+///
+/// let error = ProviderError::new(
+///     Failure::Denied,
+///     "api.example answered 403: the token may not edit auth.example.net",
+///     "give the token of `api-token` the right to edit the zone",
+/// );
+/// assert_eq!(error.failure, Failure::Denied);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ProviderError {
-    /// Who must act, and whether trying again can help.
+    /// Who must act, and whether a retry can help.
     pub failure: Failure,
     /// What happened, with the server and its answer.
     pub what: String,
-    /// What the reader can do about it.
+    /// What the reader can do, as an imperative. It may name options of the provider in backticks.
     pub remedy: String,
+    /// The error that caused this one, if a library reported it.
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Error for ProviderError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The error itself, so that it can be downcast, and not the `Arc` around it.
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
 }
 
 /// Who must act after a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The credentials are wrong or may not do this; nothing was changed.
+    /// The credentials are wrong or may not do this. Nothing was changed.
     Denied,
-    /// The backend wants fewer requests; nothing was changed.
+    /// The backend wants fewer requests. Nothing was changed.
     Throttled {
         /// How long it asked to wait.
         retry_after: Option<Duration>,
     },
-    /// The backend could not be reached or cannot work now; nothing was changed.
+    /// The backend could not be reached or cannot work now. Nothing was changed.
     Unavailable,
-    /// Somebody else's data stands in the way, or changed between a read and a write.
+    /// Another record conflicts with the change, or the data changed between a read and a write.
     Conflict,
-    /// The backend understood the request and will never carry it out as it is.
+    /// The backend understood the request and will always refuse it.
     Rejected,
-    /// The request was sent, and whether it was carried out is not known.
+    /// The request was sent, and whether it was carried out is unknown.
     UnknownOutcome,
 }
 
 impl ProviderError {
-    /// An error of this kind.
+    /// An error of this kind. Neither text may contain a secret.
     pub fn new(failure: Failure, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         ProviderError {
             failure,
             what: what.into(),
             remedy: remedy.into(),
+            source: None,
         }
     }
 
-    /// The same error of a call that only reads: it changes nothing, so that its outcome is known.
+    /// Adds the error that caused this one. Its `Debug` and `Display` must not contain a secret.
     #[must_use]
-    pub fn of_reading(self) -> Self {
-        match self.failure {
-            Failure::UnknownOutcome => ProviderError {
-                failure: Failure::Unavailable,
-                ..self
-            },
-            _ => self,
+    pub fn with_source(mut self, source: Arc<dyn Error + Send + Sync>) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// The same error for a call that only reads. Such a call changes nothing, so an unknown outcome
+    /// becomes [`Failure::Unavailable`].
+    #[must_use]
+    pub fn of_reading(mut self) -> Self {
+        if self.failure == Failure::UnknownOutcome {
+            self.failure = Failure::Unavailable;
         }
+        self
     }
 }
 
-/// Rejects names outside `zone`. No backend may receive them: some treat them as relative.
+/// Rejects names outside `zone`. No backend may receive them, because some take them as relative.
 pub fn check_within(zone: &DnsName, changes: &[TxtChange]) -> Result<(), ProviderError> {
     match changes.iter().find(|change| !change.name.is_within(zone)) {
         None => Ok(()),
         Some(outside) => Err(ProviderError::new(
             Failure::Rejected,
-            format!("{} is not in the zone {zone}", outside.name),
-            "correct the alias zone, or the alias of the certificate",
+            format!("{} is outside the zone {zone}", outside.name),
+            "correct the alias zone, or use an alias name in it",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_has_no_unknown_outcome() {
+        let error = |failure| ProviderError::new(failure, "", "").of_reading().failure;
+        assert_eq!(error(Failure::UnknownOutcome), Failure::Unavailable);
+        assert_eq!(error(Failure::Denied), Failure::Denied);
+    }
+
+    #[test]
+    fn the_source_is_kept() {
+        let source = Arc::new(std::io::Error::other("cause"));
+        let error = ProviderError::new(Failure::Unavailable, "", "").with_source(source);
+        let source = error.source().unwrap();
+        assert!(source.is::<std::io::Error>(), "{source:?}");
     }
 }

@@ -1,8 +1,7 @@
-//! The contract between the alias challenge flow and the backends that write TXT records.
+//! The contract between the core and the backends that write TXT records.
 //!
-//! A backend lives in a crate of its own. It implements [`TxtProvider`], declares its options
-//! and registers itself in [`crate::registry`]; nothing else in the workspace names it, except the
-//! feature that links it into the program.
+//! A backend is a crate of its own. It implements [`TxtProvider`], declares its options and registers
+//! itself in the [registry](crate::registry). Only the feature that links it into the program names it.
 
 mod contract;
 mod error;

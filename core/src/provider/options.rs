@@ -1,4 +1,4 @@
-//! A provider's options: declared once, checked once.
+//! The options of a provider: declared once, checked once.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -6,37 +6,37 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-/// The declaration of one option. Settings keys, flags, help and reference pages come from it.
+/// The declaration of one option. Programs make settings, flags, help and documentation of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptionSpec {
-    /// The settings key; the flag is `--<kind>-<name>`.
+    /// The name: lower-case words joined by `-`.
     pub name: &'static str,
-    /// One sentence for people, without a final stop.
+    /// One sentence without a final full stop.
     pub help: &'static str,
-    /// What may be written there.
+    /// The values that it takes.
     pub kind: OptionKind,
     /// Whether the provider cannot work without it.
     pub required: bool,
-    /// What holds where it is not given, in words; shown in help only.
+    /// The value if none is given; for help only.
     pub default: Option<&'static str>,
 }
 
-/// What may be written for an option.
+/// The values that an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionKind {
     /// A text.
     Text,
     /// A text or a list of texts; on the command line separated by commas.
     List,
-    /// A whole number, not negative.
+    /// A whole number, 0 or larger.
     Number,
     /// A time such as `5s` or `2m`.
     Duration,
-    /// A secret, given as a reference to a file, a variable, a credential or a command.
+    /// A secret.
     Secret,
 }
 
-/// A value as the settings gave it, secrets already fetched.
+/// A value as the settings have it; secrets are fetched already.
 #[derive(Clone, Debug)]
 pub enum OptionValue {
     /// A text, a number or a time in text form.
@@ -54,7 +54,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Checks `values` against what the provider declared.
+    /// Checks `values` against the declarations. The error names the first wrong option.
     pub fn new(
         specs: &'static [OptionSpec],
         values: impl IntoIterator<Item = (String, OptionValue)>,
@@ -69,7 +69,7 @@ impl Options {
                     .join(", ");
                 return Err(OptionError::new(
                     name,
-                    format!("is unknown; there are: {known}"),
+                    format!("is unknown; known are: {known}"),
                 ));
             };
             checked.insert(spec.name, check(spec, value)?);
@@ -94,7 +94,7 @@ impl Options {
         }
     }
 
-    /// The texts of a [`OptionKind::List`] option; empty where it is not given.
+    /// The texts of a [`OptionKind::List`] option; empty if none is given.
     pub fn list(&self, name: &str) -> &[String] {
         match self.values.get(name) {
             Some(OptionValue::List(list)) => list,
@@ -122,7 +122,7 @@ impl Options {
 }
 
 fn check(spec: &OptionSpec, value: OptionValue) -> Result<OptionValue, OptionError> {
-    let wrong = |what: &str| Err(OptionError::new(spec.name, format!("takes {what}")));
+    let wrong = |what: &str| Err(OptionError::new(spec.name, format!("must be {what}")));
     match (spec.kind, value) {
         (OptionKind::Text, OptionValue::Text(text)) => Ok(OptionValue::Text(text)),
         (OptionKind::Text, _) => wrong("a text"),
@@ -142,7 +142,7 @@ fn check(spec: &OptionSpec, value: OptionValue) -> Result<OptionValue, OptionErr
     }
 }
 
-/// Reads a time such as `500ms`, `5s` or `2m`; it is above zero.
+/// Reads a time such as `500ms`, `5s` or `2m`, above zero.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let span = jiff::SignedDuration::from_str(text).map_err(|error| error.to_string())?;
     match Duration::try_from(span) {
@@ -151,18 +151,19 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// An option that is unknown, missing or wrongly filled.
+/// An option that is unknown, missing or has a wrong value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{option}` {problem}")]
+#[non_exhaustive]
 pub struct OptionError {
     /// The option's name.
     pub option: String,
-    /// What is wrong, to be read after the name.
+    /// What is wrong; the sentence begins with the name.
     pub problem: String,
 }
 
 impl OptionError {
-    /// The error that `option` has `problem`, which reads on after the name.
+    /// The error that `option` has `problem`, the rest of a sentence that begins with the name.
     pub fn new(option: impl Into<String>, problem: impl Into<String>) -> Self {
         OptionError {
             option: option.into(),

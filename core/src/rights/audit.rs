@@ -8,91 +8,92 @@ use super::grant::Policy;
 use crate::dns::{DnsError, Server};
 use crate::name::DnsName;
 
-/// What an audit is about.
+/// What an audit looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// The alias zone.
     pub zone: DnsName,
     /// The alias names that are in use.
     pub alias_names: Vec<DnsName>,
-    /// The zones that certificates are for.
+    /// The zones of the certificates.
     pub main_zones: Vec<MainZone>,
 }
 
-/// A zone that certificates are for, which no key shall be able to write in.
+/// A zone of certificates, where no key of an alias zone may write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MainZone {
-    /// The zone; where it was not found, the name that is in it.
+    /// The zone; if it was not found, the name whose zone was looked for.
     pub zone: DnsName,
     /// The challenge names in it.
     pub challenge_names: Vec<DnsName>,
-    /// Its servers, or why they are not known.
+    /// Its servers, or why they are unknown.
     pub servers: Result<Vec<Server>, DnsError>,
 }
 
 /// What a key can really do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// Every right that was asked about; empty where nothing can be asked.
+    /// Every right that was probed; empty if nothing could be probed.
     pub rights: Vec<Right>,
-    /// What would take away those that are not needed, in the words of the server that was asked; empty
-    /// where nothing would.
+    /// Changes that take away the rights that are not needed, in the server's syntax; empty if there are
+    /// none.
     pub advice: Vec<Policy>,
 }
 
 impl Audit {
-    /// An audit with these results. Where all that is needed is refused, no refusal is believed: a frozen
-    /// zone, or a server that does not know the key, refuses everything.
+    /// An audit with these results. If everything that is needed is refused, no refusal is trusted: a
+    /// frozen zone, or a server without the key, refuses everything.
     pub fn new(mut rights: Vec<Right>, advice: Vec<Policy>) -> Self {
         let mut needed = rights.iter().filter(|right| right.weight == Weight::Needed);
         if needed.all(|right| right.verdict == Verdict::Denied) {
             for right in &mut rights {
-                right.doubt(Verdict::Denied, "what is needed is refused as well");
+                right.doubt(Verdict::Denied, "the server also refuses what is needed");
             }
         }
         Audit { rights, advice }
     }
 
-    /// What the rights amount to.
+    /// The grade of the rights.
     pub fn grade(&self) -> Grade {
         Grade::of(&self.rights)
     }
 }
 
-/// One thing that a key may be able to do.
+/// Something that a key may be able to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Right {
-    /// What, in words: `TXT at x.example`.
+    /// The right in words: `TXT at x.example`.
     pub right: String,
     /// How bad it is if it is allowed and not needed.
     pub weight: Weight,
-    /// Whether it is.
+    /// Whether it is allowed.
     pub verdict: Verdict,
-    /// How that is known.
+    /// The answer that shows it.
     pub evidence: String,
 }
 
-/// What a right is worth to whoever steals the key.
+/// How useful a right is to a thief of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
-    /// The key is for it.
+    /// The key needs it.
     Needed,
-    /// Certificates for names that lead there later, mail policies of the alias zone, or a look at all of it.
+    /// It allows certificates for names that are delegated later, mail policies of the alias zone, or
+    /// reading all of it.
     Wide,
-    /// The alias zone can be turned against those who trust it.
+    /// It allows attacks on those who trust the alias zone.
     Dangerous,
-    /// The main zones, or everybody's updates.
+    /// It allows changes of main zones, or updates by anyone.
     Fatal,
 }
 
 impl Right {
-    /// Whether somebody should take it away: it is not needed, and not shown to be refused.
+    /// Whether it should be taken away: it is not needed and not proven to be refused.
     pub fn is_too_much(&self) -> bool {
         self.weight != Weight::Needed && self.verdict != Verdict::Denied
     }
 
-    /// Where the verdict is this one, it becomes "cannot tell", for this reason.
+    /// Changes this verdict, if it is the one, to "cannot tell", for this reason.
     pub fn doubt(&mut self, verdict: Verdict, reason: &str) {
         if self.verdict == verdict {
             self.verdict = Verdict::CannotTell;
@@ -106,11 +107,11 @@ impl Right {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// It is.
+    /// The server would do it.
     Allowed,
-    /// It is not.
+    /// The server refuses it.
     Denied,
-    /// The answers do not say.
+    /// The answers do not show it.
     CannotTell,
 }
 
@@ -124,20 +125,20 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What rights amount to.
+/// The worst of several rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
-    /// All that is needed is allowed, and nothing else that was asked about.
+    /// Only what is needed is allowed.
     Tight,
-    /// TXT elsewhere in the alias zone, its transfer, or a weak signature is allowed as well.
+    /// TXT elsewhere in the alias zone, its transfer, or a weak signature is also allowed.
     Wide,
-    /// More of the alias zone is.
+    /// Other records of the alias zone are also allowed.
     Dangerous,
-    /// The main zones, or unsigned updates, are.
+    /// Changes of main zones, or unsigned updates, are also allowed.
     Fatal,
-    /// What is needed is not shown to be allowed, or something worse than what is allowed is not shown to be
-    /// refused.
+    /// What is needed is not proven to be allowed, or something worse than what is allowed is not proven
+    /// to be refused.
     CannotTell,
 }
 
@@ -167,7 +168,7 @@ impl Grade {
         let is_shown =
             !needed.is_empty() && needed.iter().all(|right| right.verdict == Verdict::Allowed);
         match allowed {
-            // The worst counts, whatever else is not known.
+            // The worst counts, even if other rights are unknown.
             Some(Weight::Fatal) => Grade::Fatal,
             Some(Weight::Dangerous) => Grade::Dangerous,
             _ if !is_shown || open > allowed => Grade::CannotTell,
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_that_is_allowed_counts_and_nothing_is_passed_without_a_control() {
+    fn the_worst_allowed_right_counts_and_nothing_is_tight_without_a_control() {
         let right = |weight, verdict| Right {
             right: String::new(),
             weight,

@@ -1,53 +1,52 @@
-//! What a key is to be allowed, and that in the words of a server.
+//! What a key should be allowed to do, and policies that allow it.
 
 use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::name::DnsName;
 
-/// How far a grant reaches.
+/// The names that a grant covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// TXT at the alias names, and nowhere else.
+    /// TXT at the alias names only.
     #[default]
     Name,
     /// TXT at the alias names and below them.
     Subdomain,
-    /// TXT at any name of the alias zone, its apex among them.
+    /// TXT at any name of the alias zone, including its apex.
     Zone,
 }
 
-/// What a key is to be allowed.
+/// What a key should be allowed to do.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The alias zone.
     pub zone: DnsName,
     /// The alias names in it.
     pub names: Vec<DnsName>,
-    /// How far it reaches.
+    /// The names that it covers.
     pub scope: Scope,
-    /// A new key for it; none where there is one already.
+    /// A new key; none if the existing one stays.
     pub key: Option<NewKey>,
 }
 
-/// A key that was made for a policy.
+/// A new key.
 #[derive(Clone, Debug)]
 pub struct NewKey {
     /// Its name.
     pub name: String,
-    /// Its secret, in base64, where this policy is to make it known to the server. It is printed then,
-    /// because that is what it was made for.
+    /// Its secret, in base64, if this policy adds the key to the server. The policy shows it.
     pub secret: Option<SecretString>,
 }
 
-/// A grant in the words of one kind of server.
+/// A grant in the syntax of one kind of server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Policy {
-    /// Which server, and which file or command.
+    /// The kind of server, and the file or command.
     pub title: String,
-    /// What to put there.
+    /// The text to put there.
     pub text: String,
-    /// What it does not prevent, in words.
+    /// What it still allows, in words.
     pub limits: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What a key may do: the narrowest grant for what is needed, and what it can really do.
+//! What a key should be allowed to do, and what it can really do.
 
 mod audit;
 mod grant;

@@ -1,4 +1,4 @@
-//! What an audit asks about: the records that a key is for, and those that a thief would like to write.
+//! The records that an audit probes: those that the key needs, and those that a thief would write.
 
 use super::audit::{Subject, Weight};
 use crate::name::{DnsName, NameError};
@@ -6,17 +6,17 @@ use crate::name::{DnsName, NameError};
 /// A record that a key may be able to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Its owner.
+    /// Its owner name.
     pub name: DnsName,
     /// Its type.
     pub kind: ProbeKind,
-    /// The right in words, with the name.
+    /// The right, in words.
     pub right: String,
-    /// What it is worth.
+    /// How useful it is to a thief.
     pub weight: Weight,
 }
 
-/// The types that are asked about.
+/// The types that are probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // they are the mnemonics
 pub enum ProbeKind {
@@ -28,8 +28,8 @@ pub enum ProbeKind {
 }
 
 impl Subject {
-    /// Every record of the alias zone that an audit asks about, what is needed first. Names that are made up
-    /// are nobody's: they have 32 random bits.
+    /// Every record of the alias zone that an audit probes, the needed ones first. Made-up names have 32
+    /// random bits, so that nobody uses them.
     pub fn probes(&self) -> Result<Vec<Probe>, NameError> {
         let zone = &self.zone;
         let label = format!("acme-alias-audit-{:08x}", rand::random::<u32>());
@@ -46,7 +46,7 @@ impl Subject {
         }
         let dangerous = Probe::dangerous;
         for name in &self.alias_names {
-            // No address: BIND refuses one at a name with `_` whatever the policy says (`check-names`).
+            // No address: BIND refuses one at a name with `_`, regardless of the policy (`check-names`).
             probes.extend([
                 Probe::wide(&name.child(&label)?, "TXT below an alias name"),
                 dangerous(name, ProbeKind::Cname, "CNAME at an alias name"),

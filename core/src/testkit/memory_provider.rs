@@ -1,103 +1,223 @@
-//! A provider that keeps its zones in memory: the contract in its shortest honest form, and the
-//! example to begin a new provider from.
+//! A provider that keeps its zones in memory: the shortest complete implementation of the contract, an
+//! example for new providers, and a backend for tests that fails or hangs when a test wants it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::name::DnsName;
 use crate::provider::{
     Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
     check_within,
 };
-use crate::txt::{Action, TxtChange, TxtSets, TxtValue};
+use crate::txt::{Action, TxtChange, TxtSets};
 
-/// What one request carries: few enough for the conformance suite to need several.
+/// Changes in one request: few, so that the conformance suite needs several.
 const CHANGES_PER_REQUEST: usize = 40;
 
-/// What a backend in memory promises.
+/// What a backend in memory guarantees.
 pub const GUARANTEES: Guarantees = Guarantees {
     atomic: true,
     values: ValueChanges::PerValue,
-    tells_propagation: false,
-    narrowest_key: "none: whoever holds the zones may write them",
+    tells_propagation: true,
+    narrowest_key: "none: everyone who has the zones may write them",
 };
 
-/// A backend: its zones, and what is in them. Clones share it, as processes share a server.
-#[derive(Clone, Debug, Default)]
-pub struct Memory {
-    zones: Arc<Mutex<BTreeMap<DnsName, TxtSets>>>,
+/// How a zone answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Every request is carried out.
+    #[default]
+    Work,
+    /// Every request fails like this and changes nothing.
+    Fail(Failure),
+    /// Every request is carried out, and then fails with [`Failure::UnknownOutcome`].
+    LoseReplies,
+    /// No request ends before the test sets another behaviour. This breaks the contract on purpose.
+    Hang,
 }
 
-impl Memory {
-    /// A backend with these zones, empty.
+/// A backend with its zones. Clones share them, as processes share a server.
+///
+/// ```
+/// use acme_alias_core::provider::{Failure, TxtProvider};
+/// use acme_alias_core::testkit::memory_provider::{Behaviour, MemoryProvider};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let zone = "auth.example.net".parse()?;
+/// let provider = MemoryProvider::new([zone]);
+/// let zone = "auth.example.net".parse()?;
+/// provider.set_behaviour(&zone, Behaviour::Fail(Failure::Denied));
+/// let error = provider.values(&zone, &[]).await.unwrap_err();
+/// assert_eq!(error.failure, Failure::Denied);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MemoryProvider {
+    zones: Arc<BTreeMap<DnsName, Zone>>,
+    key: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Zone {
+    records: Mutex<Records>,
+    behaviour: watch::Sender<Behaviour>,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    sets: TxtSets,
+    /// Increases with every request that changes something.
+    serial: u32,
+    /// Requests with changes.
+    requests: usize,
+}
+
+impl MemoryProvider {
+    /// A backend with these zones, without records.
     pub fn new(zones: impl IntoIterator<Item = DnsName>) -> Self {
-        let zones = zones.into_iter().map(|zone| (zone, TxtSets::new()));
-        Memory {
-            zones: Arc::new(Mutex::new(zones.collect())),
+        let zones = zones.into_iter().map(|zone| (zone, Zone::default()));
+        MemoryProvider {
+            zones: Arc::new(zones.collect()),
+            key: None,
         }
     }
 
-    /// Does something with a zone while nobody else can.
-    fn with_zone<T>(
-        &self,
-        zone: &DnsName,
-        work: impl FnOnce(&mut TxtSets) -> T,
-    ) -> Result<T, ProviderError> {
-        let mut zones: MutexGuard<'_, _> =
-            self.zones.lock().unwrap_or_else(PoisonError::into_inner);
-        match zones.get_mut(zone) {
-            Some(sets) => Ok(work(sets)),
-            None => Err(ProviderError::new(
-                Failure::Rejected,
-                format!("there is no zone {zone} in memory"),
-                "correct `zone` under `[[alias-zones]]`",
-            )),
+    /// The same backend, written to with a key of this name.
+    #[must_use]
+    pub fn with_key(mut self, name: impl Into<String>) -> Self {
+        self.key = Some(name.into());
+        self
+    }
+
+    /// Sets how a zone answers, also to requests that hang. Does nothing if there is no such zone.
+    pub fn set_behaviour(&self, zone: &DnsName, behaviour: Behaviour) {
+        if let Some(zone) = self.zones.get(zone) {
+            zone.behaviour.send_replace(behaviour);
         }
+    }
+
+    /// The values in a zone, however it answers. Names without values are left out.
+    pub fn records(&self, zone: &DnsName) -> TxtSets {
+        let Some(zone) = self.zones.get(zone) else {
+            return TxtSets::new();
+        };
+        let mut sets = zone.records().sets.clone();
+        sets.retain(|_, values| !values.is_empty());
+        sets
+    }
+
+    /// How many requests with changes a zone has carried out.
+    pub fn requests(&self, zone: &DnsName) -> usize {
+        let zone = self.zones.get(zone);
+        zone.map_or(0, |zone| zone.records().requests)
+    }
+
+    fn zone(&self, name: &DnsName) -> Result<&Zone, ProviderError> {
+        self.zones.get(name).ok_or_else(|| {
+            ProviderError::new(
+                Failure::Rejected,
+                format!("there is no zone {name} in memory"),
+                "correct the name of the alias zone",
+            )
+        })
+    }
+}
+
+impl Zone {
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out `request` as the zone's behaviour says.
+    async fn answer<T>(&self, request: impl FnOnce(&mut Records) -> T) -> Result<T, ProviderError> {
+        let mut behaviour = self.behaviour.subscribe();
+        let answers = |behaviour: &Behaviour| *behaviour != Behaviour::Hang;
+        // The sender is in `self`, so the wait only ends with a behaviour.
+        let behaviour = behaviour.wait_for(answers).await;
+        match behaviour.map(|behaviour| *behaviour).unwrap_or_default() {
+            Behaviour::Work => Ok(request(&mut self.records())),
+            Behaviour::Fail(failure) => Err(ProviderError::new(
+                failure,
+                "the zone in memory is set to fail",
+                "let it work again",
+            )),
+            Behaviour::LoseReplies => {
+                request(&mut self.records());
+                Err(ProviderError::new(
+                    Failure::UnknownOutcome,
+                    "the zone in memory is set to lose replies",
+                    "let it work again",
+                ))
+            }
+            Behaviour::Hang => std::future::pending().await,
+        }
+    }
+}
+
+impl Records {
+    /// Carries out one request; returns the serial after it.
+    fn apply(&mut self, changes: &[TxtChange]) -> u32 {
+        let mut has_changed = false;
+        for change in changes {
+            let values: &mut BTreeSet<_> = self.sets.entry(change.name.clone()).or_default();
+            has_changed |= match change.action {
+                Action::Add => values.insert(change.value.clone()),
+                Action::Remove => values.remove(&change.value),
+            };
+        }
+        self.requests += 1;
+        self.serial = self.serial.wrapping_add(u32::from(has_changed));
+        self.serial
     }
 }
 
 #[async_trait]
-impl TxtProvider for Memory {
+impl TxtProvider for MemoryProvider {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
         check_within(zone, changes)?;
+        let zone = self.zone(zone)?;
         let mut applied = Applied {
             server: "memory".to_owned(),
             response: "done".to_owned(),
             ..Applied::default()
         };
         for request in changes.chunks(CHANGES_PER_REQUEST) {
-            self.with_zone(zone, |sets| {
-                for TxtChange {
-                    name,
-                    value,
-                    action,
-                } in request
-                {
-                    let values: &mut BTreeSet<TxtValue> = sets.entry(name.clone()).or_default();
-                    match action {
-                        Action::Add => values.insert(value.clone()),
-                        Action::Remove => values.remove(value),
-                    };
-                }
-            })?;
+            let serial = zone.answer(|records| records.apply(request)).await?;
             applied.requests += 1;
+            applied.pending.push(serial.to_string());
         }
         Ok(applied)
     }
 
     async fn values(&self, zone: &DnsName, names: &[DnsName]) -> Result<TxtSets, ProviderError> {
-        self.with_zone(zone, |sets| {
-            let known = names.iter().filter_map(|name| sets.get_key_value(name));
-            known
-                .map(|(name, set)| (name.clone(), set.clone()))
+        let read = |records: &mut Records| {
+            let sets = names
+                .iter()
+                .filter_map(|name| records.sets.get_key_value(name));
+            sets.map(|(name, values)| (name.clone(), values.clone()))
                 .collect()
-        })
+        };
+        self.zone(zone)?
+            .answer(read)
+            .await
+            .map_err(ProviderError::of_reading)
     }
 
-    async fn settle(&self, _: &DnsName, _: &Applied) -> Result<(), ProviderError> {
-        Ok(())
+    /// A change is on all servers of this backend as soon as it is made.
+    async fn settle(&self, zone: &DnsName, _: &Applied) -> Result<(), ProviderError> {
+        let settled = self.zone(zone)?.answer(|_| ()).await;
+        settled.map_err(ProviderError::of_reading)
+    }
+
+    async fn serial(&self, zone: &DnsName) -> Result<Option<u32>, ProviderError> {
+        let serial = self.zone(zone)?.answer(|records| records.serial).await;
+        serial.map(Some).map_err(ProviderError::of_reading)
     }
 
     fn limits(&self) -> Limits {
@@ -109,25 +229,39 @@ impl TxtProvider for Memory {
     fn identity(&self) -> Identity {
         Identity {
             kind: "memory",
-            key: None,
+            key: self.key.clone(),
             ttl: None,
+            endpoint: "memory".to_owned(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use secrecy::SecretString;
 
     use super::super::provider::{self as suite, Fault, Fixture};
     use super::*;
+    use crate::txt::TxtValue;
 
-    /// Carries out the first write, and then does what the fault says.
+    fn zone() -> DnsName {
+        "auth.example.net".parse().unwrap()
+    }
+
+    fn add(value: &str) -> TxtChange {
+        TxtChange {
+            name: "_acme-challenge.auth.example.net".parse().unwrap(),
+            value: value.parse().unwrap(),
+            action: Action::Add,
+        }
+    }
+
+    /// Carries out the first write, and then behaves as the fault says.
     #[derive(Debug)]
     struct Faulty {
-        memory: Memory,
+        memory: MemoryProvider,
         fault: Fault,
-        writes: Mutex<usize>,
     }
 
     #[async_trait]
@@ -137,21 +271,20 @@ mod tests {
             zone: &DnsName,
             changes: &[TxtChange],
         ) -> Result<Applied, ProviderError> {
-            let mut applied = Applied::default();
-            for request in changes.chunks(CHANGES_PER_REQUEST) {
-                *self.writes.lock().unwrap() += 1;
-                let first = *self.writes.lock().unwrap() == 1;
-                if !first && self.fault == Fault::GoneAfterFirst {
-                    let (what, remedy) = ("nobody is there", "start it");
-                    return Err(ProviderError::new(Failure::Unavailable, what, remedy));
-                }
-                applied.requests += self.memory.apply(zone, request).await?.requests;
-                if first && self.fault == Fault::ReplyLost {
-                    let (what, remedy) = ("no reply", "look what it did");
-                    return Err(ProviderError::new(Failure::UnknownOutcome, what, remedy));
-                }
-            }
-            Ok(applied)
+            let (first, rest) = changes.split_at(changes.len().min(CHANGES_PER_REQUEST));
+            let (first_behaviour, later) = match self.fault {
+                Fault::ReplyLost => (Behaviour::LoseReplies, Behaviour::Work),
+                Fault::GoneAfterFirst => (Behaviour::Work, Behaviour::Fail(Failure::Unavailable)),
+            };
+            self.memory.set_behaviour(zone, first_behaviour);
+            let applied = self.memory.apply(zone, first).await;
+            self.memory.set_behaviour(zone, later);
+            let applied = match applied {
+                Ok(_) if !rest.is_empty() => self.memory.apply(zone, rest).await,
+                applied => applied,
+            };
+            self.memory.set_behaviour(zone, Behaviour::Work);
+            applied
         }
 
         async fn values(
@@ -162,8 +295,8 @@ mod tests {
             self.memory.values(zone, names).await
         }
 
-        async fn settle(&self, _: &DnsName, _: &Applied) -> Result<(), ProviderError> {
-            Ok(())
+        async fn settle(&self, zone: &DnsName, applied: &Applied) -> Result<(), ProviderError> {
+            self.memory.settle(zone, applied).await
         }
 
         fn limits(&self) -> Limits {
@@ -175,10 +308,7 @@ mod tests {
         }
     }
 
-    struct InMemory {
-        memory: Memory,
-        zone: DnsName,
-    }
+    struct InMemory(MemoryProvider);
 
     #[async_trait]
     impl Fixture for InMemory {
@@ -187,7 +317,7 @@ mod tests {
         }
 
         fn zone(&self) -> DnsName {
-            self.zone.clone()
+            zone()
         }
 
         fn foreign_zone(&self) -> DnsName {
@@ -195,25 +325,21 @@ mod tests {
         }
 
         async fn provider(&self) -> Arc<dyn TxtProvider> {
-            Arc::new(self.memory.clone())
+            Arc::new(self.0.clone())
         }
 
         async fn faulty_provider(&self, fault: Fault) -> Arc<dyn TxtProvider> {
-            Arc::new(Faulty {
-                memory: self.memory.clone(),
-                fault,
-                writes: Mutex::new(0),
-            })
+            let memory = self.0.clone();
+            Arc::new(Faulty { memory, fault })
         }
 
         async fn put(&self, name: &DnsName, value: &TxtValue) {
-            let (name, value) = (name.clone(), value.clone());
             let change = TxtChange {
-                name,
-                value,
+                name: name.clone(),
+                value: value.clone(),
                 action: Action::Add,
             };
-            self.memory.apply(&self.zone, &[change]).await.unwrap();
+            self.0.apply(&zone(), &[change]).await.unwrap();
         }
 
         fn secrets(&self) -> Vec<SecretString> {
@@ -223,11 +349,58 @@ mod tests {
 
     #[tokio::test]
     async fn it_conforms() {
-        let zone: DnsName = "auth.example.net".parse().unwrap();
-        let stand = InMemory {
-            memory: Memory::new([zone.clone()]),
-            zone,
-        };
-        suite::run(&stand).await.unwrap();
+        let fixture = InMemory(MemoryProvider::new([zone()]));
+        suite::run(&fixture).await.unwrap();
+        assert!(fixture.0.records(&zone()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_zone_that_fails_changes_nothing_and_the_other_works() {
+        let other: DnsName = "auth.example.org".parse().unwrap();
+        let memory = MemoryProvider::new([zone(), other.clone()]);
+        memory.set_behaviour(
+            &zone(),
+            Behaviour::Fail(Failure::Throttled { retry_after: None }),
+        );
+        let error = memory.apply(&zone(), &[add("v")]).await.unwrap_err();
+        assert_eq!(error.failure, Failure::Throttled { retry_after: None });
+        assert!(memory.records(&zone()).is_empty());
+        assert_eq!(memory.requests(&zone()), 0);
+        assert_eq!(memory.serial(&other).await.unwrap(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_lost_reply_is_an_unknown_outcome_of_a_change_that_was_made() {
+        let memory = MemoryProvider::new([zone()]);
+        memory.set_behaviour(&zone(), Behaviour::LoseReplies);
+        let error = memory.apply(&zone(), &[add("v")]).await.unwrap_err();
+        assert_eq!(error.failure, Failure::UnknownOutcome);
+        assert_eq!(memory.records(&zone()).len(), 1);
+        let error = memory.serial(&zone()).await.unwrap_err();
+        assert_eq!(error.failure, Failure::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_hangs_goes_on_when_the_zone_works_again() {
+        let memory = MemoryProvider::new([zone()]);
+        memory.set_behaviour(&zone(), Behaviour::Hang);
+        let changes = [add("v")];
+        let zone = zone();
+        let mut apply = memory.apply(&zone, &changes);
+        assert!(apply.as_mut().now_or_never().is_none());
+        assert!(memory.records(&zone).is_empty());
+        memory.set_behaviour(&zone, Behaviour::Work);
+        assert_eq!(apply.await.unwrap().requests, 1);
+        assert_eq!(memory.requests(&zone), 1);
+    }
+
+    #[test]
+    fn clones_share_the_zones_and_keys_tell_them_apart() {
+        let memory = MemoryProvider::new([zone()]);
+        let other = memory.clone().with_key("other");
+        other.set_behaviour(&zone(), Behaviour::Hang);
+        assert!(Arc::ptr_eq(&memory.zones, &other.zones));
+        assert_eq!(memory.identity().key, None);
+        assert_eq!(other.identity().key.as_deref(), Some("other"));
     }
 }

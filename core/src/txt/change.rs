@@ -1,4 +1,4 @@
-//! TXT records, and changes to them, value by value.
+//! TXT records, and changes of single values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,36 +8,36 @@ use serde::{Deserialize, Serialize};
 use super::value::TxtValue;
 use crate::name::DnsName;
 
-/// A TXT record of one value: an alias name and its content.
+/// A TXT record with one value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TxtRecord {
-    /// The alias name.
+    /// Its owner.
     pub name: DnsName,
-    /// The value.
+    /// Its content.
     pub value: TxtValue,
 }
 
-/// Values, by the name at which they are.
+/// The values at each name.
 pub type TxtSets = BTreeMap<DnsName, BTreeSet<TxtValue>>;
 
-/// One value to be added to, or removed from, the TXT records at a name.
+/// A value to add to, or to remove from, the TXT records at a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TxtChange {
-    /// Where the record is: the alias name.
+    /// The owner of the record: the alias name.
     pub name: DnsName,
-    /// The record's whole content.
+    /// The whole content of the record.
     pub value: TxtValue,
-    /// What is to happen.
+    /// Whether to add or to remove it.
     pub action: Action,
 }
 
-/// What is to happen to a value.
+/// A change of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// The value is there afterwards.
+    /// The value exists afterwards.
     Add,
-    /// The value is not there afterwards.
+    /// The value does not exist afterwards.
     Remove,
 }
 

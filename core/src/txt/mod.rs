@@ -1,4 +1,4 @@
-//! TXT records: their values, changes to them, and their quoted form.
+//! TXT records: values, changes, and the quoted format.
 
 mod change;
 pub mod quoting;

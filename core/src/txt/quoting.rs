@@ -1,14 +1,13 @@
-//! TXT values in the presentation format, as APIs over HTTP want them: character-strings in quotes
-//! (RFC 1035 §5.1).
+//! TXT values as character-strings in quotes (RFC 1035 §5.1), the format of many HTTP APIs.
 
 use super::TxtValue;
 
-/// The base of the three digits after a backslash that stand for an octet.
+/// The base of the three digits that stand for an octet after a backslash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Digits {
     /// `\DDD`, as in zone files.
     Decimal,
-    /// `\ooo`, as Amazon has it.
+    /// `\ooo`, as Amazon Route 53 writes it.
     Octal,
 }
 
@@ -17,7 +16,7 @@ pub fn quoted(value: &TxtValue) -> String {
     quoted_octets(value.as_str().as_bytes())
 }
 
-/// Octets as one character-string in quotes; what is not printable ASCII is `\DDD`.
+/// Octets as one character-string in quotes; those that are not printable ASCII become `\DDD`.
 pub fn quoted_octets(octets: &[u8]) -> String {
     let mut content = String::with_capacity(octets.len() + 2);
     content.push('"');
@@ -32,8 +31,8 @@ pub fn quoted_octets(octets: &[u8]) -> String {
     content
 }
 
-/// The text that `content` stands for: its character-strings joined, or the content itself where it
-/// is not quoted throughout.
+/// The text of `content`: its character-strings joined, or `content` itself if it does not consist of
+/// character-strings in quotes.
 pub fn unquoted(content: &str, digits: Digits) -> String {
     strings(content, digits).unwrap_or_else(|| content.to_owned())
 }
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_as_it_was() {
+    fn quoted_values_are_read_back_unchanged() {
         for text_of in ["abc", "a\"b", "a\\b", "a;b c", "\"a\""] {
             let value: TxtValue = text_of.parse().unwrap();
             assert_eq!(unquoted(&quoted(&value), Digits::Decimal), text_of);
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn no_octet_ends_the_line_or_the_string() {
+    fn octets_that_would_end_a_line_or_a_string_are_escaped() {
         assert_eq!(
             quoted_octets(b"a\"b\\c\nd\xff"),
             "\"a\\\"b\\\\c\\010d\\255\""
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn bare_split_and_escaped_contents_are_read() {
+    fn unquoted_split_and_escaped_contents_are_read() {
         let text = |content| unquoted(content, Digits::Decimal);
         assert_eq!(text("bare value"), "bare value");
         assert_eq!(text("\"one\" \"two\""), "onetwo");

@@ -18,7 +18,12 @@ impl TxtValue {
         &self.0
     }
 
-    /// Whether it has the form of an answer to a challenge: SHA-256 in base64url (RFC 8555 §8.4).
+    /// A fresh value that shows that a name can be written, and that no CA accepts.
+    pub fn probe() -> Self {
+        TxtValue(format!("acme-alias-probe-{:016x}", rand::random::<u64>()))
+    }
+
+    /// Whether it has the form of a challenge's value: SHA-256 in base64url (RFC 8555 §8.4).
     pub fn is_challenge(&self) -> bool {
         let base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         self.0.len() == 43 && self.0.bytes().all(base64url)
@@ -60,14 +65,15 @@ impl From<TxtValue> for String {
     }
 }
 
-/// A text that cannot be the value of a challenge.
+/// A text that is not a [`TxtValue`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // the messages are the documentation
+#[non_exhaustive]
 pub enum TxtValueError {
-    #[error("a TXT value is not empty")]
+    #[error("a TXT value must not be empty")]
     Empty,
-    #[error("a TXT value has at most 255 octets, this one has {0}")]
+    #[error("a TXT value must not have more than 255 octets; this one has {0}")]
     TooLong(usize),
-    #[error("a TXT value is printable ASCII")]
+    #[error("a TXT value must be printable ASCII")]
     NotPrintable,
 }

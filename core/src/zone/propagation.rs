@@ -36,6 +36,7 @@ impl fmt::Display for Lagging {
 }
 
 /// Values that did not reach every server in time.
+#[non_exhaustive]
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("after {waited:?} this is the last answer of {}",
     .lagging.iter().map(Lagging::to_string).collect::<Vec<_>>().join("; of "))]
@@ -44,16 +45,6 @@ pub struct PropagationError {
     pub waited: Duration,
     /// The servers that are behind.
     pub lagging: Vec<Lagging>,
-}
-
-impl PropagationError {
-    /// What the reader can do about it.
-    pub fn remedy(&self) -> String {
-        "see why the transfer to this server fails or takes so long (NOTIFY, `allow-transfer`, \
-         its log); `dns.propagation-timeout` gives it more time, and `servers` of the alias zone \
-         lists the servers to wait for"
-            .to_owned()
-    }
 }
 
 /// When a server had all values.
@@ -123,7 +114,7 @@ async fn server_has(
                     break;
                 }
                 Ok(Ok(answer)) => last = answer.to_string(),
-                Ok(Err(error)) => last = error,
+                Ok(Err(error)) => last = error.to_string(),
                 Err(_) => {}
             }
             if Instant::now() + interval >= deadline {

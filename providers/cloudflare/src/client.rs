@@ -1,115 +1,89 @@
-//! One request to the API, and what came of it.
+//! Requests to the API: sent within the token's budget, and again if that can do no harm.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::provider::OptionError;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, Url};
-use secrecy::ExposeSecret;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 use tracing::debug;
 
 use crate::budget::{Budget, LONGEST_WAIT};
 use crate::config::Config;
+use crate::error::{ApiError, Cause, RequestError};
 
-/// A page of 5,000 records is some megabytes.
+/// In octets. A page of 5,000 records has a few million.
 const BODY_MAX: usize = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Attempts where the API is overloaded.
+/// Attempts if the API is overloaded.
 const ATTEMPTS: usize = 3;
-/// The first pause between those, doubled each time.
+/// The pause after the first attempt; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const AGENT: &str = concat!("acme-alias/", env!("CARGO_PKG_VERSION"));
 
-/// A client for one token. Clones share its connections and its budget.
-#[derive(Clone)]
+/// A client with one token. Connections are opened at the first request.
 pub(crate) struct Client {
-    http: reqwest::Client,
-    base_url: Url,
-    timeout: Duration,
-    budget: Arc<Budget>,
+    config: Config,
+    http: OnceCell<reqwest::Client>,
+    budget: OnceCell<Arc<Budget>>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("base_url", &self.base_url.as_str())
+            .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }
 
-/// What the API wraps around every result.
+/// The envelope of every result.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Envelope<T> {
-    pub(crate) success: bool,
+    success: bool,
     #[serde(default)]
-    pub(crate) errors: Vec<ApiError>,
+    errors: Vec<ApiError>,
     pub(crate) result: Option<T>,
-    pub(crate) result_info: Option<PageInfo>,
+    result_info: Option<PageInfo>,
 }
 
-/// An error in the API's words.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(crate) struct ApiError {
-    pub(crate) code: u32,
-    #[serde(default)]
-    pub(crate) message: String,
-    /// More of them: the reasons for this one.
-    #[serde(default)]
-    pub(crate) error_chain: Vec<ApiError>,
+impl<T> Envelope<T> {
+    /// Whether this page, counted from 1, is the last one.
+    pub(crate) fn is_last(&self, page: u32) -> bool {
+        let info = self.result_info.as_ref();
+        info.is_none_or(|info| info.total_pages <= page)
+    }
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct PageInfo {
     #[serde(default)]
-    pub(crate) total_pages: u32,
-}
-
-/// A request that gave no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RequestError {
-    /// Nothing was sent.
-    NotSent(String),
-    /// It was sent, and no usable answer came.
-    NoAnswer(String),
-    /// The API said no.
-    Refused {
-        status: u16,
-        errors: Vec<ApiError>,
-        retry_after: Option<Duration>,
-    },
+    total_pages: u32,
 }
 
 impl Client {
-    pub(crate) fn new(config: &Config) -> Result<Self, OptionError> {
-        // An error says that a provider is installed already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let bearer = format!("Bearer {}", config.api_token.expose_secret());
-        let mut bearer = HeaderValue::try_from(bearer)
-            .map_err(|_| OptionError::new("api-token", "cannot be sent in a header"))?;
-        bearer.set_sensitive(true);
-        let http = reqwest::Client::builder()
-            .user_agent(AGENT)
-            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(config.timeout)
-            .build()
-            .map_err(|error| OptionError::new("base-url", in_words(&error, config.timeout)))?;
-        Ok(Client {
-            http,
-            base_url: config.base_url.clone(),
-            timeout: config.timeout,
-            budget: Budget::of(config.base_url.as_str(), &config.api_token),
-        })
+    pub(crate) fn new(config: Config) -> Self {
+        Client {
+            config,
+            http: OnceCell::new(),
+            budget: OnceCell::new(),
+        }
     }
 
-    /// Where the API is, for messages.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The configuration, to be changed before the first request.
+    pub(crate) fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    /// The host of the API, for messages.
     pub(crate) fn host(&self) -> &str {
-        self.base_url.host_str().unwrap_or_default()
+        self.config.base_url.host()
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(
@@ -121,7 +95,7 @@ impl Client {
         read(&sent?)
     }
 
-    /// A file, which the API gives without the envelope.
+    /// A text, which the API sends without the envelope.
     pub(crate) async fn get_text(&self, path: &str) -> Result<String, RequestError> {
         let response = self.send(Method::GET, path, &[], None::<&()>).await?;
         Ok(String::from_utf8_lossy(&response.body).into_owned())
@@ -143,7 +117,7 @@ impl Client {
         read(&sent?)
     }
 
-    /// Sends a request, and again where that is asked for, or can do no harm.
+    /// Sends a request; again if the API asks for that, or if it can do no harm.
     async fn send(
         &self,
         method: Method,
@@ -158,7 +132,7 @@ impl Client {
                 Err(error) => error,
             };
             match &error {
-                // It was not carried out; the budget knows when the next may go out.
+                // It was not carried out. The budget waits before the next one.
                 RequestError::Refused {
                     status: 429,
                     retry_after: Some(wait),
@@ -167,7 +141,7 @@ impl Client {
                 RequestError::NoAnswer(_) | RequestError::Refused { status: 500.., .. }
                     if method == Method::GET =>
                 {
-                    // A back-off: the API is in trouble.
+                    // A back-off, because the API is overloaded.
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
@@ -185,49 +159,78 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<&impl Serialize>,
     ) -> Result<Response, RequestError> {
-        if let Err(wait) = self.budget.turn().await {
+        let budget = self.budget().await;
+        if let Err(wait) = budget.turn().await {
             return Err(RequestError::Refused {
                 status: 429,
                 errors: Vec::new(),
                 retry_after: Some(wait),
             });
         }
-        let mut url = self.base_url.clone();
-        url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
         debug!(%method, path, "request");
-        let mut request = self.http.request(method, url).query(query);
+        let url = self.config.base_url.join(path);
+        let mut request = self.http().await?.request(method, url).query(query);
         if let Some(body) = body {
             let body = serde_json::to_vec(body)
-                .map_err(|error| RequestError::NotSent(error.to_string()))?;
+                .map_err(|error| RequestError::NotSent(error.to_string().into()))?;
             request = request
                 .header("content-type", "application/json")
                 .body(body);
         }
-        let failed = |error: reqwest::Error| {
-            let words = in_words(&error, self.timeout);
-            if error.is_connect() || error.is_builder() {
-                RequestError::NotSent(words)
-            } else {
-                RequestError::NoAnswer(words)
-            }
-        };
+        let timeout = self.config.timeout;
+        let failed = |error| request_error(error, timeout);
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        let retry_after = self.budget.heed(status, response.headers());
+        let retry_after = budget.note(status, response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > BODY_MAX {
-                let words = format!("it answered with more than {BODY_MAX} octets");
-                return Err(RequestError::NoAnswer(words));
+                let cause = format!("the answer has more than {BODY_MAX} octets");
+                return Err(RequestError::NoAnswer(cause.into()));
             }
             body.extend_from_slice(&chunk);
         }
         debug!(path, status, octets = body.len(), "response");
         Response { status, body }.successful(retry_after)
     }
+
+    async fn budget(&self) -> &Budget {
+        let Config {
+            base_url,
+            api_token,
+            ..
+        } = &self.config;
+        let make = async || Budget::of(&base_url.to_string(), api_token);
+        self.budget.get_or_init(make).await
+    }
+
+    async fn http(&self) -> Result<&reqwest::Client, RequestError> {
+        let connect = async || {
+            let config = self.config.clone();
+            // It reads the system's certificates.
+            let built = tokio::task::spawn_blocking(move || build(&config)).await;
+            built.map_err(|error| RequestError::NotSent(error.to_string().into()))?
+        };
+        self.http.get_or_try_init(connect).await
+    }
 }
 
-/// An answer with a status of success.
+fn build(config: &Config) -> Result<reqwest::Client, RequestError> {
+    // An error means that a provider is installed already, which is fine.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let bearer = config.api_token.bearer();
+    let bearer = bearer.map_err(|problem| RequestError::NotSent(problem.into()))?;
+    reqwest::Client::builder()
+        .user_agent(AGENT)
+        .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(config.timeout)
+        .build()
+        .map_err(|error| request_error(error, config.timeout))
+}
+
+/// An answer.
 #[derive(Debug)]
 struct Response {
     status: u16,
@@ -235,7 +238,7 @@ struct Response {
 }
 
 impl Response {
-    /// The response, unless it says no.
+    /// The response, if its status reports success.
     fn successful(self, retry_after: Option<Duration>) -> Result<Self, RequestError> {
         if (200..300).contains(&self.status) {
             return Ok(self);
@@ -258,20 +261,33 @@ fn read<T: DeserializeOwned>(response: &Response) -> Result<Envelope<T>, Request
             errors: envelope.errors,
             retry_after: None,
         }),
-        // An answer that is not the API's comes from something before it: nothing is known.
-        Err(error) => Err(RequestError::NoAnswer(format!(
-            "it answered {} with something that is not the API's: {error}",
-            response.status
-        ))),
+        // A proxy or load balancer answered, so the outcome is unknown.
+        Err(error) => {
+            let cause = format!("the answer {} is not the API's: {error}", response.status);
+            Err(RequestError::NoAnswer(cause.into()))
+        }
     }
 }
 
-/// The innermost cause; a URL is in none of them, nor is a header.
-fn in_words(error: &reqwest::Error, timeout: Duration) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {timeout:?}");
+/// The error of the HTTP client, without a URL.
+fn request_error(error: reqwest::Error, timeout: Duration) -> RequestError {
+    let error = error.without_url();
+    let was_not_sent = error.is_connect() || error.is_builder();
+    let text = if error.is_timeout() {
+        format!("no answer within {timeout:?}")
+    } else {
+        innermost(&error)
+    };
+    let cause = Cause::new(text, Arc::new(error));
+    if was_not_sent {
+        RequestError::NotSent(cause)
+    } else {
+        RequestError::NoAnswer(cause)
     }
-    let mut cause: &dyn std::error::Error = error;
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
@@ -288,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_the_api_s_is_none() {
+    fn an_answer_that_is_not_the_api_s_is_no_answer() {
         let html = b"<html>Bad gateway</html>";
         let refused = read_answer(502, html).unwrap_err();
         assert!(matches!(refused, RequestError::Refused { status: 502, .. }));

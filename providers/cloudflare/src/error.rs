@@ -1,50 +1,110 @@
-//! What a request that gave no result means, and what to do about it. Cloudflare documents its
-//! codes nowhere in one place: each is given here with the answer of the real API in which it was
-//! seen, a path in `https://github.com/` where there is no other. A code that is not known is shown
-//! as it came.
+//! What a failed request means, and what to do about it.
+//!
+//! Cloudflare has no complete list of its error codes. Each code here has a reference to an answer of
+//! the real API: a path in `https://github.com/` if there is no documentation. Unknown codes are
+//! shown as they are.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{Failure, ProviderError};
+use serde::Deserialize;
 
-use crate::client::{ApiError, RequestError};
-
-/// The record is there already, exactly as it was to be made: 81057 (`NewFuture/DDNS/issues/21`)
+/// An identical record exists: 81057 (`NewFuture/DDNS/issues/21`)
 /// and 81058 (`jeessy2/ddns-go/issues/1378`), with 400.
 const IDENTICAL: [u32; 2] = [81_057, 81_058];
-/// The record is not there any more (`zanjie1999/cloudflare-api-v4-ddns/issues/5`).
+/// The record does not exist (`zanjie1999/cloudflare-api-v4-ddns/issues/5`).
 const GONE: [u32; 1] = [81_044];
-/// Records of other types stand in the way: 81053
+/// A record of another type conflicts: 81053
 /// (`cloudflare/terraform-provider-cloudflare/issues/1247`) and 81054
 /// (`favonia/cloudflare-ddns/issues/990`).
-const IN_THE_WAY: [u32; 2] = [81_053, 81_054];
+const CONFLICTING: [u32; 2] = [81_053, 81_054];
 /// The zone has as many records as its plan allows (`js-org/js.org/issues/2873`).
 const QUOTA: [u32; 1] = [81_045];
-/// The path leads nowhere, to no zone or to no such call; both come together
+/// No such zone or no such call; both codes come together
 /// (`DonnchaC/cloudflare-tor-whitelister/issues/4`).
 const NO_ROUTE: [u32; 2] = [7_000, 7_003];
-/// The header with the token is not understood, and why
+/// The header with the token is malformed
 /// (`kissgyorgy/cloudflare-dyndns/issues/40`), with 400.
 const BAD_HEADER: [u32; 2] = [6_003, 6_111];
-/// `GET /user/tokens/verify` knows no such token of a user (the example on
-/// <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/> has the
-/// code; the words are in the tests of `favonia/cloudflare-ddns`), with 401. With a token that is not
-/// known, records get 401 and 10000, zones 403 and 9109; with one that may not, 403 and 10000.
+/// No user has this token, in the answer to `GET /user/tokens/verify`, with 401 (an example is on
+/// <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/>, the
+/// message in the tests of `favonia/cloudflare-ddns`). With an unknown token, requests for records get
+/// 401 and 10000, for zones 403 and 9109; with one that lacks a permission, 403 and 10000.
 const UNKNOWN_TOKEN: [u32; 1] = [1_000];
 
-/// What `GET /user/tokens/verify` says of the token.
+/// A request without a result.
+#[derive(Clone, Debug)]
+pub(crate) enum RequestError {
+    /// Nothing was sent.
+    NotSent(Cause),
+    /// The request was sent, and no usable answer arrived.
+    NoAnswer(Cause),
+    /// The API answered with an error.
+    Refused {
+        status: u16,
+        errors: Vec<ApiError>,
+        retry_after: Option<Duration>,
+    },
+}
+
+/// Why a request failed, in words; with the HTTP client's error, if there was one.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    text: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// An error as the API reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct ApiError {
+    pub(crate) code: u32,
+    #[serde(default)]
+    pub(crate) message: String,
+    /// The reasons for this error.
+    #[serde(default)]
+    pub(crate) error_chain: Vec<ApiError>,
+}
+
+/// The state of a token, as `GET /user/tokens/verify` reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Token {
+pub(crate) enum TokenState {
     Active,
     /// Not active, in the API's word: `expired` or `disabled`.
     Inactive(String),
-    /// There is no such token of a user.
+    /// No user has this token.
     Unknown,
-    /// Nothing is known, or the token is an account's: those are not known at that address.
-    NotAsked,
+    /// Not asked, or not to be had: an account's token is unknown at that address.
+    NotChecked,
+}
+
+impl Cause {
+    /// A cause with the error that the HTTP client reported. It must not contain a URL or a header.
+    pub(crate) fn new(text: String, source: Arc<dyn Error + Send + Sync>) -> Self {
+        Cause {
+            text,
+            source: Some(source),
+        }
+    }
+}
+
+impl From<String> for Cause {
+    fn from(text: String) -> Self {
+        Cause { text, source: None }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl RequestError {
-    /// Whether what was to be changed has changed since it was read.
+    /// Whether the records have changed since they were read.
     pub(crate) fn is_stale(&self) -> bool {
         self.has(&IDENTICAL) || self.has(&GONE)
     }
@@ -57,7 +117,7 @@ impl RequestError {
         )
     }
 
-    /// Whether the request did not get past the token.
+    /// Whether the token was refused.
     pub(crate) fn is_about_the_token(&self) -> bool {
         matches!(
             self,
@@ -68,12 +128,12 @@ impl RequestError {
         ) || self.has(&BAD_HEADER)
     }
 
-    /// Whether the API knows no such token.
+    /// Whether the API has no such token.
     pub(crate) fn is_unknown_token(&self) -> bool {
         self.has(&UNKNOWN_TOKEN) || self.has(&BAD_HEADER)
     }
 
-    /// Whether batches are not to be had here, for a zone whose records were just read.
+    /// Whether batches are not supported, for a zone whose records were just read.
     pub(crate) fn refuses_batches(&self) -> bool {
         let no_such_call = matches!(
             self,
@@ -97,131 +157,123 @@ impl RequestError {
         }
     }
 
-    /// The failure in the terms of the contract. `token` is asked for where the request did not
-    /// get past it.
+    /// The failure in the terms of the provider contract. `token` matters if the token was refused.
     pub(crate) fn into_provider_error(
         self,
         host: &str,
         zone: &DnsName,
-        token: &Token,
+        token: &TokenState,
     ) -> ProviderError {
-        let refusal = Refusal { host, zone };
-        match &self {
-            RequestError::NotSent(cause) => ProviderError::new(
+        match self {
+            RequestError::NotSent(cause) => cause.into_provider_error(
                 Failure::Unavailable,
-                format!("{host} could not be reached: {cause}"),
-                "see that the API can be reached from here; a proxy is taken from HTTPS_PROXY",
+                &format!("{host} could not be reached"),
+                "check that the API can be reached from here; HTTPS_PROXY sets a proxy",
             ),
-            RequestError::NoAnswer(cause) => ProviderError::new(
+            RequestError::NoAnswer(cause) => cause.into_provider_error(
                 Failure::UnknownOutcome,
-                format!("{host} got the request, and gave no usable answer: {cause}"),
-                "try again; see Cloudflare's status page, and the zone's audit log",
+                &format!("{host} received the request and gave no usable answer"),
+                "try again; check Cloudflare's status page and the zone's audit log",
             ),
             RequestError::Refused {
                 status: 429,
                 retry_after,
                 ..
-            } => ProviderError::new(
-                Failure::Throttled {
-                    retry_after: *retry_after,
-                },
-                match retry_after {
-                    Some(wait) => format!(
-                        "{host} wants fewer requests, and none for {} s",
-                        wait.as_secs()
-                    ),
-                    None => format!("{host} wants fewer requests"),
-                },
-                "wait; the limit holds for all that the token's user does, so give acme-alias a \
-                 user of its own where other programs use the API much",
-            ),
+            } => throttled(host, retry_after),
+            RequestError::Refused { ref errors, .. } if self.is_about_the_token() => {
+                token_refused(host, zone, token, errors)
+            }
             RequestError::Refused {
-                status: status @ 500..,
-                errors,
-                ..
-            } => ProviderError::new(
-                Failure::UnknownOutcome,
-                format!("{host} answered {status}{}", in_words(errors)),
-                "try again later; see Cloudflare's status page",
-            ),
-            RequestError::Refused { errors, .. } if self.is_about_the_token() => {
-                refusal.of_the_token(token, errors)
+                status, ref errors, ..
+            } => {
+                let what = format!("{host} answered {status}{}", in_words(errors));
+                let (failure, remedy) = self.refusal(status, zone);
+                ProviderError::new(failure, what, remedy)
             }
-            RequestError::Refused { status, errors, .. } => {
-                let says = format!("{host} answered {status}{}", in_words(errors));
-                if self.has(&QUOTA) {
-                    ProviderError::new(
-                        Failure::Rejected,
-                        says,
-                        "the zone is full: remove records that nobody needs, or take a larger plan",
-                    )
-                } else if self.has(&IN_THE_WAY) {
-                    ProviderError::new(Failure::Conflict, says, "a CNAME or other record stands at the alias name: remove it, or use the name that it leads to".to_owned())
-                } else if self.has(&NO_ROUTE) || *status == 404 {
-                    ProviderError::new(
-                        Failure::Rejected,
-                        says,
-                        format!(
-                            "there is no zone with this `zone-id`; the overview page of {zone} shows it"
-                        ),
-                    )
-                } else {
-                    ProviderError::new(
-                        Failure::Rejected,
-                        says,
-                        "this is what Cloudflare will not take; see the alias of the certificate",
-                    )
-                }
-            }
+        }
+    }
+
+    /// Kind and remedy of a refusal that is not about the token.
+    fn refusal(&self, status: u16, zone: &DnsName) -> (Failure, String) {
+        let (failure, remedy) = if status >= 500 {
+            let remedy = "try again later; check Cloudflare's status page";
+            (Failure::UnknownOutcome, remedy)
+        } else if self.has(&QUOTA) {
+            let remedy = "the zone is full: remove unused records, or take a larger plan";
+            (Failure::Rejected, remedy)
+        } else if self.has(&CONFLICTING) {
+            let remedy = "remove the CNAME or other record at the alias name, or use its target as \
+                          the alias name";
+            (Failure::Conflict, remedy)
+        } else if self.has(&NO_ROUTE) || status == 404 {
+            let remedy = format!("correct `zone-id`: the overview page of {zone} shows it");
+            return (Failure::Rejected, remedy);
+        } else {
+            let remedy = "correct the alias name, which Cloudflare does not accept";
+            (Failure::Rejected, remedy)
+        };
+        (failure, remedy.to_owned())
+    }
+}
+
+impl Cause {
+    fn into_provider_error(self, failure: Failure, what: &str, remedy: &str) -> ProviderError {
+        let error = ProviderError::new(failure, format!("{what}: {self}"), remedy);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
         }
     }
 }
 
-/// Where a request was refused.
-struct Refusal<'a> {
-    host: &'a str,
-    zone: &'a DnsName,
+fn throttled(host: &str, retry_after: Option<Duration>) -> ProviderError {
+    let pause = match retry_after {
+        Some(wait) => format!(", and none for {} s", wait.as_secs()),
+        None => String::new(),
+    };
+    ProviderError::new(
+        Failure::Throttled { retry_after },
+        format!("{host} wants fewer requests{pause}"),
+        "try again later; the limit is that of the token's user, so use a user of its own for \
+         acme-alias if other programs send many requests",
+    )
 }
 
-impl Refusal<'_> {
-    fn of_the_token(&self, token: &Token, errors: &[ApiError]) -> ProviderError {
-        let Refusal { host, zone } = self;
-        let denied = |what, remedy| ProviderError::new(Failure::Denied, what, remedy);
-        match token {
-            Token::Active => denied(
-                format!(
-                    "{host} does not let the token edit the zone {zone}{}",
-                    in_words(errors)
-                ),
-                format!(
-                    "give the token of `api-token` the permission DNS:Edit, and {zone} among its \
-                     zone resources; where `zone-id` is set, see that it is the id of {zone}"
-                ),
+fn token_refused(
+    host: &str,
+    zone: &DnsName,
+    token: &TokenState,
+    errors: &[ApiError],
+) -> ProviderError {
+    let errors = in_words(errors);
+    let (what, remedy) = match token {
+        TokenState::Active => (
+            format!("{host} does not let the token edit the zone {zone}{errors}"),
+            format!(
+                "give the token of `api-token` the permission DNS:Edit and the zone resource {zone}; if \
+                 `zone-id` is set, check that it is the id of {zone}"
             ),
-            Token::Inactive(status) => denied(
-                format!("{host} knows the token, and says that it is {status}"),
-                "make a new token, and give it to `api-token`".to_owned(),
+        ),
+        TokenState::Inactive(state) => (
+            format!("{host} refused the token: it is {state}"),
+            "make a new token, and set `api-token` to it".to_owned(),
+        ),
+        TokenState::Unknown => (
+            format!("{host} does not know the token: it is wrong, expired or deleted{errors}"),
+            "correct `api-token`; it is an API token, not the global API key".to_owned(),
+        ),
+        TokenState::NotChecked => (
+            format!("{host} refused the token{errors}"),
+            format!(
+                "check that the token of `api-token` has not expired, may be used from this address, \
+                 and has DNS:Edit for {zone}; if `zone-id` is set, check that it is the id of {zone}"
             ),
-            Token::Unknown => denied(
-                format!(
-                    "{host} does not know the token: it is wrong, expired or was deleted{}",
-                    in_words(errors)
-                ),
-                "correct `api-token`; it is an API token, not the global API key".to_owned(),
-            ),
-            Token::NotAsked => denied(
-                format!("{host} refused the token{}", in_words(errors)),
-                format!(
-                    "see that the token of `api-token` has not expired, that it may be used from \
-                     this address, and that it has DNS:Edit for {zone}; where `zone-id` is set, see \
-                     that it is the id of {zone}"
-                ),
-            ),
-        }
-    }
+        ),
+    };
+    ProviderError::new(Failure::Denied, what, remedy)
 }
 
-/// The API's errors, to be read after what was said before.
+/// The API's errors, to be appended to a message.
 fn in_words(errors: &[ApiError]) -> String {
     if errors.is_empty() {
         return String::new();

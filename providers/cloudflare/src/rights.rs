@@ -1,5 +1,5 @@
-//! What the token can really do: asked by deleting records that are not there, which changes nothing, and
-//! is refused where the token may not.
+//! What the token can really do: probed by deleting records that do not exist, which changes nothing
+//! and is refused if the token may not edit the zone.
 
 use acme_alias_core::dns::Server;
 use acme_alias_core::name::DnsName;
@@ -7,28 +7,21 @@ use acme_alias_core::provider::ProviderError;
 use acme_alias_core::rights::{Audit, Grant, KeyRights, Policy, Right, Subject, Verdict, Weight};
 use async_trait::async_trait;
 use reqwest::StatusCode;
-use serde::Deserialize;
 
-use crate::client::{Envelope, RequestError};
-use crate::provider::{Cloudflare, Deleted, VERIFY, Zone};
+use crate::api::Verification;
+use crate::error::RequestError;
+use crate::parameters::ZoneId;
+use crate::provider::Cloudflare;
 
-/// Zones to a page (<https://developers.cloudflare.com/api/resources/zones/methods/list/>).
-const PER_PAGE: &str = "50";
-/// Other zones that are asked about: each costs a request, of those that certificates need.
+/// Other zones that are probed. Each costs a request of the budget that certificates need.
 const ZONES_MAX: usize = 50;
 
-#[derive(Deserialize)]
-struct Verified {
-    status: String,
-    expires_on: Option<String>,
-}
-
 impl Cloudflare {
-    /// Every right that matters, with what the API said, and what would narrow them.
-    pub(crate) async fn audit_token(&self, subject: &Subject) -> Result<Audit, ProviderError> {
+    /// Every right that matters, with the API's answers, and what would narrow them.
+    async fn audit_token(&self, subject: &Subject) -> Result<Audit, ProviderError> {
         let zone = &subject.zone;
         let id = self.zone_id(zone).await?;
-        let (verdict, evidence) = self.may_edit(&id).await;
+        let (verdict, evidence) = self.may_edit(&id.to_string()).await;
         let mut rights = vec![
             Right {
                 right: format!("TXT in {zone}"),
@@ -36,7 +29,7 @@ impl Cloudflare {
                 verdict,
                 evidence: format!("{evidence}; {}", self.token_in_words().await),
             },
-            // Worth as much to a thief as with the others, but there is no narrower token.
+            // As useful to a thief as other rights, but no token can be narrower.
             Right {
                 right: format!("every other record of {zone}"),
                 weight: Weight::Wide,
@@ -44,7 +37,7 @@ impl Cloudflare {
                 evidence: "no token can be limited to types or names".to_owned(),
             },
         ];
-        let others = self.in_other_zones(&id, subject).await;
+        let others = self.rights_in_other_zones(&id, subject).await;
         let advice = if others.iter().any(Right::is_too_much) {
             vec![policy(zone)]
         } else {
@@ -54,8 +47,8 @@ impl Cloudflare {
         Ok(Audit::new(rights, advice))
     }
 
-    /// What the token can do in the zones that it may list; of those that it may not list nothing is known.
-    async fn in_other_zones(&self, id: &str, subject: &Subject) -> Vec<Right> {
+    /// What the token can do in the other zones that it may list. Nothing is known of the rest.
+    async fn rights_in_other_zones(&self, id: &ZoneId, subject: &Subject) -> Vec<Right> {
         let weight = |name: &str| {
             let mut main_zones = subject.main_zones.iter();
             if main_zones.any(|main| main.zone.as_str().eq_ignore_ascii_case(name)) {
@@ -64,8 +57,9 @@ impl Cloudflare {
                 Weight::Dangerous
             }
         };
+        let id = id.to_string();
         let mut rights = Vec::new();
-        let (zones, end) = self.visible_zones().await;
+        let (zones, listed) = self.client().zones().await;
         for zone in zones.iter().filter(|zone| zone.id != id).take(ZONES_MAX) {
             let (verdict, evidence) = self.may_edit(&zone.id).await;
             rights.push(Right {
@@ -76,14 +70,17 @@ impl Cloudflare {
             });
         }
         let sees_its_own = zones.iter().any(|zone| zone.id == id);
-        let why = if let Err(cause) = end {
-            format!("the zones of the token could not be listed: {cause}")
+        let why = if let Err(error) = listed {
+            format!(
+                "the zones of the token could not be listed: {}",
+                in_words(&error)
+            )
         } else if !sees_its_own {
-            "the token may not list zones; with Zone, Zone, Read for this zone it shows which it has"
+            "the token may not list its zones; add Zone, Zone, Read for this zone to see them"
                 .to_owned()
         } else if zones.len() > ZONES_MAX {
             format!(
-                "it sees {} zones, of which {ZONES_MAX} were asked about",
+                "the token sees {} zones; {ZONES_MAX} were probed",
                 zones.len()
             )
         } else {
@@ -91,75 +88,55 @@ impl Cloudflare {
         };
         rights.push(Right {
             right: "every record of other zones".to_owned(),
-            weight: weight_of_the_rest(subject),
+            weight: weight_of_unlisted_zones(subject),
             verdict: Verdict::CannotTell,
             evidence: why,
         });
         rights
     }
 
-    /// Whether the token may edit the records of a zone. An id of 128 random bits is nobody's.
+    /// Whether the token may edit the records of a zone. No record has an id of 128 random bits.
     async fn may_edit(&self, zone: &str) -> (Verdict, String) {
-        let record = rand::random::<u128>();
-        let path = format!("/zones/{zone}/dns_records/{record:032x}");
-        match self.client().delete::<Deleted>(&path).await {
+        let record = format!("{:032x}", rand::random::<u128>());
+        match self.client().remove(zone, &record).await {
             Err(error) if error.is_stale() => (
                 Verdict::Allowed,
-                "deleting a record that is not there is not refused".to_owned(),
+                "deleting a record that does not exist is not refused".to_owned(),
             ),
             Err(error) if error.is_about_the_token() => {
                 (Verdict::Denied, "deleting a record is refused".to_owned())
             }
             Err(error) => (Verdict::CannotTell, in_words(&error)),
-            Ok(_) => (Verdict::CannotTell, "a success that cannot be".to_owned()),
+            Ok(()) => (
+                Verdict::CannotTell,
+                "the API reports success, which is impossible".to_owned(),
+            ),
         }
     }
 
     async fn token_in_words(&self) -> String {
-        let verified: Result<Envelope<Verified>, _> = self.client().get(VERIFY, &[]).await;
-        match verified.map(|envelope| envelope.result) {
-            Ok(Some(Verified { status, expires_on })) => {
+        match self.client().verify_token().await {
+            Ok(Some(Verification { status, expires_on })) => {
                 let status = status.escape_debug();
                 match expires_on {
                     Some(end) => format!("the token is {status} until {}", end.escape_debug()),
                     None => format!("the token is {status} and never expires"),
                 }
             }
-            _ => "when the token expires is not known".to_owned(),
+            _ => "the end of the token is unknown".to_owned(),
         }
-    }
-
-    /// The zones that the token may list, and why there may be more.
-    async fn visible_zones(&self) -> (Vec<Zone>, Result<(), String>) {
-        let mut zones = Vec::new();
-        for page in 1.. {
-            let number = page.to_string();
-            let query = [("per_page", PER_PAGE), ("page", number.as_str())];
-            let envelope = match self.client().get::<Vec<Zone>>("/zones", &query).await {
-                Ok(envelope) => envelope,
-                Err(error) => return (zones, Err(in_words(&error))),
-            };
-            zones.extend(envelope.result.unwrap_or_default());
-            if envelope
-                .result_info
-                .is_none_or(|info| info.total_pages <= page)
-            {
-                break;
-            }
-        }
-        (zones, Ok(()))
     }
 }
 
-/// Zones that are not seen may be those that certificates are for.
-fn weight_of_the_rest(subject: &Subject) -> Weight {
-    let is_cloudflares = |server: &Server| {
+/// How bad rights in zones that the token may not list would be: they may be main zones.
+fn weight_of_unlisted_zones(subject: &Subject) -> Weight {
+    let is_of_cloudflare = |server: &Server| {
         let name = server.name.as_ref();
         name.is_some_and(|name| name.as_str().ends_with(".ns.cloudflare.com"))
     };
     let mut main_zones = subject.main_zones.iter();
     let at_cloudflare = main_zones.any(|zone| match &zone.servers {
-        Ok(servers) => servers.iter().any(is_cloudflares),
+        Ok(servers) => servers.iter().any(is_of_cloudflare),
         Err(_) => true,
     });
     if at_cloudflare {
@@ -169,17 +146,17 @@ fn weight_of_the_rest(subject: &Subject) -> Weight {
     }
 }
 
-/// The token that is needed, and what cannot be narrowed of it.
+/// The narrowest token, and what it still allows.
 fn policy(zone: &DnsName) -> Policy {
     Policy {
         title: "Cloudflare, a custom API token".to_owned(),
         text: format!(
-            "permissions: Zone, DNS, Edit; and Zone, Zone, Read, without which `zone-id` has to be set, and \
-             an audit cannot tell which zones the token has\n\
+            "permissions: Zone, DNS, Edit; and Zone, Zone, Read, without which `zone-id` must be set, and an \
+             audit cannot tell which zones the token has\n\
              zone resources: Include, Specific zone, {zone}\n"
         ),
         limits: Some(format!(
-            "the token may then change every record of {zone}: give the alias zone nothing else to hold"
+            "the token may then change every record of {zone}: keep nothing else in the alias zone"
         )),
     }
 }
@@ -190,7 +167,7 @@ fn in_words(error: &RequestError) -> String {
             let status = StatusCode::from_u16(*status).map(|status| status.to_string());
             status.unwrap_or_default()
         }
-        RequestError::NotSent(cause) | RequestError::NoAnswer(cause) => cause.clone(),
+        RequestError::NotSent(cause) | RequestError::NoAnswer(cause) => cause.to_string(),
     }
 }
 

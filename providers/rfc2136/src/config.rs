@@ -1,32 +1,30 @@
 //! The options of this provider, declared and checked.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 use std::time::Duration;
 
-use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{OptionError, OptionKind, OptionSpec, Options};
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::key::Key;
+use crate::key::{TsigAlgorithm, TsigKey};
+use crate::server::ServerAddress;
 
-const DNS_PORT: u16 = 53;
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// In seconds.
 const TTL: u32 = 60;
-/// RFC 2181 §8: at most 2^31 - 1; a week is more than any challenge lives.
-const TTL_MAX: u64 = 7 * 24 * 3600;
+/// A week, in seconds. RFC 2181 §8 allows 2^31 - 1, but no challenge lives that long.
+const TTL_MAX: u32 = 7 * 24 * 3600;
 
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         name: "server",
-        help: "The primary of the alias zone, as a name or an address, with a port if it is not 53; several are tried in order",
+        help: "The primary of the alias zone: a name or an address, with a port if it is not 53; several are tried in order",
         kind: OptionKind::List,
         required: true,
         default: None,
     },
     OptionSpec {
         name: "tsig-key",
-        help: "The name of the TSIG key, where the secret is not a whole BIND key file",
+        help: "The name of the TSIG key; not needed if the secret is a BIND key file",
         kind: OptionKind::Text,
         required: false,
         default: None,
@@ -64,109 +62,86 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
 /// The checked configuration of one provider.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub(crate) servers: Vec<Server>,
-    pub(crate) key: Key,
+    pub(crate) servers: Vec<ServerAddress>,
+    pub(crate) key: TsigKey,
     pub(crate) timeout: Duration,
     /// Time to live of the records, in seconds.
     pub(crate) ttl: u32,
 }
 
 impl Config {
-    /// Takes the options apart; the error names the one that is wrong.
+    /// The defaults, with this server and this key.
+    pub(crate) fn new(server: ServerAddress, key: TsigKey) -> Self {
+        Config {
+            servers: vec![server],
+            key,
+            timeout: TIMEOUT,
+            ttl: TTL,
+        }
+    }
+
+    /// Checks `options`; the error names the one that is wrong.
     pub fn from_options(options: &Options) -> Result<Self, OptionError> {
-        let server = |text: &String| {
-            text.parse::<Server>()
-                .map_err(|problem| OptionError::new("server", problem))
-        };
-        let servers = options
-            .list("server")
-            .iter()
-            .map(server)
-            .collect::<Result<Vec<_>, _>>()?;
-        let Some(secret) = options
-            .secret("tsig-secret")
-            .filter(|_| !servers.is_empty())
-        else {
+        let servers = options.list("server").iter().map(|text| text.parse());
+        let mut servers = servers.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let Some(first) = servers.next() else {
             return Err(OptionError::new("server", "needs at least one server"));
         };
-        let ttl = options.number("ttl").unwrap_or(u64::from(TTL));
-        let ttl = match u32::try_from(ttl) {
-            Ok(ttl) if (1..=TTL_MAX).contains(&u64::from(ttl)) => ttl,
-            _ => {
-                return Err(OptionError::new(
-                    "ttl",
-                    format!("must be 1 to {TTL_MAX} seconds"),
-                ));
-            }
+        let Some(secret) = options.secret("tsig-secret") else {
+            return Err(OptionError::new("tsig-secret", "is missing"));
         };
-        Ok(Config {
-            servers,
-            key: Key::read(
-                secret,
-                options.text("tsig-key"),
-                options.text("tsig-algorithm"),
-            )?,
-            timeout: options.duration("timeout").unwrap_or(TIMEOUT),
-            ttl,
-        })
+        let (name, algorithm) = (options.text("tsig-key"), options.text("tsig-algorithm"));
+        let mut config = Config::new(first, tsig_key(secret, name, algorithm)?);
+        config.servers.extend(servers);
+        if let Some(ttl) = options.number("ttl") {
+            config.ttl = u32::try_from(ttl)
+                .ok()
+                .filter(|ttl| clamped_ttl(*ttl) == *ttl)
+                .ok_or_else(|| {
+                    OptionError::new("ttl", format!("must be 1 to {TTL_MAX} seconds"))
+                })?;
+        }
+        config.timeout = options.duration("timeout").unwrap_or(config.timeout);
+        Ok(config)
     }
 }
 
-/// A server to send updates to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Server {
-    pub(crate) host: Host,
-    pub(crate) port: u16,
+/// The time to live, in seconds, that is nearest to `ttl` and allowed.
+pub(crate) fn clamped_ttl(ttl: u32) -> u32 {
+    ttl.clamp(1, TTL_MAX)
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Host {
-    Address(IpAddr),
-    Name(DnsName),
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Address(address) => SocketAddr::new(*address, self.port).fmt(f),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
-        }
+/// The key whose `secret` is base64 or a whole BIND key file. A key file has a name and an algorithm
+/// of its own, which the options must not contradict.
+pub(crate) fn tsig_key(
+    secret: &SecretString,
+    name: Option<&str>,
+    algorithm: Option<&str>,
+) -> Result<TsigKey, OptionError> {
+    let algorithm = algorithm.map(str::parse::<TsigAlgorithm>).transpose()?;
+    if !secret.expose_secret().contains('{') {
+        let Some(name) = name else {
+            return Err(OptionError::new(
+                "tsig-key",
+                "is missing: name the key, or make `tsig-secret` a whole BIND key file",
+            ));
+        };
+        return TsigKey::new(name, algorithm.unwrap_or_default(), secret.clone());
     }
-}
-
-impl FromStr for Server {
-    type Err = String;
-
-    /// An address or a name, with or without a port; IPv6 with a port in brackets.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Server {
-                host: Host::Address(address.ip()),
-                port: address.port(),
-            });
-        }
-        let bare = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        if let Ok(address) = bare.unwrap_or(text).parse::<IpAddr>() {
-            return Ok(Server {
-                host: Host::Address(address),
-                port: DNS_PORT,
-            });
-        }
-        let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) => (name, port.parse().ok().filter(|port| *port != 0)),
-            None => (text, Some(DNS_PORT)),
-        };
-        let Some(port) = port else {
-            return Err(format!("has no usable port in `{}`", text.escape_debug()));
-        };
-        match name.parse() {
-            Ok(name) => Ok(Server {
-                host: Host::Name(name),
-                port,
-            }),
-            Err(error) => Err(format!("takes a name or an address: {error}")),
+    let key = TsigKey::from_bind_file(secret.clone())?;
+    // The file's name is not quoted: if two of its words changed places, it is the secret.
+    let differs = |name: &&str| !name.trim_end_matches('.').eq_ignore_ascii_case(key.name());
+    if let Some(name) = name.filter(differs) {
+        let name = name.escape_debug();
+        let problem = format!("is `{name}`, but the key in the key file has another name");
+        return Err(OptionError::new("tsig-key", problem));
+    }
+    match algorithm.filter(|algorithm| *algorithm != key.algorithm()) {
+        None => Ok(key),
+        Some(algorithm) => {
+            let of_file = key.algorithm();
+            let problem = format!("is {algorithm}, but the key file has {of_file}");
+            Err(OptionError::new("tsig-algorithm", problem))
         }
     }
 }
@@ -177,14 +152,13 @@ mod tests {
 
     use super::*;
 
+    const SECRET: &str = "c2VjcmV0IHNlY3JldA==";
+
     fn options(extra: &[(&str, &str)]) -> Result<Config, OptionError> {
         let mut values = vec![
             ("server".to_owned(), OptionValue::Text("192.0.2.1".into())),
             ("tsig-key".to_owned(), OptionValue::Text("acme-key".into())),
-            (
-                "tsig-secret".to_owned(),
-                OptionValue::Secret("c2VjcmV0IHNlY3JldA==".into()),
-            ),
+            ("tsig-secret".to_owned(), OptionValue::Secret(SECRET.into())),
         ];
         for (name, value) in extra {
             values.retain(|(known, _)| known != name);
@@ -193,29 +167,12 @@ mod tests {
         Config::from_options(&Options::new(OPTIONS, values)?)
     }
 
-    #[test]
-    fn servers_are_names_or_addresses_with_or_without_a_port() {
-        for (text, printed) in [
-            ("192.0.2.1", "192.0.2.1:53"),
-            ("192.0.2.1:5353", "192.0.2.1:5353"),
-            ("2001:db8::1", "[2001:db8::1]:53"),
-            ("[2001:db8::1]", "[2001:db8::1]:53"),
-            ("[2001:db8::1]:5353", "[2001:db8::1]:5353"),
-            ("ns1.Example.net", "ns1.example.net:53"),
-            ("ns1.example.net:5353", "ns1.example.net:5353"),
-        ] {
-            assert_eq!(text.parse::<Server>().unwrap().to_string(), printed);
-        }
-        for text in [
-            "",
-            "ns1.example.net:",
-            "ns1.example.net:0",
-            "ns1.example.net:99999",
-            "a b",
-            ":53",
-        ] {
-            assert!(text.parse::<Server>().is_err(), "{text}");
-        }
+    fn key(
+        secret: &str,
+        name: Option<&str>,
+        algorithm: Option<&str>,
+    ) -> Result<TsigKey, OptionError> {
+        tsig_key(&secret.to_owned().into(), name, algorithm)
     }
 
     #[test]
@@ -230,6 +187,7 @@ mod tests {
     fn a_wrong_option_is_named() {
         for (name, value) in [
             ("ttl", "0"),
+            ("ttl", "604801"),
             ("ttl", "99999999999"),
             ("timeout", "soon"),
             ("server", "a b"),
@@ -238,5 +196,25 @@ mod tests {
             let error = options(&[(name, value)]).unwrap_err();
             assert_eq!(error.option, name, "{error}");
         }
+    }
+
+    #[test]
+    fn base64_needs_a_name_and_is_hmac_sha256_by_default() {
+        let named = key(&format!("{SECRET}\n"), Some("acme-key."), None).unwrap();
+        assert_eq!(named.name(), "acme-key");
+        assert_eq!(named.algorithm(), TsigAlgorithm::HmacSha256);
+        assert_eq!(key(SECRET, None, None).unwrap_err().option, "tsig-key");
+    }
+
+    #[test]
+    fn options_that_contradict_the_key_file_are_refused() {
+        let file = format!("key acme-key {{ algorithm hmac-sha384; secret \"{SECRET}\"; }};");
+        assert!(key(&file, None, None).is_ok());
+        assert!(key(&file, Some("ACME-key."), Some("HMAC-SHA384")).is_ok());
+        let error = key(&file, Some("other"), None).unwrap_err();
+        assert_eq!(error.option, "tsig-key");
+        let error = key(&file, None, Some("hmac-sha256")).unwrap_err();
+        assert_eq!(error.option, "tsig-algorithm");
+        assert!(error.problem.contains("hmac-sha384"), "{error}");
     }
 }

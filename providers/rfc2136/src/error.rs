@@ -1,193 +1,326 @@
-//! What an exchange that failed means, and what the person who runs the server can do.
+//! What a failed exchange means, and what the operator of the server can do about it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{Failure, ProviderError};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::tsig::TsigError;
 
-use crate::client::{ExchangeError, Refusal};
-use crate::config::Server;
-use crate::key::Key;
+use crate::key::{FUDGE, TsigKey};
+use crate::server::ServerAddress;
 
-/// Where an exchange took place.
-pub(crate) struct Place<'a> {
-    pub(crate) server: &'a Server,
-    pub(crate) zone: &'a DnsName,
-    pub(crate) key: &'a Key,
+/// An exchange that did not end with a trustworthy success.
+#[derive(Clone, Debug)]
+pub(crate) enum ExchangeError {
+    /// Nothing was sent.
+    NotSent(Cause),
+    /// The request was sent, and no whole response arrived.
+    NoResponse(Cause),
+    /// The response reports success but is not signed with our key.
+    Untrusted(Cause),
+    /// The response reports an error.
+    Refused(Refusal),
 }
 
-impl Place<'_> {
-    /// The exchange's failure in the terms of the contract.
-    pub(crate) fn error(&self, error: &ExchangeError) -> ProviderError {
+/// Why an exchange failed, in words; with the I/O error, if there was one.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    text: String,
+    io: Option<Arc<io::Error>>,
+}
+
+/// A response that reports an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) code: ResponseCode,
+    /// What is wrong with the signature (RFC 8945 §5.2).
+    pub(crate) tsig: Option<TsigError>,
+    /// By how many seconds the server's clock is ahead of ours, if the server says so.
+    pub(crate) clock_ahead: Option<i64>,
+}
+
+impl ExchangeError {
+    /// The same error, with the address at which it happened.
+    pub(crate) fn at(self, address: SocketAddr) -> Self {
+        match self {
+            ExchangeError::NotSent(cause) => ExchangeError::NotSent(cause.after(&address)),
+            ExchangeError::NoResponse(cause) => ExchangeError::NoResponse(cause.after(&address)),
+            ExchangeError::Untrusted(cause) => ExchangeError::Untrusted(cause.after(&address)),
+            ExchangeError::Refused(_) => self,
+        }
+    }
+
+    /// One error for this one and a later one. If either request was sent, its outcome is unknown.
+    pub(crate) fn and(self, later: ExchangeError) -> Self {
+        match (self, later) {
+            (ExchangeError::NotSent(one), ExchangeError::NotSent(two)) => {
+                ExchangeError::NotSent(one.and(&two))
+            }
+            (
+                ExchangeError::NotSent(one) | ExchangeError::NoResponse(one),
+                ExchangeError::NotSent(two) | ExchangeError::NoResponse(two),
+            ) => ExchangeError::NoResponse(one.and(&two)),
+            (_, later) => later,
+        }
+    }
+}
+
+impl Cause {
+    /// The same cause, after what it is the cause of.
+    pub(crate) fn after(self, what: &dyn fmt::Display) -> Self {
+        Cause {
+            text: format!("{what}: {}", self.text),
+            ..self
+        }
+    }
+
+    /// This cause and another one, in words; the I/O error is that of the first.
+    fn and(self, other: &Cause) -> Self {
+        Cause {
+            text: format!("{}; {other}", self.text),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<String> for Cause {
+    fn from(text: String) -> Self {
+        Cause { text, io: None }
+    }
+}
+
+impl From<&str> for Cause {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        let text = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
+            io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+            _ => error.to_string(),
+        };
+        Cause {
+            text,
+            io: Some(Arc::new(error)),
+        }
+    }
+}
+
+pub(crate) fn not_sent(cause: impl Into<Cause>) -> ExchangeError {
+    ExchangeError::NotSent(cause.into())
+}
+
+pub(crate) fn no_response(cause: impl Into<Cause>) -> ExchangeError {
+    ExchangeError::NoResponse(cause.into())
+}
+
+pub(crate) fn timed_out(what: &str, limit: Duration) -> Cause {
+    format!("{what} within {limit:?}").into()
+}
+
+/// Where an exchange failed.
+pub(crate) struct ErrorContext<'a> {
+    pub(crate) server: &'a ServerAddress,
+    pub(crate) zone: &'a DnsName,
+    pub(crate) key: &'a TsigKey,
+}
+
+impl ErrorContext<'_> {
+    /// The failure in the terms of the provider contract.
+    pub(crate) fn provider_error(&self, error: &ExchangeError) -> ProviderError {
         let server = self.server;
-        match error {
-            ExchangeError::NotSent(cause) => ProviderError::new(
+        let (failure, what, remedy, cause) = match error {
+            ExchangeError::NotSent(cause) => (
                 Failure::Unavailable,
                 format!("{server} could not be reached: {cause}"),
-                "see that the server runs and takes TCP on this port from here",
+                "check that the server runs and accepts TCP connections on this port from here",
+                cause,
             ),
-            ExchangeError::NoResponse(cause) => ProviderError::new(
+            ExchangeError::NoResponse(cause) => (
                 Failure::UnknownOutcome,
-                format!("{server} took the request and gave no usable response: {cause}"),
-                "see the server's log: it may have done what it was asked to",
+                format!("{server} received the request and gave no usable response: {cause}"),
+                "check the server's log: the change may have been made",
+                cause,
             ),
-            ExchangeError::Untrusted(cause) => ProviderError::new(
+            ExchangeError::Untrusted(cause) => (
                 Failure::UnknownOutcome,
-                format!("{server} says success, but that cannot be believed: {cause}"),
-                "a server that knows the key signs its responses; see that nothing stands \
-                 between you and it",
+                format!("{server} reports success, but the response cannot be trusted: {cause}"),
+                "check that nothing between you and the server changes DNS messages; a server that \
+                 has the key signs its responses",
+                cause,
             ),
-            ExchangeError::Answered(refusal) => self.refused(refusal),
+            ExchangeError::Refused(refusal) => return self.refused(refusal),
+        };
+        let error = ProviderError::new(failure, what, remedy);
+        match &cause.io {
+            Some(io) => error.with_source(Arc::clone(io) as _),
+            None => error,
         }
     }
 
     fn refused(&self, refusal: &Refusal) -> ProviderError {
-        let Place { server, zone, key } = self;
-        let name = key.name();
-        let algorithm = key.algorithm();
-        let says = |code: &str, meaning: String| format!("{server} answered {code}: {meaning}");
-        let denied = |what, remedy: String| ProviderError::new(Failure::Denied, what, remedy);
-        match (&refusal.tsig, refusal.code) {
-            (Some(TsigError::BadKey), _) => denied(
-                says(
-                    "BADKEY",
-                    format!("it knows no key `{name}` with {algorithm}"),
-                ),
+        match refusal.tsig {
+            Some(tsig) => self.bad_signature(tsig, refusal),
+            None => self.error_code(refusal.code),
+        }
+    }
+
+    /// Errors of TSIG (RFC 8945 §5.2). Nothing was changed.
+    fn bad_signature(&self, tsig: TsigError, refusal: &Refusal) -> ProviderError {
+        let (name, algorithm) = (self.key.name(), self.key.algorithm());
+        let (what, remedy) = match tsig {
+            TsigError::BadKey => (
+                format!("BADKEY: it has no key `{name}` with {algorithm}"),
                 format!(
                     "add the key `{name}` with `algorithm {algorithm};` to the server, or correct \
                      `tsig-key` and `tsig-algorithm`"
                 ),
             ),
-            (Some(TsigError::BadSig), _) => denied(
-                says(
-                    "BADSIG",
-                    format!("its secret for the key `{name}` is not ours"),
-                ),
-                "give `tsig-secret` the secret that the server has for this key".to_owned(),
+            TsigError::BadSig => (
+                format!("BADSIG: its secret for the key `{name}` differs from ours"),
+                "set `tsig-secret` to the secret that the server has for this key".to_owned(),
             ),
-            (Some(TsigError::BadTime), _) => denied(
-                says("BADTIME", clocks(refusal.clock_ahead)),
-                "set this machine's clock, or the server's, by NTP".to_owned(),
+            TsigError::BadTime => (
+                format!("BADTIME: {}", clock_difference(refusal.clock_ahead)),
+                "set the clock of this machine, or of the server, by NTP".to_owned(),
             ),
-            (Some(TsigError::BadTrunc), _) => denied(
-                says(
-                    "BADTRUNC",
-                    "it wants longer signatures than it got".to_owned(),
-                ),
-                "see the server's settings for truncated TSIG".to_owned(),
+            TsigError::BadTrunc => (
+                "BADTRUNC: it requires longer signatures".to_owned(),
+                "check the server's settings for truncated TSIG".to_owned(),
             ),
-            (_, ResponseCode::Refused) => denied(
-                says(
-                    "REFUSED",
-                    format!("the key `{name}` may not do this in the zone {zone}"),
+            TsigError::Unknown(_) => return self.error_code(refusal.code),
+        };
+        let what = format!("{} answered {what}", self.server);
+        ProviderError::new(Failure::Denied, what, remedy)
+    }
+
+    /// Response codes (RFC 2136 §2.2).
+    fn error_code(&self, code: ResponseCode) -> ProviderError {
+        let ErrorContext { server, zone, key } = self;
+        let (failure, what, remedy) = match code {
+            ResponseCode::Refused => (
+                Failure::Denied,
+                format!(
+                    "REFUSED: the key `{}` may not do this in the zone {zone}",
+                    key.name()
                 ),
                 format!(
                     "grant it to the key in the zone's statement, in BIND by `update-policy {{ \
-                     grant {name} zonesub TXT; }};`, and see that the zone is not frozen \
-                     (`rndc thaw`)"
+                     grant {} zonesub TXT; }};`, and check that the zone is not frozen (`rndc thaw`)",
+                    key.name()
                 ),
             ),
-            (_, ResponseCode::NotAuth) => ProviderError::new(
+            ResponseCode::NotAuth => (
                 Failure::Rejected,
-                says(
-                    "NOTAUTH",
-                    format!("it is not the primary of the zone {zone}"),
-                ),
-                "correct `server`, or the zone under `[[alias-zones]]`",
+                format!("NOTAUTH: it is not the primary of the zone {zone}"),
+                "correct `server`, or the name of the alias zone".to_owned(),
             ),
-            (_, ResponseCode::NotZone) => ProviderError::new(
+            ResponseCode::NotZone => (
                 Failure::Rejected,
-                says(
-                    "NOTZONE",
-                    format!("a name lies outside the zone {zone} as it has it"),
-                ),
-                "correct the zone under `[[alias-zones]]`",
+                format!("NOTZONE: a name is outside the zone {zone} as the server has it"),
+                "correct the name of the alias zone".to_owned(),
             ),
-            (_, ResponseCode::ServFail) => ProviderError::new(
+            ResponseCode::ServFail => (
                 Failure::Unavailable,
-                says("SERVFAIL", format!("it cannot work on the zone {zone} now")),
-                "see the server's log: the zone may not be loaded, or its journal not writable",
+                format!("SERVFAIL: it cannot change the zone {zone} now"),
+                "check the server's log: the zone may not be loaded, or its journal not writable"
+                    .to_owned(),
             ),
-            (_, ResponseCode::NotImp) => ProviderError::new(
+            ResponseCode::NotImp => (
                 Failure::Rejected,
-                says("NOTIMP", "it takes no DNS UPDATE".to_owned()),
-                "use the primary of the zone, and a server that speaks RFC 2136",
+                "NOTIMP: it does not support DNS UPDATE".to_owned(),
+                "use the zone's primary, and a server that supports RFC 2136".to_owned(),
             ),
-            (_, ResponseCode::FormErr) => ProviderError::new(
+            ResponseCode::FormErr => (
                 Failure::Rejected,
-                says("FORMERR", "it did not understand the request".to_owned()),
-                "see the server's log, and report this with it",
+                "FORMERR: it did not understand the request".to_owned(),
+                "check the server's log, and report this with it".to_owned(),
             ),
-            (_, code) => ProviderError::new(
+            code => (
                 Failure::Rejected,
-                says(
-                    &code.to_string(),
-                    format!("it did not change the zone {zone}"),
-                ),
-                "see the server's log",
+                format!("{code}: it did not change the zone {zone}"),
+                "check the server's log".to_owned(),
             ),
-        }
+        };
+        ProviderError::new(failure, format!("{server} answered {what}"), remedy)
     }
 }
 
-fn clocks(ahead: Option<i64>) -> String {
+fn clock_difference(ahead: Option<i64>) -> String {
     match ahead {
         Some(ahead) => format!(
-            "its clock is {} s {} ours, and {} s are tolerated",
+            "its clock is {} s {} ours; at most {FUDGE} s are allowed",
             ahead.unsigned_abs(),
             if ahead < 0 { "behind" } else { "ahead of" },
-            300
         ),
         None => "its clock and ours are too far apart".to_owned(),
     }
 }
 
-/// One error for all the servers that were tried: the first that is more than an outage tells
-/// what to do.
+/// One error for all servers that were tried: kind and remedy are those of the first error that is
+/// more than an outage. The outcome is unknown if that of one server is.
 pub(crate) fn all_failed(mut errors: Vec<ProviderError>) -> ProviderError {
     if errors.len() == 1 {
         return errors.remove(0);
     }
-    let what = errors
-        .iter()
-        .map(|error| error.what.as_str())
-        .collect::<Vec<_>>()
-        .join("; ");
+    let causes: Vec<_> = errors.iter().map(|error| error.what.as_str()).collect();
+    let what = format!("no server made the change: {}", causes.join("; "));
     let unknown = errors
         .iter()
         .any(|error| error.failure == Failure::UnknownOutcome);
-    let telling = errors
+    let first_refusal = errors
         .iter()
         .position(|error| error.failure != Failure::Unavailable);
-    let telling = errors.swap_remove(telling.unwrap_or(0));
-    let failure = if unknown {
-        Failure::UnknownOutcome
-    } else {
-        telling.failure
-    };
-    ProviderError::new(
-        failure,
-        format!("no server made the change: {what}"),
-        telling.remedy,
-    )
+    let mut error = errors.swap_remove(first_refusal.unwrap_or(0));
+    if unknown {
+        error.failure = Failure::UnknownOutcome;
+    }
+    error.what = what;
+    error
+}
+
+/// A request that could not be built.
+pub(crate) fn invalid_request(what: impl Into<String>) -> ProviderError {
+    let remedy = "correct the name of the alias zone, or the alias name";
+    ProviderError::new(Failure::Rejected, what, remedy)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::error::Error;
 
-    fn error(
+    use super::*;
+    use crate::key::TsigAlgorithm;
+
+    fn provider_error(error: &ExchangeError) -> ProviderError {
+        let context = ErrorContext {
+            server: &"192.0.2.1".parse().unwrap(),
+            zone: &"auth.example.net".parse().unwrap(),
+            key: &TsigKey::new("acme-key", TsigAlgorithm::HmacSha256, "c2VjcmV0").unwrap(),
+        };
+        context.provider_error(error)
+    }
+
+    fn refused(
         code: ResponseCode,
         tsig: Option<TsigError>,
         clock_ahead: Option<i64>,
     ) -> ProviderError {
-        let key = Key::read(&"c2VjcmV0".to_owned().into(), Some("acme-key"), None).unwrap();
-        let place = Place {
-            server: &"192.0.2.1".parse().unwrap(),
-            zone: &"auth.example.net".parse().unwrap(),
-            key: &key,
-        };
-        place.error(&ExchangeError::Answered(Refusal {
+        provider_error(&ExchangeError::Refused(Refusal {
             code,
             tsig,
             clock_ahead,
@@ -195,19 +328,19 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_has_its_own_words_and_a_remedy() {
+    fn every_refusal_has_its_own_message_and_a_remedy() {
         let all = [
-            error(ResponseCode::NotAuth, Some(TsigError::BadKey), None),
-            error(ResponseCode::NotAuth, Some(TsigError::BadSig), None),
-            error(ResponseCode::NotAuth, Some(TsigError::BadTime), Some(-600)),
-            error(ResponseCode::NotAuth, Some(TsigError::BadTrunc), None),
-            error(ResponseCode::Refused, None, None),
-            error(ResponseCode::NotAuth, None, None),
-            error(ResponseCode::NotZone, None, None),
-            error(ResponseCode::ServFail, None, None),
-            error(ResponseCode::NotImp, None, None),
-            error(ResponseCode::FormErr, None, None),
-            error(ResponseCode::YXRRSet, None, None),
+            refused(ResponseCode::NotAuth, Some(TsigError::BadKey), None),
+            refused(ResponseCode::NotAuth, Some(TsigError::BadSig), None),
+            refused(ResponseCode::NotAuth, Some(TsigError::BadTime), Some(-600)),
+            refused(ResponseCode::NotAuth, Some(TsigError::BadTrunc), None),
+            refused(ResponseCode::Refused, None, None),
+            refused(ResponseCode::NotAuth, None, None),
+            refused(ResponseCode::NotZone, None, None),
+            refused(ResponseCode::ServFail, None, None),
+            refused(ResponseCode::NotImp, None, None),
+            refused(ResponseCode::FormErr, None, None),
+            refused(ResponseCode::YXRRSet, None, None),
         ];
         for (i, one) in all.iter().enumerate() {
             assert!(one.what.contains("192.0.2.1:53"), "{one}");
@@ -226,14 +359,26 @@ mod tests {
     }
 
     #[test]
+    fn an_io_error_is_the_source() {
+        let io = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let error = provider_error(&ExchangeError::NotSent(io.into()));
+        assert!(error.what.ends_with("connection refused"), "{error}");
+        let source = error.source().and_then(|s| s.downcast_ref::<io::Error>());
+        assert_eq!(
+            source.map(io::Error::kind),
+            Some(io::ErrorKind::ConnectionRefused)
+        );
+    }
+
+    #[test]
     fn several_servers_are_all_named_and_an_unknown_outcome_stays_unknown() {
         let down = ProviderError::new(Failure::Unavailable, "one is down", "start it");
-        let denied = ProviderError::new(Failure::Denied, "two says no", "grant it");
-        let lost = ProviderError::new(Failure::UnknownOutcome, "three is silent", "look");
+        let denied = ProviderError::new(Failure::Denied, "two refuses", "grant it");
+        let lost = ProviderError::new(Failure::UnknownOutcome, "three is silent", "check it");
         let both = all_failed(vec![down.clone(), denied.clone()]);
         assert_eq!(both.failure, Failure::Denied);
         assert_eq!(both.remedy, "grant it");
-        assert!(both.what.contains("one is down") && both.what.contains("two says no"));
+        assert!(both.what.contains("one is down") && both.what.contains("two refuses"));
         assert_eq!(
             all_failed(vec![down, denied, lost]).failure,
             Failure::UnknownOutcome

@@ -1,16 +1,16 @@
-//! What a hostile key file goes through: by the target in `fuzz/`, and with its seeds by a test here.
+//! Feeds hostile key files to the parser: for the target in `fuzz/`, and with its seeds as a test.
 
 use secrecy::SecretString;
 
-use crate::key::Key;
+use crate::config::tsig_key;
 
 /// Stands for a secret in the seeds.
 const SECRET: &str = "VEVMTFRBTEU";
 
-/// Whatever is in a key file is a key, or a problem that is told without the secret.
+/// Reads `data` as a key file: it is a key, or an error that does not quote the secret.
 #[expect(
     clippy::missing_panics_doc,
-    reason = "it panics where a promise is broken"
+    reason = "a panic is how a fuzz target fails"
 )]
 pub fn tsig_key_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -18,7 +18,7 @@ pub fn tsig_key_file(data: &[u8]) {
     };
     let secret = SecretString::from(text);
     for name in [None, Some("acme-key")] {
-        match Key::read(&secret, name, None) {
+        match tsig_key(&secret, name, None) {
             Ok(key) => assert!(!format!("{key:?}").contains(SECRET), "{key:?}"),
             Err(error) => assert!(!error.to_string().contains(SECRET), "{error}"),
         }
@@ -32,7 +32,7 @@ mod tests {
 
     use super::*;
 
-    /// Every seed, and everything that it begins with.
+    /// Every seed, and every beginning of it.
     #[test]
     fn seeds_of_tsig_key_file() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/tsig_key_file");

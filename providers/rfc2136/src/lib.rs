@@ -1,44 +1,79 @@
-//! Writes TXT values by DNS UPDATE (RFC 2136), signed with TSIG (RFC 8945): BIND, Knot, PowerDNS
-//! and every other server that speaks it.
+//! Writes TXT records by DNS UPDATE (RFC 2136), signed with TSIG (RFC 8945): for BIND, Knot, PowerDNS
+//! and every other server that supports it. A provider of [acme-alias](acme_alias_core).
 //!
-//! - All changes of a zone go in one message over TCP, split below 64 KiB. One message is atomic;
-//!   a split set is not.
-//! - A value is added and removed by itself; the record set around it stays.
-//! - A success counts only if it is signed with our key. So does what is read back.
+//! ```no_run
+//! use acme_alias_core::provider::TxtProvider;
+//! use acme_alias_core::txt::{Action, TxtChange};
+//! use acme_alias_rfc2136::{Rfc2136, TsigKey};
 //!
-//! Each module is one step: [`config`] checks the options, [`key`] holds the TSIG key,
-//! [`message`] builds what is sent, [`client`] sends it, [`error`] says what an answer means,
-//! [`provider`] is the provider that puts them together. Beside them, [`rights`] finds out what the key can do by
-//! the questions of [`probe`], and [`policy`] has the words in which servers allow less.
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = TsigKey::from_bind_file(std::fs::read_to_string("/etc/acme-alias/acme-key.key")?)?;
+//! let provider = Rfc2136::new("ns1.example.net".parse()?, key).with_ttl(60);
+//!
+//! let change = TxtChange {
+//!     name: "_acme-challenge.auth.example.net".parse()?,
+//!     value: "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA".parse()?,
+//!     action: Action::Add,
+//! };
+//! let applied = provider.apply(&"auth.example.net".parse()?, &[change]).await?;
+//! println!("{} answered {}", applied.server, applied.response);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - All changes of a zone go in one message over TCP, split below 64 KiB. The server carries out one
+//!   message entirely or not at all; a split set may be carried out in part.
+//! - A value is added and removed by itself. The other values at its name stay.
+//! - A success counts only if it is signed with our key. This is true of reads, too.
+//! - A server name may have several addresses. One that hangs uses its share of the time limit only.
+//!
+//! # Options
+//!
+//! [`Rfc2136::new`] takes a server and a [`TsigKey`]; the `with_…` methods set the rest. Programs that
+//! read settings use [`Config::from_options`] instead. It takes these options:
+//!
+//! | option | meaning | default |
+//! |---|---|---|
+//! | `server` | the primary of the zone; several are tried in order | required |
+//! | `tsig-key` | the name of the key; not needed with a key file | |
+//! | `tsig-algorithm` | `hmac-sha256`, `hmac-sha384` or `hmac-sha512` | `hmac-sha256` |
+//! | `tsig-secret` | the secret in base64, or a BIND key file | required |
+//! | `timeout` | how long one exchange with one server may take | `5s` |
+//! | `ttl` | time to live of the records, in seconds | `60` |
+//!
+//! # What the key may do
+//!
+//! The key should be granted TXT at the alias names only. [`KeyRights::policies`] prints that grant for
+//! BIND, Knot and PowerDNS, and [`KeyRights::audit`] finds out what a key can do without changing
+//! anything.
+//!
+//! [`KeyRights::policies`]: acme_alias_core::rights::KeyRights::policies
+//! [`KeyRights::audit`]: acme_alias_core::rights::KeyRights::audit
 
+mod attempts;
 mod client;
 mod config;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod key;
+mod key_file;
 mod message;
 mod policy;
 mod probe;
 mod provider;
 mod rights;
+mod server;
+mod software;
 
-use acme_alias_core::provider::{Guarantees, ValueChanges};
 use acme_alias_core::registry::{Provider, ProviderKind};
 
 pub use self::config::Config;
-pub use self::provider::Rfc2136;
-
-/// The word for this provider in settings and flags.
-pub const KIND: &str = "rfc2136";
-
-/// What DNS UPDATE promises.
-pub const GUARANTEES: Guarantees = Guarantees {
-    atomic: true,
-    values: ValueChanges::PerValue,
-    tells_propagation: false,
-    narrowest_key: "TXT at single names of one zone (BIND: `grant KEY name NAME TXT;`)",
-};
+pub use self::key::{TsigAlgorithm, TsigKey};
+pub use self::provider::{GUARANTEES, KIND, Rfc2136};
+pub use self::server::ServerAddress;
 
 inventory::submit! {
     ProviderKind {
@@ -46,6 +81,9 @@ inventory::submit! {
         summary: "DNS UPDATE (RFC 2136) signed with TSIG, over TCP: BIND, Knot, PowerDNS and others",
         options: config::OPTIONS,
         guarantees: GUARANTEES,
-        build: |options| Ok(Provider::with_rights(Rfc2136::new(Config::from_options(options)?))),
+        build: |options| {
+            let provider = Rfc2136::from_config(Config::from_options(options)?);
+            Ok(Provider::with_rights(provider))
+        },
     }
 }

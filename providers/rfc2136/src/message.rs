@@ -1,4 +1,4 @@
-//! The messages that are sent: UPDATE (RFC 2136 §3) and the query that reads back.
+//! The messages that are sent: UPDATE (RFC 2136 §3), and the queries that read back.
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::txt::{Action, TxtChange};
@@ -6,7 +6,7 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-/// A TCP message has at most 65,535 octets; this leaves room for the header and the signature.
+/// A TCP message has at most 65,535 octets. This leaves room for the header and the signature.
 const SIZE_MAX: usize = 64_000;
 
 /// The UPDATE messages that carry out `changes`, in their order.
@@ -32,9 +32,9 @@ pub(crate) fn updates(
     Ok(messages)
 }
 
-/// The questions which TXT records the server holds at each of `names`. Their ids differ, so that
-/// they can be under way on one connection.
-pub(crate) fn questions(names: &[DnsName]) -> Result<Vec<Message>, String> {
+/// Queries for the TXT records at each of `names`. Their ids differ, so that all can be pending on
+/// one connection.
+pub(crate) fn txt_queries(names: &[DnsName]) -> Result<Vec<Message>, String> {
     let first = Message::query().metadata.id;
     let ids = (0..=u16::MAX).map(|i| first.wrapping_add(i));
     ids.zip(names)
@@ -46,8 +46,8 @@ pub(crate) fn questions(names: &[DnsName]) -> Result<Vec<Message>, String> {
         .collect()
 }
 
-/// The question for the SOA record of `zone`.
-pub(crate) fn soa_question(zone: &DnsName) -> Result<Message, String> {
+/// A query for the SOA record of `zone`.
+pub(crate) fn soa_query(zone: &DnsName) -> Result<Message, String> {
     let mut message = Message::query();
     message.add_query(Query::query(wire_name(zone)?, RecordType::SOA));
     Ok(message)
@@ -72,7 +72,7 @@ fn record(change: &TxtChange, ttl: u32) -> Result<Record, String> {
     Ok(record)
 }
 
-fn wire_name(name: &DnsName) -> Result<Name, String> {
+pub(crate) fn wire_name(name: &DnsName) -> Result<Name, String> {
     Name::from_ascii(name.fqdn()).map_err(|error| format!("{name}: {error}"))
 }
 

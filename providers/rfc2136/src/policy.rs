@@ -1,46 +1,44 @@
-//! The narrowest grant, and what takes away more than that, in the words of BIND, Knot and PowerDNS.
+//! Policies in the syntax of BIND, Knot and PowerDNS: the narrowest grant, and what removes other rights.
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::rights::{Grant, Policy, Scope, Subject};
 use secrecy::ExposeSecret;
 
-use crate::key::Key;
-use crate::probe::Software;
+use crate::key::TsigKey;
+use crate::software::Software;
 
-/// Whom a policy is for.
+/// The key that a policy is for.
 #[derive(Clone, Debug)]
-pub(crate) struct Holder {
+pub(crate) struct Grantee {
     key: String,
     algorithm: String,
 }
 
-impl Holder {
-    /// Whoever has this key.
-    pub(crate) fn of(key: &Key) -> Self {
-        Holder {
-            key: key.name(),
+impl From<&TsigKey> for Grantee {
+    fn from(key: &TsigKey) -> Self {
+        Grantee {
+            key: key.name().to_owned(),
             algorithm: key.algorithm().to_string(),
         }
     }
 }
 
-/// The grant for each server. Name and algorithm of the key are those of the settings, unless a new one
-/// was made.
-pub(crate) fn policies(key: &Key, grant: &Grant) -> Vec<Policy> {
-    let mut holder = Holder::of(key);
+/// The grant for each kind of server. The key is `key`, unless the grant has a new one.
+pub(crate) fn policies(key: &TsigKey, grant: &Grant) -> Vec<Policy> {
+    let mut grantee = Grantee::from(key);
     if let Some(new) = &grant.key {
-        holder.key.clone_from(&new.name);
+        grantee.key.clone_from(&new.name);
     }
     vec![
-        bind(&holder, grant),
-        knot(&holder, grant),
-        powerdns(&holder, grant),
-        powerdns_script(&holder, grant),
+        bind(&grantee, grant),
+        knot(&grantee, grant),
+        powerdns(&grantee, grant),
+        powerdns_script(&grantee, grant),
     ]
 }
 
-/// The narrowest grant for the server that was audited; BIND's where it does not say what it is.
-pub(crate) fn narrowest(software: Software, holder: &Holder, subject: &Subject) -> Policy {
+/// The narrowest grant for the server that was audited; BIND's if its software is unknown.
+pub(crate) fn narrowest(software: Software, grantee: &Grantee, subject: &Subject) -> Policy {
     let grant = Grant {
         zone: subject.zone.clone(),
         names: subject.alias_names.clone(),
@@ -48,39 +46,38 @@ pub(crate) fn narrowest(software: Software, holder: &Holder, subject: &Subject) 
         key: None,
     };
     match software {
-        Software::Bind { .. } => bind(holder, &grant),
-        Software::Knot => knot(holder, &grant),
-        Software::PowerDns => powerdns_script(holder, &grant),
+        Software::Bind { .. } => bind(grantee, &grant),
+        Software::Knot => knot(grantee, &grant),
+        Software::PowerDns => powerdns_script(grantee, &grant),
         Software::Unknown => Policy {
             limits: Some(
-                "the server does not say what it is; `acme-alias key policy` has the words of others"
-                    .to_owned(),
+                "the server does not report its software; this is the syntax of BIND".to_owned(),
             ),
-            ..bind(holder, &grant)
+            ..bind(grantee, &grant)
         },
     }
 }
 
-/// How transfers are kept to those who need them.
+/// Allows transfers to the secondaries only.
 pub(crate) fn without_transfers(software: Software, zone: &DnsName) -> Policy {
     let (title, text) = match software {
         Software::Knot => (
             "Knot DNS, knot.conf",
             format!(
                 "acl:\n  - id: secondaries-of-{zone}\n    address: [192.0.2.2]   # its secondaries, and \
-                 nobody else\n    action: transfer\nzone:\n  - domain: {zone}\n    \
+                 no other host\n    action: transfer\nzone:\n  - domain: {zone}\n    \
                  acl: [secondaries-of-{zone}, acme-alias-{zone}]\n"
             ),
         ),
         Software::PowerDns => (
             "PowerDNS, pdns.conf",
-            "allow-axfr-ips=192.0.2.2   # its secondaries, and nobody else\n".to_owned(),
+            "allow-axfr-ips=192.0.2.2   # its secondaries, and no other host\n".to_owned(),
         ),
         Software::Bind { .. } | Software::Unknown => (
             "BIND, named.conf",
             format!(
                 "zone \"{zone}\" {{\n\t// type, file and the rest as they are\n\
-                 \tallow-transfer {{ 192.0.2.2; }};   // its secondaries, and nobody else\n}};\n"
+                 \tallow-transfer {{ 192.0.2.2; }};   // its secondaries, and no other host\n}};\n"
             ),
         ),
     };
@@ -91,32 +88,33 @@ pub(crate) fn without_transfers(software: Software, zone: &DnsName) -> Policy {
     }
 }
 
-/// What to do about a key that may sign weakly.
-pub(crate) fn another_key(holder: &Holder) -> Policy {
+/// Replaces a key that may sign with a weak algorithm.
+pub(crate) fn another_key(grantee: &Grantee) -> Policy {
     Policy {
         title: "the server's keys".to_owned(),
         text: format!(
-            "make a key with `acme-alias key policy --new-key NAME`, and remove `{}` from the server\n",
-            holder.key
+            "make a key of another name with `tsig-keygen -a hmac-sha256 NAME`, and remove `{}` from the \
+             server\n",
+            grantee.key
         ),
         limits: None,
     }
 }
 
-/// What to do about a key that may write in a main zone.
-pub(crate) fn without_the_key(holder: &Holder, zone: &DnsName) -> Policy {
+/// Removes the key from a main zone.
+pub(crate) fn without_the_key(grantee: &Grantee, zone: &DnsName) -> Policy {
     Policy {
         title: format!("the servers of {zone}"),
         text: format!(
             "remove `{}` from the zone's `update-policy`, `allow-update`, `acl` or metadata, and from these \
-             servers if they have no other zone for it\n",
-            holder.key
+             servers if no other zone needs it\n",
+            grantee.key
         ),
         limits: None,
     }
 }
 
-fn bind(Holder { key, algorithm }: &Holder, grant: &Grant) -> Policy {
+fn bind(Grantee { key, algorithm }: &Grantee, grant: &Grant) -> Policy {
     let zone = &grant.zone;
     let mut text = String::new();
     if let Some(secret) = new_secret(grant) {
@@ -125,7 +123,7 @@ fn bind(Holder { key, algorithm }: &Holder, grant: &Grant) -> Policy {
         ));
     }
     text.push_str(&format!(
-        "zone \"{zone}\" {{\n\t// type, file and the rest as they are; no `allow-update` beside this\n\
+        "zone \"{zone}\" {{\n\t// type, file and the rest as they are; without `allow-update`\n\
          \tupdate-policy {{\n"
     ));
     let rule =
@@ -143,7 +141,7 @@ fn bind(Holder { key, algorithm }: &Holder, grant: &Grant) -> Policy {
     }
 }
 
-fn knot(Holder { key, algorithm }: &Holder, grant: &Grant) -> Policy {
+fn knot(Grantee { key, algorithm }: &Grantee, grant: &Grant) -> Policy {
     let zone = &grant.zone;
     let mut text = String::new();
     if let Some(secret) = new_secret(grant) {
@@ -177,7 +175,7 @@ fn knot(Holder { key, algorithm }: &Holder, grant: &Grant) -> Policy {
     }
 }
 
-fn powerdns(Holder { key, algorithm }: &Holder, grant: &Grant) -> Policy {
+fn powerdns(Grantee { key, algorithm }: &Grantee, grant: &Grant) -> Policy {
     let zone = &grant.zone;
     let mut text = String::new();
     if let Some(secret) = new_secret(grant) {
@@ -193,15 +191,15 @@ fn powerdns(Holder { key, algorithm }: &Holder, grant: &Grant) -> Policy {
         title: "PowerDNS, with dnsupdate=yes".to_owned(),
         text,
         limits: Some(format!(
-            "the key may then change every record of {zone}: metadata know neither types nor names. The \
-             script below does, and takes their place"
+            "the key may then change every record of {zone}: the metadata cannot restrict types or names. The \
+             script below can, and replaces them"
         )),
     }
 }
 
-/// `PowerDNS` asks it about every record of every update, and looks at no metadata then
-/// (<https://doc.powerdns.com/authoritative/dnsupdate.html#update-policy>; seen so with 4.7).
-fn powerdns_script(Holder { key, .. }: &Holder, grant: &Grant) -> Policy {
+/// `PowerDNS` calls the script for every record of every update, and then ignores the metadata
+/// (<https://doc.powerdns.com/authoritative/dnsupdate.html#update-policy>; true of 4.7).
+fn powerdns_script(Grantee { key, .. }: &Grantee, grant: &Grant) -> Policy {
     let zone = grant.zone.fqdn();
     let names = grant.names.iter().map(DnsName::fqdn);
     let names: Vec<_> = names.map(|name| format!("[\"{name}\"] = true")).collect();
@@ -216,7 +214,7 @@ fn powerdns_script(Holder { key, .. }: &Holder, grant: &Grant) -> Policy {
         Scope::Zone => "  return true\n".to_owned(),
     };
     let text = format!(
-        "function updatepolicy(update)\n  -- it is asked for every zone: add what others need\n  \
+        "function updatepolicy(update)\n  -- called for every zone: add what other zones need\n  \
          if update:getZoneName():toString() ~= \"{zone}\" then return false end\n  \
          if update:getTsigName():toString() ~= \"{key}.\" then return false end\n  \
          if update:getQType() ~= pdns.TXT then return false end\n  \
@@ -226,14 +224,14 @@ fn powerdns_script(Holder { key, .. }: &Holder, grant: &Grant) -> Policy {
         title: "PowerDNS, the file of lua-dnsupdate-policy-script".to_owned(),
         text,
         limits: Some(
-            "for every zone it takes the place of ALLOW-DNSUPDATE-FROM and TSIG-ALLOW-DNSUPDATE. What it \
-             refuses is dropped without a word, so that the server says NOERROR, and an audit cannot tell"
+            "for every zone it replaces ALLOW-DNSUPDATE-FROM and TSIG-ALLOW-DNSUPDATE. PowerDNS drops what it \
+             refuses and answers NOERROR, so an audit cannot tell what the key may do"
                 .to_owned(),
         ),
     }
 }
 
-/// The secret of a key that this policy is to make known.
+/// The secret of a new key that the policy adds to the server.
 fn new_secret(grant: &Grant) -> Option<&str> {
     let secret = grant.key.as_ref()?.secret.as_ref()?;
     Some(secret.expose_secret())
@@ -243,7 +241,7 @@ fn beyond_the_names(grant: &Grant) -> Option<String> {
     let zone = &grant.zone;
     match grant.scope {
         Scope::Zone => Some(format!(
-            "this allows TXT at every name of {zone}, its apex (SPF) among them"
+            "this allows TXT at every name of {zone}, including its apex (SPF)"
         )),
         Scope::Subdomain => Some("this allows TXT below these names as well".to_owned()),
         Scope::Name => None,
@@ -255,8 +253,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_scope_has_its_words() {
-        let holder = Holder {
+    fn each_scope_has_its_rule() {
+        let grantee = Grantee {
             key: "acme-key".to_owned(),
             algorithm: "hmac-sha256".to_owned(),
         };
@@ -267,7 +265,7 @@ mod tests {
                 scope,
                 key: None,
             };
-            bind(&holder, &grant).text
+            bind(&grantee, &grant).text
         };
         let name = "_acme-challenge.auth.example.net.";
         assert!(bind(Scope::Name).contains(&format!("grant acme-key name {name} TXT;")));

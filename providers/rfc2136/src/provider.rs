@@ -1,10 +1,13 @@
-//! The provider: changes and questions, to the first server that carries them out.
+//! The provider: sends changes and queries to the first server that carries them out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use acme_alias_core::clock::{Clock, SystemClock};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Identity, Limits, ProviderError, TxtProvider, check_within,
+    Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
+    check_within,
 };
 use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -13,61 +16,119 @@ use hickory_proto::rr::{RData, RecordType};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
-use crate::client::exchange;
-use crate::config::{Config, Server};
-use crate::error::{Place, all_failed};
+use crate::client::Client;
+use crate::config::{Config, clamped_ttl};
+use crate::error::{ErrorContext, all_failed, invalid_request};
+use crate::key::TsigKey;
 use crate::message;
+use crate::server::ServerAddress;
 
-/// What fits into one message at the least: the longest name and the longest value each time.
+/// The kind of this provider, as settings and flags name it.
+pub const KIND: &str = "rfc2136";
+
+/// What DNS UPDATE guarantees.
+pub const GUARANTEES: Guarantees = Guarantees {
+    atomic: true,
+    values: ValueChanges::PerValue,
+    tells_propagation: false,
+    narrowest_key: "TXT at single names of one zone (BIND: `grant KEY name NAME TXT;`)",
+};
+
+/// Changes that always fit into one message, however long names and values are.
 const CHANGES_PER_MESSAGE: usize = 120;
-/// Questions that are under way on one connection.
-const QUESTIONS_AT_ONCE: usize = 500;
-
-/// Connections that are open at a time. BIND lets ten wait to be taken (`tcp-listen-queue`); one
-/// more waits a second for another attempt.
+/// Queries that are pending on one connection at a time.
+const PENDING_QUERIES: usize = 500;
+/// Connections that are open at a time. BIND's listen queue holds ten (`tcp-listen-queue`); one more
+/// would wait a second for its next attempt.
 const CONNECTIONS: usize = 8;
 
-/// Writes TXT values by DNS UPDATE. Clones share the limit on their connections.
+/// Writes TXT values by DNS UPDATE. Clones share the limit on open connections.
 #[derive(Clone, Debug)]
 pub struct Rfc2136 {
     config: Config,
+    clock: Arc<dyn Clock>,
     connections: Arc<Semaphore>,
 }
 
 impl Rfc2136 {
+    /// A provider that sends updates to `server`, the primary of its zones, signed with `key`.
+    /// Nothing is sent before the first call.
+    pub fn new(server: ServerAddress, key: TsigKey) -> Self {
+        Rfc2136::from_config(Config::new(server, key))
+    }
+
     /// A provider with this configuration.
-    pub fn new(config: Config) -> Self {
+    pub fn from_config(config: Config) -> Self {
         Rfc2136 {
             config,
+            clock: Arc::new(SystemClock),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
         }
+    }
+
+    /// Adds a server that is tried if those before it do not carry out a request.
+    #[must_use]
+    pub fn with_server(mut self, server: ServerAddress) -> Self {
+        self.config.servers.push(server);
+        self
+    }
+
+    /// Sets the time to live of new records, in seconds: 1 to 604,800 (a week). Other values become
+    /// the nearest of these. The default is 60.
+    #[must_use]
+    pub fn with_ttl(mut self, seconds: u32) -> Self {
+        self.config.ttl = clamped_ttl(seconds);
+        self
+    }
+
+    /// Sets how long one exchange with one server may take. The default is 5 seconds.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeout = timeout;
+        self
+    }
+
+    /// Sets the clock whose time is signed. The default is the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Sends `messages` to the servers in order, until one answers with successes that are signed.
-    /// What is sent is idempotent, so a second server may see what a first one did.
+    pub(crate) fn client(&self) -> Client<'_> {
+        Client {
+            key: &self.config.key,
+            timeout: self.config.timeout,
+            clock: &*self.clock,
+        }
+    }
+
+    /// Sends `messages` to the servers in order, until one answers with signed successes. A second
+    /// server may receive what a first one has carried out: all messages are idempotent.
     async fn send(
         &self,
         zone: &DnsName,
         messages: &[Message],
-    ) -> Result<(&Server, Vec<Message>), ProviderError> {
-        // It is never closed, so that a permit is always to be had.
+    ) -> Result<(&ServerAddress, Vec<Message>), ProviderError> {
+        // The semaphore is never closed, so this never fails.
         let _permit = self.connections.acquire().await;
+        let client = self.client();
         let mut errors = Vec::new();
         for server in &self.config.servers {
-            match exchange(server, &self.config.key, messages, self.config.timeout).await {
+            match client.exchange(server, messages).await {
                 Ok(responses) => return Ok((server, responses)),
                 Err(error) => {
                     debug!(%server, %zone, ?error, "the exchange failed");
-                    let place = Place {
+                    let context = ErrorContext {
                         server,
                         zone,
                         key: &self.config.key,
                     };
-                    errors.push(place.error(&error));
+                    errors.push(context.provider_error(&error));
                 }
             }
         }
@@ -79,7 +140,7 @@ impl Rfc2136 {
 impl TxtProvider for Rfc2136 {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
         check_within(zone, changes)?;
-        let messages = message::updates(zone, changes, self.config.ttl).map_err(rejected)?;
+        let messages = message::updates(zone, changes, self.config.ttl).map_err(invalid_request)?;
         let mut applied = Applied::default();
         for message in messages {
             let (server, _) = self.send(zone, &[message]).await?;
@@ -93,16 +154,16 @@ impl TxtProvider for Rfc2136 {
 
     async fn values(&self, zone: &DnsName, names: &[DnsName]) -> Result<TxtSets, ProviderError> {
         let mut sets = TxtSets::new();
-        for names in names.chunks(QUESTIONS_AT_ONCE) {
-            let mut open = message::questions(names).map_err(rejected)?;
-            while !open.is_empty() {
-                let (server, responses) = self.send(zone, &open).await?;
+        for names in names.chunks(PENDING_QUERIES) {
+            let mut pending = message::txt_queries(names).map_err(invalid_request)?;
+            while !pending.is_empty() {
+                let (server, responses) = self.send(zone, &pending).await?;
                 // A server may end a connection before it has answered everything (RFC 7766 §6.2.4).
-                let answered = |open: &Message| {
-                    let id = open.metadata.id;
-                    responses.iter().any(|response| response.metadata.id == id)
+                let is_pending = |query: &Message| {
+                    let id = query.metadata.id;
+                    responses.iter().all(|response| response.metadata.id != id)
                 };
-                open.retain(|open| !answered(open));
+                pending.retain(is_pending);
                 for response in &responses {
                     collect(&mut sets, server, response)?;
                 }
@@ -111,14 +172,14 @@ impl TxtProvider for Rfc2136 {
         Ok(sets)
     }
 
-    /// The protocol cannot tell whether the secondaries have a change.
+    /// Returns at once: the protocol does not report whether the secondaries have a change.
     async fn settle(&self, _: &DnsName, _: &Applied) -> Result<(), ProviderError> {
         Ok(())
     }
 
     async fn serial(&self, zone: &DnsName) -> Result<Option<u32>, ProviderError> {
-        let question = message::soa_question(zone).map_err(rejected)?;
-        let (_, responses) = self.send(zone, &[question]).await?;
+        let query = message::soa_query(zone).map_err(invalid_request)?;
+        let (_, responses) = self.send(zone, &[query]).await?;
         let answers = responses.iter().flat_map(|response| &response.answers);
         let mut serials = answers.filter_map(|record| match &record.data {
             RData::SOA(soa) => Some(soa.serial),
@@ -134,16 +195,23 @@ impl TxtProvider for Rfc2136 {
     }
 
     fn identity(&self) -> Identity {
+        let servers = self.config.servers.iter();
+        let endpoint: Vec<_> = servers.map(ToString::to_string).collect();
         Identity {
-            kind: crate::KIND,
-            key: Some(self.config.key.name().clone()),
+            kind: KIND,
+            key: Some(self.config.key.name().to_owned()),
             ttl: Some(self.config.ttl),
+            endpoint: endpoint.join(", "),
         }
     }
 }
 
-/// Adds the values in an answer to `sets`.
-fn collect(sets: &mut TxtSets, server: &Server, response: &Message) -> Result<(), ProviderError> {
+/// Adds the values in a response to `sets`.
+fn collect(
+    sets: &mut TxtSets,
+    server: &ServerAddress,
+    response: &Message,
+) -> Result<(), ProviderError> {
     for record in &response.answers {
         let Ok(name) = record.name.to_ascii().parse::<DnsName>() else {
             continue;
@@ -152,26 +220,18 @@ fn collect(sets: &mut TxtSets, server: &Server, response: &Message) -> Result<()
             RData::TXT(txt) => {
                 let text = txt.txt_data.concat();
                 let value = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok());
-                // What is no value of a challenge is somebody else's record.
+                // A text that is not a `TxtValue` is somebody else's record.
                 sets.entry(name).or_default().extend(value);
             }
             _ if record.record_type() == RecordType::CNAME => {
                 return Err(ProviderError::new(
                     Failure::Conflict,
-                    format!("{server} has a CNAME at {name}, so no TXT record can stand there"),
-                    format!("remove the CNAME at {name}, or use the name that it leads to"),
+                    format!("{server} has a CNAME at {name}, where no TXT record can be added"),
+                    format!("remove the CNAME at {name}, or use its target as the alias name"),
                 ));
             }
             _ => {}
         }
     }
     Ok(())
-}
-
-pub(crate) fn rejected(what: String) -> ProviderError {
-    ProviderError::new(
-        Failure::Rejected,
-        what,
-        "correct the zone under `[[alias-zones]]`, or the alias of the certificate",
-    )
 }

@@ -1,6 +1,4 @@
-//! What the key can really do: everything that is asked about, and what the answers amount to.
-
-use std::net::SocketAddr;
+//! What the key can really do: all probes of an audit, and what their results amount to.
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::ProviderError;
@@ -10,240 +8,260 @@ use acme_alias_core::rights::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::config::{Config, Host, Server};
-use crate::policy::{self, Holder};
-use crate::probe::{Prober, Reading, Software};
-use crate::provider::{Rfc2136, rejected};
+use crate::error::invalid_request;
+use crate::policy::{self, Grantee};
+use crate::probe::{ProbeResult, Prober};
+use crate::provider::Rfc2136;
+use crate::server::ServerAddress;
+use crate::software::Software;
 
-/// Questions that are asked at a time; less than what a server's listen queue holds.
-const AT_ONCE: usize = 6;
+/// Probes that are pending at a time; fewer than a server's listen queue holds.
+const PENDING_PROBES: usize = 6;
 
-/// Why the rest was not asked.
-const NOT_ASKED: &str =
-    "not asked: this server does not keep to prerequisites, and might carry it out";
+/// Why the other probes were not sent.
+const NOT_PROBED: &str =
+    "not probed: this server ignores prerequisites, and might carry out the test update";
 
-/// A right, and what would take it away.
-struct Asked {
+/// A right, and what grants it.
+struct Finding {
     right: Right,
-    about: About,
+    granted_by: GrantedBy,
 }
 
+/// What has to change to take a right away.
 #[derive(Clone, Debug)]
-enum About {
-    /// The grant in the alias zone.
-    Grant,
-    /// The alias zone, which takes updates from anybody.
-    Anybody,
-    /// Who may transfer the alias zone.
-    Transfer,
+enum GrantedBy {
+    /// The policy of the alias zone, for the key.
+    AliasZone,
+    /// The policy of the alias zone, for everyone.
+    UnsignedUpdates,
+    /// The transfers of the alias zone.
+    Transfers,
     /// The key itself.
     Key,
-    /// The grants in a main zone.
+    /// The policy of a main zone.
     MainZone(DnsName),
 }
 
-impl Asked {
-    fn new(about: About, right: String, weight: Weight, reading: Reading) -> Self {
-        Asked {
-            about,
+impl Finding {
+    fn new(granted_by: GrantedBy, right: String, weight: Weight, result: ProbeResult) -> Self {
+        Finding {
+            granted_by,
             right: Right {
                 right,
                 weight,
-                verdict: reading.verdict,
-                evidence: reading.evidence,
+                verdict: result.verdict,
+                evidence: result.evidence,
             },
         }
     }
 
-    /// Whether a server that looks at prerequisites first would be misread.
-    fn is_an_update(&self) -> bool {
-        !matches!(self.about, About::Transfer | About::Key)
+    /// Whether the probe was an update, so that a server which checks prerequisites first would
+    /// mislead.
+    fn is_of_update(&self) -> bool {
+        !matches!(self.granted_by, GrantedBy::Transfers | GrantedBy::Key)
     }
 }
 
-/// Every right that matters, with what the servers said, and what would narrow them.
+/// Every right that matters, with the servers' answers, and what would narrow them.
 async fn audit(provider: &Rfc2136, subject: &Subject) -> Result<Audit, String> {
-    let config = provider.config();
-    let Some((prober, software)) = first_that_answers(config).await else {
+    let Some((prober, software)) = first_server_that_answers(provider).await else {
         return Ok(Audit::default());
     };
-    let mut asked = in_alias_zone(prober, subject).await?;
-    doubt(&mut asked, software);
+    let mut findings = alias_zone_findings(prober, subject).await?;
+    doubt_misleading(&mut findings, software);
     for zone in &subject.main_zones {
-        asked.extend(in_main_zone(config, zone).await?);
+        findings.extend(main_zone_findings(provider, zone).await?);
     }
-    let advice = advice(config, software, subject, &asked);
-    let rights = asked.into_iter().map(|asked| asked.right).collect();
+    let advice = advice(provider, software, subject, &findings);
+    let rights = findings.into_iter().map(|finding| finding.right).collect();
     Ok(Audit::new(rights, advice))
 }
 
-/// The server to ask; where none answers, the first, which will not answer the rest either.
-async fn first_that_answers(config: &Config) -> Option<(Prober<'_>, Software)> {
-    let prober = |server| Prober {
-        server,
-        key: &config.key,
-        timeout: config.timeout,
-    };
-    for server in &config.servers {
-        if let Ok(software) = prober(server).software().await {
-            return Some((prober(server), software));
+/// The server to probe. If none answers, the first one, which will not answer the other probes either.
+async fn first_server_that_answers(provider: &Rfc2136) -> Option<(Prober<'_>, Software)> {
+    let client = provider.client();
+    let servers = &provider.config().servers;
+    for server in servers {
+        let prober = Prober { client, server };
+        if let Ok(software) = prober.software().await {
+            return Some((prober, software));
         }
     }
-    let first = config.servers.first()?;
-    Some((prober(first), Software::Unknown))
+    let server = servers.first()?;
+    Some((Prober { client, server }, Software::Unknown))
 }
 
-async fn in_alias_zone(prober: Prober<'_>, subject: &Subject) -> Result<Vec<Asked>, String> {
+async fn alias_zone_findings(
+    prober: Prober<'_>,
+    subject: &Subject,
+) -> Result<Vec<Finding>, String> {
     let zone = &subject.zone;
     let probes = subject.probes().map_err(|error| error.to_string())?;
     let mut probes = probes.into_iter();
     let Some(first) = probes.next() else {
         return Ok(Vec::new());
     };
-    let ask = async |probe: Probe| {
-        let reading = prober.may_add(zone, &probe.name, probe.kind).await?;
-        let is_absurd = reading.is_absurd;
-        let asked = Asked::new(About::Grant, probe.right, probe.weight, reading);
-        Ok::<_, String>((asked, is_absurd))
+    let finding = |probe: Probe, result| {
+        Finding::new(GrantedBy::AliasZone, probe.right, probe.weight, result)
     };
-    // What is needed comes first. Where that was carried out in spite of its prerequisites, so might the
-    // rest be.
+    // The needed right comes first. A server that carries this out in spite of its prerequisites might
+    // carry out the others.
     let name = first.name.clone();
-    let (first, is_absurd) = ask(first).await?;
-    let mut asked = vec![first];
-    if is_absurd {
-        let not_asked = |probe: Probe| {
-            let reading = Reading::unknown(NOT_ASKED);
-            Asked::new(About::Grant, probe.right, probe.weight, reading)
-        };
-        asked.extend(probes.map(not_asked));
-        return Ok(asked);
+    let result = prober.may_add(zone, &name, first.kind).await?;
+    let ignores_prerequisites = result.ignores_prerequisites;
+    let mut findings = vec![finding(first, result)];
+    if ignores_prerequisites {
+        findings.extend(probes.map(|probe| finding(probe, ProbeResult::unknown(NOT_PROBED))));
+        return Ok(findings);
     }
-    let rest = stream::iter(probes.map(ask)).buffered(AT_ONCE);
-    let rest: Vec<_> = rest.try_collect().await?;
-    asked.extend(rest.into_iter().map(|(asked, _)| asked));
-    for (about, right, weight, reading) in [
+    let others = probes.map(async |probe: Probe| {
+        let result = prober.may_add(zone, &probe.name, probe.kind).await?;
+        Ok::<_, String>(finding(probe, result))
+    });
+    let others: Vec<_> = stream::iter(others)
+        .buffered(PENDING_PROBES)
+        .try_collect()
+        .await?;
+    findings.extend(others);
+    for (granted_by, right, weight, result) in [
         (
-            About::Transfer,
+            GrantedBy::Transfers,
             "transfer of the whole zone (AXFR)",
             Weight::Wide,
             prober.may_transfer(zone).await?,
         ),
         (
-            About::Anybody,
+            GrantedBy::UnsignedUpdates,
             "updates without any key",
             Weight::Fatal,
-            prober.may_anybody_add(zone, &name).await?,
+            prober.may_anyone_add(zone, &name).await?,
         ),
         (
-            About::Key,
+            GrantedBy::Key,
             "signatures with a weak algorithm",
             Weight::Wide,
             prober.may_sign_weakly(zone, &name).await?,
         ),
     ] {
-        asked.push(Asked::new(about, right.to_owned(), weight, reading));
+        findings.push(Finding::new(granted_by, right.to_owned(), weight, result));
     }
-    Ok(asked)
+    Ok(findings)
 }
 
-/// What the key can write in a zone that it must not touch, at each server that the zone has.
-async fn in_main_zone(config: &Config, of: &MainZone) -> Result<Vec<Asked>, String> {
+/// What the key can write in a main zone, at each server of that zone.
+async fn main_zone_findings(provider: &Rfc2136, of: &MainZone) -> Result<Vec<Finding>, String> {
     let zone = &of.zone;
-    let open = |what: String, why: String| {
-        let reading = Reading::unknown(why);
-        Asked::new(About::MainZone(zone.clone()), what, Weight::Fatal, reading)
+    let unknown = |right: String, why: String| {
+        let result = ProbeResult::unknown(why);
+        Finding::new(
+            GrantedBy::MainZone(zone.clone()),
+            right,
+            Weight::Fatal,
+            result,
+        )
     };
     let right = format!("TXT in the main zone {zone}");
     let servers = match &of.servers {
         Ok(servers) => servers,
-        Err(error) => return Ok(vec![open(right, error.to_string())]),
+        Err(error) => return Ok(vec![unknown(right, error.to_string())]),
     };
-    let mut asked = Vec::new();
+    let mut findings = Vec::new();
     for server in servers {
         let Some(address) = server.addresses.first() else {
-            asked.push(open(
-                format!("{right}, at {server}"),
-                "it has no address".into(),
-            ));
+            let right = format!("{right}, at {server}");
+            findings.push(unknown(right, "it has no address".to_owned()));
             continue;
         };
-        let server = at(*address);
+        let server = ServerAddress::from(*address);
         let prober = Prober {
+            client: provider.client(),
             server: &server,
-            key: &config.key,
-            timeout: config.timeout,
         };
-        let software = match prober.software().await {
-            Ok(software) => software,
-            Err(cause) => {
-                asked.push(open(format!("{right}, at {address}"), cause));
-                continue;
+        match prober.software().await {
+            Ok(software) => {
+                let mut of_server = main_zone_findings_at(prober, of).await?;
+                doubt_misleading(&mut of_server, software);
+                findings.extend(of_server);
             }
-        };
-        let probes: Vec<_> = of.challenge_names.iter().map(Probe::main_zone).collect();
-        let names = probes.into_iter().map(async |probe| {
-            let reading = prober.may_add(zone, &probe.name, probe.kind).await?;
-            let right = format!("{}, at {address}", probe.right);
-            let about = About::MainZone(zone.clone());
-            Ok::<_, String>(Asked::new(about, right, probe.weight, reading))
-        });
-        let names = stream::iter(names).buffered(AT_ONCE);
-        let mut names: Vec<_> = names.try_collect().await?;
-        // The control of `doubt`: what a server that looks at prerequisites first would say of anybody.
-        if let Some(name) = of.challenge_names.first() {
-            let reading = prober.may_anybody_add(zone, name).await?;
-            let right = format!("updates without any key in a main zone ({name}), at {address}");
-            let about = About::MainZone(zone.clone());
-            names.push(Asked::new(about, right, Weight::Fatal, reading));
+            Err(error) => {
+                let why = ProbeResult::of_error(&error).evidence;
+                findings.push(unknown(format!("{right}, at {address}"), why));
+            }
         }
-        doubt(&mut names, software);
-        asked.extend(names);
     }
-    Ok(asked)
+    Ok(findings)
 }
 
-/// Takes back what servers that look at prerequisites first seem to allow.
-fn doubt(asked: &mut [Asked], software: Software) {
+async fn main_zone_findings_at(prober: Prober<'_>, of: &MainZone) -> Result<Vec<Finding>, String> {
+    let (zone, server) = (&of.zone, prober.server);
+    let finding = |right, result| {
+        let granted_by = GrantedBy::MainZone(zone.clone());
+        Finding::new(granted_by, right, Weight::Fatal, result)
+    };
+    let probes: Vec<_> = of.challenge_names.iter().map(Probe::main_zone).collect();
+    let findings = probes.into_iter().map(async |probe| {
+        let result = prober.may_add(zone, &probe.name, probe.kind).await?;
+        Ok::<_, String>(finding(format!("{}, at {server}", probe.right), result))
+    });
+    let mut findings: Vec<_> = stream::iter(findings)
+        .buffered(PENDING_PROBES)
+        .try_collect()
+        .await?;
+    // The control for `doubt_misleading`: what a server that checks prerequisites first answers anyone.
+    if let Some(name) = of.challenge_names.first() {
+        let result = prober.may_anyone_add(zone, name).await?;
+        let right = format!("updates without any key in a main zone ({name}), at {server}");
+        findings.push(finding(right, result));
+    }
+    Ok(findings)
+}
+
+/// Doubts what a server seems to allow, if it may check prerequisites before permissions.
+fn doubt_misleading(findings: &mut [Finding], software: Software) {
     let reason = if software == Software::PowerDns {
-        "this is PowerDNS, whose `lua-dnsupdate-policy-script`, if there is one, has its say after that, and \
-         drops in silence"
+        "PowerDNS checks prerequisites before a `lua-dnsupdate-policy-script`, which drops updates \
+         silently"
     } else {
-        let mut updates = asked.iter().filter(|asked| asked.is_an_update());
-        let differ = updates.any(|asked| asked.right.verdict != Verdict::Allowed);
-        if differ || software.looks_at_rights_first() {
+        let mut updates = findings.iter().filter(|finding| finding.is_of_update());
+        let differ = updates.any(|finding| finding.right.verdict != Verdict::Allowed);
+        if differ || software.checks_policy_first() {
             return;
         }
-        "it says so of everything, unsigned updates too, as servers do that look at prerequisites first"
+        "it answers so to everything, even to unsigned updates, like servers that check prerequisites \
+         first"
     };
-    for asked in asked.iter_mut().filter(|asked| asked.is_an_update()) {
-        asked.right.doubt(Verdict::Allowed, reason);
+    for finding in findings.iter_mut().filter(|finding| finding.is_of_update()) {
+        finding.right.doubt(Verdict::Allowed, reason);
     }
 }
 
-/// What would take away all that is too much, each thing once.
-fn advice(config: &Config, software: Software, subject: &Subject, asked: &[Asked]) -> Vec<Policy> {
-    let holder = Holder::of(&config.key);
+/// What would take away all rights that are too much, each change once.
+fn advice(
+    provider: &Rfc2136,
+    software: Software,
+    subject: &Subject,
+    findings: &[Finding],
+) -> Vec<Policy> {
+    let grantee = Grantee::from(&provider.config().key);
     let mut advice: Vec<Policy> = Vec::new();
-    for asked in asked.iter().filter(|asked| asked.right.is_too_much()) {
-        let policy = match &asked.about {
-            About::Grant | About::Anybody => policy::narrowest(software, &holder, subject),
-            About::Transfer => policy::without_transfers(software, &subject.zone),
-            About::Key => policy::another_key(&holder),
-            About::MainZone(zone) => policy::without_the_key(&holder, zone),
+    for finding in findings
+        .iter()
+        .filter(|finding| finding.right.is_too_much())
+    {
+        let policy = match &finding.granted_by {
+            GrantedBy::AliasZone | GrantedBy::UnsignedUpdates => {
+                policy::narrowest(software, &grantee, subject)
+            }
+            GrantedBy::Transfers => policy::without_transfers(software, &subject.zone),
+            GrantedBy::Key => policy::another_key(&grantee),
+            GrantedBy::MainZone(zone) => policy::without_the_key(&grantee, zone),
         };
         if !advice.contains(&policy) {
             advice.push(policy);
         }
     }
     advice
-}
-
-fn at(address: SocketAddr) -> Server {
-    Server {
-        host: Host::Address(address.ip()),
-        port: address.port(),
-    }
 }
 
 #[async_trait]
@@ -253,6 +271,6 @@ impl KeyRights for Rfc2136 {
     }
 
     async fn audit(&self, subject: &Subject) -> Result<Audit, ProviderError> {
-        audit(self, subject).await.map_err(rejected)
+        audit(self, subject).await.map_err(invalid_request)
     }
 }

@@ -1,8 +1,8 @@
-//! Calls to Route 53: paced, and repeated where Route 53 wants them later.
+//! Calls to Route 53: paced, and repeated if Route 53 wants them later.
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use acme_alias_core::provider::Shared;
@@ -20,27 +20,33 @@ use tracing::debug;
 
 use crate::config::Config;
 use crate::error::CallError;
+use crate::parameters::EndpointUrl;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Attempts where Route 53 wants fewer requests: some 25 seconds in all.
+/// Attempts if Route 53 wants fewer requests: about 25 seconds in all.
 const ATTEMPTS: u32 = 7;
-/// The first pause between those, doubled each time, and made uneven.
+/// The pause after the first attempt; it doubles each time, and is made uneven.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 
-/// Who asks, as far as the settings tell: profile, role, endpoint; and how fast.
-type Asker = (Option<String>, Option<String>, Option<String>, NonZeroU32);
+/// What is known of the account without asking: profile, role and endpoint; and the pace.
+type Account = (
+    Option<String>,
+    Option<String>,
+    Option<EndpointUrl>,
+    NonZeroU32,
+);
 
-/// An account has one pace for all that is done with it, so those who ask as the same have one too.
-static PACES: Shared<Asker, DefaultDirectRateLimiter> = Shared::new();
+/// AWS limits the requests of an account, so all providers of one account share one pace.
+static PACES: Shared<Account, DefaultDirectRateLimiter> = Shared::new();
 
-/// A client with one set of credentials, which are looked for at the first call.
+/// A client with one set of credentials, which are looked up at the first call.
 pub(crate) struct Client {
     config: Config,
-    /// What the caller has set up, in place of what is found.
+    /// What the caller has set up, instead of what is looked up.
     given: Option<SdkConfig>,
     sdk: OnceCell<SdkConfig>,
     api: OnceCell<Api>,
-    pace: Arc<DefaultDirectRateLimiter>,
+    pace: OnceLock<Arc<DefaultDirectRateLimiter>>,
 }
 
 impl fmt::Debug for Client {
@@ -52,25 +58,13 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    pub(crate) fn new(config: Config, given: Option<SdkConfig>) -> Self {
-        let asker = (
-            config.profile.clone(),
-            config.assume_role_arn.clone(),
-            config.endpoint_url.clone(),
-            config.requests_per_second,
-        );
-        let make = || RateLimiter::direct(Quota::per_second(config.requests_per_second));
-        let pace = match &given {
-            None => PACES.get_or_make(asker, make),
-            // Whose credentials these are is not known.
-            Some(_) => Arc::new(make()),
-        };
+    pub(crate) fn new(config: Config) -> Self {
         Client {
-            pace,
-            api: OnceCell::new(),
             config,
-            given,
+            given: None,
             sdk: OnceCell::new(),
+            api: OnceCell::new(),
+            pace: OnceLock::new(),
         }
     }
 
@@ -78,13 +72,24 @@ impl Client {
         &self.config
     }
 
-    /// Where the API is, for messages.
-    pub(crate) fn place(&self) -> &str {
-        self.config.endpoint_url.as_deref().unwrap_or("Route 53")
+    /// The configuration, to be changed before the first call.
+    pub(crate) fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
     }
 
-    /// Makes a call when it is its turn, and again where Route 53 wants it later. `failed` is what
-    /// an error means.
+    /// Sets credentials, region and HTTP client, before the first call.
+    pub(crate) fn set_sdk_config(&mut self, sdk: SdkConfig) {
+        self.given = Some(sdk);
+    }
+
+    /// The name of the API, for messages.
+    pub(crate) fn endpoint(&self) -> &str {
+        let url = self.config.endpoint_url.as_ref();
+        url.map_or("Route 53", EndpointUrl::as_str)
+    }
+
+    /// Makes a call as soon as the pace allows it, and again if Route 53 wants it later. `failed`
+    /// converts the SDK's error.
     pub(crate) async fn call<T, E, F>(
         &self,
         send: impl Fn(&Api) -> F,
@@ -95,26 +100,45 @@ impl Client {
     {
         let api = self.api.get_or_init(|| self.connect()).await;
         let mut pause = FIRST_PAUSE;
+        let rate = self.pace();
         for _ in 1..ATTEMPTS {
-            self.pace.until_ready().await;
+            rate.until_ready().await;
             match send(api).await.map_err(|error| failed(&error)) {
                 Err(error) if error.is_throttled() => {
                     debug!(%error, ?pause, "the request is sent again");
-                    // A back-off: Route 53 wants time.
+                    // A back-off, because Route 53 asked for it.
                     tokio::time::sleep(uneven(pause)).await;
                     pause *= 2;
                 }
                 outcome => return outcome,
             }
         }
-        self.pace.until_ready().await;
+        rate.until_ready().await;
         send(api).await.map_err(|error| failed(&error))
+    }
+
+    fn pace(&self) -> &DefaultDirectRateLimiter {
+        let config = &self.config;
+        let make = || RateLimiter::direct(Quota::per_second(config.requests_per_second));
+        self.pace.get_or_init(|| match self.given {
+            // Whose credentials these are is unknown.
+            Some(_) => Arc::new(make()),
+            None => {
+                let account = (
+                    config.profile.clone(),
+                    config.assume_role_arn.clone(),
+                    config.endpoint_url.clone(),
+                    config.requests_per_second,
+                );
+                PACES.get_or_make(account, make)
+            }
+        })
     }
 
     async fn connect(&self) -> Api {
         let config = &self.config;
-        // The SDK's own retries are off: one after a lost reply would meet what the first attempt
-        // did, and turn a success into an error.
+        // Without the SDK's own retries: one after a lost reply would meet the change of the first
+        // attempt, and turn a success into an error.
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_timeout(config.timeout)
@@ -123,12 +147,12 @@ impl Client {
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
         if let Some(url) = &config.endpoint_url {
-            builder = builder.endpoint_url(url);
+            builder = builder.endpoint_url(url.as_str());
         }
         Api::from_conf(builder.build())
     }
 
-    /// The credentials and all that goes with them, of the role where one is to be assumed.
+    /// The credentials and their settings; those of the role, if one is to be assumed.
     pub(crate) async fn sdk(&self) -> &SdkConfig {
         self.sdk.get_or_init(|| self.find_sdk()).await
     }
@@ -151,7 +175,7 @@ impl Client {
     }
 }
 
-/// The whole chain: environment, profile, SSO, process, container, instance role, web identity.
+/// Follows the whole chain: environment, profile, SSO, process, container, instance role, web identity.
 async fn find_credentials(config: &Config) -> SdkConfig {
     let mut loader =
         aws_config::defaults(BehaviorVersion::latest()).region(Region::new(config.region.clone()));
@@ -161,7 +185,8 @@ async fn find_credentials(config: &Config) -> SdkConfig {
     loader.load().await
 }
 
-/// Half to all of a pause, so that two who were refused together do not come back together.
+/// A random part of a pause, at least half, so that two clients that were refused together do not
+/// return together.
 pub(crate) fn uneven(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
 }

@@ -1,20 +1,25 @@
 //! The options of this provider, declared and checked.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
 use acme_alias_core::provider::{OptionError, OptionKind, OptionSpec, Options};
 
-/// Route 53 is one service for all regions, and signs as this one:
+use crate::parameters::{EndpointUrl, HostedZoneId};
+
+/// Route 53 is one service for all regions, and its requests are signed for this one:
 /// <https://docs.aws.amazon.com/general/latest/gr/r53.html>.
 const REGION: &str = "us-east-1";
 const TIMEOUT: Duration = Duration::from_secs(30);
-const TTL: u64 = 60;
-/// RFC 2181 §8.
-const TTL_MAX: u64 = 2_147_483_647;
-/// Half of what an account has, for all its programs:
+/// In seconds.
+const TTL: u32 = 60;
+/// In seconds (RFC 2181 §8).
+const TTL_MAX: u32 = 2_147_483_647;
+/// Less than half of what an account has for all its programs:
 /// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/throttling-api-requests.html>.
-const REQUESTS_PER_SECOND: u64 = 4;
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(4).unwrap();
+const REQUESTS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -33,21 +38,21 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "assume-role-arn",
-        help: "A role to take on with the credentials found",
+        help: "The ARN of a role to assume with the credentials found",
         kind: OptionKind::Text,
         required: false,
         default: None,
     },
     OptionSpec {
         name: "region",
-        help: "The region to sign for, and to ask for a role in",
+        help: "The region that requests are signed for, also those for a role",
         kind: OptionKind::Text,
         required: false,
         default: Some(REGION),
     },
     OptionSpec {
         name: "endpoint-url",
-        help: "Where the API is, if not where AWS has it",
+        help: "The URL of the API, if it is not that of AWS",
         kind: OptionKind::Text,
         required: false,
         default: None,
@@ -68,7 +73,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "requests-per-second",
-        help: "Requests to send at most; an account has ten for all its programs",
+        help: "Largest number of requests per second; AWS allows an account ten for all its programs",
         kind: OptionKind::Number,
         required: false,
         default: Some("4"),
@@ -78,72 +83,82 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
 /// The checked configuration of one provider.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub(crate) hosted_zone_id: Option<String>,
+    pub(crate) hosted_zone_id: Option<HostedZoneId>,
     pub(crate) profile: Option<String>,
     pub(crate) assume_role_arn: Option<String>,
     pub(crate) region: String,
-    pub(crate) endpoint_url: Option<String>,
+    pub(crate) endpoint_url: Option<EndpointUrl>,
     /// Time to live of new record sets, in seconds.
-    pub(crate) ttl: i64,
+    pub(crate) ttl: u32,
     pub(crate) timeout: Duration,
     pub(crate) requests_per_second: NonZeroU32,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            hosted_zone_id: None,
+            profile: None,
+            assume_role_arn: None,
+            region: REGION.to_owned(),
+            endpoint_url: None,
+            ttl: TTL,
+            timeout: TIMEOUT,
+            requests_per_second: REQUESTS_PER_SECOND,
+        }
+    }
+}
+
 impl Config {
-    /// Takes the options apart; the error names the one that is wrong.
+    /// Checks `options`; the error names the one that is wrong.
     pub fn from_options(options: &Options) -> Result<Self, OptionError> {
         let text = |name| options.text(name).map(str::to_owned);
-        let number = |name: &'static str, usual, range: std::ops::RangeInclusive<u64>| {
-            let number = options.number(name).unwrap_or(usual);
-            if range.contains(&number) {
-                return Ok(number);
-            }
-            let (least, most) = (range.start(), range.end());
-            Err(OptionError::new(name, format!("must be {least} to {most}")))
-        };
-        let ttl = number("ttl", TTL, 0..=TTL_MAX)?;
-        let pace = number("requests-per-second", REQUESTS_PER_SECOND, 1..=1_000)?;
-        let pace = u32::try_from(pace).ok().and_then(NonZeroU32::new);
-        let endpoint_url = text("endpoint-url");
-        if let Some(url) = &endpoint_url {
-            check_url(url)?;
-        }
-        let hosted_zone_id = options.text("hosted-zone-id").map(hosted_zone_id);
-        Ok(Config {
-            hosted_zone_id: hosted_zone_id.transpose()?,
+        let mut config = Config {
+            hosted_zone_id: parsed(options, "hosted-zone-id")?,
             profile: text("profile"),
             assume_role_arn: text("assume-role-arn"),
-            region: text("region").unwrap_or_else(|| REGION.to_owned()),
-            endpoint_url,
-            ttl: i64::try_from(ttl).unwrap_or_default(),
-            timeout: options.duration("timeout").unwrap_or(TIMEOUT),
-            requests_per_second: pace.unwrap_or(NonZeroU32::MIN),
-        })
+            endpoint_url: parsed(options, "endpoint-url")?,
+            ..Config::default()
+        };
+        config.region = text("region").unwrap_or(config.region);
+        if let Some(ttl) = options.number("ttl") {
+            config.ttl = u32::try_from(ttl)
+                .ok()
+                .filter(|ttl| clamped_ttl(*ttl) == *ttl)
+                .ok_or_else(|| {
+                    OptionError::new("ttl", format!("must be 0 to {TTL_MAX} seconds"))
+                })?;
+        }
+        config.timeout = options.duration("timeout").unwrap_or(config.timeout);
+        if let Some(pace) = options.number("requests-per-second") {
+            config.requests_per_second = u32::try_from(pace)
+                .ok()
+                .and_then(NonZeroU32::new)
+                .filter(|pace| clamped_pace(*pace) == *pace)
+                .ok_or_else(|| {
+                    let problem = format!("must be 1 to {REQUESTS_PER_SECOND_MAX}");
+                    OptionError::new("requests-per-second", problem)
+                })?;
+        }
+        Ok(config)
     }
 }
 
-/// An id, perhaps as the API shows it: `/hostedzone/Z…`.
-fn hosted_zone_id(text: &str) -> Result<String, OptionError> {
-    let id = text.trim_start_matches("/hostedzone/");
-    if (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return Ok(id.to_owned());
-    }
-    Err(OptionError::new(
-        "hosted-zone-id",
-        "is no id of a hosted zone: those are up to 32 letters and digits, such as Z0123456789ABC",
-    ))
+fn parsed<T: FromStr<Err = OptionError>>(
+    options: &Options,
+    name: &str,
+) -> Result<Option<T>, OptionError> {
+    options.text(name).map(str::parse).transpose()
 }
 
-/// Signed requests carry no secret, and what they change must not be seen or changed on the way.
-fn check_url(url: &str) -> Result<(), OptionError> {
-    let here = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
-    if url.starts_with("https://") || here.iter().any(|here| url.starts_with(here)) {
-        return Ok(());
-    }
-    Err(OptionError::new(
-        "endpoint-url",
-        "must be an https:// URL; http:// is taken for this machine only",
-    ))
+/// The time to live, in seconds, that is nearest to `ttl` and allowed.
+pub(crate) fn clamped_ttl(ttl: u32) -> u32 {
+    ttl.min(TTL_MAX)
+}
+
+/// The number of requests per second that is nearest to `pace` and allowed.
+pub(crate) fn clamped_pace(pace: NonZeroU32) -> NonZeroU32 {
+    pace.min(REQUESTS_PER_SECOND_MAX)
 }
 
 #[cfg(test)]
@@ -158,39 +173,33 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_taken_with_and_without_its_path() {
-        for id in ["Z0123456789ABC", "/hostedzone/Z0123456789ABC"] {
-            let config = config("hosted-zone-id", id).unwrap();
-            assert_eq!(config.hosted_zone_id.as_deref(), Some("Z0123456789ABC"));
-        }
-        for id in ["", "../x", "Z 1", &"Z".repeat(33)] {
-            let error = config("hosted-zone-id", id).unwrap_err();
-            assert_eq!(error.option, "hosted-zone-id", "{id}");
-        }
-    }
-
-    #[test]
-    fn nothing_but_https_leaves_this_machine() {
-        assert!(config("endpoint-url", "https://vpce.example").is_ok());
-        assert!(config("endpoint-url", "http://127.0.0.1:5000").is_ok());
-        for url in [
-            "http://192.0.2.1",
-            "http://localhost.example:1",
-            "ftp://x",
-            "x",
+    fn defaults_are_the_documented_ones() {
+        let config = Config::default();
+        for (option, value) in [
+            ("region", config.region),
+            ("ttl", config.ttl.to_string()),
+            ("timeout", format!("{:?}", config.timeout)),
+            (
+                "requests-per-second",
+                config.requests_per_second.to_string(),
+            ),
         ] {
-            assert_eq!(
-                config("endpoint-url", url).unwrap_err().option,
-                "endpoint-url",
-                "{url}"
-            );
+            let spec = OPTIONS.iter().find(|spec| spec.name == option).unwrap();
+            assert_eq!(spec.default, Some(value.as_str()));
         }
     }
 
     #[test]
-    fn numbers_have_bounds() {
-        assert!(config("ttl", "2147483648").is_err());
-        assert!(config("requests-per-second", "0").is_err());
+    fn a_wrong_option_is_named() {
+        for (name, text) in [
+            ("ttl", "2147483648"),
+            ("requests-per-second", "0"),
+            ("requests-per-second", "1001"),
+            ("hosted-zone-id", "../x"),
+            ("endpoint-url", "http://192.0.2.1"),
+        ] {
+            assert_eq!(config(name, text).unwrap_err().option, name, "{text}");
+        }
         assert_eq!(config("ttl", "300").unwrap().ttl, 300);
     }
 }

@@ -1,4 +1,4 @@
-//! What a call that failed means, and what to do about it.
+//! What a failed call means, and what to do about it.
 
 use std::error::Error;
 use std::fmt;
@@ -8,23 +8,40 @@ use acme_alias_core::provider::{Failure, ProviderError};
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
 
-/// What the credentials may not do.
+/// The credentials may not do this.
 const DENIED: [&str; 3] = [
     "AccessDenied",
     "AccessDeniedException",
     "NotAuthorizedException",
 ];
 
-/// A call that gave no result.
+const THROTTLED: [&str; 4] = [
+    "Throttling",
+    "ThrottlingException",
+    "PriorRequestNotComplete",
+    "TooManyRequestsException",
+];
+const EXPIRED: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "RequestExpired"];
+const WRONG_CREDENTIALS: [&str; 6] = [
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "MissingAuthenticationToken",
+    "InvalidSignatureException",
+];
+
+/// A call without a result. It has no source: errors of the SDK may quote a signed request, session
+/// token included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CallError {
     /// The credential chain ended without credentials.
     NoCredentials(String),
     /// Nothing was sent.
     NotSent(String),
-    /// It was sent, and no usable answer came.
+    /// The request was sent, and no usable answer arrived.
     NoAnswer(String),
-    /// Route 53 said no: the HTTP status, its code, its words.
+    /// Route 53 answered with an error.
     Refused {
         status: u16,
         code: String,
@@ -44,49 +61,55 @@ impl fmt::Display for CallError {
 }
 
 impl CallError {
-    /// The error of a call, in our terms.
+    /// The meaning of an error of the SDK.
     pub(crate) fn new<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
         match error {
             SdkError::ServiceError(context) => {
-                let status = context.raw().status().as_u16();
                 let (code, message) = match (context.err().code(), context.err().message()) {
                     (Some(code), message) => (Some(code), message),
-                    (None, _) => unwrapped(context.raw()).unzip(),
+                    (None, _) => batch_refusal(context.raw()).unzip(),
                 };
-                CallError::Refused {
-                    status,
-                    code: code.map_or_else(|| format!("HTTP {status}"), str::to_owned),
-                    message: match code {
-                        // It quotes the request as it was signed, session token included.
-                        Some("SignatureDoesNotMatch") => "the signature is not that of the key",
-                        _ => message.unwrap_or("without a reason"),
-                    }
-                    .to_owned(),
-                }
+                CallError::refused(context.raw().status().as_u16(), code, message)
             }
             SdkError::TimeoutError(_) => CallError::NoAnswer("no answer in time".to_owned()),
             SdkError::ResponseError(context) => {
                 let status = context.raw().status().as_u16();
-                CallError::NoAnswer(format!("it answered {status} with something unreadable"))
+                CallError::NoAnswer(format!("the answer {status} is unreadable"))
             }
-            other => {
-                let causes = causes(other);
-                let says = |words: &[&str]| {
-                    let found = |word: &&str| causes.iter().any(|cause| cause.contains(*word));
-                    words.iter().any(found)
-                };
-                let innermost = causes.last().cloned().unwrap_or_default();
-                if says(&["credential", "Credential"]) {
-                    CallError::NoCredentials(innermost)
-                } else if says(&["refused", "dns error", "connect error", "connect timeout"]) {
-                    CallError::NotSent(innermost)
-                } else {
-                    CallError::NoAnswer(innermost)
-                }
-            }
+            other => CallError::without_answer(other),
+        }
+    }
+
+    fn refused(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
+        let message = match code {
+            // The message quotes the request as it was signed, session token included.
+            Some("SignatureDoesNotMatch") => "the signature is not that of the key",
+            _ => message.unwrap_or("no reason given"),
+        };
+        CallError::Refused {
+            status,
+            code: code.map_or_else(|| format!("HTTP {status}"), str::to_owned),
+            message: message.to_owned(),
+        }
+    }
+
+    /// The SDK reports some kinds of errors by their text only.
+    fn without_answer(error: &(dyn Error + 'static)) -> Self {
+        let causes = causes(error);
+        let mention = |words: &[&str]| {
+            let mentions = |word: &&str| causes.iter().any(|cause| cause.contains(*word));
+            words.iter().any(mentions)
+        };
+        let innermost = causes.last().cloned().unwrap_or_default();
+        if mention(&["credential", "Credential"]) {
+            CallError::NoCredentials(innermost)
+        } else if mention(&["refused", "dns error", "connect error", "connect timeout"]) {
+            CallError::NotSent(innermost)
+        } else {
+            CallError::NoAnswer(innermost)
         }
     }
 
@@ -96,15 +119,10 @@ impl CallError {
 
     /// Whether Route 53 wants the same call later.
     pub(crate) fn is_throttled(&self) -> bool {
-        self.is(&[
-            "Throttling",
-            "ThrottlingException",
-            "PriorRequestNotComplete",
-            "TooManyRequestsException",
-        ])
+        self.is(&THROTTLED)
     }
 
-    /// Whether a set is no longer what it was when it was read.
+    /// Whether a set has changed since it was read.
     pub(crate) fn is_stale(&self) -> bool {
         let CallError::Refused { code, message, .. } = self else {
             return false;
@@ -113,7 +131,7 @@ impl CallError {
         code == "InvalidChangeBatch" && !permanent.iter().any(|word| message.contains(word))
     }
 
-    /// Whether the batch was looked at, and not carried out.
+    /// Whether the batch was permitted, but not carried out.
     pub(crate) fn is_batch_refused(&self) -> bool {
         self.is(&["InvalidChangeBatch"])
     }
@@ -131,97 +149,87 @@ impl CallError {
         )
     }
 
-    /// The failure in the terms of the contract.
+    /// The failure in the terms of the provider contract.
     pub(crate) fn into_provider_error(self, zone: &DnsName) -> ProviderError {
-        let says = format!("Route 53 answered {self}");
-        match &self {
-            CallError::NoCredentials(cause) => ProviderError::new(
+        let (failure, what, remedy) = match &self {
+            CallError::NoCredentials(cause) => (
                 Failure::Denied,
                 format!("no AWS credentials were found: {cause}"),
-                "set `profile`, or give credentials as the AWS programs take them: AWS_ACCESS_KEY_ID \
-                 and AWS_SECRET_ACCESS_KEY, ~/.aws/credentials, or a role of the machine",
+                "set `profile`, or provide credentials as for other AWS programs: AWS_ACCESS_KEY_ID and \
+                 AWS_SECRET_ACCESS_KEY, ~/.aws/credentials, or a role of the machine"
+                    .to_owned(),
             ),
-            CallError::NotSent(cause) => ProviderError::new(
+            CallError::NotSent(cause) => (
                 Failure::Unavailable,
                 format!("Route 53 could not be reached: {cause}"),
-                "see that the API can be reached from here; `endpoint-url` names another place",
+                "check that the API can be reached from here, and `endpoint-url` if it is set"
+                    .to_owned(),
             ),
-            CallError::NoAnswer(cause) => ProviderError::new(
+            CallError::NoAnswer(cause) => (
                 Failure::UnknownOutcome,
-                format!("Route 53 got the request, and gave no usable answer: {cause}"),
-                "try again; see the zone, and the AWS status page",
+                format!("Route 53 received the request and gave no usable answer: {cause}"),
+                "try again; check the zone and the AWS status page".to_owned(),
             ),
-            CallError::Refused { .. } if self.is_throttled() => ProviderError::new(
-                Failure::Throttled { retry_after: None },
-                says,
-                "try again later; the limit holds for all programs of the account, and \
-                 `requests-per-second` for this one",
-            ),
-            CallError::Refused { status: 500.., .. } => ProviderError::new(
-                Failure::UnknownOutcome,
-                says,
-                "try again later; see the AWS status page",
-            ),
-            _ if self.is(&["ExpiredToken", "ExpiredTokenException", "RequestExpired"]) => {
-                ProviderError::new(
-                    Failure::Denied,
-                    says,
-                    "the credentials have expired: sign in again, or renew them where they come from",
-                )
+            CallError::Refused {
+                status, message, ..
+            } => {
+                let (failure, remedy) = self.refusal(*status, message, zone);
+                (failure, format!("Route 53 answered {self}"), remedy)
             }
-            _ if self.is(&[
-                "InvalidClientTokenId",
-                "UnrecognizedClientException",
-                "SignatureDoesNotMatch",
-                "IncompleteSignature",
-                "MissingAuthenticationToken",
-                "InvalidSignatureException",
-            ]) =>
-            {
-                ProviderError::new(
-                    Failure::Denied,
-                    says,
-                    "the credentials are wrong: correct `profile`, or the AWS variables and files",
-                )
-            }
-            _ if self.is_denied() => ProviderError::new(
-                Failure::Denied,
-                says,
-                format!(
-                    "allow ListResourceRecordSets, ChangeResourceRecordSets and GetChange for {zone} \
-                     (and ListHostedZonesByName without `hosted-zone-id`); docs/providers/route53.md \
-                     has the policy"
-                ),
-            ),
-            _ if self.is(&["NoSuchHostedZone"]) => ProviderError::new(
-                Failure::Rejected,
-                says,
-                format!(
-                    "correct `hosted-zone-id`: there is no such zone; leave it out to find {zone} by name"
-                ),
-            ),
-            CallError::Refused { message, .. } if message.contains("conflicting") => {
-                ProviderError::new(
-                    Failure::Conflict,
-                    says,
-                    "a CNAME stands at the alias name: remove it, or use the name that it leads to",
-                )
-            }
-            CallError::Refused { .. } => ProviderError::new(
-                Failure::Rejected,
-                says,
-                format!(
-                    "see that `hosted-zone-id` is that of {zone}, and the alias of the certificate lies in it"
-                ),
-            ),
+        };
+        ProviderError::new(failure, what, remedy)
+    }
+
+    /// Kind and remedy of an error that Route 53 reported.
+    fn refusal(&self, status: u16, message: &str, zone: &DnsName) -> (Failure, String) {
+        let (failure, remedy) = if self.is_throttled() {
+            let remedy = "try again later; AWS limits all programs of the account together, and \
+                          `requests-per-second` limits this one";
+            (Failure::Throttled { retry_after: None }, remedy)
+        } else if status >= 500 {
+            let remedy = "try again later; check the AWS status page";
+            (Failure::UnknownOutcome, remedy)
+        } else if self.is(&EXPIRED) {
+            let remedy =
+                "the credentials have expired: sign in again, or renew them at their source";
+            (Failure::Denied, remedy)
+        } else if self.is(&WRONG_CREDENTIALS) {
+            let remedy =
+                "the credentials are wrong: correct `profile`, or the AWS variables and files";
+            (Failure::Denied, remedy)
+        } else if self.is_batch_refused() && message.contains("conflicting") {
+            let remedy = "remove the CNAME at the alias name, or use its target as the alias name";
+            (Failure::Conflict, remedy)
+        } else {
+            return self.refusal_in_zone(zone);
+        };
+        (failure, remedy.to_owned())
+    }
+
+    /// The same for the errors whose remedy names the zone.
+    fn refusal_in_zone(&self, zone: &DnsName) -> (Failure, String) {
+        if self.is_denied() {
+            let remedy = format!(
+                "allow ListResourceRecordSets, ChangeResourceRecordSets and GetChange for {zone}, and \
+                 ListHostedZonesByName if `hosted-zone-id` is not set"
+            );
+            return (Failure::Denied, remedy);
         }
+        let remedy = if self.is(&["NoSuchHostedZone"]) {
+            format!("correct `hosted-zone-id`, or remove it to look up {zone} by name")
+        } else {
+            format!(
+                "check that `hosted-zone-id` is that of {zone}, and that the alias name is in it"
+            )
+        };
+        (Failure::Rejected, remedy)
     }
 }
 
-/// Code and message of a refused batch in its other form, which the SDK does not read:
+/// Code and message of a refused batch in its other form, which the SDK does not parse:
 /// `<InvalidChangeBatch><Messages><Message>…`
 /// (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>).
-fn unwrapped(response: &HttpResponse) -> Option<(&str, &str)> {
+fn batch_refusal(response: &HttpResponse) -> Option<(&str, &str)> {
     const CODE: &str = "InvalidChangeBatch";
     let body = std::str::from_utf8(response.body().bytes()?).ok()?;
     let (_, batch) = body.split_once(CODE)?;
@@ -230,7 +238,7 @@ fn unwrapped(response: &HttpResponse) -> Option<(&str, &str)> {
     Some((CODE, message))
 }
 
-/// The words of an error and of all its causes, outermost first.
+/// The messages of an error and of all its causes, outermost first.
 fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
     let mut causes = vec![error.to_string()];
     let mut current = error;

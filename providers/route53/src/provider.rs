@@ -1,35 +1,43 @@
-//! The provider: sets are read, and swapped if they are still what was read.
+//! The provider: reads record sets, and swaps them if they have not changed since.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Identity, Limits, ProviderError, TxtProvider, check_within,
+    Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
+    check_within,
 };
 use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_sdk_route53::Client as Api;
-use aws_sdk_route53::types::{
-    ChangeBatch, ChangeStatus, HostedZone, HostedZoneConfig, ResourceRecordSet, RrType,
-};
-use tokio::sync::Mutex;
+use aws_sdk_route53::types::RrType;
 use tokio::time::Instant;
 use tracing::debug;
 
 use crate::client::{Client, uneven};
-use crate::config::Config;
+use crate::config::{Config, clamped_pace, clamped_ttl};
 use crate::error::CallError;
-use crate::sets::{self, CHANGES_PER_REQUEST, TxtRecordSets, TxtSet};
+use crate::parameters::{EndpointUrl, HostedZoneId};
+use crate::sets::{self, CHANGES_PER_REQUEST, Swap, TxtRecordSets, TxtSet};
+use crate::zones::Zones;
 
-/// Up to this many names are asked for one by one; beyond, the zone is listed.
-const NAMES_ASKED_SINGLY: usize = 4;
-const SETS_PER_PAGE: i32 = 300;
-/// How often sets may have changed between reading and swapping.
+/// The kind of this provider, as settings and flags name it.
+pub const KIND: &str = "route53";
+
+/// What Route 53 guarantees.
+pub const GUARANTEES: Guarantees = Guarantees {
+    atomic: true,
+    values: ValueChanges::CompareAndSwap,
+    tells_propagation: true,
+    narrowest_key: "TXT at chosen names of one hosted zone, by conditions of an IAM policy",
+};
+
+/// How often sets may change between reading and swapping.
 const SWAP_ATTEMPTS: usize = 12;
 const SWAP_PAUSE: Duration = Duration::from_millis(100);
-/// Changes are everywhere within a minute, as a rule.
+/// Changes are usually on all servers within a minute.
 const SETTLE_DEADLINE: Duration = Duration::from_mins(5);
 const SETTLE_FIRST_PAUSE: Duration = Duration::from_millis(500);
 const SETTLE_LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -38,149 +46,119 @@ const SETTLE_LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Route53 {
     client: Client,
-    /// The ids of the hosted zones met so far.
-    zones: Mutex<HashMap<DnsName, String>>,
+    zones: Zones,
+}
+
+impl Default for Route53 {
+    fn default() -> Self {
+        Route53::new()
+    }
 }
 
 impl Route53 {
+    /// A provider for all hosted zones of the account. Credentials are found as other AWS programs
+    /// find them (environment, profile, role of the machine), at the first call.
+    pub fn new() -> Self {
+        Route53::from_config(Config::default())
+    }
+
+    /// A provider with this configuration.
+    pub fn from_config(config: Config) -> Self {
+        Route53 {
+            client: Client::new(config),
+            zones: Zones::default(),
+        }
+    }
+
+    /// Sets credentials, region and HTTP client. A profile and a region that are set otherwise have no
+    /// effect then.
+    #[must_use]
+    pub fn with_sdk_config(mut self, sdk: SdkConfig) -> Self {
+        self.client.set_sdk_config(sdk);
+        self
+    }
+
+    /// Sets the id of the one hosted zone. Without it, zones are looked up by name, which takes the
+    /// permission `route53:ListHostedZonesByName`.
+    #[must_use]
+    pub fn with_hosted_zone_id(mut self, id: HostedZoneId) -> Self {
+        self.client.config_mut().hosted_zone_id = Some(id);
+        self
+    }
+
+    /// Sets the profile in the AWS configuration files.
+    #[must_use]
+    pub fn with_profile(mut self, profile: impl Into<String>) -> Self {
+        self.client.config_mut().profile = Some(profile.into());
+        self
+    }
+
+    /// Sets the ARN of a role to assume with the credentials.
+    #[must_use]
+    pub fn with_role(mut self, arn: impl Into<String>) -> Self {
+        self.client.config_mut().assume_role_arn = Some(arn.into());
+        self
+    }
+
+    /// Sets the region that requests are signed for. The default is `us-east-1`.
+    #[must_use]
+    pub fn with_region(mut self, region: impl Into<String>) -> Self {
+        self.client.config_mut().region = region.into();
+        self
+    }
+
+    /// Sets the URL of the API. The default is that of AWS.
+    #[must_use]
+    pub fn with_endpoint_url(mut self, url: EndpointUrl) -> Self {
+        self.client.config_mut().endpoint_url = Some(url);
+        self
+    }
+
+    /// Sets the time to live of new record sets, in seconds: 0 to 2,147,483,647. Larger values become
+    /// the largest. The default is 60.
+    #[must_use]
+    pub fn with_ttl(mut self, seconds: u32) -> Self {
+        self.client.config_mut().ttl = clamped_ttl(seconds);
+        self
+    }
+
+    /// Sets how long one request may take. The default is 30 seconds.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.client.config_mut().timeout = timeout;
+        self
+    }
+
+    /// Sets the largest number of requests per second, up to 1,000. The default is 4; AWS allows an
+    /// account ten for all its programs.
+    #[must_use]
+    pub fn with_requests_per_second(mut self, requests: NonZeroU32) -> Self {
+        self.client.config_mut().requests_per_second = clamped_pace(requests);
+        self
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// A provider with this configuration. Credentials are looked for at the first call.
-    pub fn new(config: Config) -> Self {
-        Route53 {
-            client: Client::new(config, None),
-            zones: Mutex::default(),
-        }
+    pub(crate) async fn zone_id(&self, zone: &DnsName) -> Result<HostedZoneId, ProviderError> {
+        self.zones.id(&self.client, zone).await
     }
 
-    /// A provider with credentials, region and HTTP client that the caller has set up; `profile` and
-    /// `region` of the configuration have no effect.
-    pub fn with_sdk_config(config: Config, sdk: SdkConfig) -> Self {
-        Route53 {
-            client: Client::new(config, Some(sdk)),
-            zones: Mutex::default(),
-        }
-    }
-
-    pub(crate) async fn zone_id(&self, zone: &DnsName) -> Result<String, ProviderError> {
-        let mut zones = self.zones.lock().await;
-        if let Some(id) = zones.get(zone) {
-            return Ok(id.clone());
-        }
-        let id = match &self.client.config().hosted_zone_id {
-            Some(id) => {
-                self.check_zone_id(zone, id).await?;
-                id.clone()
-            }
-            None => self.look_up(zone).await?,
-        };
-        zones.insert(zone.clone(), id.clone());
-        Ok(id)
-    }
-
-    /// The name of a zone is that of its first set: sets are listed by name with the labels in
-    /// reverse, and NS and SOA are always there
-    /// (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html>).
-    /// To ask for the zone itself would take one more permission.
-    async fn check_zone_id(&self, zone: &DnsName, id: &str) -> Result<(), ProviderError> {
-        let send = |api: &Api| {
-            api.list_resource_record_sets()
-                .hosted_zone_id(id)
-                .max_items(1)
-                .send()
-        };
-        let listed = self.client.call(send, CallError::new).await;
-        let listed = listed.map_err(|error| error.into_provider_error(zone).of_reading())?;
-        let sets = listed.resource_record_sets();
-        let apex = sets.first().map(ResourceRecordSet::name);
-        match apex {
-            Some(found) if !found.eq_ignore_ascii_case(&zone.fqdn()) => Err(ProviderError::new(
-                Failure::Rejected,
-                format!(
-                    "`hosted-zone-id` is not that of {zone}: it is that of {}",
-                    found.escape_debug()
-                ),
-                format!(
-                    "take the id from the list of hosted zones, or leave `hosted-zone-id` out: then {zone} is looked up by name"
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// The ids of the public and of the private zones of this name. Private ones answer to nobody outside.
-    pub(crate) async fn hosted_zones(
-        &self,
-        zone: &DnsName,
-    ) -> Result<(Vec<String>, Vec<String>), ProviderError> {
-        let listed = self
-            .client
-            .call(
-                |api| api.list_hosted_zones_by_name().dns_name(zone.fqdn()).send(),
-                CallError::new,
-            )
-            .await;
-        let listed = listed.map_err(|error| error.into_provider_error(zone).of_reading())?;
-        let is_it = |found: &&HostedZone| found.name().eq_ignore_ascii_case(&zone.fqdn());
-        let is_private =
-            |found: &HostedZone| found.config().is_some_and(HostedZoneConfig::private_zone);
-        let (private, public): (Vec<_>, Vec<_>) = listed
-            .hosted_zones()
-            .iter()
-            .filter(is_it)
-            .partition(|found| is_private(found));
-        let ids =
-            |found: Vec<&HostedZone>| found.into_iter().map(|one| plain_id(one.id())).collect();
-        Ok((ids(public), ids(private)))
-    }
-
-    /// The one zone of this name that the CA sees.
-    async fn look_up(&self, zone: &DnsName) -> Result<String, ProviderError> {
-        let (public, private) = self.hosted_zones(zone).await?;
-        let rejected = |what, remedy| ProviderError::new(Failure::Rejected, what, remedy);
-        match public.as_slice() {
-            [only] => Ok(only.clone()),
-            [] if !private.is_empty() => Err(rejected(
-                format!("the hosted zone {zone} is private, and no CA sees it"),
-                format!("make a public hosted zone {zone}, and delegate to it"),
-            )),
-            [] => Err(rejected(
-                format!("there is no hosted zone {zone} in this account"),
-                "correct `zone` under `[[alias-zones]]`, or the credentials: `profile`, \
-                 `assume-role-arn`"
-                    .to_owned(),
-            )),
-            several => Err(rejected(
-                format!(
-                    "there are {} public hosted zones {zone}: {}",
-                    several.len(),
-                    several.join(", ")
-                ),
-                "say by `hosted-zone-id` which of them the delegation leads to".to_owned(),
-            )),
-        }
+    fn ttl(&self) -> i64 {
+        self.client.config().ttl.into()
     }
 
     /// The TXT record sets at `names`.
-    async fn sets(&self, id: &str, names: &[DnsName]) -> Result<TxtRecordSets, ReadError> {
-        let listed = if names.len() > NAMES_ASKED_SINGLY {
-            self.list(id).await?
-        } else {
-            let mut listed = Vec::new();
-            for name in names {
-                listed.extend(self.list_from(id, name).await?);
-            }
-            listed
-        };
-        let asked: BTreeSet<_> = names.iter().collect();
+    async fn sets(&self, id: &HostedZoneId, names: &[DnsName]) -> Result<TxtRecordSets, ReadError> {
+        let listed = self.client.record_sets(id, names).await?;
+        let names: BTreeSet<_> = names.iter().collect();
         let mut sets = TxtRecordSets::new();
         for set in listed {
             let Ok(name) = set.name().parse::<DnsName>() else {
                 continue;
             };
-            if *set.r#type() != RrType::Txt || !asked.contains(&name) {
+            if *set.r#type() != RrType::Txt || !names.contains(&name) {
                 continue;
             }
             if set.set_identifier().is_some() || set.alias_target().is_some() {
@@ -194,76 +172,71 @@ impl Route53 {
         Ok(sets)
     }
 
-    /// The set at `name`, or the one that follows.
-    async fn list_from(
+    /// The swaps that lead from the sets that exist to those that are wanted.
+    async fn swaps(
         &self,
-        id: &str,
-        name: &DnsName,
-    ) -> Result<Vec<ResourceRecordSet>, CallError> {
-        let send = |api: &Api| {
-            api.list_resource_record_sets()
-                .hosted_zone_id(id)
-                .start_record_name(name.fqdn())
-                .start_record_type(RrType::Txt)
-                .max_items(1)
-                .send()
-        };
-        let listed = self.client.call(send, CallError::new).await?;
-        Ok(listed.resource_record_sets)
+        id: &HostedZoneId,
+        changes: &[TxtChange],
+    ) -> Result<Vec<Swap>, ReadError> {
+        let existing = self.sets(id, &sets::names(changes)).await?;
+        Ok(sets::swaps(changes, &existing, self.ttl()))
     }
 
-    /// All sets of the zone.
-    async fn list(&self, id: &str) -> Result<Vec<ResourceRecordSet>, CallError> {
-        let mut sets = Vec::new();
-        let mut next = (None, None, None);
-        loop {
-            let send = |api: &Api| {
-                let (name, kind, identifier) = next.clone();
-                api.list_resource_record_sets()
-                    .hosted_zone_id(id)
-                    .max_items(SETS_PER_PAGE)
-                    .set_start_record_name(name)
-                    .set_start_record_type(kind)
-                    .set_start_record_identifier(identifier)
-                    .send()
-            };
-            let page = self.client.call(send, CallError::new).await?;
-            sets.extend(page.resource_record_sets);
-            if !page.is_truncated {
-                return Ok(sets);
-            }
-            next = (
-                page.next_record_name,
-                page.next_record_type,
-                page.next_record_identifier,
-            );
+    /// Carries out `swaps` in as few batches as possible. After an error, some may be carried out.
+    async fn swap(
+        &self,
+        id: &HostedZoneId,
+        swaps: &[Swap],
+        applied: &mut Applied,
+    ) -> Result<(), CallError> {
+        let mut rest = swaps;
+        while !rest.is_empty() {
+            let request = sets::first_request(rest);
+            let batch =
+                sets::batch(request).map_err(|error| CallError::NotSent(error.to_string()))?;
+            let change = self.client.change(id, batch).await?;
+            applied.requests += 1;
+            applied.pending.push(change);
+            applied.response = applied.pending.join(", ");
+            rest = &rest[request.len()..];
         }
+        Ok(())
     }
 
-    /// Sends one batch; the id of the change.
-    async fn swap(&self, id: &str, swaps: &[sets::Swap]) -> Result<String, CallError> {
-        let batch = sets::batch(swaps).map_err(|error| CallError::NotSent(error.to_string()))?;
-        self.change(id, batch).await
-    }
-
-    /// The id of the change.
-    pub(crate) async fn change(&self, id: &str, batch: ChangeBatch) -> Result<String, CallError> {
-        let send = |api: &Api| {
-            api.change_resource_record_sets()
-                .hosted_zone_id(id)
-                .change_batch(batch.clone())
-                .send()
-        };
-        let changed = self.client.call(send, CallError::new).await?;
-        let info = changed.change_info();
-        Ok(info.map(|info| info.id().to_owned()).unwrap_or_default())
+    /// Waits until one change is on all servers.
+    async fn wait_for(
+        &self,
+        zone: &DnsName,
+        change: &str,
+        deadline: Instant,
+    ) -> Result<(), ProviderError> {
+        let mut pause = SETTLE_FIRST_PAUSE;
+        loop {
+            let is_in_sync = self.client.is_in_sync(change).await;
+            if is_in_sync.map_err(|error| error.into_provider_error(zone).of_reading())? {
+                return Ok(());
+            }
+            if Instant::now() + pause > deadline {
+                return Err(ProviderError::new(
+                    Failure::Unavailable,
+                    format!(
+                        "Route 53 did not bring the change {change} to all its servers within \
+                         {SETTLE_DEADLINE:?}"
+                    ),
+                    "check the AWS status page, and try again",
+                ));
+            }
+            // Route 53 has no way to wait for a change.
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(SETTLE_LONGEST_PAUSE);
+        }
     }
 }
 
 /// Why sets could not be read.
 enum ReadError {
     Call(CallError),
-    /// Several sets at one name, chosen between by a routing policy, or an alias of Amazon's.
+    /// The name has several sets, chosen by a routing policy, or an alias of AWS.
     Routed(DnsName),
 }
 
@@ -291,58 +264,39 @@ impl TxtProvider for Route53 {
     async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
         check_within(zone, changes)?;
         let id = self.zone_id(zone).await?;
-        let names = sets::names(changes);
         let mut applied = Applied {
-            server: self.client.place().to_owned(),
+            server: self.client.endpoint().to_owned(),
             ..Applied::default()
         };
-        let mut refusal = None;
+        let mut refusal = String::new();
         for _ in 0..SWAP_ATTEMPTS {
-            let there = self.sets(&id, &names).await;
-            let there = there.map_err(|error| error.into_provider_error(zone))?;
-            let swaps = sets::swaps(changes, &there, self.client.config().ttl);
-            let mut rest = swaps.as_slice();
-            loop {
-                if rest.is_empty() {
-                    return Ok(applied);
-                }
-                let request = sets::first_request(rest);
-                match self.swap(&id, request).await {
-                    Ok(change) => {
-                        applied.requests += 1;
-                        applied.pending.push(change);
-                        applied.response = applied.pending.join(", ");
-                        rest = &rest[request.len()..];
-                    }
-                    Err(error) if error.is_stale() => {
-                        debug!(%zone, %error, "somebody else was faster");
-                        refusal = Some(error);
-                        // Two who met here should not meet again.
-                        tokio::time::sleep(uneven(SWAP_PAUSE)).await;
-                        break;
-                    }
-                    Err(error) if error.is_unknown() => {
-                        let there = self.sets(&id, &names).await;
-                        let done = there.is_ok_and(|there| {
-                            sets::swaps(changes, &there, self.client.config().ttl).is_empty()
-                        });
-                        return if done {
-                            Ok(applied)
-                        } else {
-                            Err(error.into_provider_error(zone))
-                        };
-                    }
-                    Err(error) => return Err(error.into_provider_error(zone)),
-                }
+            let swaps = self.swaps(&id, changes).await;
+            let swaps = swaps.map_err(|error| error.into_provider_error(zone))?;
+            let error = match self.swap(&id, &swaps, &mut applied).await {
+                Ok(()) => return Ok(applied),
+                Err(error) => error,
+            };
+            if error.is_stale() {
+                debug!(%zone, %error, "the sets have changed since they were read");
+                refusal = error.to_string();
+                // Two writers that met here should not meet again.
+                tokio::time::sleep(uneven(SWAP_PAUSE)).await;
+                continue;
             }
+            if error.is_unknown()
+                && let Ok(swaps) = self.swaps(&id, changes).await
+                && swaps.is_empty()
+            {
+                return Ok(applied);
+            }
+            return Err(error.into_provider_error(zone));
         }
-        let refusal = refusal.map(|error| error.to_string()).unwrap_or_default();
         Err(ProviderError::new(
             Failure::Conflict,
             format!(
-                "the sets in {zone} changed {SWAP_ATTEMPTS} times before they could be swapped: {refusal}"
+                "the sets in {zone} changed {SWAP_ATTEMPTS} times during the update: {refusal}"
             ),
-            "see what else writes at these names, and try again",
+            "check which other program writes at these names, and try again",
         ))
     }
 
@@ -351,7 +305,7 @@ impl TxtProvider for Route53 {
         let sets = self.sets(&id, names).await;
         let sets = sets.map_err(|error| error.into_provider_error(zone))?;
         let values = sets.into_iter().map(|(name, set)| {
-            // What is no value of a challenge is somebody else's record.
+            // A text that is not a `TxtValue` is somebody else's record.
             let values = set.values.iter();
             let values = values.filter_map(|value| sets::text(value).parse().ok());
             (name, values.collect())
@@ -361,30 +315,8 @@ impl TxtProvider for Route53 {
 
     async fn settle(&self, zone: &DnsName, applied: &Applied) -> Result<(), ProviderError> {
         let deadline = Instant::now() + SETTLE_DEADLINE;
-        for id in &applied.pending {
-            let mut pause = SETTLE_FIRST_PAUSE;
-            loop {
-                let send = |api: &Api| api.get_change().id(id).send();
-                let change = self.client.call(send, CallError::new).await;
-                let change = change.map_err(|e| e.into_provider_error(zone).of_reading())?;
-                let status = change.change_info().map(|info| info.status().clone());
-                if status == Some(ChangeStatus::Insync) {
-                    break;
-                }
-                if Instant::now() + pause > deadline {
-                    return Err(ProviderError::new(
-                        Failure::Unavailable,
-                        format!(
-                            "Route 53 has not brought the change {id} to all its servers within \
-                             {SETTLE_DEADLINE:?}"
-                        ),
-                        "see the AWS status page, and try again",
-                    ));
-                }
-                // Route 53 tells nobody by itself.
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(SETTLE_LONGEST_PAUSE);
-            }
+        for change in &applied.pending {
+            self.wait_for(zone, change, deadline).await?;
         }
         Ok(())
     }
@@ -395,19 +327,20 @@ impl TxtProvider for Route53 {
         }
     }
 
+    /// The key is the role, or else the profile.
     fn identity(&self) -> Identity {
         let config = self.client.config();
         Identity {
-            kind: crate::KIND,
+            kind: KIND,
             key: config
                 .assume_role_arn
                 .clone()
                 .or_else(|| config.profile.clone()),
-            ttl: u32::try_from(config.ttl).ok(),
+            ttl: Some(config.ttl),
+            endpoint: config
+                .endpoint_url
+                .as_ref()
+                .map_or_else(|| "route53".to_owned(), |url| url.as_str().to_owned()),
         }
     }
-}
-
-fn plain_id(id: &str) -> String {
-    id.trim_start_matches("/hostedzone/").to_owned()
 }

@@ -1,4 +1,4 @@
-//! Record sets: what is there, what shall be, and the changes that lead from one to the other.
+//! Record sets: the difference between those that exist and those that are wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,27 +15,27 @@ use aws_sdk_route53::types::{
 const RECORDS_PER_REQUEST: usize = 1_000;
 /// Characters in all `Value` elements of one request.
 const CHARACTERS_PER_REQUEST: usize = 32_000;
-/// Changes that fit into one request at the least: a value of 255 octets is at most 512 characters
-/// in quotes, and where it is the second at its name, it comes with the first, old and new.
+/// Changes that always fit into one request: a value of 255 octets has at most 512 characters in
+/// quotes. If it is the second at its name, the first is sent, too, in the old and in the new set.
 pub(crate) const CHANGES_PER_REQUEST: usize = CHARACTERS_PER_REQUEST / (3 * 512);
 
 /// A TXT record set, as Route 53 has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TxtSet {
     pub(crate) ttl: i64,
-    /// The values in the words of Route 53, in quotes.
+    /// The values as Route 53 writes them, in quotes.
     pub(crate) values: Vec<String>,
 }
 
 /// The TXT record sets at some names.
 pub(crate) type TxtRecordSets = BTreeMap<DnsName, TxtSet>;
 
-/// The value that an element stands for.
+/// The text of a value that Route 53 wrote.
 pub(crate) fn text(element: &str) -> String {
     quoting::unquoted(element, Digits::Octal)
 }
 
-/// One set that is to be replaced.
+/// The replacement of one set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Swap {
     name: DnsName,
@@ -58,15 +58,15 @@ impl Swap {
     }
 }
 
-/// The sets that differ from what `changes` want; the last change of a value counts.
-pub(crate) fn swaps(changes: &[TxtChange], there: &TxtRecordSets, ttl: i64) -> Vec<Swap> {
+/// The sets that differ from what `changes` want. The last change of a value counts.
+pub(crate) fn swaps(changes: &[TxtChange], existing: &TxtRecordSets, ttl: i64) -> Vec<Swap> {
     let mut wanted: BTreeMap<&DnsName, BTreeMap<&TxtValue, Action>> = BTreeMap::new();
     for change in changes {
         let values = wanted.entry(&change.name).or_default();
         values.insert(&change.value, change.action);
     }
     let swap = |(name, values): (&DnsName, BTreeMap<&TxtValue, Action>)| {
-        let old = there.get(name);
+        let old = existing.get(name);
         let mut elements: Vec<_> = old.map(|set| set.values.clone()).unwrap_or_default();
         for (value, action) in values {
             match action {
@@ -101,7 +101,7 @@ pub(crate) fn first_request(swaps: &[Swap]) -> &[Swap] {
     &swaps[..count]
 }
 
-/// The batch that deletes exactly what was read, and creates what shall be.
+/// The batch that deletes exactly what was read, and creates what is wanted.
 pub(crate) fn batch(swaps: &[Swap]) -> Result<ChangeBatch, BuildError> {
     let mut changes = Vec::new();
     for Swap { name, old, new } in swaps {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_values_and_the_ttl_stay_as_they_are_written() {
+    fn foreign_values_and_the_ttl_stay_as_they_are() {
         let there = there("a.example", 300, &["\"fo\" \"reign\"", "\"\\073\""]);
         let changes = [
             change(Action::Add, "a.example", "ours"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_it_should_be_is_not_sent() {
+    fn a_set_that_is_as_wanted_is_not_sent() {
         let there = there("a.example", 60, &["\"v\""]);
         let changes = [
             change(Action::Add, "a.example", "v"),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_value_takes_its_set_with_it() {
+    fn a_set_without_values_is_deleted() {
         let there = there("a.example", 60, &["\"v\""]);
         let removal = [change(Action::Remove, "a.example", "v")];
         let swaps = swaps(&removal, &there, 60);

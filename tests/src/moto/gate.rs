@@ -13,7 +13,8 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::iam::{Asked, Policy};
+use super::http::request;
+use super::iam::{IamRequest, Policy};
 use crate::error::{Error, Result};
 use crate::serve::Running;
 
@@ -57,21 +58,21 @@ impl Gate {
             return Ok((403, refusal));
         }
         if *method != Method::POST || !sets.ends_with("/rrset") {
-            return super::request(self.moto, method.as_str(), path, body);
+            return request(self.moto, method.as_str(), path, body);
         }
-        let (_, listed) = super::request(self.moto, "GET", sets, "")?;
+        let (_, listed) = request(self.moto, "GET", sets, "")?;
         if let Err(reason) = check(body, &listed) {
             return Ok((400, error("InvalidChangeBatch", &format!("[{reason}]"))));
         }
         // moto takes a set that was there before for one that is there; what is checked is put.
         let checked = body.replace("<Action>CREATE</Action>", "<Action>UPSERT</Action>");
-        let answer = super::request(self.moto, "POST", path, &checked)?;
+        let answer = request(self.moto, "POST", path, &checked)?;
         let on_change = self
             .on_change
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(on_change) = on_change.as_ref() {
-            let (_, listed) = super::request(self.moto, "GET", sets, "")?;
+            let (_, listed) = request(self.moto, "GET", sets, "")?;
             on_change(&txt(&listed));
         }
         Ok(answer)
@@ -83,26 +84,26 @@ impl Gate {
             .permitted
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let asked = asked(method, path, body)?;
+        let wanted = iam_request(method, path, body)?;
         let may = permitted
             .as_ref()
-            .is_none_or(|policy| policy.permits(&asked));
+            .is_none_or(|policy| policy.permits(&wanted));
         (!may).then(|| {
-            let (action, resource) = (asked.action, asked.resource);
+            let (action, resource) = (wanted.action, wanted.resource);
             let words = format!("User is not authorized to perform: {action} on {resource}");
             error("AccessDenied", &words)
         })
     }
 }
 
-/// What IAM is asked for a request; nothing for `GetCallerIdentity`, which cannot be forbidden
+/// The request to IAM that a request to the API means; none for `GetCallerIdentity`, which cannot be forbidden
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonroute53.html>).
-fn asked(method: &Method, path: &str, body: &str) -> Option<Asked> {
+fn iam_request(method: &Method, path: &str, body: &str) -> Option<IamRequest> {
     let mut keys = BTreeMap::new();
     if path.is_empty() {
         let mut pairs = body.split('&');
         let action = pairs.find_map(|pair| pair.strip_prefix("Action="))?;
-        return (action != "GetCallerIdentity").then(|| Asked {
+        return (action != "GetCallerIdentity").then(|| IamRequest {
             action: format!("iam:{action}"),
             resource: "*".to_owned(),
             keys,
@@ -139,7 +140,7 @@ fn asked(method: &Method, path: &str, body: &str) -> Option<Asked> {
         }
         _ => ("what no policy of the tests permits", path.to_owned()),
     };
-    Some(Asked {
+    Some(IamRequest {
         action: format!("route53:{action}"),
         resource,
         keys,

@@ -51,8 +51,8 @@ struct Condition {
     null: BTreeMap<String, String>,
 }
 
-/// What is asked for, and the values of the condition keys that it has.
-pub(super) struct Asked {
+/// What is request for, and the values of the condition keys that it has.
+pub(super) struct IamRequest {
     pub(super) action: String,
     pub(super) resource: String,
     pub(super) keys: BTreeMap<String, Vec<String>>,
@@ -63,11 +63,11 @@ impl Policy {
         serde_json::from_str(json).context("the policy")
     }
 
-    pub(super) fn permits(&self, asked: &Asked) -> bool {
+    pub(super) fn permits(&self, request: &IamRequest) -> bool {
         self.statement.iter().any(|statement| {
-            statement.action == asked.action
-                && is_like(&statement.resource, &asked.resource)
-                && statement.condition.holds(&asked.keys)
+            statement.action == request.action
+                && is_like(&statement.resource, &request.resource)
+                && statement.condition.holds(&request.keys)
         })
     }
 }

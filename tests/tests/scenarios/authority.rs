@@ -1,6 +1,6 @@
 //! A CA that cannot be used.
 
-use acme_alias_tests::{ALIAS_ZONE, Result, Settings, TestBed};
+use acme_alias_tests::{ALIAS_ZONE, EXTERNAL_ACCOUNT, Result, Settings, TestBed};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
@@ -18,10 +18,13 @@ fn refused(words: &[&str], change: impl FnOnce(&TestBed, &mut Settings) -> Resul
 
 #[test]
 fn a_ca_that_cannot_be_reached_is_told_with_its_url() -> Result {
-    refused(&["/dir could not be reached", "proxy"], |bed, settings| {
-        settings.directory = format!("https://{}/dir", bed.dead_port()?.address());
-        Ok(())
-    })
+    refused(
+        &["could not reach https://", "/dir", "proxy"],
+        |bed, settings| {
+            settings.directory = format!("https://{}/dir", bed.dead_port()?.address());
+            Ok(())
+        },
+    )
 }
 
 #[test]
@@ -48,4 +51,27 @@ fn a_page_that_is_no_acme_directory_is_told() -> Result {
         settings.directory = bed.directory().replace("/dir", "/elsewhere");
         Ok(())
     })
+}
+
+#[test]
+fn the_external_account_key_is_read_only_when_an_account_is_created() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .external_account()
+        .start()?;
+    let (key_id, key) = EXTERNAL_ACCOUNT;
+    let run = |key: &str, arguments: &[&str]| {
+        bed.program(bed.settings())?
+            .env("ACME_ALIAS_ACME__EAB_KID", key_id)
+            .env("ACME_ALIAS_ACME__EAB_HMAC_KEY", key)
+            .run(arguments)
+    };
+    let unreadable = "";
+    run(unreadable, &ISSUE)?.assert_failure(2, &["`acme.eab-hmac-key`", "is empty"]);
+    assert_eq!(bed.orders()?, 0);
+    run("not base64url!", &ISSUE)?.assert_failure(5, &["HMAC key", "`eab-hmac-key`"]);
+    run(key, &ISSUE)?.assert_success();
+    run(unreadable, &["renew", "--force"])?.assert_success();
+    assert_eq!(bed.orders()?, 2);
+    bed.assert_only_txt_was_touched(&[])
 }

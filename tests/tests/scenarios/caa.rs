@@ -60,7 +60,7 @@ fn an_alias_has_the_records_of_its_target_and_else_of_what_is_above_itself() -> 
 }
 
 #[test]
-fn what_an_authority_would_refuse_is_refused() -> Result {
+fn records_that_a_ca_would_refuse_are_errors() -> Result {
     for (record, words) in [
         (
             "CAA 0 issue \"ca.example; validationmethods=dns-01;\"",
@@ -68,11 +68,11 @@ fn what_an_authority_would_refuse_is_refused() -> Result {
         ),
         (
             "CAA 0 issue \"ca.example; accounturi=https://ca.example/acct/1\"",
-            "is for the account https://ca.example/acct/1, and there is none of ours there yet",
+            "is for the account https://ca.example/acct/1, and we have no account at this CA yet",
         ),
         (
             "CAA 128 tbs \"?\"",
-            "CAA 128 tbs \"?\" is critical, and not known to authorities",
+            "CAA 128 tbs \"?\" is critical, and no CA knows it",
         ),
     ] {
         let builder = TestBed::builder().record("www.example.com", record);
@@ -82,7 +82,7 @@ fn what_an_authority_would_refuse_is_refused() -> Result {
 }
 
 #[test]
-fn servers_that_answer_no_question_for_caa_keep_every_authority_from_issuing() -> Result {
+fn servers_that_do_not_answer_caa_queries_are_an_error() -> Result {
     let bed = TestBed::start()?;
     let main = QueryProxy::start(bed.main_server(), |question, mut answer| {
         if question.queries[0].query_type() == RecordType::CAA {
@@ -97,16 +97,16 @@ fn servers_that_answer_no_question_for_caa_keep_every_authority_from_issuing() -
         .push(("example.com".to_owned(), vec![main.address()]));
     let program = bed.program(settings)?;
     let outcome = program.run(&["check", "example.com", "--caa-issuer", "ca.example"])?;
-    let words = "whether CAA lets anybody issue for example.com was not told";
+    let words = "could not look up the CAA records of example.com";
     assert_refused(&outcome, words);
     assert_refused(&outcome, "SERVFAIL");
-    // Without an authority that CAA could name there is nothing to ask.
+    // Without a CA that CAA records could name, they are not queried.
     program.run(&["check", "example.com"])?.assert_success();
     Ok(())
 }
 
 #[test]
-fn an_authority_that_is_no_domain_is_no_authority() -> Result {
+fn a_caa_issuer_must_be_a_domain_name() -> Result {
     let bed = TestBed::start()?;
     bed.run(&["check", "example.com", "--caa-issuer", "ca.example; x"])?
         .assert_failure(2, &["is not a usable domain name", "letsencrypt.org"]);

@@ -107,6 +107,18 @@ fn of_the_state(state: &Path) -> Result<Vec<(Secret, PathBuf)>> {
     Ok(secrets)
 }
 
+/// Commands that succeed after a certificate was issued.
+const COMMANDS: &[&[&str]] = &[
+    &["renew", "--force", "--output", "json", "-vvv"],
+    &["list", "--output", "json"],
+    &["config", "show", "--output", "json"],
+    &["ledger", "show", "--output", "json"],
+    &["ledger", "show"],
+    &["ledger", "reconcile", "-vvv"],
+    &["ledger", "diff-serial"],
+    &["providers"],
+];
+
 /// Runs that succeed and runs that fail, with as much said as can be, exporting to `repository`.
 fn runs(clouds: &Clouds, repository: &Path) -> Result<Vec<Outcome>> {
     let (key_id, key) = EXTERNAL_ACCOUNT;
@@ -144,16 +156,7 @@ fn runs(clouds: &Clouds, repository: &Path) -> Result<Vec<Outcome>> {
         }
     }
     let usual = program("", "")?;
-    for arguments in [
-        &["renew", "--force", "--output", "json", "-vvv"][..],
-        &["list", "--output", "json"],
-        &["config", "show", "--output", "json"],
-        &["ledger", "show", "--output", "json"],
-        &["ledger", "show"],
-        &["ledger", "reconcile", "-vvv"],
-        &["ledger", "diff-serial"],
-        &["providers"],
-    ] {
+    for arguments in COMMANDS {
         let outcome = usual.run(arguments)?;
         outcome.assert_success();
         outcomes.push(outcome);

@@ -1,4 +1,4 @@
-//! `check`: what is said of delegations, good and bad, without writing anything.
+//! `check`: findings about delegations, good and bad, without writing anything.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,6 +74,21 @@ fn a_good_delegation_is_drawn_and_nothing_is_written() -> Result {
     Ok(())
 }
 
+/// The kinds of the findings about each domain.
+const KINDS: &[(&str, &[&str])] = &[
+    ("good.example.com", &[]),
+    ("caa.example.com", &["caa"]),
+    ("*.caa.example.com", &["caa"]),
+    ("round.example.com", &["loop"]),
+    ("www.wild.example.com", &["wildcard"]),
+    ("tame.example.com", &[]),
+    ("lost.example.com", &["outside-alias-zones", "dangling"]),
+    ("missing.example.com", &["missing-cname"]),
+    ("d.example.com", &["dname"]),
+    ("bad.example.com", &["bad-target"]),
+    ("two.example.com", &["several-hops"]),
+];
+
 #[test]
 fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
     let bed = TestBed::builder()
@@ -114,19 +129,7 @@ fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
     .concat();
     let outcome = bed.run(&check)?;
     assert_eq!(outcome.code, Some(3), "{outcome}");
-    for (domain, expected) in [
-        ("good.example.com", &[][..]),
-        ("caa.example.com", &["caa"]),
-        ("*.caa.example.com", &["caa"]),
-        ("round.example.com", &["loop"]),
-        ("www.wild.example.com", &["wildcard"]),
-        ("tame.example.com", &[]),
-        ("lost.example.com", &["outside-alias-zones", "dangling"]),
-        ("missing.example.com", &["missing-cname"]),
-        ("d.example.com", &["dname"]),
-        ("bad.example.com", &["bad-target"]),
-        ("two.example.com", &["several-hops"]),
-    ] {
+    for (domain, expected) in KINDS {
         assert_eq!(
             kinds(&outcome, domain)?,
             set(expected),
@@ -140,14 +143,14 @@ fn every_fault_of_a_delegation_has_its_kind_and_its_remedy() -> Result {
         "two alias zones: {said}"
     );
     assert!(
-        said.contains("remove the CNAME if that is not you"),
+        said.contains("remove the CNAME unless the zone is yours"),
         "{said}"
     );
     Ok(())
 }
 
 #[test]
-fn servers_that_are_dead_lame_late_or_of_another_mind_are_named() -> Result {
+fn servers_that_are_dead_lame_late_or_disagree_are_named() -> Result {
     let bed = TestBed::start()?;
     let dead = Port::claim()?;
     let lame = QueryProxy::start(bed.main_server(), |_, mut answer| {
@@ -162,7 +165,7 @@ fn servers_that_are_dead_lame_late_or_of_another_mind_are_named() -> Result {
         }
         vec![answer]
     })?;
-    // An old version, of which nothing is forgotten for an hour.
+    // An old version, with a negative TTL of an hour.
     let late = QueryProxy::start(bed.secondary(), |_, mut answer| {
         for record in &mut answer.answers {
             if let RData::SOA(soa) = &mut record.data {
@@ -194,12 +197,12 @@ fn servers_that_are_dead_lame_late_or_of_another_mind_are_named() -> Result {
     }
     let disagree = format!("no CNAME at {}", other.address());
     assert!(outcome.stdout.contains(&disagree), "{outcome}");
-    assert!(outcome.stdout.contains("remember for 3600 s"), "{outcome}");
+    assert!(outcome.stdout.contains("cached for 3600 s"), "{outcome}");
     Ok(())
 }
 
 #[test]
-fn what_stands_at_the_alias_name_is_told_by_whose_it_is() -> Result {
+fn values_at_the_alias_name_are_reported_as_own_foreign_or_shared() -> Result {
     let bed = TestBed::start()?;
     let check = ["check", "example.com", "--output", "json"];
     let silent = SilentServer::start()?;
@@ -231,14 +234,14 @@ fn what_stands_at_the_alias_name_is_told_by_whose_it_is() -> Result {
 }
 
 #[test]
-fn txt_records_in_the_place_of_the_cname_have_to_go_first() -> Result {
+fn txt_records_at_the_challenge_name_must_be_removed_first() -> Result {
     let bed = TestBed::builder()
         .record("_acme-challenge.example.com", "TXT \"left-over\"")
         .start()?;
     let outcome = bed.run(&["check", "example.com"])?;
     assert_eq!(outcome.code, Some(3), "{outcome}");
     for said in [
-        "TXT records stand there",
+        "TXT records exist there",
         "remove the TXT records there first; add a CNAME",
     ] {
         assert!(outcome.stdout.contains(said), "{outcome}");
@@ -251,7 +254,7 @@ fn txt_records_in_the_place_of_the_cname_have_to_go_first() -> Result {
 }
 
 #[test]
-fn a_challenge_name_in_the_alias_zone_is_looked_at_as_its_own_alias_name() -> Result {
+fn a_challenge_name_in_the_alias_zone_is_checked_as_its_own_alias_name() -> Result {
     let bed = TestBed::start()?;
     bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "not ours")?;
     let outcome = bed.run(&["check", ALIAS_ZONE, "--output", "json"])?;
@@ -264,7 +267,7 @@ fn a_challenge_name_in_the_alias_zone_is_looked_at_as_its_own_alias_name() -> Re
 }
 
 #[test]
-fn txt_of_any_form_is_told() -> Result {
+fn txt_values_of_any_form_are_shown() -> Result {
     let long = format!("TXT \"{}\" \"{}\"", "a".repeat(200), "b".repeat(200));
     let bed = TestBed::builder()
         .delegate(&["example.com"])
@@ -281,7 +284,7 @@ fn txt_of_any_form_is_told() -> Result {
 }
 
 #[test]
-fn what_a_run_adds_at_a_shared_alias_name_is_counted() -> Result {
+fn the_values_of_a_certificate_count_towards_the_size_of_the_answer() -> Result {
     let hosts: Vec<_> = (0..21).map(|i| format!("h{i}.example.com")).collect();
     let bed = TestBed::builder().delegate(&hosts).start()?;
     let check = |hosts: &[String]| {
@@ -296,8 +299,8 @@ fn what_a_run_adds_at_a_shared_alias_name_is_counted() -> Result {
     for host in ["h0.example.com", "h20.example.com"] {
         assert_eq!(kinds(&many, host)?, set(&["large-answer"]), "{many}");
     }
-    assert!(many.stdout.contains("make 1176 octets"), "{many}");
-    // Two certificates are not there at the same time, as a rule.
+    assert!(many.stdout.contains("take 1176 octets"), "{many}");
+    // The values of two certificates rarely exist at the same time.
     let list = |hosts: &[String]| format!("domains = {hosts:?}");
     let settings = bed
         .settings()
@@ -309,7 +312,7 @@ fn what_a_run_adds_at_a_shared_alias_name_is_counted() -> Result {
 }
 
 #[test]
-fn the_zones_between_are_looked_at_as_well() -> Result {
+fn the_zones_between_are_checked_as_well() -> Result {
     let bed = TestBed::builder()
         .cname("_acme-challenge.example.com", "via.example.org")
         .cname("via.example.org", ALIAS_NAME)
@@ -344,10 +347,10 @@ fn the_zones_between_are_looked_at_as_well() -> Result {
 }
 
 #[test]
-fn a_zone_cut_elsewhere_is_told() -> Result {
+fn an_alias_name_in_another_zone_than_configured_is_an_error() -> Result {
     let bed = TestBed::start()?;
     let mut settings = bed.settings();
-    // The settings take the alias name itself for a zone.
+    // The alias name itself is configured as a zone.
     let servers = settings.alias_zones[0].servers.clone();
     settings.zones.push((ALIAS_ZONE.to_owned(), servers));
     settings.alias_zones[0].zone = ALIAS_NAME.to_owned();
@@ -364,23 +367,7 @@ fn a_zone_cut_elsewhere_is_told() -> Result {
 }
 
 #[test]
-fn a_probe_is_timed_to_every_server_and_withdrawn() -> Result {
-    let bed = TestBed::start()?;
-    let outcome = bed.run(&["check", "example.com", "--write", "--output", "json"])?;
-    outcome.assert_success();
-    let written = &outcome.json()?["written"][0];
-    assert_eq!(written["zone"], ALIAS_ZONE);
-    let servers = written["servers"].as_array().map(Vec::len);
-    assert_eq!(servers, Some(2), "{outcome}");
-    assert_eq!((bed.orders()?, bed.serial(ALIAS_ZONE)?), (0, 3));
-    let people = bed.run(&["check", "example.com", "--write"])?;
-    let had_it = format!("{} had it after ", bed.secondary());
-    assert!(people.stdout.contains(&had_it), "{people}");
-    bed.assert_only_txt_was_touched(&[])
-}
-
-#[test]
-fn a_watch_ends_when_all_is_in_order() -> Result {
+fn a_watch_ends_when_nothing_is_wrong() -> Result {
     let bed = TestBed::start()?;
     let there = Arc::new(AtomicBool::new(false));
     let is_there = Arc::clone(&there);
@@ -407,31 +394,6 @@ fn a_watch_ends_when_all_is_in_order() -> Result {
 }
 
 #[test]
-fn a_domain_that_leaves_is_told_what_still_points_here() -> Result {
-    let bed = TestBed::start()?;
-    let settings = bed
-        .settings()
-        .certificate("web", "domains = [\"example.com\", \"example.org\"]");
-    let outcome = bed
-        .program(settings)?
-        .run(&["check", "--offboard", "example.com"])?;
-    assert_eq!(outcome.code, Some(3), "{outcome}");
-    let first = "1. take example.com out of `[certificates.web]`";
-    let second = format!("_acme-challenge.example.com. 600 IN CNAME {ALIAS_NAME}.");
-    assert!(
-        outcome.stdout.contains(first) && outcome.stdout.contains(&second),
-        "{outcome}"
-    );
-    let left = bed.run(&["check", "--offboard", "www.example.com"])?;
-    left.assert_success();
-    assert!(
-        left.stdout.contains("Nothing leads from www.example.com"),
-        "{left}"
-    );
-    Ok(())
-}
-
-#[test]
 fn hundreds_of_domains_are_checked_at_once() -> Result {
     let hosts: Vec<_> = (0..300).map(|i| format!("h{i}.example.com")).collect();
     let bed = TestBed::builder().delegate_apart(&hosts).start()?;
@@ -446,7 +408,7 @@ fn hundreds_of_domains_are_checked_at_once() -> Result {
 }
 
 #[test]
-fn txt_beside_the_cname_is_seen() -> Result {
+fn txt_beside_the_cname_is_an_error() -> Result {
     // No name server loads such a zone; the providers that do it answer so.
     let bed = TestBed::start()?;
     let both = QueryProxy::start(bed.main_server(), |question, mut answer| {
@@ -471,7 +433,7 @@ fn txt_beside_the_cname_is_seen() -> Result {
     issued.assert_failure(
         3,
         &[
-            "TXT records stand beside the CNAME",
+            "TXT records exist beside the CNAME",
             "remove the TXT records",
         ],
     );
@@ -480,7 +442,7 @@ fn txt_beside_the_cname_is_seen() -> Result {
 }
 
 #[test]
-fn what_check_calls_an_error_is_refused_before_the_order() -> Result {
+fn errors_of_check_are_refused_before_the_order() -> Result {
     let bed = TestBed::builder()
         .delegate(&["caa.example.com", "example.com"])
         .record("caa.example.com", "CAA 0 issue \"other.example\"")
@@ -512,7 +474,7 @@ fn what_check_calls_an_error_is_refused_before_the_order() -> Result {
         3,
         &[
             "CAA does not let ca.example issue for caa.example.com",
-            "names another authority",
+            "names another CA",
         ],
     );
     assert_eq!(bed.orders()?, 0);

@@ -93,6 +93,6 @@ fn after_the_ca_has_gone_away_the_values_are_withdrawn() -> Result {
     })?;
     bed.kill_ca();
     let outcome = running.wait()?;
-    outcome.assert_failure(5, &["could not be reached", &bed.directory()[..20]]);
+    outcome.assert_failure(5, &["could not reach", &bed.directory()[..20]]);
     bed.assert_only_txt_was_touched(&[])
 }

@@ -1,6 +1,6 @@
 //! A bed in which each provider has an alias zone.
 
-#![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail as they do")]
 
 use acme_alias_tests::{
     ALIAS_ZONE, Builder, CloudflareFake, Moto, Outcome, Program, Result, SECOND_ALIAS_ZONE,

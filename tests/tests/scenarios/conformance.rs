@@ -1,6 +1,6 @@
-//! The contract of the providers, held against each of them on its real backend.
+//! The conformance suite, with each provider on its real backend.
 
-#![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail as they do")]
 
 mod cloudflare;
 mod rfc2136;

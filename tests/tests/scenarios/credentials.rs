@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use acme_alias_tests::{Asked, Outcome, Program, Reply, Result, Stub, TestBed};
+use acme_alias_tests::{Outcome, Program, Reply, Result, Stub, StubRequest, TestBed};
 
 const SECRET: &str = "a-key-that-nobody-shall-see";
 const EXPIRES: &str = "2099-01-01T00:00:00Z";
@@ -74,7 +74,7 @@ impl Amazon {
 }
 
 /// What the other services say.
-fn credentials(asked: &Asked) -> Reply {
+fn credentials(asked: &StubRequest) -> Reply {
     let keys = |id: &str| {
         format!(
             r#"{{"Code":"Success","Type":"AWS-HMAC","LastUpdated":"2026-01-01T00:00:00Z","AccessKeyId":"{id}","SecretAccessKey":"{SECRET}","Token":"t","Expiration":"{EXPIRES}"}}"#
@@ -109,7 +109,7 @@ fn credentials(asked: &Asked) -> Reply {
 }
 
 #[test]
-fn every_link_of_the_credential_chain_is_there() -> Result {
+fn every_source_of_the_credential_chain_works() -> Result {
     let amazon = Amazon::start()?;
     let program = |options: &str| amazon.program(options);
     let no_instance = |program: Program| program.env("AWS_EC2_METADATA_DISABLED", "true");

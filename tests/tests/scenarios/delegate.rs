@@ -32,7 +32,7 @@ fn what_is_missing_is_printed_and_what_is_there_is_not() -> Result {
     let there = TestBed::builder().lines(&all.stdout).start()?;
     let outcome = there.run(&delegate)?;
     assert_eq!(outcome.stdout, "");
-    outcome.assert_said(&["All 3 records are there already."]);
+    outcome.assert_said(&["All 3 records are already in place."]);
     there
         .run(&[&["issue"][..], &names].concat())?
         .assert_success();
@@ -77,7 +77,7 @@ fn a_label_of_its_own_is_kept_and_opens_one_name_only() -> Result {
     settings.state = bed.settings().state;
     let program = there.program(settings)?;
     let again = program.run(&unique)?;
-    again.assert_said(&["All 2 records are there already."]);
+    again.assert_said(&["All 2 records are already in place."]);
     program
         .run(&["issue", "example.com", "example.edu"])?
         .assert_success();
@@ -155,7 +155,7 @@ fn the_script_for_nsupdate_clears_the_way_and_leaves_the_rest() -> Result {
 
     let again = program.run(&delegate)?;
     assert_eq!(again.stdout, "", "{script}");
-    again.assert_said(&["All 4 records are there already."]);
+    again.assert_said(&["All 4 records are already in place."]);
     let mut caa = bed.ask(bed.main_server(), "example.com", "CAA")?;
     caa.sort();
     assert_eq!(caa.len(), 3, "{caa:?}\n{script}");
@@ -200,7 +200,7 @@ fn printed_lines_are_loaded_and_then_hold() -> Result {
     }
     program
         .run(&delegate)?
-        .assert_said(&["records are there already."]);
+        .assert_said(&["records are already in place."]);
     Ok(())
 }
 
@@ -269,9 +269,9 @@ fn what_can_have_no_record_is_left_out_with_the_reason() -> Result {
     outcome.assert_success();
     outcome.assert_said(&[
         "`www.example.com. 600 IN CAA 0 issue",
-        "its CNAME leads to cdn.example.org.",
+        "its CNAME points to cdn.example.org.",
         "`_acme-challenge.d.example.com. 600 IN CNAME",
-        "the DNAME at d.example.com. renames all names below it",
+        "the DNAME at d.example.com. redirects all names below it",
     ]);
     let owners: Vec<_> = outcome
         .stdout
@@ -307,7 +307,7 @@ fn a_wildcard_has_the_alias_of_the_name_with_which_it_shares_its_challenge() -> 
     let program = bed.program(settings)?;
     program
         .run(&["delegate", "*.example.com"])?
-        .assert_said(&["All 1 records are there already."]);
+        .assert_said(&["The record is already in place."]);
     program.run(&["check", "*.example.com"])?.assert_success();
     let elsewhere = program.run(&["check", "*.example.org"])?;
     assert_eq!(elsewhere.code, Some(3), "{elsewhere}");
@@ -363,7 +363,7 @@ fn an_alias_name_that_was_made_up_is_what_check_and_issue_expect() -> Result {
     let program = bed.program(settings)?;
     program.run(&["check"])?.assert_success();
     let warned = program.run(&[&unique[..], &[SECOND_ALIAS_ZONE]].concat())?;
-    warned.assert_said(&["the settings have", "or let it be `domain-alias = "]);
+    warned.assert_said(&["the settings still have", "or set `domain-alias = "]);
     Ok(())
 }
 
@@ -376,7 +376,7 @@ fn what_cannot_be_delegated_is_told() -> Result {
     several.assert_failure(
         2,
         &[
-            "where _acme-challenge.example.com shall lead",
+            "no alias is configured for _acme-challenge.example.com",
             "--challenge-alias",
             ALIAS_ZONE,
         ],

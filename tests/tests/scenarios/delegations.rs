@@ -47,7 +47,7 @@ fn a_loop_is_shown_with_its_names() -> Result {
             .cname("loop.example.org", "_acme-challenge.example.com"),
     )?
     .assert_said(&[
-        "circle",
+        "form a loop",
         "_acme-challenge.example.com -> loop.example.org -> _acme-challenge.example.com",
     ]);
     Ok(())

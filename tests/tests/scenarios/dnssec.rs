@@ -1,10 +1,11 @@
-//! What validation says of zones that are signed well, badly or not at all.
+//! DNSSEC validation of zones that are signed well, badly or not at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use acme_alias_core::delegation::{
-    DelegationChecker, DelegationReport, FindingKind, Question, ZoneState,
+    DelegationCheck, DelegationChecker, DelegationReport, Expectation, FindingKind, ZoneReport,
 };
 use acme_alias_core::dns::TrustAnchors;
 use acme_alias_core::dns::{Config, Dns, ZoneServers};
@@ -116,7 +117,7 @@ fn tree() -> Result<SignedTree> {
     ])
 }
 
-async fn examine(
+async fn check(
     tree: &SignedTree,
     trust_anchors: TrustAnchors,
     domain: &str,
@@ -127,81 +128,83 @@ async fn examine(
         trust_anchors,
         ..Config::default()
     };
-    examine_by(config, domain).await
+    check_by(config, domain).await
 }
 
-async fn examine_by(config: Config, domain: &str) -> Result<DelegationReport> {
+async fn check_by(config: Config, domain: &str) -> Result<DelegationReport> {
     let dns = Dns::new(config);
     let identifier: Identifier = domain.parse()?;
-    let question = Question {
+    let expectation = Expectation {
         identifiers: std::slice::from_ref(&identifier),
-        wanted: None,
-        alias_zones: &["alias.test".parse()?],
+        alias_name: None,
+        alias_zones: &BTreeSet::from(["alias.test".parse()?]),
         any_zone: true,
     };
-    let examiner = DelegationChecker::new(Arc::new(dns), None);
-    Ok(examiner
-        .examine(identifier.challenge_name(), &question)
-        .await)
+    let checker = DelegationChecker::new(Arc::new(dns));
+    let check = DelegationCheck::new(identifier.challenge_name(), expectation);
+    Ok(checker.check(&check).await)
 }
+
+/// What each domain comes to.
+const VERDICTS: &[(&str, std::result::Result<Security, &str>)] = &[
+    ("nsec.test", Ok(Security::Secure)),
+    ("a.wild.nsec.test", Ok(Security::Secure)),
+    ("nsec3.test", Ok(Security::Secure)),
+    ("a.wild.nsec3.test", Ok(Security::Secure)),
+    ("plain.test", Ok(Security::Insecure)),
+    (
+        "late.test",
+        Err("the signature of the SOA records of late.test. expired at 2025-02-01T00:00:00Z"),
+    ),
+    (
+        "early.test",
+        Err("is not valid before 2050-01-01T00:00:00Z"),
+    ),
+    ("other.test", Err("match none of its keys")),
+    (
+        "bare.test",
+        Err("has no keys (DNSKEY), and the zone above has a DS record for it"),
+    ),
+    (
+        "forged.test",
+        Err("the CNAME records of _acme-challenge.forged.test. by key"),
+    ),
+    (
+        "stranger.test",
+        Err("is by key 1, which is not among the keys of stranger.test."),
+    ),
+    (
+        "far.nsec.test",
+        Err("the signature of the SOA records of late.test. expired"),
+    ),
+    ("old.dname.test", Ok(Security::Secure)),
+    (
+        "old.renamed.test",
+        Err("the signature of the DNAME records of old.renamed.test. by key"),
+    ),
+    (
+        "a.wild.torn.test",
+        Err("or the proof that they are made from a wildcard (NSEC, NSEC3) is not valid"),
+    ),
+    (
+        "plain.torn.test",
+        Err("the proof that there are no DS records at plain.torn.test. is not valid"),
+    ),
+    (
+        "forgotten.test",
+        Err("the zone above has no DS record of forgotten.test., and does not prove"),
+    ),
+];
 
 #[tokio::test]
 async fn every_way_to_sign_has_its_verdict() -> Result {
     let tree = tree()?;
     let anchors = TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?;
     let mut wrong = Vec::new();
-    for (domain, verdict) in [
-        ("nsec.test", Ok(Security::Secure)),
-        ("a.wild.nsec.test", Ok(Security::Secure)),
-        ("nsec3.test", Ok(Security::Secure)),
-        ("a.wild.nsec3.test", Ok(Security::Secure)),
-        ("plain.test", Ok(Security::Insecure)),
-        (
-            "late.test",
-            Err("the signature of the SOA records of late.test. expired at 2025-02-01T00:00:00Z"),
-        ),
-        (
-            "early.test",
-            Err("begins to hold at 2050-01-01T00:00:00Z only"),
-        ),
-        ("other.test", Err("match none of its keys")),
-        (
-            "bare.test",
-            Err("has no keys (DNSKEY), and the zone above says that it is signed"),
-        ),
-        (
-            "forged.test",
-            Err("the CNAME records of _acme-challenge.forged.test. by key"),
-        ),
-        (
-            "stranger.test",
-            Err("is by key 1, which is not among the keys of stranger.test."),
-        ),
-        (
-            "far.nsec.test",
-            Err("the signature of the SOA records of late.test. expired"),
-        ),
-        ("old.dname.test", Ok(Security::Secure)),
-        (
-            "old.renamed.test",
-            Err("the signature of the DNAME records of old.renamed.test. by key"),
-        ),
-        (
-            "a.wild.torn.test",
-            Err("or the proof that they are made from a wildcard (NSEC, NSEC3) does not hold"),
-        ),
-        (
-            "plain.torn.test",
-            Err("the proof that there are no DS records at plain.torn.test. does not hold"),
-        ),
-        (
-            "forgotten.test",
-            Err("the zone above has no DS record of forgotten.test., and does not prove"),
-        ),
-    ] {
-        let examination = examine(&tree, anchors.clone(), domain).await?;
-        let source = examination.source.as_ref().map(|source| &source.dnssec);
-        let bogus: Vec<_> = examination
+    for (domain, verdict) in VERDICTS {
+        let report = check(&tree, anchors.clone(), domain).await?;
+        let source = report.source.as_ref().map(|source| &source.dnssec);
+        let bogus: Vec<_> = report
             .findings
             .iter()
             .filter(|finding| finding.kind == FindingKind::Bogus)
@@ -219,9 +222,9 @@ async fn every_way_to_sign_has_its_verdict() -> Result {
     Ok(())
 }
 
-/// What is said of the signatures on the way from a domain.
-fn bogus(examination: &DelegationReport) -> Vec<&str> {
-    let findings = examination.findings.iter();
+/// What is wrong with the signatures on the way from a domain.
+fn bogus(report: &DelegationReport) -> Vec<&str> {
+    let findings = report.findings.iter();
     let bogus = findings.filter(|finding| finding.kind == FindingKind::Bogus);
     bogus.map(|finding| finding.answer.as_str()).collect()
 }
@@ -258,7 +261,7 @@ fn spoilt(
 }
 
 #[tokio::test]
-async fn a_signed_zone_that_does_not_give_its_keys_is_bogus() -> Result {
+async fn a_signed_zone_that_does_not_return_its_keys_is_bogus() -> Result {
     let tree = tree()?;
     let silence = |_| Vec::new();
     let answers: [(RecordType, Spoil, &str); 3] = [
@@ -274,15 +277,15 @@ async fn a_signed_zone_that_does_not_give_its_keys_is_bogus() -> Result {
             vec![answer]
         })?;
         let timeout = Duration::from_millis(500);
-        let examination = examine_by(Config { timeout, ..config }, "nsec.test").await?;
-        let said = bogus(&examination);
-        let reason = format!("the {kind} records of nsec.test. cannot be had");
-        assert_eq!(said.len(), 1, "{examination:?}");
+        let report = check_by(Config { timeout, ..config }, "nsec.test").await?;
+        let said = bogus(&report);
+        let reason = format!("the {kind} records of nsec.test. could not be looked up");
+        assert_eq!(said.len(), 1, "{report:?}");
         assert!(
             said[0].contains(&reason) && said[0].contains(why),
             "{said:?}"
         );
-        assert!(examination.has_errors());
+        assert!(report.has_errors());
     }
     Ok(())
 }
@@ -303,10 +306,11 @@ async fn servers_that_cannot_be_reached_from_here_leave_the_verdict_open() -> Re
         trust_anchors: TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?,
         timeout: Duration::from_millis(300),
         port: dead.number(),
+        ..Config::default()
     };
-    let examination = examine_by(config, "nsec.test").await?;
-    assert_eq!(bogus(&examination), [""; 0]);
-    let source = examination.source.map(|source| source.dnssec);
+    let report = check_by(config, "nsec.test").await?;
+    assert_eq!(bogus(&report), [""; 0]);
+    let source = report.source.map(|source| source.dnssec.clone());
     let unknown = matches!(&source, Some(Security::Unknown(reason))
         if reason.contains("no server of the zone test gave"));
     assert!(unknown, "{source:?}");
@@ -323,9 +327,9 @@ async fn behind_a_resolver_that_validates_the_reason_is_found_as_well() -> Resul
         }
         vec![answer]
     })?;
-    let examination = examine_by(config, "late.test").await?;
-    let said = bogus(&examination);
-    assert_eq!(said.len(), 1, "{examination:?}");
+    let report = check_by(config, "late.test").await?;
+    let said = bogus(&report);
+    assert_eq!(said.len(), 1, "{report:?}");
     assert!(said[0].contains("expired at 2025-02-01"), "{said:?}");
     Ok(())
 }
@@ -334,19 +338,19 @@ async fn behind_a_resolver_that_validates_the_reason_is_found_as_well() -> Resul
 async fn signatures_take_room_in_an_answer() -> Result {
     let tree = tree()?;
     let anchors = TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?;
-    let examination = examine(&tree, anchors, "plain.test").await?;
-    let octets = |state: Option<ZoneState>| state.map(|state| state.signature_octets);
-    assert_eq!(octets(examination.source), Some(0));
+    let report = check(&tree, anchors, "plain.test").await?;
+    let octets = |state: Option<Arc<ZoneReport>>| state.map(|state| state.signature_octets);
+    assert_eq!(octets(report.source), Some(0));
     // An RRSIG by ECDSA P-256: 30 octets, `alias.test.`, 64 of the signature.
-    assert_eq!(octets(examination.alias), Some(30 + 12 + 64));
+    assert_eq!(octets(report.alias), Some(30 + 12 + 64));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_root_that_is_not_trusted_gives_no_verdict() -> Result {
     let tree = tree()?;
-    let examination = examine(&tree, TrustAnchors::default(), "late.test").await?;
-    let source = examination.source.map(|source| source.dnssec);
+    let report = check(&tree, TrustAnchors::default(), "late.test").await?;
+    let source = report.source.map(|source| source.dnssec.clone());
     let unknown =
         matches!(&source, Some(Security::Unknown(reason)) if reason.contains("trust anchor"));
     assert!(unknown, "{source:?}");
@@ -354,7 +358,7 @@ async fn a_root_that_is_not_trusted_gives_no_verdict() -> Result {
 }
 
 #[test]
-fn a_broken_chain_is_told_before_the_order() -> Result {
+fn a_broken_chain_of_trust_is_refused_before_the_order() -> Result {
     let tree = tree()?;
     let bed = TestBed::start()?;
     let mut settings = bed.settings();
@@ -391,13 +395,14 @@ fn a_broken_chain_is_told_before_the_order() -> Result {
     assert!(
         hidden
             .stdout
-            .contains("DNSSEC: not known: the servers that the settings name for bare.test"),
+            .contains("DNSSEC: not known: the servers configured for bare.test"),
         "{hidden}"
     );
 
-    program
-        .run(&["issue", "late"])?
-        .assert_failure(3, &["DNSSEC is broken", "expired at 2025-02-01", "mend it"]);
+    program.run(&["issue", "late"])?.assert_failure(
+        3,
+        &["DNSSEC is broken", "expired at 2025-02-01", "repair it"],
+    );
     assert_eq!(bed.orders()?, 0);
     Ok(())
 }

@@ -7,14 +7,19 @@ use std::path::Path;
 use acme_alias_tests::Result;
 
 /// The modules whose tests all have a row.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 15] = [
     "audit",
     "canary",
     "clean_up",
     "crashes",
+    "ids",
+    "kills",
     "ledger",
+    "leftovers",
     "machine",
     "name_servers",
+    "runs",
+    "secrets",
     "spoilt_answers",
     "spoilt_ca",
     "spoilt_updates",

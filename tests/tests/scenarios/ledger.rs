@@ -111,7 +111,7 @@ fn what_a_killed_run_left_is_removed_by_the_next_and_foreign_values_stay() -> Re
     assert_eq!(bed.txt()?.len(), 2, "the value of the killed run is there");
     let outcome = bed.run(&ISSUE)?;
     outcome.assert_success();
-    outcome.assert_said(&["removed a TXT value", ALIAS_NAME, "killed"]);
+    outcome.assert_said(&["removed a TXT value", ALIAS_NAME, "that the run"]);
     assert_eq!(
         bed.orders()?,
         1,

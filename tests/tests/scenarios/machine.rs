@@ -183,7 +183,7 @@ fn two_processes_on_one_certificate_leave_with_a_word_or_wait() -> Result {
     let program = bed.program(bed.settings())?;
     program
         .run(&ISSUE)?
-        .assert_failure(6, &["another acme-alias", "`--wait`"]);
+        .assert_failure(6, &["another process", "`--wait`"]);
     let waiting = program.spawn(&[&ISSUE[..], &["--wait"]].concat())?;
     Running::terminate(&first)?;
     first.wait()?.assert_failure(130, &["interrupted"]);

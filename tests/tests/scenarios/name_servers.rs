@@ -141,7 +141,7 @@ fn a_server_that_drops_values_silently_is_found_out_by_reading_back() -> Result 
         .txt_quota(1)
         .start()?;
     let outcome = bed.run(&[&ISSUE[..], &["*.example.com"]].concat())?;
-    outcome.assert_failure(4, &["took the change", "is missing", "TXT(2)"]);
+    outcome.assert_failure(4, &["accepted the change", "is missing", "TXT(2)"]);
     assert_eq!(bed.txt()?, []);
     Ok(())
 }

@@ -100,16 +100,17 @@ fn an_alias_name_that_was_made_up_and_a_value_that_was_left_are_looked_after_las
     let steps = steps(&program.run(&check)?)?;
     let line = format!("_acme-challenge.example.com. 600 IN CNAME {kept}.");
     for (step, words) in [
-        (0, line.as_str()),
+        (0, "issue `example-com` without example.com"),
+        (1, line.as_str()),
         (
-            1,
+            2,
             &format!("take the grant for `{kept}` out of the key's policy"),
         ),
-        (2, "run `acme-alias ledger reconcile`"),
+        (3, "run `acme-alias ledger reconcile`"),
     ] {
         assert!(steps[step].contains(words), "{steps:?}");
     }
-    assert_eq!(steps.len(), 3, "{steps:?}");
+    assert_eq!(steps.len(), 4, "{steps:?}");
     Ok(())
 }
 
@@ -129,5 +130,30 @@ fn where_nobody_answers_nothing_is_assured() -> Result {
         assert!(people.stdout.contains(words), "{people}");
     }
     assert!(!people.stdout.contains("Nothing leads"), "{people}");
+    Ok(())
+}
+
+#[test]
+fn offboarding_lists_what_still_points_here() -> Result {
+    let bed = TestBed::start()?;
+    let settings = bed
+        .settings()
+        .certificate("web", "domains = [\"example.com\", \"example.org\"]");
+    let outcome = bed
+        .program(settings)?
+        .run(&["check", "--offboard", "example.com"])?;
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    let first = "1. take example.com out of `[certificates.web]`";
+    let second = format!("_acme-challenge.example.com. 600 IN CNAME {ALIAS_NAME}.");
+    assert!(
+        outcome.stdout.contains(first) && outcome.stdout.contains(&second),
+        "{outcome}"
+    );
+    let left = bed.run(&["check", "--offboard", "www.example.com"])?;
+    left.assert_success();
+    assert!(
+        left.stdout.contains("Nothing leads from www.example.com"),
+        "{left}"
+    );
     Ok(())
 }

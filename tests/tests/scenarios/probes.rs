@@ -63,3 +63,19 @@ fn probes_are_exported_where_the_audit_is_required() -> Result {
     assert!(log.contains("1 added, 1 withdrawn"), "{log}");
     Ok(())
 }
+
+#[test]
+fn a_probe_is_timed_to_every_server_and_withdrawn() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = bed.run(&["check", "example.com", "--write", "--output", "json"])?;
+    outcome.assert_success();
+    let written = &outcome.json()?["written"][0];
+    assert_eq!(written["zone"], ALIAS_ZONE);
+    let servers = written["servers"].as_array().map(Vec::len);
+    assert_eq!(servers, Some(2), "{outcome}");
+    assert_eq!((bed.orders()?, bed.serial(ALIAS_ZONE)?), (0, 3));
+    let people = bed.run(&["check", "example.com", "--write"])?;
+    let had_it = format!("{} had it after ", bed.secondary());
+    assert!(people.stdout.contains(&had_it), "{people}");
+    bed.assert_only_txt_was_touched(&[])
+}

@@ -4,42 +4,30 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
 
-use acme_alias_core::provider::{Failure, OptionValue, Options, ProviderError, TxtProvider};
-use acme_alias_core::registry::find;
+use crate::backend::{change, zone_name};
+use acme_alias_core::clock::{Clock, SystemClock};
+use acme_alias_core::provider::{Failure, ProviderError, TxtProvider};
 use acme_alias_core::rights::{Grade, KeyRights, Subject, Verdict};
+use acme_alias_core::testkit::ManualClock;
 use acme_alias_core::txt::{Action, TxtChange, TxtValue};
-use acme_alias_rfc2136::{Config, Rfc2136};
+use acme_alias_rfc2136::{Rfc2136, ServerAddress, TsigKey};
 use acme_alias_tests::{
     ALIAS_NAME, ALIAS_ZONE, Algorithm, Key, Result, SECOND_ALIAS_ZONE, SilentServer, TestBed,
 };
-use std::sync::Arc;
 
-use crate::backend::{change, zone_name};
-
-fn provider(servers: &[SocketAddr], key: &Key) -> Arc<Rfc2136> {
+fn provider(servers: &[SocketAddr], key: &Key) -> Rfc2136 {
     provider_with(servers, &key.name, &key.algorithm.to_string(), &key.secret)
 }
 
-fn provider_with(
-    servers: &[SocketAddr],
-    name: &str,
-    algorithm: &str,
-    secret: &str,
-) -> Arc<Rfc2136> {
-    let kind = find("rfc2136").unwrap();
-    let servers = servers.iter().map(ToString::to_string).collect();
-    let values = [
-        ("server", OptionValue::List(servers)),
-        ("tsig-key", OptionValue::Text(name.to_owned())),
-        ("tsig-algorithm", OptionValue::Text(algorithm.to_owned())),
-        ("tsig-secret", OptionValue::Secret(secret.to_owned().into())),
-        ("timeout", OptionValue::Text("2s".to_owned())),
-    ];
-    let values = values.map(|(name, value)| (name.to_owned(), value));
-    let options = Options::new(kind.options, values).unwrap();
-    let config = Config::from_options(&options).unwrap();
-    Arc::new(Rfc2136::new(config))
+fn provider_with(servers: &[SocketAddr], name: &str, algorithm: &str, secret: &str) -> Rfc2136 {
+    let key = TsigKey::new(name, algorithm.parse().unwrap(), secret).unwrap();
+    let (first, others) = servers.split_first().unwrap();
+    let others = others.iter().copied().map(ServerAddress::from);
+    let provider = Rfc2136::new((*first).into(), key).with_timeout(Duration::from_secs(2));
+    others.fold(provider, Rfc2136::with_server)
 }
 
 fn add(value: &str) -> TxtChange {
@@ -75,14 +63,14 @@ async fn values_come_and_go_one_by_one_and_a_foreign_one_stays() -> Result {
                 .apply(&zone_name(), &[add("one"), add("two")])
                 .await
                 .unwrap();
-            assert_eq!(values(&*provider).await, ["foreign", "one", "two"]);
+            assert_eq!(values(&provider).await, ["foreign", "one", "two"]);
         }
         for _ in 0..2 {
             provider
                 .apply(&zone_name(), &[remove("one")])
                 .await
                 .unwrap();
-            assert_eq!(values(&*provider).await, ["foreign", "two"]);
+            assert_eq!(values(&provider).await, ["foreign", "two"]);
         }
         provider
             .apply(
@@ -91,7 +79,7 @@ async fn values_come_and_go_one_by_one_and_a_foreign_one_stays() -> Result {
             )
             .await
             .unwrap();
-        assert_eq!(values(&*provider).await, ["foreign"]);
+        assert_eq!(values(&provider).await, ["foreign"]);
     }
     Ok(())
 }
@@ -144,12 +132,12 @@ async fn the_longest_value_and_upper_case_names_are_read_back() -> Result {
         .apply(&zone_name(), &[change(Action::Add, &name, &long)])
         .await
         .unwrap();
-    assert_eq!(values(&*provider).await, [long]);
+    assert_eq!(values(&provider).await, [long]);
     Ok(())
 }
 
 #[tokio::test]
-async fn every_refusal_of_a_real_server_is_told_apart() -> Result {
+async fn every_refusal_of_a_real_server_has_its_own_error() -> Result {
     let bed = TestBed::start()?;
     let key = bed.key(ALIAS_ZONE)?;
     let servers = [bed.primary()];
@@ -195,10 +183,10 @@ async fn every_refusal_of_a_real_server_is_told_apart() -> Result {
             ALIAS_ZONE,
             change(Action::Add, "a.example.com", "x"),
             Failure::Rejected,
-            "does not lie in the zone",
+            "is outside the zone",
         ),
     ] {
-        let error = refused(&*provider, zone, change).await;
+        let error = refused(&provider, zone, change).await;
         assert_eq!(error.failure, failure, "{error}");
         assert!(error.what.contains(words), "{words}: {error}");
         assert!(!error.remedy.is_empty());
@@ -210,7 +198,7 @@ async fn every_refusal_of_a_real_server_is_told_apart() -> Result {
 }
 
 #[tokio::test]
-async fn a_dead_server_is_passed_over_and_an_outage_is_told_with_all_servers() -> Result {
+async fn a_dead_server_is_skipped_and_an_outage_names_all_servers() -> Result {
     let bed = TestBed::start()?;
     let key = bed.key(ALIAS_ZONE)?;
     let (dead, silent) = (bed.dead_port()?, SilentServer::start()?);
@@ -219,12 +207,12 @@ async fn a_dead_server_is_passed_over_and_an_outage_is_told_with_all_servers() -
     let applied = working.apply(&zone_name(), &[add("x")]).await.unwrap();
     assert_eq!(applied.server, bed.primary().to_string());
 
-    let error = refused(&*provider_of(&[dead.address()]), ALIAS_ZONE, add("y")).await;
+    let error = refused(&provider_of(&[dead.address()]), ALIAS_ZONE, add("y")).await;
     assert_eq!(error.failure, Failure::Unavailable, "{error}");
     assert!(error.what.contains("connection refused"), "{error}");
 
     let both = provider_of(&[dead.address(), silent.address()]);
-    let error = refused(&*both, ALIAS_ZONE, add("y")).await;
+    let error = refused(&both, ALIAS_ZONE, add("y")).await;
     assert_eq!(error.failure, Failure::UnknownOutcome, "{error}");
     for server in [dead.address(), silent.address()] {
         assert!(error.what.contains(&server.to_string()), "{error}");
@@ -253,16 +241,40 @@ fn liar() -> Result<SocketAddr> {
 }
 
 #[tokio::test]
-async fn a_success_that_nobody_signed_is_none() -> Result {
+async fn an_unsigned_success_is_an_unknown_outcome() -> Result {
     let provider = provider(&[liar()?], &Key::generate("acme-key", Algorithm::Sha256));
-    let error = refused(&*provider, ALIAS_ZONE, add("x")).await;
+    let error = refused(&provider, ALIAS_ZONE, add("x")).await;
     assert_eq!(error.failure, Failure::UnknownOutcome, "{error}");
     assert!(error.what.contains("not signed"), "{error}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_server_that_takes_a_weak_algorithm_is_told() -> Result {
+async fn the_injected_clock_signs() -> Result {
+    let bed = TestBed::start()?;
+    let key = bed.key(ALIAS_ZONE)?;
+    let provider = |clock: ManualClock| {
+        let algorithm = key.algorithm.to_string();
+        provider_with(&[bed.primary()], &key.name, &algorithm, &key.secret)
+            .with_clock(Arc::new(clock))
+    };
+    let clock = ManualClock::new(SystemClock.now());
+    provider(clock)
+        .apply(&zone_name(), &[add("x")])
+        .await
+        .unwrap();
+    let clock = ManualClock::new(SystemClock.now() - Duration::from_mins(20));
+    let error = refused(&provider(clock), ALIAS_ZONE, add("y")).await;
+    assert_eq!(error.failure, Failure::Denied, "{error}");
+    assert!(
+        error.what.contains("BADTIME") && error.what.contains("s ahead of ours"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_audit_finds_a_weak_algorithm() -> Result {
     let bed = TestBed::start()?;
     bed.replace_in_primary("algorithm hmac-sha256", "algorithm hmac-sha1")?;
     let provider = provider(&[bed.primary()], bed.key(ALIAS_ZONE)?);

@@ -1,9 +1,10 @@
-//! CNAMEs that lead to somebody else, or to nobody: who could obtain certificates by them.
+//! CNAMEs into zones of others, or into unregistered domains: who could obtain certificates with them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::delegation::{DelegationChecker, FindingKind, Question};
+use acme_alias_core::delegation::{DelegationCheck, DelegationChecker, Expectation, FindingKind};
 use acme_alias_core::dns::{Config, Dns};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_tests::{ALIAS_NAME, Result, SignedTree, SignedZone, Signing, TestBed};
@@ -34,11 +35,11 @@ fn tree() -> Result<SignedTree> {
     ])
 }
 
-/// The take-over that is told of, and the remedies of all findings.
-async fn told(
+/// The take-over that is reported, and the remedies of all findings.
+async fn take_over(
     tree: &SignedTree,
     domain: &str,
-    wanted: Option<&str>,
+    alias_name: Option<&str>,
     any_zone: bool,
 ) -> Result<(Option<String>, Vec<String>)> {
     let dns = Dns::new(Config {
@@ -48,17 +49,16 @@ async fn told(
         ..Config::default()
     });
     let identifier: Identifier = domain.parse()?;
-    let wanted: Option<DnsName> = wanted.map(str::parse).transpose()?;
-    let question = Question {
+    let alias_name: Option<DnsName> = alias_name.map(str::parse).transpose()?;
+    let expectation = Expectation {
         identifiers: std::slice::from_ref(&identifier),
-        wanted: wanted.as_ref(),
-        alias_zones: &["auth.test".parse()?],
+        alias_name: alias_name.as_ref(),
+        alias_zones: &BTreeSet::from(["auth.test".parse()?]),
         any_zone,
     };
-    let examiner = DelegationChecker::new(Arc::new(dns), None);
-    let found = examiner
-        .examine(identifier.challenge_name(), &question)
-        .await;
+    let checker = DelegationChecker::new(Arc::new(dns));
+    let check = DelegationCheck::new(identifier.challenge_name(), expectation);
+    let found = checker.check(&check).await;
     let mut findings = found.findings.iter();
     let dangling = findings.find(|finding| finding.kind == FindingKind::Dangling);
     let remedies = found.findings.iter().map(|finding| finding.remedy.clone());
@@ -69,14 +69,14 @@ async fn told(
 }
 
 #[tokio::test]
-async fn a_domain_that_nobody_has_is_told_whatever_the_settings_say() -> Result {
+async fn a_domain_that_is_not_registered_is_an_error_whatever_is_configured() -> Result {
     let tree = tree()?;
-    let nobody = "nobody has this domain: whoever registers it can obtain certificates";
+    let nobody = "this domain is not registered: anyone who registers it can obtain certificates";
     for domain in ["free.test", "nowhere.test"] {
-        for (wanted, any_zone) in [(None, false), (None, true), (Some("x.auth.test"), false)] {
-            let (dangling, remedies) = told(&tree, domain, wanted, any_zone).await?;
-            assert_eq!(dangling.as_deref(), Some(nobody), "{domain} {wanted:?}");
-            let gives_in = |remedy: &String| remedy.contains("correct the alias in the settings");
+        for (alias_name, any_zone) in [(None, false), (None, true), (Some("x.auth.test"), false)] {
+            let (dangling, remedies) = take_over(&tree, domain, alias_name, any_zone).await?;
+            assert_eq!(dangling.as_deref(), Some(nobody), "{domain} {alias_name:?}");
+            let gives_in = |remedy: &String| remedy.contains("correct the configured alias name");
             assert!(!remedies.iter().any(gives_in), "{remedies:?}");
         }
     }
@@ -84,35 +84,36 @@ async fn a_domain_that_nobody_has_is_told_whatever_the_settings_say() -> Result 
 }
 
 #[tokio::test]
-async fn whoever_has_the_zone_is_told_and_what_a_registry_may_have_to_sell() -> Result {
+async fn the_zone_that_others_can_write_to_is_named_and_what_a_registry_may_sell() -> Result {
     let tree = tree()?;
-    let (dangling, _) = told(&tree, "second.test", None, false).await?;
+    let (dangling, _) = take_over(&tree, "second.test", None, false).await?;
     assert_eq!(
         dangling.as_deref(),
         Some(
-            "whoever writes in the zone co.test can obtain certificates for these names; \
-             nobody.co.test is not there, and if co.test is a registry, it is free"
+            "anyone who can write to the zone co.test can obtain certificates for these names; \
+             nobody.co.test does not exist, and may be free if co.test is a registry"
         )
     );
-    let (dangling, _) = told(&tree, "other.test", None, false).await?;
-    let whoever = "whoever writes in the zone there.test can obtain certificates for these names";
-    assert_eq!(dangling.as_deref(), Some(whoever));
-    // A provider that was named for it writes there.
-    assert_eq!(told(&tree, "other.test", None, true).await?.0, None);
+    let (dangling, _) = take_over(&tree, "other.test", None, false).await?;
+    let anyone =
+        "anyone who can write to the zone there.test can obtain certificates for these names";
+    assert_eq!(dangling.as_deref(), Some(anyone));
+    // A provider that is configured for it writes there.
+    assert_eq!(take_over(&tree, "other.test", None, true).await?.0, None);
     Ok(())
 }
 
 #[tokio::test]
-async fn silence_is_not_taken_for_a_domain_that_nobody_has() -> Result {
+async fn a_server_that_does_not_answer_is_not_an_unregistered_domain() -> Result {
     let tree = tree()?;
     for any_zone in [false, true] {
-        assert_eq!(told(&tree, "dead.test", None, any_zone).await?.0, None);
+        assert_eq!(take_over(&tree, "dead.test", None, any_zone).await?.0, None);
     }
     Ok(())
 }
 
 #[test]
-fn what_could_be_taken_over_is_refused_before_the_order() -> Result {
+fn a_cname_that_could_be_taken_over_is_refused_before_the_order() -> Result {
     let bed = TestBed::builder()
         .cname("_acme-challenge.lost.example.com", "x.nobody.example.org")
         .delegate(&["example.com"])
@@ -121,17 +122,17 @@ fn what_could_be_taken_over_is_refused_before_the_order() -> Result {
     issue.assert_failure(
         3,
         &[
-            "whoever writes in the zone example.org",
-            "remove the CNAME if that is not you",
+            "anyone who can write to the zone example.org",
+            "remove the CNAME unless the zone is yours",
         ],
     );
-    // The settings take the alias name itself for a zone.
+    // The alias name itself is configured as a zone.
     let mut settings = bed.settings();
     let servers = settings.alias_zones[0].servers.clone();
     let zone = std::mem::replace(&mut settings.alias_zones[0].zone, ALIAS_NAME.to_owned());
     settings.zones.push((zone, servers));
     let issue = bed.program(settings)?.run(&["issue", "example.com"])?;
-    issue.assert_failure(3, &["the name lies in the zone", "as its alias zone"]);
+    issue.assert_failure(3, &["the name is in the zone", "as its alias zone"]);
     assert_eq!(bed.orders()?, 0);
     Ok(())
 }

@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use acme_alias_core::delegation::{
-    CaaIdentity, CnameChain, DelegationChecker, End, FindingKind, HOPS_MAX, Question,
+    CaaIdentity, CnameChain, DelegationCheck, DelegationChecker, End, Expectation, FindingKind,
+    HOPS_MAX,
 };
 use acme_alias_core::dns::{Config, Dns, DnsError, ZoneServers};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::name::Identifier;
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, QueryProxy, Result, SilentServer, TestBed};
 use hickory_proto::rr::{RData, RecordType};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,13 +43,13 @@ fn dns(bed: &TestBed, port: SocketAddr, zones: &[(&str, SocketAddr)]) -> Dns {
 async fn a_zone_s_servers_are_found_by_its_ns_set_and_asked_for_the_cname() -> Result {
     let bed = TestBed::start()?;
     let dns = dns(&bed, bed.main_server(), &[(ALIAS_ZONE, bed.primary())]);
-    let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
-    assert_eq!(walk.last(), &name(ALIAS_NAME));
-    assert_eq!(walk.hops.len(), 1);
-    assert_eq!(walk.hops[0].server, bed.main_server().to_string());
-    assert_eq!(walk.hops[0].ttl, 600);
-    assert_eq!(walk.hops[0].wildcard, None);
-    assert!(matches!(&walk.end, End::At { server, .. } if *server == bed.primary().to_string()));
+    let chain = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
+    assert_eq!(chain.last(), &name(ALIAS_NAME));
+    assert_eq!(chain.hops.len(), 1);
+    assert_eq!(chain.hops[0].server, bed.main_server().to_string());
+    assert_eq!(chain.hops[0].ttl, 600);
+    assert_eq!(chain.hops[0].wildcard, None);
+    assert!(matches!(&chain.end, End::At { server, .. } if *server == bed.primary().to_string()));
     Ok(())
 }
 
@@ -93,9 +95,9 @@ async fn a_server_without_authority_is_named_with_its_answer() -> Result {
     let bed = TestBed::start()?;
     // The servers of the alias zone are looked for where the main zones are served.
     let dns = dns(&bed, bed.main_server(), &[]);
-    let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
-    let End::Unanswered(DnsError::Unanswered { zone, attempts, .. }) = walk.end else {
-        panic!("{walk:?}");
+    let chain = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
+    let End::Unanswered(DnsError::Unanswered { zone, attempts, .. }) = chain.end else {
+        panic!("{chain:?}");
     };
     assert_eq!(zone, name(ALIAS_ZONE));
     assert!(attempts.contains("ns1.auth.example.net"), "{attempts}");
@@ -117,12 +119,12 @@ async fn a_wildcard_and_a_loop_and_an_endless_chain_are_seen() -> Result {
     }
     let bed = builder.start()?;
     let dns = dns(&bed, bed.main_server(), &[(ALIAS_ZONE, bed.primary())]);
-    let walk = CnameChain::follow(&dns, &name("_acme-challenge.www.corp.example")).await;
-    assert_eq!(walk.hops[0].wildcard, name("corp.example").child("*").ok());
-    let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.org")).await;
-    assert_eq!(walk.end, End::Loop(name("_acme-challenge.example.org")));
-    let walk = CnameChain::follow(&dns, &name("c0.shop.example")).await;
-    assert_eq!((walk.end, walk.hops.len()), (End::TooLong, HOPS_MAX));
+    let chain = CnameChain::follow(&dns, &name("_acme-challenge.www.corp.example")).await;
+    assert_eq!(chain.hops[0].wildcard, name("corp.example").child("*").ok());
+    let chain = CnameChain::follow(&dns, &name("_acme-challenge.example.org")).await;
+    assert_eq!(chain.end, End::Loop(name("_acme-challenge.example.org")));
+    let chain = CnameChain::follow(&dns, &name("c0.shop.example")).await;
+    assert_eq!((chain.end, chain.hops.len()), (End::TooLong, HOPS_MAX));
     Ok(())
 }
 
@@ -163,8 +165,8 @@ async fn a_dead_server_is_waited_for_once() -> Result {
         ..Config::default()
     });
     for _ in 0..3 {
-        let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
-        assert_eq!(walk.hops.len(), 1, "{walk:?}");
+        let chain = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
+        assert_eq!(chain.hops.len(), 1, "{chain:?}");
     }
     // The CNAME and the TXT are asked for at once.
     assert_eq!(asked.load(Ordering::SeqCst), 2);
@@ -185,20 +187,19 @@ async fn a_look_at_silent_servers_ends() -> Result {
         ..Config::default()
     });
     let identifier: Identifier = "example.com".parse().unwrap();
-    let question = Question {
+    let expectation = Expectation {
         identifiers: std::slice::from_ref(&identifier),
-        wanted: None,
-        alias_zones: &[],
+        alias_name: None,
+        alias_zones: &BTreeSet::new(),
         any_zone: true,
     };
-    let examiner = DelegationChecker::new(Arc::new(dns), None);
-    let found = examiner
-        .examine(identifier.challenge_name(), &question)
-        .await;
+    let checker = DelegationChecker::new(Arc::new(dns));
+    let check = DelegationCheck::new(identifier.challenge_name(), expectation);
+    let found = checker.check(&check).await;
     assert_eq!(found.findings.len(), 1, "{found:?}");
     assert_eq!(found.findings[0].kind, FindingKind::Unanswered);
     assert!(
-        found.findings[0].answer.contains("slow or silent"),
+        found.findings[0].answer.contains("slow or do not answer"),
         "{found:?}"
     );
     Ok(())
@@ -224,11 +225,11 @@ async fn a_walk_keeps_what_it_found_before_the_servers_fell_silent() -> Result {
         ],
         ..Config::default()
     });
-    let walk = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
-    assert_eq!(walk.hops.len(), 1, "{walk:?}");
+    let chain = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
+    assert_eq!(chain.hops.len(), 1, "{chain:?}");
     assert!(
-        matches!(&walk.end, End::Unanswered(DnsError::TooSlow { name, .. }) if name.as_str() == ALIAS_NAME),
-        "{walk:?}"
+        matches!(&chain.end, End::Unanswered(DnsError::TooSlow { name, .. }) if name.as_str() == ALIAS_NAME),
+        "{chain:?}"
     );
     let zone = dns.apex(&name(ALIAS_NAME)).await;
     assert!(matches!(zone, Err(DnsError::TooSlow { .. })), "{zone:?}");
@@ -262,21 +263,23 @@ async fn a_good_walk_is_kept_when_the_rest_is_too_slow() -> Result {
         ..Config::default()
     });
     let identifier: Identifier = "example.com".parse().unwrap();
-    let question = Question {
+    let expectation = Expectation {
         identifiers: std::slice::from_ref(&identifier),
-        wanted: None,
-        alias_zones: &[name(ALIAS_ZONE)],
+        alias_name: None,
+        alias_zones: &BTreeSet::from([name(ALIAS_ZONE)]),
         any_zone: false,
     };
-    let issuance = CaaIdentity {
+    let identity = CaaIdentity {
         issuer: "ca.example".to_owned(),
         account: None,
     };
-    let examiner = DelegationChecker::new(Arc::new(dns), Some(issuance));
-    let found = examiner
-        .examine(identifier.challenge_name(), &question)
-        .await;
-    assert_eq!(found.walk.last().as_str(), ALIAS_NAME, "{found:?}");
+    let checker = DelegationChecker::new(Arc::new(dns));
+    let check = DelegationCheck {
+        caa: Some(&identity),
+        ..DelegationCheck::new(identifier.challenge_name(), expectation)
+    };
+    let found = checker.check(&check).await;
+    assert_eq!(found.chain.last().as_str(), ALIAS_NAME, "{found:?}");
     let kinds: Vec<_> = found.findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(kinds, [FindingKind::Incomplete], "{found:?}");
     assert!(!found.has_errors());

@@ -1,10 +1,11 @@
-//! Both sides of a zone cut: which servers the zone above names, and whether it knows of the zone at all.
+//! Both sides of a zone cut: which servers the zone above names, and whether it delegates the zone at all.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use acme_alias_core::delegation::{
-    DelegationChecker, DelegationReport, Finding, FindingKind, Question,
+    DelegationCheck, DelegationChecker, DelegationReport, Expectation, Finding, FindingKind,
 };
 use acme_alias_core::dns::{Config, Dns, ZoneServers};
 use acme_alias_core::name::Identifier;
@@ -21,31 +22,31 @@ fn zone(apex: &'static str, signing: Signing, records: &[&str]) -> SignedZone {
     }
 }
 
-async fn examine(config: Config, domain: &str) -> Result<DelegationReport> {
+async fn check(config: Config, domain: &str) -> Result<DelegationReport> {
     let identifier: Identifier = domain.parse()?;
-    let question = Question {
+    let expectation = Expectation {
         identifiers: std::slice::from_ref(&identifier),
-        wanted: None,
-        alias_zones: &["auth.test".parse()?],
+        alias_name: None,
+        alias_zones: &BTreeSet::from(["auth.test".parse()?]),
         any_zone: false,
     };
-    let examiner = DelegationChecker::new(Arc::new(Dns::new(config)), None);
-    let challenge_name = identifier.challenge_name();
-    Ok(examiner.examine(challenge_name, &question).await)
+    let checker = DelegationChecker::new(Arc::new(Dns::new(config)));
+    let check = DelegationCheck::new(identifier.challenge_name(), expectation);
+    Ok(checker.check(&check).await)
 }
 
-fn kinds(examination: &DelegationReport) -> Vec<FindingKind> {
-    let findings = examination.findings.iter();
+fn kinds(report: &DelegationReport) -> Vec<FindingKind> {
+    let findings = report.findings.iter();
     findings.map(|finding| finding.kind).collect()
 }
 
-fn finding(examination: &DelegationReport, kind: FindingKind) -> Option<&Finding> {
-    let mut findings = examination.findings.iter();
+fn finding(report: &DelegationReport, kind: FindingKind) -> Option<&Finding> {
+    let mut findings = report.findings.iter();
     findings.find(|finding| finding.kind == kind)
 }
 
 #[tokio::test]
-async fn an_alias_zone_that_only_the_settings_know_is_told() -> Result {
+async fn an_alias_zone_that_is_configured_and_not_delegated_is_reported() -> Result {
     let hidden = SignedTree::start(&[zone("auth.test", Signing::Unsigned, &[])])?;
     let public = SignedTree::start(&[zone(
         "test",
@@ -61,13 +62,13 @@ async fn an_alias_zone_that_only_the_settings_know_is_told() -> Result {
         port: public.address().port(),
         ..Config::default()
     };
-    let found = examine(config, "host.test").await?;
+    let found = check(config, "host.test").await?;
     assert_eq!(kinds(&found), [FindingKind::NotDelegated], "{found:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_delegation_that_was_forgotten_is_told_although_one_server_has_both_zones() -> Result {
+async fn a_missing_delegation_is_reported_although_one_server_has_both_zones() -> Result {
     let tree = SignedTree::start(&[
         zone(
             "test",
@@ -85,12 +86,12 @@ async fn a_delegation_that_was_forgotten_is_told_although_one_server_has_both_zo
         port: tree.address().port(),
         ..Config::default()
     };
-    let found = examine(config(), "host.test").await?;
+    let found = check(config(), "host.test").await?;
     assert_eq!(kinds(&found), [FindingKind::NotDelegated], "{found:?}");
     let delegated =
         |found: &DelegationReport| found.alias.as_ref().and_then(|alias| alias.delegated);
     assert_eq!(delegated(&found), Some(false));
-    let found = examine(config(), "good.test").await?;
+    let found = check(config(), "good.test").await?;
     assert_eq!(delegated(&found), Some(true), "{found:?}");
     Ok(())
 }
@@ -139,9 +140,9 @@ impl Moved {
 }
 
 #[tokio::test]
-async fn a_server_that_only_the_zone_above_still_names_is_asked_as_well() -> Result {
+async fn a_server_that_only_the_zone_above_names_is_asked_as_well() -> Result {
     let moved = Moved::start()?;
-    let dead = examine(moved.config()?, "moved.test").await?;
+    let dead = check(moved.config()?, "moved.test").await?;
     let lame = finding(&dead, FindingKind::LameServer);
     assert!(
         lame.is_some_and(|lame| lame.answer.contains("by the zone above")
@@ -162,7 +163,7 @@ async fn a_server_that_only_the_zone_above_still_names_is_asked_as_well() -> Res
             message.to_vec().into_iter().collect()
         },
     )?;
-    let found = examine(moved.config()?, "moved.test").await?;
+    let found = check(moved.config()?, "moved.test").await?;
     let disagree = finding(&found, FindingKind::ServersDisagree);
     assert!(
         disagree.is_some_and(|disagree| disagree
@@ -175,7 +176,7 @@ async fn a_server_that_only_the_zone_above_still_names_is_asked_as_well() -> Res
 }
 
 #[tokio::test]
-async fn a_server_of_the_zone_above_that_denies_the_zone_is_named() -> Result {
+async fn a_server_of_the_zone_above_that_does_not_delegate_the_zone_is_named() -> Result {
     let moved = Moved::start()?;
     let denies = QueryProxy::start(moved.above.address(), |question, mut answer| {
         let mut queries = question.queries.iter();
@@ -188,7 +189,7 @@ async fn a_server_of_the_zone_above_that_denies_the_zone_is_named() -> Result {
     })?;
     let mut config = moved.config()?;
     config.zones[0].servers.push(denies.address());
-    let found = examine(config, "moved.test").await?;
+    let found = check(config, "moved.test").await?;
     let denied = finding(&found, FindingKind::NotDelegated);
     let by = denies.address().to_string();
     assert!(

@@ -8,7 +8,7 @@ use acme_alias_core::dns::Caa;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::txt::quoting::quoted_octets;
 
-use super::{caa_set, literal, replaced};
+use super::parts::{caa_set, literal, replaced};
 
 /// For Cloudflare's provider, version 5: a resource for each record.
 pub(super) fn cloudflare(records: &[ZoneRecord]) -> String {

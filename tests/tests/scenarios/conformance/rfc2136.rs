@@ -12,7 +12,7 @@ use acme_alias_tests::{ALIAS_ZONE, FaultyProxy, Key, Knot, Result, SECOND_ALIAS_
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-/// A server, the key that may update TXT in [`ALIAS_ZONE`] there, and another hand that may.
+/// A server, the key that may update TXT in [`ALIAS_ZONE`] there, and another way to add values.
 struct Server<'a> {
     address: SocketAddr,
     key: &'a Key,
@@ -77,21 +77,21 @@ impl Fixture for Server<'_> {
 #[tokio::test]
 async fn bind_conforms() -> Result {
     let bed = TestBed::start()?;
-    let stand = Server {
+    let server = Server {
         address: bed.primary(),
         key: bed.key(ALIAS_ZONE)?,
         add_foreign_txt: &|name, value| bed.add_foreign_txt(ALIAS_ZONE, name, value).map(drop),
     };
-    Ok(conformance::run(&stand).await?)
+    Ok(conformance::run(&server).await?)
 }
 
 #[tokio::test]
 async fn knot_conforms() -> Result {
     let knot = Knot::start()?;
-    let stand = Server {
+    let server = Server {
         address: knot.address(),
         key: knot.key(),
         add_foreign_txt: &|name, value| knot.add_foreign_txt(name, value),
     };
-    Ok(conformance::run(&stand).await?)
+    Ok(conformance::run(&server).await?)
 }

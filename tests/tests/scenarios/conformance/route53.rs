@@ -1,6 +1,7 @@
 //! Route 53, on moto.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use acme_alias_core::name::DnsName;
@@ -20,7 +21,8 @@ struct Account {
 
 impl Account {
     fn provider_at(address: SocketAddr) -> Arc<dyn TxtProvider> {
-        provider_at(address, &[("requests-per-second", "1000")])
+        let pace = NonZeroU32::new(1_000).unwrap();
+        Arc::new(provider_at(address).with_requests_per_second(pace))
     }
 }
 

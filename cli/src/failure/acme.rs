@@ -1,0 +1,188 @@
+//! Remedies for failures at the CA.
+
+use acme_alias_core::acme::{AcmeError, CaError, KeyError, Operation, TransportError};
+use acme_alias_core::certificate::CertificateError;
+
+use super::model::{Failure, Part};
+use crate::settings::SettingsError;
+
+const NOT_A_DIRECTORY: &str = "check that `acme.directory` is the URL of an ACME directory";
+const RATE_LIMIT: &str =
+    "wait until the CA's rate limit allows more requests, then run the same command again";
+const LATER: &str = "try again later; check the CA's status page";
+const CAA: &str = "change the CAA records of the domain to allow this CA, or use another CA";
+const EXTERNAL_ACCOUNT: &str = "get a key identifier and an HMAC key from the CA, then set \
+                                `eab-kid` and `eab-hmac-key` under `[acme]`";
+const NEW_ACCOUNT: &str = "move the account's file out of `accounts` in the state folder; the next \
+                           run creates a new account";
+const KEY_TYPE: &str = "set another `key-type`";
+const REPORT: &str = "report this to the CA";
+
+/// What the user can do about a failure at the CA; `None` if the message says all.
+pub(crate) fn remedy(error: &AcmeError) -> Option<String> {
+    let remedy = match error {
+        AcmeError::Transport(error) => return transport_remedy(error).map(str::to_owned),
+        AcmeError::Problem {
+            operation, kind, ..
+        } => return problem_remedy(*operation, kind).map(str::to_owned),
+        AcmeError::InvalidAnswer {
+            operation: Operation::Directory,
+            ..
+        } => NOT_A_DIRECTORY,
+        AcmeError::TermsNotAgreed { .. } => {
+            "read the terms, then agree once with `--agree-tos`, or with `agree-tos = true` under \
+             `[acme]`"
+        }
+        AcmeError::ExternalAccountRequired => EXTERNAL_ACCOUNT,
+        AcmeError::ExternalAccount { .. } => "correct `eab-hmac-key` under `[acme]`",
+        AcmeError::InvalidHmacKey => "copy `eab-hmac-key` exactly as the CA shows it",
+        AcmeError::StoredAccount { .. } => {
+            return Some(format!(
+                "restore the account's file from a backup; or {NEW_ACCOUNT}"
+            ));
+        }
+        AcmeError::Validation(failures) => {
+            let mut remedies = failures
+                .iter()
+                .filter_map(|failure| validation_remedy(&failure.kind));
+            remedies.next()?
+        }
+        AcmeError::NoDns01(_) => "use a CA that offers dns-01 for this name",
+        AcmeError::ForeignAuthorization(_) => REPORT,
+        AcmeError::Timeout { .. } => {
+            "the order is saved and the next run resumes it; or raise `order-timeout` under `[acme]`"
+        }
+        AcmeError::Key(KeyError::Generation { .. } | KeyError::Request { .. }) => KEY_TYPE,
+        _ => return None,
+    };
+    Some(remedy.to_owned())
+}
+
+/// What the user can do about a chain that was not stored.
+pub(crate) fn certificate_remedy(error: &CertificateError) -> String {
+    let remedy = match error {
+        CertificateError::NotValidNow { .. } => "check the clock of this host",
+        _ => REPORT,
+    };
+    format!("{remedy}; the stored certificate is unchanged")
+}
+
+fn transport_remedy(error: &TransportError) -> Option<&'static str> {
+    Some(match error {
+        TransportError::NotHttps { .. } => "use the CA's https:// directory URL",
+        TransportError::Unreachable { .. } | TransportError::Timeout { .. } => {
+            "check that this host can reach the CA; behind a proxy, set HTTPS_PROXY"
+        }
+        TransportError::Untrusted { .. } => {
+            "for a private CA, set `ca-file` under `[acme]` to its root certificate; for a public \
+             CA, find the proxy that intercepts HTTPS"
+        }
+        TransportError::Status { status: 429, .. } => RATE_LIMIT,
+        TransportError::TooLarge { .. }
+        | TransportError::Status {
+            status: 400..500, ..
+        } => NOT_A_DIRECTORY,
+        TransportError::Status { .. } => LATER,
+        TransportError::ExtraRoot { .. } => {
+            "set `ca-file` under `[acme]` to a PEM file with a root certificate"
+        }
+        _ => return None,
+    })
+}
+
+fn problem_remedy(operation: Operation, kind: &str) -> Option<&'static str> {
+    Some(match (kind, operation) {
+        ("rateLimited", _) => RATE_LIMIT,
+        ("rejectedIdentifier", _) => {
+            "the CA does not issue for this name; remove the name, or use another CA"
+        }
+        ("accountDoesNotExist", _) | ("unauthorized", Operation::Account | Operation::Order) => {
+            NEW_ACCOUNT
+        }
+        ("invalidContact" | "unsupportedContact", _) => "correct `contact` under `[acme]`",
+        ("externalAccountRequired", _) => EXTERNAL_ACCOUNT,
+        ("userActionRequired", _) => {
+            "do what the CA asks for, such as to agree to its new terms of service"
+        }
+        ("badCSR" | "badPublicKey", _) => KEY_TYPE,
+        ("serverInternal", _) => LATER,
+        (kind, _) => return validation_remedy(kind),
+    })
+}
+
+/// By the type of the problem (RFC 8555 §6.7).
+fn validation_remedy(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "caa" => CAA,
+        "dns" => {
+            "check that the name servers of the domain and of the alias zone answer queries from \
+             the internet (firewall, split horizon, DNSSEC)"
+        }
+        "unauthorized" | "incorrectResponse" => {
+            "all name servers had the value, but the CA saw another one, perhaps from its cache; \
+             run the same command again later"
+        }
+        _ => return None,
+    })
+}
+
+impl From<AcmeError> for Failure {
+    fn from(error: AcmeError) -> Self {
+        if let AcmeError::ExternalAccount { source } = &error
+            && let Some(settings) = source.downcast_ref::<SettingsError>()
+        {
+            return settings.clone().into();
+        }
+        Failure::new(Part::Ca, &error, remedy(&error))
+    }
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        AcmeError::from(error).into()
+    }
+}
+
+impl From<CaError> for Failure {
+    fn from(error: CaError) -> Self {
+        match error {
+            CaError::Acme(error) => error.into(),
+            CaError::Store(error) => error.into(),
+            error => Failure::new(Part::Unexpected, &error, None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use acme_alias_core::acme::ValidationFailure;
+
+    use super::*;
+
+    fn failure(kind: &str) -> ValidationFailure {
+        ValidationFailure {
+            identifier: "example.com".to_owned(),
+            kind: kind.to_owned(),
+            detail: "no".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_remedy_of_a_failed_validation_depends_on_the_kind_of_problem() {
+        let of = |kinds: &[&str]| {
+            let failures = kinds.iter().map(|kind| failure(kind)).collect();
+            remedy(&AcmeError::Validation(failures))
+        };
+        assert_eq!(of(&["caa"]).as_deref(), Some(CAA));
+        assert!(of(&["dns"]).is_some_and(|text| text.contains("name servers")));
+        assert_eq!(of(&["unknown", "caa"]).as_deref(), Some(CAA));
+        assert_eq!(of(&["unknown"]), None);
+    }
+
+    #[test]
+    fn a_refused_order_of_an_unknown_account_asks_for_a_new_account() {
+        let of = |operation| problem_remedy(operation, "unauthorized");
+        assert_eq!(of(Operation::Order), Some(NEW_ACCOUNT));
+        assert_ne!(of(Operation::Challenges), Some(NEW_ACCOUNT));
+    }
+}

@@ -1,0 +1,113 @@
+//! A certificate that could not be obtained, and a run that could not begin.
+
+use acme_alias_core::engine::{BuildError, JobError, RunError};
+use acme_alias_core::issue::{IssueError, IssueFailure};
+use acme_alias_core::registry::RegistryError;
+use acme_alias_core::store::CertificateId;
+
+use super::acme::certificate_remedy;
+use super::model::{Failure, Part};
+use super::zone::{of_zone, zone_in_words};
+
+/// The failure of one certificate's job.
+fn of_job(error: JobError) -> Failure {
+    match error {
+        JobError::Issue(failure) => of_issue(*failure),
+        JobError::Store(error) => error.into(),
+        JobError::Settings(error) => match error.source.downcast_ref::<Failure>() {
+            Some(failure) => failure.clone(),
+            None => Failure::new(Part::Settings, &error, None),
+        },
+        JobError::Unknown { id } => unknown(&id),
+        JobError::LeaseLost { .. } => Failure::new(
+            Part::Store,
+            &error,
+            "see why this process was suspended or could not write to the state folder for two minutes"
+                .to_owned(),
+        ),
+        error => Failure::new(
+            Part::Unexpected,
+            &error,
+            "this is a defect of the program; please report it".to_owned(),
+        ),
+    }
+}
+
+fn unknown(id: &CertificateId) -> Failure {
+    Failure::new(
+        Part::Settings,
+        &format!("there is no certificate `{id}` in the settings or in the state folder"),
+        format!("add `[certificates.{id}]` with its `domains`, or give the domains themselves"),
+    )
+}
+
+fn of_issue(failure: IssueFailure) -> Failure {
+    let IssueFailure { error, left_behind } = failure;
+    let left_behind: Vec<_> = left_behind.iter().map(zone_in_words).collect();
+    let left_behind = (!left_behind.is_empty()).then(|| left_behind.join("; "));
+    Failure {
+        left_behind,
+        ..of_step(error)
+    }
+}
+
+fn of_step(error: IssueError) -> Failure {
+    let message = error.to_string();
+    let failure = |part, remedy: &str| Failure::new(part, &message, remedy.to_owned());
+    match error {
+        IssueError::Delegation(findings) => Failure {
+            findings,
+            ..failure(
+                Part::Delegation,
+                "nothing was requested from the CA; correct these, and run the same command again",
+            )
+        },
+        IssueError::Zone(error) => of_zone(&error),
+        IssueError::Acme(error) => error.into(),
+        IssueError::Account(error) => error.into(),
+        IssueError::Certificate(error) => {
+            Failure::new(Part::Ca, &message, certificate_remedy(&error))
+        }
+        IssueError::Store(error) => error.into(),
+        IssueError::AliasNeeded { .. } => failure(
+            Part::Settings,
+            "name the alias (`--challenge-alias` or `--domain-alias`), or omit `--skip-preflight`",
+        ),
+        IssueError::Conflict { .. } => failure(Part::Settings, "give both the same alias"),
+        IssueError::Interrupted => failure(Part::Interrupted, "run the same command again"),
+        _ => Failure::new(Part::Unexpected, &message, None),
+    }
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Self {
+        of_job(error)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Store(error) => error.into(),
+            RunError::Ledger(error) => error.into(),
+            RunError::Export(error) => error.into(),
+            RunError::Interrupted => Failure::new(Part::Interrupted, &error, None),
+            error => Failure::new(Part::Unexpected, &error, None),
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Transport(error) => error.into(),
+            error => Failure::new(Part::Settings, &error, None),
+        }
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        Failure::new(Part::Settings, &error, None)
+    }
+}

@@ -1,0 +1,12 @@
+//! A command that failed: what is printed, and the exit code.
+
+mod acme;
+mod job;
+mod ledger;
+mod model;
+mod store;
+mod zone;
+
+pub(crate) use self::ledger::forget_command;
+pub(crate) use self::model::{Failure, Part};
+pub(crate) use self::zone::zone_in_words;

@@ -1,0 +1,78 @@
+//! The lines of the ledger, printed one by one: it may be longer than memory.
+
+use std::io::{BufWriter, Stdout, Write, stdout};
+
+use acme_alias_core::ledger::Line;
+use jiff::Timestamp;
+
+use super::format::Format;
+
+/// Prints lines as they come.
+pub(crate) struct LedgerPrinter {
+    format: Format,
+    out: BufWriter<Stdout>,
+    lines: u64,
+}
+
+impl LedgerPrinter {
+    pub(super) fn new(format: Format) -> Self {
+        let mut printer = LedgerPrinter {
+            format,
+            out: BufWriter::new(stdout()),
+            lines: 0,
+        };
+        if format == Format::Json {
+            printer.print("{\"changes\":[");
+        }
+        printer
+    }
+
+    pub(crate) fn line(&mut self, line: &Line) {
+        let text = match self.format {
+            Format::Human => in_words(line),
+            Format::Json => {
+                let separator = if self.lines == 0 { "" } else { "," };
+                // A line is made of texts and numbers, which are JSON in any case.
+                format!("{separator}{}", serde_json::json!(line))
+            }
+        };
+        self.print(&text);
+        self.lines += 1;
+    }
+
+    pub(crate) fn finish(mut self) {
+        match self.format {
+            Format::Human if self.lines == 0 => self.print("No DNS change is on record.\n"),
+            Format::Human => {}
+            Format::Json => self.print("]}\n"),
+        }
+        // A reader that went away has seen what it wanted.
+        let _ = self.out.flush();
+    }
+
+    fn print(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes());
+    }
+}
+
+fn in_words(line: &Line) -> String {
+    let entry = &line.entry;
+    let mut text = format!(
+        "{:>6}  {}  {:12} {:6} {}  {}  {}\n",
+        line.sequence,
+        second(line.time),
+        entry.event,
+        entry.action,
+        entry.name,
+        entry.value,
+        entry.origin.certificate.as_deref().unwrap_or("-"),
+    );
+    if let Some(response) = &entry.response {
+        text.push_str(&format!("        {response}\n"));
+    }
+    text
+}
+
+pub(super) fn second(timestamp: Timestamp) -> String {
+    timestamp.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

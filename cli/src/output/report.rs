@@ -1,0 +1,249 @@
+//! The results of the commands, before they are printed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use acme_alias_core::delegation::{DelegationReport, Finding, ZoneRecord};
+use acme_alias_core::deploy::DeployError;
+use acme_alias_core::engine::{NotDue, Reconciliation};
+use acme_alias_core::issue::{Issued, Plan};
+use acme_alias_core::ledger::{OpenValue, ZoneSerials};
+use acme_alias_core::name::{DnsName, Identifier};
+use acme_alias_core::registry::ProviderKind;
+use acme_alias_core::renewal;
+use acme_alias_core::rights::{Grade, Policy, Right};
+use acme_alias_core::store::{CertificateId, StoredCertificate};
+use acme_alias_core::zone::Published;
+use jiff::Timestamp;
+
+use super::records::RecordFormat;
+use crate::failure::{Failure, Part, zone_in_words};
+use crate::settings::Shown;
+
+/// The result of a command.
+pub(crate) enum Report {
+    Issued(Obtained),
+    Rehearsed {
+        plans: Vec<(CertificateId, Plan)>,
+        failed: Vec<(CertificateId, Failure)>,
+        interrupted: bool,
+    },
+    Renewed(Renewal),
+    List {
+        certificates: Vec<Listed>,
+        /// Certificates that cannot be read.
+        damaged: Vec<(CertificateId, Failure)>,
+    },
+    Providers(Vec<&'static ProviderKind>),
+    Settings(Vec<Shown>),
+    SettingsGood {
+        warnings: usize,
+    },
+    LedgerWhole {
+        lines: u64,
+        /// Whether the last line was cut off by a crash.
+        truncated: bool,
+        /// Values that may still be in a zone.
+        open: usize,
+    },
+    /// By alias zone.
+    Policies(Vec<(DnsName, Vec<Policy>)>),
+    Audited(Vec<Audited>),
+    Checked(Checked),
+    Offboarding(Offboarding),
+    Records {
+        records: Vec<ZoneRecord>,
+        /// Records that are there already, and left out.
+        there: usize,
+        format: RecordFormat,
+    },
+    Exported {
+        runs: usize,
+        folder: PathBuf,
+    },
+    /// By alias zone.
+    Serials(Vec<(DnsName, ZoneSerials)>),
+    Reconciled(Reconciliation),
+    /// The values that the ledger does not have any more.
+    Forgotten(Vec<OpenValue>),
+}
+
+/// What the key of an alias zone can do.
+pub(crate) struct Audited {
+    pub(crate) zone: DnsName,
+    pub(crate) key: Option<String>,
+    pub(crate) rights: Vec<Right>,
+    pub(crate) grade: Grade,
+    /// What would narrow it.
+    pub(crate) advice: Vec<Policy>,
+}
+
+impl Audited {
+    /// Whether somebody should do something about it.
+    fn is_bad(&self) -> bool {
+        !matches!(self.grade, Grade::Tight | Grade::Wide)
+    }
+}
+
+/// Delegations that were looked at.
+pub(crate) struct Checked {
+    pub(crate) names: Vec<CheckedName>,
+    pub(crate) took: Duration,
+    /// What came of writing to the alias zones, where that was wanted.
+    pub(crate) probed: Option<Probed>,
+}
+
+/// Probes that were written at alias names, and withdrawn.
+pub(crate) struct Probed {
+    pub(crate) published: Vec<Published>,
+    /// The challenge names whose delegations are not in order.
+    pub(crate) left_out: Vec<DnsName>,
+}
+
+/// One challenge name, and whose it is.
+pub(crate) struct CheckedName {
+    pub(crate) identifiers: Vec<Identifier>,
+    pub(crate) report: DelegationReport,
+}
+
+impl Checked {
+    pub(crate) fn has_errors(&self) -> bool {
+        self.names.iter().any(|name| name.report.has_errors())
+    }
+
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.names.iter().flat_map(|name| &name.report.findings)
+    }
+
+    /// Challenge names that were looked at in a second.
+    pub(crate) fn per_second(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let names = self.names.len() as f64;
+        names / self.took.as_secs_f64()
+    }
+}
+
+/// What still leads from a domain into the alias zones.
+pub(crate) struct Offboarding {
+    pub(crate) domain: Identifier,
+    /// What to do, one after the other.
+    pub(crate) steps: Vec<String>,
+    /// Why it is not known where the domain leads.
+    pub(crate) unknown: Option<String>,
+}
+
+impl Report {
+    /// The exit code: that of the first failure, where there is one among successes.
+    pub(crate) fn exit_code(&self) -> u8 {
+        let (obtained, failed) = match self {
+            Report::Reconciled(done) if !done.left.is_empty() => return Part::Dns.exit_code(),
+            Report::Audited(zones) if zones.iter().any(Audited::is_bad) => {
+                return Part::Dns.exit_code();
+            }
+            Report::Checked(checked) if checked.has_errors() => {
+                return Part::Delegation.exit_code();
+            }
+            Report::Offboarding(left) if !left.steps.is_empty() || left.unknown.is_some() => {
+                return Part::Delegation.exit_code();
+            }
+            Report::Serials(zones) if zones.iter().any(|(_, zone)| !zone.foreign.is_empty()) => {
+                return Part::Unexpected.exit_code();
+            }
+            Report::Rehearsed {
+                failed,
+                interrupted: true,
+                ..
+            } if failed.is_empty() => return Part::Interrupted.exit_code(),
+            Report::Renewed(renewal) if renewal.failed.is_empty() && renewal.interrupted => {
+                return Part::Interrupted.exit_code();
+            }
+            Report::Issued(obtained) => (std::slice::from_ref(obtained), [].as_slice()),
+            Report::Renewed(renewal) => (renewal.renewed.as_slice(), renewal.failed.as_slice()),
+            Report::Rehearsed { failed, .. } => ([].as_slice(), failed.as_slice()),
+            _ => ([].as_slice(), [].as_slice()),
+        };
+        let part = if let Some((_, failure)) = failed.first() {
+            failure.part
+        } else if obtained
+            .iter()
+            .any(|obtained| obtained.left_behind.is_some())
+        {
+            Part::Dns
+        } else if obtained
+            .iter()
+            .any(|obtained| obtained.hook_failure.is_some())
+            || matches!(self, Report::Renewed(renewal) if renewal.deployed.iter().any(Deployed::is_failed))
+        {
+            Part::Unexpected
+        } else {
+            return 0;
+        };
+        part.exit_code()
+    }
+}
+
+/// A certificate obtained in this run.
+pub(crate) struct Obtained {
+    pub(crate) stored: StoredCertificate,
+    pub(crate) due: Timestamp,
+    /// TXT values that may still be in a zone, in words.
+    pub(crate) left_behind: Option<String>,
+    /// What went wrong in the deploy hook, in words.
+    pub(crate) hook_failure: Option<String>,
+}
+
+impl Obtained {
+    pub(crate) fn new(issued: Issued, undeployed: Option<&DeployError>) -> Self {
+        let left_behind = issued.left_behind.iter().map(zone_in_words);
+        let left_behind: Vec<_> = left_behind.collect();
+        let info = &issued.stored.info;
+        Obtained {
+            due: renewal::due(info.not_before, info.not_after),
+            stored: issued.stored,
+            left_behind: (!left_behind.is_empty()).then(|| left_behind.join("; ")),
+            hook_failure: undeployed.map(ToString::to_string),
+        }
+    }
+}
+
+/// A certificate whose deploy hook failed or did not run in an earlier run, and was run now.
+pub(crate) struct Deployed {
+    pub(crate) stored: StoredCertificate,
+    /// What went wrong again, in words.
+    pub(crate) failure: Option<String>,
+}
+
+impl Deployed {
+    fn is_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+}
+
+/// What a renewal run did.
+#[derive(Default)]
+pub(crate) struct Renewal {
+    pub(crate) renewed: Vec<Obtained>,
+    pub(crate) deployed: Vec<Deployed>,
+    pub(crate) not_due: Vec<NotDue>,
+    /// Certificates that another process obtained meanwhile.
+    pub(crate) up_to_date: Vec<CertificateId>,
+    /// Certificates that another process is working on.
+    pub(crate) in_progress: Vec<CertificateId>,
+    pub(crate) failed: Vec<(CertificateId, Failure)>,
+    pub(crate) interrupted: bool,
+}
+
+/// A certificate in the store.
+pub(crate) struct Listed {
+    pub(crate) stored: StoredCertificate,
+    pub(crate) due: Timestamp,
+}
+
+impl Listed {
+    pub(crate) fn new(stored: StoredCertificate) -> Self {
+        Listed {
+            due: renewal::due(stored.info.not_before, stored.info.not_after),
+            stored,
+        }
+    }
+}

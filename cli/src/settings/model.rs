@@ -1,0 +1,160 @@
+//! The settings, checked: what the rest of the program works with.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use acme_alias_core::acme::{KeyType, Timeouts};
+use acme_alias_core::dns::ZoneServers;
+use acme_alias_core::name::{DnsName, Identifier, NameError};
+use acme_alias_core::store::CertificateId;
+
+use super::secret::SecretRef;
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) state: PathBuf,
+    /// Versions of each certificate that are kept.
+    pub(crate) keep_versions: usize,
+    /// The git repository that the ledger is exported to.
+    pub(crate) audit_git: Option<PathBuf>,
+    pub(crate) audit: Audit,
+    pub(crate) acme: AcmeSettings,
+    pub(crate) dns: DnsSettings,
+    pub(crate) providers: BTreeMap<String, ProviderSettings>,
+    pub(crate) alias_zones: Vec<AliasZoneSettings>,
+    pub(crate) certificates: BTreeMap<CertificateId, CertificateSettings>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What to do if the export fails: warn, or stop before anything is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Audit {
+    #[default]
+    Optional,
+    Required,
+}
+
+/// The certification authority and our account there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AcmeSettings {
+    /// The directory's URL.
+    pub(crate) directory: String,
+    pub(crate) contact: Vec<String>,
+    pub(crate) agree_tos: bool,
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The domain by which CAA records name the authority, where it is not known by its directory.
+    pub(crate) caa_issuer: Option<String>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) eab: Option<Eab>,
+}
+
+/// An external account binding.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Eab {
+    pub(crate) kid: String,
+    pub(crate) hmac_key: SecretRef,
+}
+
+/// How DNS questions are asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DnsSettings {
+    pub(crate) resolver: Vec<SocketAddr>,
+    /// A file of DNSKEY records, in place of the root's.
+    pub(crate) trust_anchor: Option<PathBuf>,
+    pub(crate) timeout: Duration,
+    pub(crate) propagation_timeout: Duration,
+    pub(crate) zones: Vec<ZoneServers>,
+}
+
+/// A backend with its credentials.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ProviderSettings {
+    pub(crate) kind: String,
+    pub(crate) options: BTreeMap<String, ProviderOption>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ProviderOption {
+    Text(String),
+    List(Vec<String>),
+    Secret(SecretRef),
+}
+
+/// A zone that a provider may write in.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AliasZoneSettings {
+    pub(crate) zone: DnsName,
+    pub(crate) provider: String,
+    /// The servers to wait for; empty where the zone's NS set tells them.
+    pub(crate) servers: Vec<SocketAddr>,
+}
+
+/// A certificate that is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CertificateSettings {
+    pub(crate) domains: Vec<DomainSettings>,
+    pub(crate) key_type: KeyType,
+    /// The provider for alias names outside every alias zone.
+    pub(crate) provider: Option<String>,
+    /// The common name of the root that the chain should lead to.
+    pub(crate) preferred_chain: Option<String>,
+    pub(crate) deploy_hook: Vec<String>,
+    /// Whether the alias names are used without checking the delegations.
+    pub(crate) skip_preflight: bool,
+}
+
+/// A name in a certificate.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DomainSettings {
+    pub(crate) identifier: Identifier,
+    pub(crate) alias: Option<Alias>,
+}
+
+/// Where the TXT record of a name goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Alias {
+    /// To `_acme-challenge.` and this name.
+    Challenge(DnsName),
+    /// To this very name.
+    Domain(DnsName),
+}
+
+impl Alias {
+    /// The alias name.
+    pub(crate) fn name(&self) -> Result<DnsName, NameError> {
+        match self {
+            Alias::Challenge(name) => name.challenge_name(),
+            Alias::Domain(name) => Ok(name.clone()),
+        }
+    }
+}
+
+impl Settings {
+    /// The names of all certificates.
+    pub(crate) fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
+        let certificates = self.certificates.values();
+        let domains = certificates.flat_map(|certificate| &certificate.domains);
+        domains.map(|domain| &domain.identifier)
+    }
+
+    /// The environment variables that secrets are read from.
+    pub(crate) fn secret_variables(&self) -> Vec<String> {
+        let options = self
+            .providers
+            .values()
+            .flat_map(|provider| provider.options.values());
+        let secrets = options.filter_map(|option| match option {
+            ProviderOption::Secret(secret) => Some(secret),
+            ProviderOption::Text(_) | ProviderOption::List(_) => None,
+        });
+        let secrets = secrets.chain(self.acme.eab.as_ref().map(|eab| &eab.hmac_key));
+        let variables = secrets.filter_map(|secret| match secret {
+            SecretRef::Env(variable) => Some(variable.clone()),
+            _ => None,
+        });
+        variables.collect()
+    }
+}

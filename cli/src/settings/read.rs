@@ -1,0 +1,288 @@
+//! From the merged layers to checked settings. Every mistake is noted.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use acme_alias_core::acme::Timeouts;
+use acme_alias_core::dns::ZoneServers;
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::OptionKind;
+use acme_alias_core::registry::{self, ProviderKind};
+use acme_alias_core::store::CertificateId;
+
+use super::layer::Tree;
+use super::mistake::SettingsError;
+use super::model::{
+    AcmeSettings, AliasZoneSettings, Audit, DnsSettings, Eab, ProviderOption, ProviderSettings,
+    Settings,
+};
+use super::nearest::nearest;
+use super::read_certificates::certificates;
+use super::reader::Reader;
+use super::unknown_keys::unknown_keys;
+
+/// Versions of a certificate that are kept, unless the settings say otherwise.
+const KEEP_VERSIONS: usize = 3;
+/// The directories that have a word of their own.
+const DIRECTORIES: [(&str, &str); 4] = [
+    (
+        "letsencrypt",
+        "https://acme-v02.api.letsencrypt.org/directory",
+    ),
+    (
+        "letsencrypt-staging",
+        "https://acme-staging-v02.api.letsencrypt.org/directory",
+    ),
+    ("zerossl", "https://acme.zerossl.com/v2/DV90"),
+    ("google", "https://dv.acme-v02.api.pki.goog/directory"),
+];
+
+impl Settings {
+    /// Checks the merged layers; the error holds every mistake that was found.
+    pub(crate) fn read(tree: &Tree) -> Result<Self, SettingsError> {
+        let mistakes = unknown_keys(tree);
+        let mut reader = Reader {
+            tree,
+            mistakes,
+            warnings: Vec::new(),
+        };
+        let state = reader.text("state").unwrap_or_default().into();
+        let keep_versions = keep_versions(&mut reader);
+        let audit_git = reader.text("audit-git").map(PathBuf::from);
+        let audit = audit(&mut reader, audit_git.is_some());
+        let acme = acme(&mut reader);
+        let dns = DnsSettings {
+            resolver: reader.servers("dns.resolver"),
+            trust_anchor: reader.text("dns.trust-anchor").map(PathBuf::from),
+            timeout: reader.duration("dns.timeout").unwrap_or_default(),
+            propagation_timeout: reader
+                .duration("dns.propagation-timeout")
+                .unwrap_or_default(),
+            zones: zones(&mut reader),
+        };
+        let providers = providers(&mut reader);
+        let alias_zones = alias_zones(&mut reader);
+        let certificates = certificates(&mut reader);
+        if !reader.mistakes.is_empty() {
+            return Err(SettingsError(reader.mistakes));
+        }
+        Ok(Settings {
+            state,
+            keep_versions,
+            audit_git,
+            audit,
+            acme,
+            dns,
+            providers,
+            alias_zones,
+            certificates,
+            warnings: reader.warnings,
+        })
+    }
+}
+
+/// At least the current version is kept.
+fn keep_versions(reader: &mut Reader<'_>) -> usize {
+    let path = "keep-versions";
+    match reader.parsed::<usize>(path) {
+        Some(0) => {
+            reader.wrong(path, "must be at least 1", None);
+            1
+        }
+        Some(versions) => versions,
+        None => KEEP_VERSIONS,
+    }
+}
+
+fn audit(reader: &mut Reader<'_>, has_repository: bool) -> Audit {
+    match reader.text("audit").as_deref() {
+        None | Some("optional") => Audit::Optional,
+        Some("required") if has_repository => Audit::Required,
+        Some("required") => {
+            reader.wrong("audit", "needs `audit-git` beside it", None);
+            Audit::Required
+        }
+        Some(other) => {
+            let help = nearest(other, ["optional", "required"].into_iter());
+            let problem = format!("is no such word: `{}`", other.escape_debug());
+            reader.wrong("audit", problem, Some(help));
+            Audit::Optional
+        }
+    }
+}
+
+fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
+    let eab = match (
+        reader.text("acme.eab-kid"),
+        reader.secret("acme.eab-hmac-key"),
+    ) {
+        (Some(kid), Some(hmac_key)) => Some(Eab { kid, hmac_key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.wrong("acme.eab-kid", "needs `eab-hmac-key` beside it", None);
+            None
+        }
+        (None, Some(_)) => {
+            reader.wrong("acme.eab-hmac-key", "needs `eab-kid` beside it", None);
+            None
+        }
+    };
+    AcmeSettings {
+        directory: directory(reader).unwrap_or_default(),
+        contact: reader.texts("acme.contact"),
+        agree_tos: reader.truth("acme.agree-tos").unwrap_or_default(),
+        ca_file: reader.text("acme.ca-file").map(PathBuf::from),
+        caa_issuer: reader.text("acme.caa-issuer"),
+        timeouts: Timeouts {
+            request: reader.duration("acme.timeout").unwrap_or_default(),
+            order: reader.duration("acme.order-timeout").unwrap_or_default(),
+        },
+        eab,
+    }
+}
+
+fn directory(reader: &mut Reader<'_>) -> Option<String> {
+    let path = "acme.directory";
+    let text = reader.text(path)?;
+    if let Some((_, url)) = DIRECTORIES.iter().find(|(word, _)| *word == text) {
+        return Some((*url).to_owned());
+    }
+    if text.starts_with("https://") {
+        return Some(text);
+    }
+    if text.contains("://") {
+        reader.wrong(path, "takes an https:// URL, and no other", None);
+    } else {
+        let help = nearest(&text, DIRECTORIES.iter().map(|(word, _)| *word));
+        reader.wrong(
+            path,
+            format!("names no directory: `{}`", text.escape_debug()),
+            Some(help),
+        );
+    }
+    None
+}
+
+fn zones(reader: &mut Reader<'_>) -> Vec<ZoneServers> {
+    let mut zones: Vec<ZoneServers> = Vec::new();
+    for index in 0..reader.tree.len("dns.zones") {
+        let path = format!("dns.zones[{index}]");
+        let Some(zone) = zone_name(reader, &path) else {
+            continue;
+        };
+        let servers = reader.servers(&format!("{path}.servers"));
+        if servers.is_empty() {
+            reader.wrong(&path, "needs `servers`", None);
+        }
+        if zones.iter().any(|known| known.zone == zone) {
+            reader.wrong(
+                &format!("{path}.zone"),
+                format!("names {zone} a second time"),
+                None,
+            );
+        }
+        zones.push(ZoneServers { zone, servers });
+    }
+    zones
+}
+
+fn zone_name(reader: &mut Reader<'_>, table: &str) -> Option<DnsName> {
+    let path = format!("{table}.zone");
+    if reader.tree.at(&path).is_none() {
+        reader.wrong(table, "needs `zone`", None);
+    }
+    reader.parsed(&path)
+}
+
+fn providers(reader: &mut Reader<'_>) -> BTreeMap<String, ProviderSettings> {
+    let mut providers = BTreeMap::new();
+    for id in reader.tree.keys("providers") {
+        let path = format!("providers.{id}");
+        if let Err(problem) = id.parse::<CertificateId>() {
+            let problem = problem.to_string().replace("certificate id", "provider id");
+            reader.wrong(&path, format!("has a bad name: {problem}"), None);
+            continue;
+        }
+        let kind_path = format!("{path}.kind");
+        let Some(kind) = reader.text(&kind_path) else {
+            reader.wrong(&path, "needs `kind`", Some(kinds_in_words()));
+            continue;
+        };
+        match registry::find(&kind) {
+            Ok(kind) => {
+                let options = provider_options(reader, &path, kind);
+                let kind = kind.kind.to_owned();
+                providers.insert(id, ProviderSettings { kind, options });
+            }
+            Err(error) => reader.wrong(&kind_path, format!("cannot be used: {error}"), None),
+        }
+    }
+    providers
+}
+
+fn kinds_in_words() -> String {
+    let kinds = registry::kinds().unwrap_or_default();
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|kind| format!("kind = \"{}\"", kind.kind))
+        .collect();
+    kinds.join(" or ")
+}
+
+fn provider_options(
+    reader: &mut Reader<'_>,
+    path: &str,
+    kind: &ProviderKind,
+) -> BTreeMap<String, ProviderOption> {
+    let mut options = BTreeMap::new();
+    for spec in kind.options {
+        let path = format!("{path}.{}", spec.name);
+        let option = match spec.kind {
+            OptionKind::Secret => reader.secret(&path).map(ProviderOption::Secret),
+            OptionKind::List => Some(reader.texts(&path))
+                .filter(|list| !list.is_empty())
+                .map(ProviderOption::List),
+            _ => reader.text(&path).map(ProviderOption::Text),
+        };
+        match option {
+            Some(option) => {
+                options.insert(spec.name.to_owned(), option);
+            }
+            None if spec.required && reader.tree.at(&path).is_none() => {
+                reader.wrong(&path, "is missing", Some(spec.help.to_owned()));
+            }
+            None => {}
+        }
+    }
+    options
+}
+
+fn alias_zones(reader: &mut Reader<'_>) -> Vec<AliasZoneSettings> {
+    let mut zones: Vec<AliasZoneSettings> = Vec::new();
+    for index in 0..reader.tree.len("alias-zones") {
+        let path = format!("alias-zones[{index}]");
+        let provider_path = format!("{path}.provider");
+        let provider = reader.text(&provider_path);
+        match &provider {
+            None => reader.wrong(&path, "needs `provider`", None),
+            Some(provider) => reader.known_provider(&provider_path, provider),
+        }
+        let servers = reader.servers(&format!("{path}.servers"));
+        let (Some(zone), Some(provider)) = (zone_name(reader, &path), provider) else {
+            continue;
+        };
+        if zones.iter().any(|known| known.zone == zone) {
+            reader.wrong(
+                &format!("{path}.zone"),
+                format!("names {zone} a second time"),
+                None,
+            );
+        }
+        zones.push(AliasZoneSettings {
+            zone,
+            provider,
+            servers,
+        });
+    }
+    zones
+}

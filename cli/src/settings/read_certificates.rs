@@ -1,0 +1,125 @@
+//! The certificates in the settings.
+
+use std::collections::BTreeMap;
+
+use acme_alias_core::name::Identifier;
+use acme_alias_core::store::CertificateId;
+use config::ValueKind;
+
+use super::model::{Alias, CertificateSettings, DomainSettings};
+use super::reader::Reader;
+
+/// Names in one certificate; the limit of Let's Encrypt, which no other CA exceeds by default.
+const NAMES_MAX: usize = 100;
+
+pub(super) fn certificates(
+    reader: &mut Reader<'_>,
+) -> BTreeMap<CertificateId, CertificateSettings> {
+    let mut certificates = BTreeMap::new();
+    for id in reader.tree.keys("certificates") {
+        let path = format!("certificates.{id}");
+        let id = match id.parse::<CertificateId>() {
+            Ok(id) => id,
+            Err(problem) => {
+                reader.wrong(&path, format!("has a bad name: {problem}"), None);
+                continue;
+            }
+        };
+        let alias = alias(reader, &path);
+        let provider_path = format!("{path}.provider");
+        let provider = reader.text(&provider_path);
+        if let Some(provider) = &provider {
+            reader.known_provider(&provider_path, provider);
+        }
+        let certificate = CertificateSettings {
+            domains: domains(reader, &path, alias.as_ref()),
+            key_type: reader
+                .parsed(&format!("{path}.key-type"))
+                .unwrap_or_default(),
+            provider,
+            preferred_chain: reader.text(&format!("{path}.preferred-chain")),
+            deploy_hook: reader.texts(&format!("{path}.deploy-hook")),
+            skip_preflight: reader
+                .truth(&format!("{path}.skip-preflight"))
+                .unwrap_or_default(),
+        };
+        certificates.insert(id, certificate);
+    }
+    certificates
+}
+
+fn alias(reader: &mut Reader<'_>, table: &str) -> Option<Alias> {
+    let challenge = reader
+        .parsed(&format!("{table}.challenge-alias"))
+        .map(Alias::Challenge);
+    let domain = reader
+        .parsed(&format!("{table}.domain-alias"))
+        .map(Alias::Domain);
+    if challenge.is_some() && domain.is_some() {
+        reader.wrong(
+            &format!("{table}.domain-alias"),
+            "stands beside `challenge-alias`, and only one of them can be meant",
+            Some(
+                "challenge-alias adds `_acme-challenge.`, domain-alias is the TXT name itself"
+                    .into(),
+            ),
+        );
+    }
+    challenge.or(domain)
+}
+
+fn domains(reader: &mut Reader<'_>, table: &str, usual: Option<&Alias>) -> Vec<DomainSettings> {
+    let list = format!("{table}.domains");
+    let count = reader.tree.len(&list);
+    if count == 0 {
+        let at = if reader.tree.at(&list).is_some() {
+            &list
+        } else {
+            table
+        };
+        reader.wrong(
+            at,
+            "needs at least one domain",
+            Some("domains = [\"example.com\"]".into()),
+        );
+    }
+    if count > NAMES_MAX {
+        reader.wrong(
+            &list,
+            format!("has {count} names, and a certificate takes {NAMES_MAX} at most"),
+            Some("make several certificates of them".into()),
+        );
+        return Vec::new();
+    }
+    let mut domains: Vec<DomainSettings> = Vec::new();
+    for index in 0..count {
+        let path = format!("{list}[{index}]");
+        let is_table = matches!(
+            reader.tree.at(&path).map(|value| &value.kind),
+            Some(ValueKind::Table(_))
+        );
+        let (name_path, own) = if is_table {
+            (format!("{path}.name"), alias(reader, &path))
+        } else {
+            (path.clone(), None)
+        };
+        if is_table && reader.tree.at(&name_path).is_none() {
+            reader.wrong(&path, "needs `name`", None);
+        }
+        let Some(identifier) = reader.parsed::<Identifier>(&name_path) else {
+            continue;
+        };
+        if domains.iter().any(|known| known.identifier == identifier) {
+            reader.wrong(
+                &name_path,
+                format!("names {identifier} a second time"),
+                None,
+            );
+        }
+        domains.push(DomainSettings {
+            identifier,
+            alias: own.or_else(|| usual.cloned()),
+        });
+    }
+    domains
+}

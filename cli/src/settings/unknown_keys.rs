@@ -1,0 +1,68 @@
+//! Keys in the settings that nothing reads.
+
+use acme_alias_core::registry;
+
+use super::layer::Tree;
+use super::mistake::Mistake;
+use super::nearest::nearest;
+use super::schema::{Key, SECRET, SETTINGS, Shape, of_provider};
+
+/// Every key that nothing will ever read, each with the nearest one that is read.
+pub(super) fn unknown_keys(tree: &Tree) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    check_table(tree, "", SETTINGS, &mut found);
+    found
+}
+
+fn check_table(tree: &Tree, path: &str, known: &[Key], found: &mut Vec<Mistake>) {
+    for name in tree.keys(path) {
+        let here = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        match known.iter().find(|key| key.name == name) {
+            Some(key) => check_value(tree, &here, key.shape, found),
+            None => {
+                let mistake = Mistake::new(format!("`{here}` is no setting"));
+                let mistake = mistake.help(nearest(&name, known.iter().map(|key| key.name)));
+                found.push(tree.locate(mistake, &here, true));
+            }
+        }
+    }
+}
+
+fn check_value(tree: &Tree, path: &str, shape: Shape, found: &mut Vec<Mistake>) {
+    match shape {
+        Shape::Table(keys) => check_table(tree, path, keys, found),
+        Shape::Secret => check_table(tree, path, SECRET, found),
+        Shape::Tables(keys) | Shape::TextsOrTables(keys) => {
+            for index in 0..tree.len(path) {
+                check_table(tree, &format!("{path}[{index}]"), keys, found);
+            }
+        }
+        Shape::ById(keys) => {
+            for id in tree.keys(path) {
+                check_table(tree, &format!("{path}.{id}"), keys, found);
+            }
+        }
+        Shape::Providers => {
+            for id in tree.keys(path) {
+                let path = format!("{path}.{id}");
+                let kind = tree
+                    .at(&format!("{path}.kind"))
+                    .and_then(|kind| kind.clone().into_string().ok());
+                // Without a known kind the options cannot be known either; that is told elsewhere.
+                if let Some(Ok(kind)) = kind.map(|kind| registry::find(&kind)) {
+                    check_table(tree, &path, &of_provider(kind), found);
+                }
+            }
+        }
+        Shape::Text
+        | Shape::Word(_)
+        | Shape::Truth
+        | Shape::Number
+        | Shape::Duration
+        | Shape::Texts => {}
+    }
+}

@@ -1,0 +1,74 @@
+//! From a certificate in the settings to one that the engine can obtain.
+
+use std::sync::Arc;
+
+use acme_alias_core::deploy::DeployHook;
+use acme_alias_core::engine::{CertificateConfig, Environment};
+use acme_alias_core::issue::{CertificateRequest, RequestedName};
+use acme_alias_core::store::CertificateId;
+
+use super::aliases::{self, AliasNames};
+use super::environments::Environments;
+use crate::failure::Failure;
+use crate::settings::{CertificateSettings, Settings};
+
+/// What certificates with the same settings have in common, made once for all of them.
+pub(crate) struct Common<'a> {
+    environments: &'a Environments,
+    settings: &'a Settings,
+    environment: Result<Arc<Environment>, Failure>,
+    secret_variables: Arc<[String]>,
+}
+
+impl<'a> Common<'a> {
+    pub(crate) fn new(environments: &'a Environments, settings: &'a Settings) -> Self {
+        Common {
+            environments,
+            settings,
+            environment: environments.get(settings),
+            secret_variables: settings.secret_variables().into(),
+        }
+    }
+}
+
+/// The certificate of this id. `stored` is what is to be stored with it, if no settings file defines it.
+pub(crate) fn certificate(
+    common: &Common<'_>,
+    aliases: &AliasNames,
+    id: &CertificateId,
+    certificate: &CertificateSettings,
+    stored: Option<String>,
+) -> Result<Arc<CertificateConfig>, Failure> {
+    let names = certificate.domains.iter().map(|domain| {
+        let challenge_name = domain.identifier.challenge_name();
+        let alias = match &domain.alias {
+            Some(alias) => Some(aliases::name(alias)?),
+            None => aliases.wanted(challenge_name)?.cloned(),
+        };
+        Ok(RequestedName {
+            identifier: domain.identifier.clone(),
+            alias,
+        })
+    });
+    let provider = certificate.provider.as_deref();
+    let provider = provider
+        .map(|id| common.environments.provider(common.settings, id))
+        .transpose()?;
+    let hook = Some(&certificate.deploy_hook).filter(|hook| !hook.is_empty());
+    Ok(Arc::new(CertificateConfig {
+        request: CertificateRequest {
+            id: id.clone(),
+            names: names.collect::<Result<_, Failure>>()?,
+            key_type: certificate.key_type,
+            preferred_chain: certificate.preferred_chain.clone(),
+            skip_preflight: certificate.skip_preflight,
+            settings: stored,
+        },
+        provider,
+        deploy_hook: hook.map(|command| DeployHook {
+            command: command.clone(),
+            secret_variables: Arc::clone(&common.secret_variables),
+        }),
+        environment: common.environment.clone()?,
+    }))
+}

@@ -1,0 +1,154 @@
+//! What commands work with: the settings in force, and the engine that is built from them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use acme_alias_core::clock::{Clock, SystemClock};
+use acme_alias_core::delegation::CaaIdentity;
+use acme_alias_core::engine::{CertificateConfig, Engine, Environment};
+use acme_alias_core::issue::Observer;
+use acme_alias_core::ledger::{FileLedger, GitExport};
+use acme_alias_core::name::DnsName;
+use acme_alias_core::store::{CertificateId, FileStore, Store};
+use toml::Table;
+
+use super::aliases::AliasNames;
+use super::certificates::{Common, certificate};
+use super::environments::Environments;
+use super::state;
+use super::stored::StoredSettings;
+use crate::failure::{Failure, Part};
+use crate::settings::{Audit, Settings, SettingsError, Tree};
+use crate::sources::Sources;
+
+/// The settings in force, with what is made from them.
+pub(crate) struct Setup {
+    sources: Sources,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) environments: Arc<Environments>,
+    pub(crate) aliases: Arc<AliasNames>,
+}
+
+/// An engine, and the certificates in the settings that it cannot have.
+pub(crate) struct Built {
+    pub(crate) engine: Engine,
+    pub(crate) unusable: BTreeMap<CertificateId, Failure>,
+}
+
+impl Setup {
+    /// Reads the settings, and the generated alias names in the state folder.
+    pub(crate) async fn new(sources: Sources) -> Result<Self, Failure> {
+        let settings = sources.settings()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let generated = match state::open_existing(&settings, &clock).await? {
+            Some((store, _)) => store.alias_names().await?,
+            None => BTreeMap::new(),
+        };
+        Ok(Setup {
+            environments: Arc::new(Environments::new(Arc::clone(&clock))),
+            aliases: Arc::new(AliasNames::new(&settings, generated)?),
+            sources,
+            settings,
+            clock,
+        })
+    }
+
+    /// The merged layers that the settings were read from.
+    pub(crate) fn tree(&self) -> Result<Tree, SettingsError> {
+        self.sources.tree()
+    }
+
+    /// The environment of the settings.
+    pub(crate) fn environment(&self) -> Result<Arc<Environment>, Failure> {
+        self.environments.get(&self.settings)
+    }
+
+    /// The state, or `None` if there is none yet.
+    pub(crate) async fn existing_state(
+        &self,
+    ) -> Result<Option<(Arc<FileStore>, Arc<FileLedger>)>, Failure> {
+        state::open_existing(&self.settings, &self.clock).await
+    }
+
+    /// As whom CAA records must name the CA and us; `None` if the CA's domain is not known. `issuer` overrides
+    /// the configured domain.
+    pub(crate) async fn caa_identity(
+        &self,
+        environment: &Environment,
+        issuer: Option<&str>,
+    ) -> Result<Option<CaaIdentity>, Failure> {
+        let ca = environment.ca();
+        let Some(issuer) = issuer.or(ca.config().caa_issuer()) else {
+            return Ok(None);
+        };
+        let issuer: DnsName = issuer.parse().map_err(|error| {
+            let remedy = "name the CA as its documentation does, such as `letsencrypt.org`";
+            Failure::new(Part::Settings, &error, remedy.to_owned())
+        })?;
+        let account = match self.existing_state().await? {
+            Some((store, _)) => ca.account_url(&*store).await?,
+            None => None,
+        };
+        Ok(Some(CaaIdentity {
+            issuer: issuer.to_string(),
+            account,
+        }))
+    }
+
+    /// A certificate that flags describe. `described` is a settings file for it.
+    pub(crate) fn described(
+        &self,
+        id: &CertificateId,
+        described: &Table,
+    ) -> Result<Arc<CertificateConfig>, Failure> {
+        let settings = self.sources.with_flags(described)?;
+        let Some(wanted) = settings.certificates.get(id) else {
+            let message = format!("the flags do not describe a certificate `{id}`");
+            return Err(Failure::new(Part::Unexpected, &message, None));
+        };
+        let aliases = AliasNames::new(&settings, self.aliases.generated().clone())?;
+        let stored = Some(described.to_string());
+        let common = Common::new(&self.environments, &settings);
+        certificate(&common, &aliases, id, wanted, stored)
+    }
+
+    /// The engine. The state folder is made if it does not exist.
+    pub(crate) async fn engine(&self, observer: Arc<dyn Observer>) -> Result<Built, Failure> {
+        let (store, ledger) = state::open(&self.settings, &self.clock).await?;
+        let settings = &self.settings;
+        let common = Common::new(&self.environments, settings);
+        let mut certificates = Vec::new();
+        let mut unusable = BTreeMap::new();
+        for (id, wanted) in &settings.certificates {
+            let made = certificate(&common, &self.aliases, id, wanted, None);
+            match made {
+                Ok(certificate) => certificates.push(certificate),
+                Err(failure) => {
+                    unusable.insert(id.clone(), failure);
+                }
+            }
+        }
+        let mut providers = Vec::new();
+        for id in settings.providers.keys() {
+            providers.push(self.environments.provider(settings, id)?);
+        }
+        let reader = StoredSettings {
+            sources: self.sources.clone(),
+            environments: Arc::clone(&self.environments),
+            aliases: Arc::clone(&self.aliases),
+        };
+        let mut builder = Engine::builder(store, ledger)
+            .clock(Arc::clone(&self.clock))
+            .observer(observer)
+            .certificates(certificates)
+            .providers(providers)
+            .settings_reader(Arc::new(reader));
+        if let Some(folder) = &settings.audit_git {
+            let is_required = settings.audit == Audit::Required;
+            builder = builder.export(GitExport::new(folder.clone()), is_required);
+        }
+        let engine = builder.build()?;
+        Ok(Built { engine, unusable })
+    }
+}

@@ -1,0 +1,155 @@
+//! What certificates with the same settings have in common, made once for each distinct settings.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use acme_alias_core::acme::{CaConfig, ExternalAccount, ExternalAccountSource};
+use acme_alias_core::clock::Clock;
+use acme_alias_core::dns::{self, TrustAnchors, ZoneServers};
+use acme_alias_core::engine::{Environment, EnvironmentConfig};
+use acme_alias_core::zone::{AliasZone, ConfiguredProvider};
+use async_trait::async_trait;
+
+use super::providers::Providers;
+use super::resolvers;
+use crate::failure::{Failure, Part};
+use crate::settings::{AcmeSettings, AliasZoneSettings, DnsSettings, Eab, Settings, SettingsError};
+
+/// The environments and providers of the process.
+#[derive(Debug)]
+pub(crate) struct Environments {
+    clock: Arc<dyn Clock>,
+    providers: Providers,
+    made: Mutex<Vec<(Distinct, Arc<Environment>)>>,
+}
+
+/// What tells environments apart.
+#[derive(Debug, PartialEq)]
+struct Distinct {
+    acme: AcmeSettings,
+    dns: DnsSettings,
+    alias_zones: Vec<(AliasZoneSettings, String)>,
+}
+
+impl Environments {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Environments {
+            clock,
+            providers: Providers::default(),
+            made: Mutex::default(),
+        }
+    }
+
+    /// The provider of this id in the settings.
+    pub(crate) fn provider(
+        &self,
+        settings: &Settings,
+        id: &str,
+    ) -> Result<Arc<ConfiguredProvider>, SettingsError> {
+        self.providers.get(settings, id)
+    }
+
+    /// The environment of certificates with these settings.
+    pub(crate) fn get(&self, settings: &Settings) -> Result<Arc<Environment>, Failure> {
+        let mut alias_zones = Vec::new();
+        let mut distinct = Distinct {
+            acme: settings.acme.clone(),
+            dns: settings.dns.clone(),
+            alias_zones: Vec::new(),
+        };
+        for zone in &settings.alias_zones {
+            let provider = self.provider(settings, &zone.provider)?;
+            let credentials = provider.credentials().to_owned();
+            distinct.alias_zones.push((zone.clone(), credentials));
+            let zone = zone.zone.clone();
+            alias_zones.push(AliasZone { zone, provider });
+        }
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, environment)) = made.iter().find(|(known, _)| *known == distinct) {
+            return Ok(Arc::clone(environment));
+        }
+        let config = EnvironmentConfig {
+            dns: dns_config(settings, &self.clock)?,
+            alias_zones,
+            propagation_timeout: settings.dns.propagation_timeout,
+            ..EnvironmentConfig::new(ca_config(&settings.acme)?)
+        };
+        let environment = Arc::new(Environment::new(config, &self.clock)?);
+        made.push((distinct, Arc::clone(&environment)));
+        Ok(environment)
+    }
+}
+
+fn ca_config(acme: &AcmeSettings) -> Result<CaConfig, Failure> {
+    let mut config = CaConfig::new(&acme.directory)
+        .with_contact(acme.contact.clone())
+        .with_agree_tos(acme.agree_tos)
+        .with_timeouts(acme.timeouts);
+    if let Some(path) = &acme.ca_file {
+        config = config.with_extra_root(read_root(path)?);
+    }
+    if let Some(issuer) = &acme.caa_issuer {
+        config = config.with_caa_issuer(issuer.clone());
+    }
+    if let Some(eab) = &acme.eab {
+        config = config.with_external_account(FromSettings(eab.clone()));
+    }
+    Ok(config)
+}
+
+/// Fetches the external account's key when an ACME account is created.
+#[derive(Debug)]
+struct FromSettings(Eab);
+
+#[async_trait]
+impl ExternalAccountSource for FromSettings {
+    async fn fetch(&self) -> Result<ExternalAccount, Box<dyn Error + Send + Sync>> {
+        Ok(ExternalAccount {
+            key_id: self.0.kid.clone(),
+            hmac_key: self.0.hmac_key.fetch("acme.eab-hmac-key").await?,
+        })
+    }
+}
+
+fn dns_config(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<dns::Config, Failure> {
+    let alias_zones = settings.alias_zones.iter();
+    let alias_zones = alias_zones.filter(|zone| !zone.servers.is_empty());
+    let alias_zones = alias_zones.map(|zone| ZoneServers {
+        zone: zone.zone.clone(),
+        servers: zone.servers.clone(),
+    });
+    let trust_anchors = match &settings.dns.trust_anchor {
+        Some(path) => TrustAnchors::from_file(path).map_err(|error| {
+            let path = path.display();
+            let message = format!("the trust anchors in {path} cannot be read: {error}");
+            let remedy = "set `dns.trust-anchor` to a file of DNSKEY records";
+            Failure::new(Part::Settings, &message, remedy.to_owned())
+        })?,
+        None => TrustAnchors::default(),
+    };
+    Ok(dns::Config {
+        resolvers: if settings.dns.resolver.is_empty() {
+            resolvers::of_the_system()
+        } else {
+            settings.dns.resolver.clone()
+        },
+        timeout: settings.dns.timeout,
+        trust_anchors,
+        clock: Arc::clone(clock),
+        // The servers to wait for in an alias zone come first, so that they count there.
+        zones: alias_zones
+            .chain(settings.dns.zones.iter().cloned())
+            .collect(),
+        ..dns::Config::default()
+    })
+}
+
+fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        let path = path.display();
+        let message = format!("the CA's root certificate {path} cannot be read: {error}");
+        let remedy = "correct `ca-file` under `[acme]`".to_owned();
+        Failure::new(Part::Settings, &message, remedy)
+    })
+}

@@ -1,0 +1,15 @@
+//! From settings to the engine. What certificates have in common is made once.
+
+pub(crate) mod aliases;
+mod certificates;
+mod engine;
+mod environments;
+pub(crate) mod needs;
+mod providers;
+mod resolvers;
+pub(crate) mod state;
+mod stored;
+
+pub(crate) use self::engine::{Built, Setup};
+#[cfg(test)]
+pub(crate) use self::providers::Providers;

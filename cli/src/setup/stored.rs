@@ -1,0 +1,52 @@
+//! Certificates that only the state knows: they were issued with flags, which are stored with them.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use acme_alias_core::engine::{CertificateConfig, SettingsReader, UnreadableSettings};
+use acme_alias_core::store::CertificateId;
+use async_trait::async_trait;
+
+use super::aliases::AliasNames;
+use super::certificates::{Common, certificate};
+use super::environments::Environments;
+use crate::failure::{Failure, Part};
+use crate::sources::Sources;
+
+/// Reads stored settings as a layer between the files and the environment.
+pub(super) struct StoredSettings {
+    pub(super) sources: Sources,
+    pub(super) environments: Arc<Environments>,
+    pub(super) aliases: Arc<AliasNames>,
+}
+
+#[async_trait]
+impl SettingsReader for StoredSettings {
+    async fn read(
+        &self,
+        id: &CertificateId,
+        settings: &str,
+    ) -> Result<Arc<CertificateConfig>, UnreadableSettings> {
+        self.certificate(id, settings)
+            .map_err(|failure| UnreadableSettings {
+                id: id.clone(),
+                source: Arc::new(failure) as Arc<dyn Error + Send + Sync>,
+            })
+    }
+}
+
+impl StoredSettings {
+    fn certificate(
+        &self,
+        id: &CertificateId,
+        stored: &str,
+    ) -> Result<Arc<CertificateConfig>, Failure> {
+        let settings = self.sources.with_stored(id, stored)?;
+        let Some(described) = settings.certificates.get(id) else {
+            let message = format!("the settings stored with `{id}` do not describe it");
+            return Err(Failure::new(Part::Settings, &message, None));
+        };
+        let common = Common::new(&self.environments, &settings);
+        certificate(&common, &self.aliases, id, described, None)
+    }
+}

@@ -1,0 +1,85 @@
+//! The settings of this run of the program, from all their sources.
+
+use std::sync::OnceLock;
+
+use acme_alias_core::store::CertificateId;
+use toml::Table;
+
+use crate::cli::Cli;
+use crate::flags;
+use crate::settings::{Layer, Origins, Settings, SettingsError, Tree};
+
+/// Where settings come from, the flags included.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    origins: Origins,
+    /// The defaults and the files without the certificates, read once, when they are needed: for a certificate
+    /// that no file defines, the others would only cost time.
+    common: OnceLock<Vec<Layer>>,
+    flags: Table,
+}
+
+impl Sources {
+    /// The sources that the command line names, and those of the system and the user.
+    pub(crate) fn new(cli: &Cli) -> Result<Self, SettingsError> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let origins = Origins {
+            config: cli.global.config.clone(),
+            variables: variables.collect(),
+            root: rustix::process::geteuid().is_root(),
+        };
+        Ok(Sources {
+            origins,
+            common: OnceLock::new(),
+            flags: flags::global(&cli.global)?,
+        })
+    }
+
+    /// All layers, except what is stored with certificates.
+    pub(crate) fn tree(&self) -> Result<Tree, SettingsError> {
+        self.merged(&self.origins.files()?, None, self.flags.clone())
+    }
+
+    /// The settings that hold for every certificate.
+    pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
+        Settings::read(&self.tree()?)
+    }
+
+    /// The settings that hold for a certificate with these stored settings.
+    pub(crate) fn with_stored(
+        &self,
+        id: &CertificateId,
+        stored: &str,
+    ) -> Result<Settings, SettingsError> {
+        let layer = Layer::parse(&format!("stored with {id}"), stored)?;
+        Settings::read(&self.merged(self.common()?, Some(layer), self.flags.clone())?)
+    }
+
+    /// The settings that hold for a certificate that these flags describe.
+    pub(crate) fn with_flags(&self, described: &Table) -> Result<Settings, SettingsError> {
+        let mut flags = described.clone();
+        flags.extend(self.flags.clone());
+        Settings::read(&self.merged(self.common()?, None, flags)?)
+    }
+
+    fn common(&self) -> Result<&[Layer], SettingsError> {
+        if let Some(common) = self.common.get() {
+            return Ok(common);
+        }
+        let files = self.origins.files()?;
+        let common = files.iter().map(|layer| layer.without("certificates"));
+        Ok(self.common.get_or_init(|| common.collect()))
+    }
+
+    fn merged(
+        &self,
+        files: &[Layer],
+        stored: Option<Layer>,
+        flags: Table,
+    ) -> Result<Tree, SettingsError> {
+        self.origins
+            .layers(files, stored, Layer::new("flags", flags))
+    }
+}

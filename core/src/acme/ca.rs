@@ -1,0 +1,260 @@
+//! What all certificates of one CA share.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::{sleep, timeout};
+
+use super::account::{self, Account};
+use super::config::CaConfig;
+use super::error::{AcmeError, TransportError};
+use super::transport::Transport;
+use crate::clock::Clock;
+use crate::crash::{self, Point};
+use crate::delegation::CaaIdentity;
+use crate::lease::{JobName, Lease};
+use crate::store::{Store, StoreError};
+
+/// How long a process that stopped responding keeps others from creating the account.
+const LEASE_DURATION: SignedDuration = SignedDuration::from_mins(1);
+/// How often the lease is renewed while the account is created.
+const RENEW_EVERY: Duration = Duration::from_secs(20);
+/// The first pause before the lease is requested again, doubled each time up to [`POLL_MAX`].
+const POLL_FIRST: Duration = Duration::from_millis(50);
+const POLL_MAX: Duration = Duration::from_secs(2);
+
+/// A CA: the HTTPS client, and the account there. A process needs one for each CA.
+#[derive(Debug)]
+pub struct Ca {
+    config: CaConfig,
+    transport: Transport,
+    account: OnceCell<Account>,
+    account_url: OnceLock<String>,
+    /// The last failure to get the account. The lock is held during an attempt.
+    last_failure: Mutex<Option<CaError>>,
+    /// The number of failures to get the account.
+    failures: AtomicU64,
+}
+
+/// The account could not be restored or created.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaError {
+    /// A failure at the CA.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Ca {
+    /// A CA that nothing has been requested from yet.
+    pub fn new(config: CaConfig, clock: Arc<dyn Clock>) -> Result<Self, TransportError> {
+        let transport = Transport::new(config.extra_root.as_deref(), config.timeouts, clock)?;
+        Ok(Ca {
+            config,
+            transport,
+            account: OnceCell::new(),
+            account_url: OnceLock::new(),
+            last_failure: Mutex::new(None),
+            failures: AtomicU64::new(0),
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &CaConfig {
+        &self.config
+    }
+
+    /// The URL of the directory.
+    pub fn directory(&self) -> &str {
+        &self.config.directory
+    }
+
+    /// Returns the account. The first call takes it from the store, or creates it and stores it.
+    ///
+    /// There is one attempt at a time. If it fails, all calls that waited for it fail with the same
+    /// error, and the next call tries again. While an account is created, the lease
+    /// [`JobName::account`] keeps other processes from doing the same.
+    pub async fn account(&self, store: &dyn Store) -> Result<&Account, CaError> {
+        if let Some(account) = self.account.get() {
+            return Ok(account);
+        }
+        let failures = self.failures.load(Ordering::SeqCst);
+        let mut last_failure = self.last_failure.lock().await;
+        if self.failures.load(Ordering::SeqCst) > failures
+            && let Some(error) = &*last_failure
+        {
+            return Err(error.clone());
+        }
+        // Boxed, so that the jobs that wait here stay small.
+        let account = self
+            .account
+            .get_or_try_init(async || Box::pin(self.restore_or_create(store)).await)
+            .await;
+        if let Err(error) = &account {
+            *last_failure = Some(error.clone());
+            self.failures.fetch_add(1, Ordering::SeqCst);
+        }
+        account
+    }
+
+    /// Returns the URL of the account if there is one in the store. The CA is not contacted.
+    pub async fn account_url(&self, store: &dyn Store) -> Result<Option<String>, CaError> {
+        if let Some(url) = self.account_url.get() {
+            return Ok(Some(url.clone()));
+        }
+        let Some(credentials) = store.account(self.directory()).await? else {
+            return Ok(None);
+        };
+        let url = account::url_of(&credentials)?;
+        Ok(Some(self.account_url.get_or_init(|| url).clone()))
+    }
+
+    /// Returns what CAA records must contain for this CA and account to issue. `None` if the CA's
+    /// domain is neither configured nor known.
+    pub async fn caa_identity(&self, store: &dyn Store) -> Result<Option<CaaIdentity>, CaError> {
+        let Some(issuer) = self.config.caa_issuer() else {
+            return Ok(None);
+        };
+        Ok(Some(CaaIdentity {
+            issuer: issuer.to_owned(),
+            account: self.account_url(store).await?,
+        }))
+    }
+
+    async fn restore_or_create(&self, store: &dyn Store) -> Result<Account, CaError> {
+        let job = JobName::account(self.directory());
+        let mut pause = POLL_FIRST;
+        loop {
+            if let Some(account) = self.restore(store).await? {
+                return Ok(account);
+            }
+            match store.acquire_lease(&job, LEASE_DURATION).await {
+                Ok(lease) => return under_lease(store, lease, self.create(store)).await,
+                Err(StoreError::Busy { .. }) => {
+                    // Another process creates the account. Nothing signals when it is done.
+                    sleep(pause).await;
+                    pause = (pause * 2).min(POLL_MAX);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn restore(&self, store: &dyn Store) -> Result<Option<Account>, CaError> {
+        let Some(credentials) = store.account(self.directory()).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Account::restore(&self.transport, &credentials).await?))
+    }
+
+    /// Creates the account, unless another process did so before this one acquired the lease.
+    async fn create(&self, store: &dyn Store) -> Result<Account, CaError> {
+        if let Some(account) = self.restore(store).await? {
+            return Ok(account);
+        }
+        let (account, credentials) = Account::create(&self.transport, &self.config).await?;
+        crash::point(Point::AccountMade);
+        store.put_account(self.directory(), &credentials).await?;
+        crash::point(Point::AccountKept);
+        Ok(account)
+    }
+}
+
+/// Does `work` while the lease is renewed, then releases it. Stops the work if the lease is lost.
+async fn under_lease<T>(
+    store: &dyn Store,
+    mut lease: Lease,
+    work: impl Future<Output = Result<T, CaError>>,
+) -> Result<T, CaError> {
+    let mut work = pin!(work);
+    let outcome = loop {
+        if let Ok(outcome) = timeout(RENEW_EVERY, &mut work).await {
+            break outcome;
+        }
+        match store.renew_lease(&lease, LEASE_DURATION).await {
+            Ok(renewed) => lease = renewed,
+            Err(error @ StoreError::LeaseLost { .. }) => return Err(error.into()),
+            Err(error) => tracing::warn!(job = %lease.job, %error, "the lease was not renewed"),
+        }
+    };
+    if let Err(error) = store.release_lease(&lease).await {
+        // The lease expires by itself.
+        tracing::warn!(job = %lease.job, %error, "the lease was not released");
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::testkit::MemoryStore;
+
+    /// Fails at once, because the URL is not HTTPS.
+    const DIRECTORY: &str = "http://ca.example/directory";
+
+    fn ca(config: CaConfig) -> Ca {
+        Ca::new(config, Arc::new(SystemClock)).unwrap()
+    }
+
+    async fn lease(store: &MemoryStore) -> Lease {
+        let job = JobName::account(DIRECTORY);
+        store.acquire_lease(&job, LEASE_DURATION).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_account_is_not_created_while_another_process_holds_the_lease() {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let ca = ca(CaConfig::new(DIRECTORY));
+        let lease = lease(&store).await;
+        assert!(ca.account(&store).now_or_never().is_none());
+        store.release_lease(&lease).await.unwrap();
+        let error = ca.account(&store).await.unwrap_err();
+        let CaError::Acme(AcmeError::Transport(TransportError::NotHttps { .. })) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(store.live_leases().await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn calls_that_waited_for_a_failed_attempt_share_its_error() {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let ca = ca(CaConfig::new(DIRECTORY));
+        let lease = lease(&store).await;
+        let calls = join_all((0..10).map(|_| ca.account(&store)));
+        let release = async { store.release_lease(&lease).await.unwrap() };
+        // All calls begin before the lease is released.
+        let (results, ()) = tokio::join!(biased; calls, release);
+        assert!(results.iter().all(Result::is_err));
+        assert_eq!(ca.failures.load(Ordering::SeqCst), 1);
+        assert!(ca.account(&store).await.is_err());
+        assert_eq!(ca.failures.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn the_caa_identity_contains_the_account_in_the_store() {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let ca = ca(CaConfig::new(DIRECTORY).with_caa_issuer("ca.example"));
+        let mut identity = CaaIdentity {
+            issuer: "ca.example".to_owned(),
+            account: None,
+        };
+        let found = ca.caa_identity(&store).await.unwrap();
+        assert_eq!(found, Some(identity.clone()));
+        let credentials = r#"{"id":"https://ca.example/account/1"}"#.into();
+        store.put_account(DIRECTORY, &credentials).await.unwrap();
+        identity.account = Some("https://ca.example/account/1".to_owned());
+        assert_eq!(ca.caa_identity(&store).await.unwrap(), Some(identity));
+    }
+}

@@ -1,0 +1,119 @@
+//! Reading HTTP responses: what is for ACME, and what the transport must report itself.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::printable::printable;
+
+/// The longest wait that is passed on while an order is open. A CA that asks for more is polled
+/// sooner.
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
+/// The longest detail of an error, in characters.
+const DETAIL_MAX: usize = 200;
+
+/// Whether a response is one of ACME: a success, or a refusal with a problem document (RFC 7807).
+/// The transport reports all others (overload, gateways, error pages).
+pub(super) fn is_for_acme(status: StatusCode, headers: &HeaderMap) -> bool {
+    let is_problem = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/problem+json"));
+    status.is_success()
+        || (is_problem && status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// Reads `Retry-After` (RFC 9110 §10.2.3), which is in seconds or a date. `None` if there is none, it
+/// cannot be read, or the date has passed.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Duration::try_from(date.timestamp().duration_since(now)).ok()
+}
+
+/// Limits `Retry-After` to [`RETRY_AFTER_MAX`], and turns a date into seconds.
+pub(super) fn limit_retry_after(headers: &mut HeaderMap, now: Timestamp) {
+    if let Some(wait) = retry_after(headers, now) {
+        let wait = wait.min(RETRY_AFTER_MAX);
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+    }
+}
+
+/// Returns the detail of a problem document, or the start of any other body, on one line.
+pub(super) fn detail(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    let text = match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => problem.detail,
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    printable(&text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(DETAIL_MAX)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-23T12:00:00Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().unwrap()
+    }
+
+    fn headers(retry_after: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, HeaderValue::from_str(retry_after).unwrap());
+        headers
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let wait = |text| retry_after(&headers(text), now());
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        let date = wait("Mon, 23 Nov 2026 12:00:30 GMT");
+        assert_eq!(date, Some(Duration::from_secs(30)));
+        assert_eq!(wait("Mon, 23 Nov 2026 11:59:59 GMT"), None);
+        assert_eq!(wait("soon"), None);
+        assert_eq!(retry_after(&HeaderMap::new(), now()), None);
+    }
+
+    #[test]
+    fn retry_after_is_limited_and_passed_on_in_seconds() {
+        for (text, seconds) in [
+            ("999999999", 60),
+            ("3", 3),
+            ("Mon, 23 Nov 2026 12:00:30 GMT", 30),
+            ("Mon, 23 Nov 2099 12:00:30 GMT", 60),
+        ] {
+            let mut headers = headers(text);
+            limit_retry_after(&mut headers, now());
+            assert_eq!(headers[RETRY_AFTER], seconds.to_string(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_page_becomes_one_short_line() {
+        let page = format!("<html>\n<title>502\u{1b}[31m</title>{}", "x".repeat(1000));
+        let line = detail(page.as_bytes());
+        assert!(
+            line.starts_with("<html> <title>502\\u{1b}[31m</title>"),
+            "{line}"
+        );
+        assert_eq!(line.chars().count(), 200);
+        assert_eq!(detail(br#"{"type":"x","detail":"too many"}"#), "too many");
+    }
+}

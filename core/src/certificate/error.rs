@@ -1,0 +1,62 @@
+//! Why a certificate chain cannot be read or must not be used.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+/// A certificate chain that cannot be read or must not be used.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// The text is not PEM (RFC 7468).
+    #[error("the chain is not PEM: {source}")]
+    NotPem {
+        /// What the parser reports.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// A PEM block that is not a certificate.
+    #[error("the chain contains a PEM block `{label}`, which is not a certificate")]
+    UnexpectedBlock {
+        /// The block's label, escaped.
+        label: String,
+    },
+    /// There is no certificate in the text.
+    #[error("the chain contains no certificate")]
+    Empty,
+    /// A PEM block that is not an X.509 certificate (RFC 5280).
+    #[error("a certificate of the chain cannot be parsed: {source}")]
+    Malformed {
+        /// What the parser reports.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The certificate is for another key than the one in the certificate request.
+    #[error("the certificate is for another key than the one in the request")]
+    OtherKey,
+    /// The certificate is for other names than the ones in the certificate request.
+    #[error("the certificate is for {} instead of {}", .found.join(", "), .wanted.join(", "))]
+    OtherNames {
+        /// The names in the certificate, in alphabetical order.
+        found: Vec<String>,
+        /// The names in the request, in alphabetical order.
+        wanted: Vec<String>,
+    },
+    /// The certificate has expired or is not valid yet.
+    #[error("the certificate is valid from {not_before} to {not_after}, but the time is {now}")]
+    NotValidNow {
+        /// The start of its validity.
+        not_before: Timestamp,
+        /// The end of its validity.
+        not_after: Timestamp,
+        /// The time of the check.
+        now: Timestamp,
+    },
+    /// A certificate was not signed by the next one.
+    #[error("certificate {position} of the chain did not sign the one before it ({issuer})")]
+    ChainBroken {
+        /// The position of the certificate that did not sign, counted from 1.
+        position: usize,
+        /// The issuer that the certificate before it names.
+        issuer: String,
+    },
+}

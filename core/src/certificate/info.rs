@@ -1,0 +1,140 @@
+//! What a certificate contains.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde::Serialize;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+
+use super::error::CertificateError;
+use super::pem::{decode, malformed, parse};
+use crate::printable::printable;
+
+/// The content of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CertificateInfo {
+    /// The names that it is valid for, in alphabetical order.
+    pub names: Vec<String>,
+    /// The start of its validity.
+    pub not_before: Timestamp,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+    /// The serial number in hexadecimal.
+    pub serial: String,
+    /// The issuer's distinguished name.
+    pub issuer: String,
+    /// The identifier for renewal information (RFC 9773 §4.1); `None` if the certificate does not
+    /// name its issuer's key.
+    #[serde(skip)]
+    pub renewal_id: Option<String>,
+}
+
+/// Reads the first certificate of a PEM text.
+pub fn inspect(pem: &[u8]) -> Result<CertificateInfo, CertificateError> {
+    let ders = decode(pem)?;
+    let leaf = parse(ders.first().ok_or(CertificateError::Empty)?)?;
+    read(&leaf)
+}
+
+/// Returns the common name of the issuer of the last certificate of a chain (PEM). This is the root
+/// that the chain ends at. The name is empty if the issuer has no common name.
+pub fn root_name(pem: &str) -> Result<String, CertificateError> {
+    let ders = decode(pem.as_bytes())?;
+    let last = parse(ders.last().ok_or(CertificateError::Empty)?)?;
+    let mut names = last.issuer().iter_common_name();
+    let name = names.next().and_then(|name| name.as_str().ok());
+    Ok(name.unwrap_or_default().to_owned())
+}
+
+/// Reads one certificate.
+pub(super) fn read(certificate: &X509Certificate<'_>) -> Result<CertificateInfo, CertificateError> {
+    let names: BTreeSet<String> = certificate
+        .subject_alternative_name()
+        .map_err(malformed)?
+        .map(|extension| &extension.value.general_names)
+        .into_iter()
+        .flatten()
+        .map(|name| match name {
+            GeneralName::DNSName(name) => printable(&name.to_ascii_lowercase()),
+            other => printable(&other.to_string()),
+        })
+        .collect();
+    let time = |seconds| Timestamp::from_second(seconds).map_err(malformed);
+    Ok(CertificateInfo {
+        names: names.into_iter().collect(),
+        not_before: time(certificate.validity().not_before.timestamp())?,
+        not_after: time(certificate.validity().not_after.timestamp())?,
+        serial: hexadecimal(certificate.raw_serial()),
+        issuer: printable(&certificate.issuer().to_string()),
+        renewal_id: renewal_id(certificate),
+    })
+}
+
+/// `base64url(AKI keyIdentifier) "." base64url(serial)`, both without padding (RFC 9773 §4.1). The
+/// serial has all the octets of its DER encoding, leading zero included.
+fn renewal_id(certificate: &X509Certificate<'_>) -> Option<String> {
+    let key =
+        certificate
+            .iter_extensions()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::AuthorityKeyIdentifier(key) => key.key_identifier.as_ref(),
+                _ => None,
+            })?;
+    Some(format!(
+        "{}.{}",
+        BASE64_URL_SAFE_NO_PAD.encode(key.0),
+        BASE64_URL_SAFE_NO_PAD.encode(certificate.raw_serial())
+    ))
+}
+
+fn hexadecimal(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    /// RFC 9773, appendix A.
+    const EXAMPLE: &str = "-----BEGIN CERTIFICATE-----
+MIIBQzCB66ADAgECAgUAh2VDITAKBggqhkjOPQQDAjAVMRMwEQYDVQQDEwpFeGFt
+cGxlIENBMCIYDzAwMDEwMTAxMDAwMDAwWhgPMDAwMTAxMDEwMDAwMDBaMBYxFDAS
+BgNVBAMTC2V4YW1wbGUuY29tMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEeBZu
+7cbpAYNXZLbbh8rNIzuOoqOOtmxA1v7cRm//AwyMwWxyHz4zfwmBhcSrf47NUAFf
+qzLQ2PPQxdTXREYEnKMjMCEwHwYDVR0jBBgwFoAUaYhba4dGQEHhs3uEe6CuLN4B
+yNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb
++FYN/8oCIClDsqBklhB9KAelFiYt9+6FDj3z4KGVelYM5MdsO3pK
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn the_renewal_id_is_the_one_of_rfc_9773() {
+        let info = inspect(EXAMPLE.as_bytes()).unwrap();
+        let expected = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE";
+        assert_eq!(info.renewal_id.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_certificate_without_an_authority_key_identifier_has_no_renewal_id() {
+        let params = CertificateParams::new(["example.com".to_owned()]).unwrap();
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let info = inspect(certificate.pem().as_bytes()).unwrap();
+        assert_eq!(info.renewal_id, None);
+    }
+
+    #[test]
+    fn the_renewal_id_is_not_serialized() {
+        let info = inspect(EXAMPLE.as_bytes()).unwrap();
+        let json = serde_json::to_value(&info).unwrap();
+        assert!(json.get("renewal_id").is_none(), "{json}");
+    }
+}

@@ -1,0 +1,217 @@
+//! Verifying the chain that a CA sent.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use x509_parser::certificate::X509Certificate;
+
+use super::error::CertificateError;
+use super::info::{CertificateInfo, read};
+use super::pem::{decode, encode, parse};
+use crate::name::Identifier;
+use crate::printable::printable;
+
+/// The tolerance for clocks that differ. CAs backdate certificates for the same reason, so a
+/// certificate that starts later than this is not valid yet.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// A verified chain, in PEM that we encoded ourselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The certificate.
+    pub certificate: String,
+    /// The intermediate certificates, the certificate's issuer first.
+    pub intermediates: String,
+    /// The content of the certificate.
+    pub info: CertificateInfo,
+}
+
+/// Verifies a chain (PEM, leaf first): it is for the key with this `SubjectPublicKeyInfo` (DER), for
+/// exactly these names, valid now, and each certificate is signed by the next.
+pub fn verify(
+    pem: &str,
+    public_key: &[u8],
+    names: &[Identifier],
+    now: Timestamp,
+) -> Result<Chain, CertificateError> {
+    let ders = decode(pem.as_bytes())?;
+    let certificates = ders
+        .iter()
+        .map(|der| parse(der))
+        .collect::<Result<Vec<_>, _>>()?;
+    let leaf = certificates.first().ok_or(CertificateError::Empty)?;
+    if leaf.public_key().raw != public_key {
+        return Err(CertificateError::OtherKey);
+    }
+    let info = read(leaf)?;
+    check_names(&info, names)?;
+    check_validity(&info, now)?;
+    check_signatures(&certificates)?;
+    Ok(Chain {
+        certificate: encode(&ders[..1]),
+        intermediates: encode(&ders[1..]),
+        info,
+    })
+}
+
+fn check_names(info: &CertificateInfo, names: &[Identifier]) -> Result<(), CertificateError> {
+    let wanted: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+    if wanted.iter().eq(info.names.iter()) {
+        return Ok(());
+    }
+    Err(CertificateError::OtherNames {
+        found: info.names.clone(),
+        wanted: wanted.into_iter().collect(),
+    })
+}
+
+fn check_validity(info: &CertificateInfo, now: Timestamp) -> Result<(), CertificateError> {
+    if info.not_before <= now + CLOCK_SKEW && info.not_after > now {
+        return Ok(());
+    }
+    Err(CertificateError::NotValidNow {
+        not_before: info.not_before,
+        not_after: info.not_after,
+        now,
+    })
+}
+
+fn check_signatures(chain: &[X509Certificate<'_>]) -> Result<(), CertificateError> {
+    for (position, pair) in chain.windows(2).enumerate() {
+        let [certificate, issuer] = pair else {
+            continue;
+        };
+        let is_named = certificate.issuer() == issuer.subject();
+        let signature = certificate.verify_signature(Some(issuer.public_key()));
+        if !is_named || signature.is_err() {
+            return Err(CertificateError::ChainBroken {
+                position: position + 2,
+                issuer: printable(&certificate.issuer().to_string()),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    use super::*;
+    use crate::certificate::inspect;
+
+    /// A chain, and the key that its certificate is for.
+    struct Fixture {
+        key: KeyPair,
+        pem: String,
+    }
+
+    fn ca(name: &str) -> (CertificateParams, KeyPair, String) {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        (params, key, pem)
+    }
+
+    /// A certificate for `names`, valid between these days from now, followed by its issuer.
+    fn fixture(names: &[&str], days: (i64, i64)) -> Fixture {
+        let (ca_params, ca_key, ca_pem) = ca("issuer");
+        let mut params =
+            CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())
+                .unwrap();
+        let now = std::time::SystemTime::now();
+        let at = |days: i64| {
+            let shift = std::time::Duration::from_secs(days.unsigned_abs() * 86400);
+            if days < 0 { now - shift } else { now + shift }
+        };
+        params.not_before = at(days.0).into();
+        params.not_after = at(days.1).into();
+        let key = KeyPair::generate().unwrap();
+        let leaf = params
+            .signed_by(&key, &Issuer::from_params(&ca_params, &ca_key))
+            .unwrap();
+        Fixture {
+            key,
+            pem: format!("{}{ca_pem}", leaf.pem()),
+        }
+    }
+
+    fn verified(fixture: &Fixture, names: &[&str]) -> Result<Chain, CertificateError> {
+        let names: Vec<_> = names.iter().map(|name| name.parse().unwrap()).collect();
+        let public = rcgen::PublicKeyData::subject_public_key_info(&fixture.key);
+        verify(&fixture.pem, &public, &names, Timestamp::now())
+    }
+
+    const NAMES: [&str; 2] = ["example.com", "*.example.com"];
+
+    #[test]
+    fn a_valid_chain_for_our_key_and_names_is_accepted() {
+        let chain = verified(&fixture(&NAMES, (-1, 90)), &NAMES).unwrap();
+        assert_eq!(chain.info.names, ["*.example.com", "example.com"]);
+        assert_eq!(chain.certificate.matches("BEGIN").count(), 1);
+        assert_eq!(chain.intermediates.matches("BEGIN").count(), 1);
+        assert_eq!(inspect(chain.certificate.as_bytes()).unwrap(), chain.info);
+    }
+
+    #[test]
+    fn another_key_is_refused() {
+        let mut fixture = fixture(&NAMES, (-1, 90));
+        fixture.key = KeyPair::generate().unwrap();
+        let error = verified(&fixture, &NAMES).unwrap_err();
+        assert!(matches!(error, CertificateError::OtherKey), "{error}");
+    }
+
+    #[test]
+    fn a_missing_or_additional_name_is_refused() {
+        for given in [
+            &NAMES[..1],
+            &["example.com", "*.example.com", "example.org"],
+        ] {
+            let error = verified(&fixture(given, (-1, 90)), &NAMES).unwrap_err();
+            assert!(
+                matches!(error, CertificateError::OtherNames { .. }),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_expired_or_starts_tomorrow_is_refused() {
+        for days in [(-90, -1), (1, 90)] {
+            let error = verified(&fixture(&NAMES, days), &NAMES).unwrap_err();
+            assert!(
+                matches!(error, CertificateError::NotValidNow { .. }),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_chain_whose_next_certificate_did_not_sign_is_refused() {
+        let mut fixture = fixture(&NAMES, (-1, 90));
+        let leaf = fixture
+            .pem
+            .split_inclusive("-----END CERTIFICATE-----\n")
+            .next()
+            .unwrap();
+        // The same name as the real issuer, and another key.
+        fixture.pem = format!("{leaf}{}", ca("issuer").2);
+        let error = verified(&fixture, &NAMES).unwrap_err();
+        assert!(
+            matches!(error, CertificateError::ChainBroken { position: 2, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_not_a_chain_is_refused() {
+        let key = fixture(&NAMES, (-1, 90)).key;
+        for pem in ["", "<html>", &key.serialize_pem()] {
+            assert!(verify(pem, b"", &[], Timestamp::now()).is_err());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The CNAMEs from a challenge name, hop by hop.
+
+use serde::Serialize;
+
+use crate::dns::DnsError;
+use crate::name::DnsName;
+
+/// CNAMEs that are followed. Unbound gives up after 11 (its default), and a loop has no end.
+pub const HOPS_MAX: usize = 16;
+
+/// One CNAME on the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hop {
+    /// The owner of the CNAME record.
+    pub name: DnsName,
+    /// Its target.
+    pub target: DnsName,
+    /// Its time to live, in seconds.
+    pub ttl: u32,
+    /// The authoritative server that returned it.
+    pub server: String,
+    /// The wildcard from which the record is made (RFC 4592 §2.2.1).
+    pub wildcard: Option<DnsName>,
+    /// The owner of the DNAME from which the record is made (RFC 6672).
+    pub dname: Option<DnsName>,
+    /// Whether TXT records exist beside the CNAME, which RFC 1034 §3.6.2 forbids. Some providers answer with
+    /// them instead of the CNAME.
+    pub txt_beside: bool,
+}
+
+/// Where the CNAMEs end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At a name without a CNAME: a TXT record would be found there.
+    At {
+        /// The server that answered.
+        server: String,
+        /// Its answer, in words.
+        answer: String,
+        /// Whether the name exists.
+        exists: bool,
+        /// The TXT values there; empty if they could not be looked up.
+        txt: Vec<String>,
+    },
+    /// At a name that the chain has passed before.
+    Loop(DnsName),
+    /// After [`HOPS_MAX`] CNAMEs.
+    TooLong,
+    /// At a CNAME whose target is not a name for a TXT record.
+    BadTarget(String),
+    /// At a name about which no server answered.
+    Unanswered(DnsError),
+}
+
+/// The CNAMEs from one challenge name, as the authoritative servers return them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CnameChain {
+    /// The name at which the chain begins.
+    pub challenge_name: DnsName,
+    /// The CNAMEs in order.
+    pub hops: Vec<Hop>,
+    /// Why there are no more.
+    pub end: End,
+}
+
+impl CnameChain {
+    /// The last name; the alias name, if the chain ends [`End::At`] it.
+    pub fn last(&self) -> &DnsName {
+        self.hops
+            .last()
+            .map_or(&self.challenge_name, |hop| &hop.target)
+    }
+
+    /// Whether TXT records exist where the first CNAME must be: a server does not load a zone with both
+    /// (RFC 1034 §3.6.2), so they have to be removed first.
+    pub fn has_txt_in_its_way(&self) -> bool {
+        self.hops.is_empty() && matches!(&self.end, End::At { txt, .. } if !txt.is_empty())
+    }
+
+    /// Whether the chain has passed `name` before.
+    pub(super) fn has_passed(&self, name: &DnsName) -> bool {
+        *name == self.challenge_name || self.hops.iter().any(|hop| hop.target == *name)
+    }
+}

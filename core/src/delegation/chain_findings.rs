@@ -1,0 +1,283 @@
+//! What the CNAMEs of a chain mean for the certificate.
+
+use super::chain::{CnameChain, End, HOPS_MAX, Hop};
+use super::expectation::Expectation;
+use super::finding::{Finding, FindingKind};
+use crate::name::DnsName;
+
+/// From this number of hops on, widespread validators give up (ACM follows four).
+const HOPS_MANY: usize = 5;
+/// Alias zones that a message lists.
+const ZONES_LISTED: usize = 5;
+
+/// Compares the CNAMEs with what is expected. If no finding is an error, the alias name is
+/// [`CnameChain::last`].
+pub(super) fn chain_findings(chain: &CnameChain, expectation: &Expectation<'_>) -> Vec<Finding> {
+    let comparison = Comparison { chain, expectation };
+    let hops = chain.hops.iter().flat_map(|hop| comparison.hop(hop));
+    let mut findings: Vec<_> = hops.collect();
+    findings.extend(comparison.end());
+    findings.extend(comparison.unanswered_outside());
+    findings.extend(comparison.length());
+    findings
+}
+
+struct Comparison<'a> {
+    chain: &'a CnameChain,
+    expectation: &'a Expectation<'a>,
+}
+
+impl Comparison<'_> {
+    fn hop(&self, hop: &Hop) -> Vec<Finding> {
+        let expectation = self.expectation;
+        let wildcard = hop.wildcard.as_ref().map(|wildcard| {
+            let finding = expectation.warning(
+                FindingKind::Wildcard,
+                &hop.name,
+                format!("its CNAME comes from the wildcard {}", wildcard.fqdn()),
+                "add this record: a wildcard no longer applies once any record exists at or below the name, \
+                 and it delegates all other names too",
+            );
+            finding.with_record(&hop.name, &hop.target)
+        });
+        let txt_beside = hop.txt_beside.then(|| {
+            expectation.error(
+                FindingKind::TxtBesideCname,
+                &hop.name,
+                "TXT records exist beside the CNAME, and some servers answer with them instead",
+                format!("remove the TXT records at {}", hop.name.fqdn()),
+            )
+        });
+        let dname = hop.dname.as_ref().map(|owner| {
+            expectation.warning(
+                FindingKind::Dname,
+                &hop.name,
+                format!("its CNAME comes from the DNAME record at {owner}, which redirects all names below"),
+                "make sure that the DNAME record stays: no CNAME can be added below it",
+            )
+        });
+        let findings = [wildcard, txt_beside, dname].into_iter().flatten();
+        findings
+            .map(|finding| finding.asked(Some(&hop.server)))
+            .collect()
+    }
+
+    fn end(&self) -> Option<Finding> {
+        let last = self.chain.last();
+        let expectation = self.expectation;
+        match &self.chain.end {
+            End::At {
+                server,
+                answer,
+                txt,
+                ..
+            } => self.destination(server, answer, !txt.is_empty()),
+            End::Loop(name) => {
+                let finding = expectation.error(
+                    FindingKind::Loop,
+                    name,
+                    format!("the CNAMEs form a loop: {}", self.path()),
+                    "change one of these CNAMEs so that it points to the alias name",
+                );
+                Some(finding.asked(self.last_server()))
+            }
+            End::TooLong => {
+                let finding = expectation.error(
+                    FindingKind::TooManyHops,
+                    last,
+                    format!("{HOPS_MAX} CNAMEs were followed and there are more"),
+                    "change the CNAME of the challenge name so that it points to the alias name",
+                );
+                Some(finding.asked(self.last_server()))
+            }
+            End::BadTarget(target) => Some(expectation.error(
+                FindingKind::BadTarget,
+                last,
+                format!(
+                    "its CNAME points to `{}`, which cannot have TXT records",
+                    target.escape_debug()
+                ),
+                "correct the target of the CNAME",
+            )),
+            End::Unanswered(error) => Some(expectation.error(
+                FindingKind::Unanswered,
+                last,
+                error.to_string(),
+                "check that these servers serve the zone and can be reached from here, or configure other \
+                 servers for the zone",
+            )),
+        }
+    }
+
+    /// A name outside the alias zones is reported even if no server answers about it.
+    fn unanswered_outside(&self) -> Option<Finding> {
+        match (&self.chain.end, self.chain.hops.last()) {
+            (End::Unanswered(_), Some(hop)) => self.outside(&hop.target, &hop.server),
+            _ => None,
+        }
+    }
+
+    /// Compares the name at which the CNAMEs end with the configured alias name.
+    fn destination(&self, server: &str, answer: &str, has_txt: bool) -> Option<Finding> {
+        let last = self.chain.last();
+        match self.expectation.alias_name {
+            Some(alias_name) if alias_name == last => self.outside(last, server),
+            _ if self.chain.hops.is_empty() && !self.is_direct() => {
+                Some(self.missing(server, answer, has_txt))
+            }
+            Some(alias_name) => Some(self.elsewhere(alias_name)),
+            None => self.outside(last, server),
+        }
+    }
+
+    /// Whether the challenge name lies in an alias zone itself, and needs no CNAME.
+    fn is_direct(&self) -> bool {
+        let expectation = self.expectation;
+        expectation.alias_name.is_none() && expectation.is_in_alias_zone(&self.chain.challenge_name)
+    }
+
+    fn missing(&self, server: &str, answer: &str, has_txt: bool) -> Finding {
+        let name = &self.chain.challenge_name;
+        // RFC 1034 §3.6.2: a server refuses a CNAME beside other records.
+        let (existing, first) = if has_txt {
+            (
+                "; TXT records exist there",
+                "remove the TXT records there first; ",
+            )
+        } else {
+            ("", "")
+        };
+        let finding = |remedy: &str| {
+            let finding = self.expectation.error(
+                FindingKind::MissingCname,
+                name,
+                format!("there is no CNAME: {answer}{existing}"),
+                format!("{first}{remedy}"),
+            );
+            finding.asked(Some(server))
+        };
+        let mut zones = self.expectation.alias_zones.iter();
+        let only_zone = match (zones.next(), zones.next()) {
+            (Some(only), None) => only.challenge_name().ok(),
+            _ => None,
+        };
+        match (self.expectation.alias_name, only_zone) {
+            (Some(alias_name), _) => finding("add this record to the zone that holds the name")
+                .with_record(name, alias_name),
+            (None, Some(suggested)) => finding(
+                "add this record to the zone that holds the name, or configure another alias name",
+            )
+            .with_record(name, &suggested),
+            (None, None) => {
+                finding("add a CNAME that points into an alias zone, and configure that zone")
+            }
+        }
+    }
+
+    fn elsewhere(&self, alias_name: &DnsName) -> Finding {
+        let (chain, expectation) = (self.chain, self.expectation);
+        let last = chain.last();
+        if let Some(hop) = chain.hops.iter().find(|hop| hop.name == *alias_name) {
+            let finding = expectation.error(
+                FindingKind::AliasIsCname,
+                alias_name,
+                format!(
+                    "the configured alias name has a CNAME itself, to {}, so it cannot have TXT records",
+                    hop.target.fqdn()
+                ),
+                format!("remove that CNAME, or configure {last} as the alias name"),
+            );
+            return finding.asked(Some(&hop.server));
+        }
+        let finding = expectation.error(
+            FindingKind::CnameElsewhere,
+            &chain.challenge_name,
+            format!(
+                "the CNAME points to {}, but {} is configured",
+                last.fqdn(),
+                alias_name.fqdn()
+            ),
+            if expectation.any_zone || expectation.is_in_alias_zone(last) {
+                "replace the CNAME with this record, or correct the configured alias name"
+            } else {
+                "replace the CNAME with this record"
+            },
+        );
+        finding
+            .asked(chain.hops.first().map(|hop| hop.server.as_str()))
+            .with_record(&chain.challenge_name, alias_name)
+    }
+
+    fn outside(&self, alias_name: &DnsName, server: &str) -> Option<Finding> {
+        if self.expectation.any_zone || self.expectation.is_in_alias_zone(alias_name) {
+            return None;
+        }
+        let finding = self.expectation.error(
+            FindingKind::OutsideAliasZones,
+            alias_name,
+            format!(
+                "the alias name is outside all alias zones ({})",
+                self.configured()
+            ),
+            "configure its zone as an alias zone, or a provider that writes there",
+        );
+        Some(finding.asked(Some(server)))
+    }
+
+    /// The configured alias zones as text.
+    fn configured(&self) -> String {
+        let zones = self.expectation.alias_zones;
+        if zones.is_empty() {
+            return "none is configured".to_owned();
+        }
+        let listed: Vec<_> = zones
+            .iter()
+            .take(ZONES_LISTED)
+            .map(DnsName::as_str)
+            .collect();
+        let more = match zones.len().saturating_sub(ZONES_LISTED) {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        format!("configured: {}{more}", listed.join(", "))
+    }
+
+    fn length(&self) -> Option<Finding> {
+        let hops = self.chain.hops.len();
+        if hops < 2 || !matches!(self.chain.end, End::At { .. }) {
+            return None;
+        }
+        let risk = if hops < HOPS_MANY {
+            String::new()
+        } else {
+            format!("; some CAs follow at most {}", HOPS_MANY - 1)
+        };
+        let finding = self.expectation.warning(
+            FindingKind::SeveralHops,
+            &self.chain.challenge_name,
+            format!(
+                "{hops} CNAMEs lead to the alias name: {}{risk}",
+                self.path()
+            ),
+            "replace the first CNAME with this record, so that fewer zones can fail",
+        );
+        Some(
+            finding
+                .asked(self.last_server())
+                .with_record(&self.chain.challenge_name, self.chain.last()),
+        )
+    }
+
+    fn path(&self) -> String {
+        let names = std::iter::once(&self.chain.challenge_name)
+            .chain(self.chain.hops.iter().map(|hop| &hop.target));
+        names.map(DnsName::as_str).collect::<Vec<_>>().join(" -> ")
+    }
+
+    fn last_server(&self) -> Option<&str> {
+        self.chain.hops.last().map(|hop| hop.server.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

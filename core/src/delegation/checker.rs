@@ -1,0 +1,80 @@
+//! The checker that a process shares.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::Semaphore;
+
+use super::alias_findings;
+use super::expectation::DelegationCheck;
+use super::name_check;
+use super::report::DelegationReport;
+use super::zone_reports::ZoneReports;
+use crate::dns::Dns;
+
+/// Challenge names that are checked at a time, by all callers together.
+const AT_ONCE: usize = 64;
+
+/// Checks delegations. One checker serves a whole process.
+///
+/// Challenge names and alias names are always queried now. The report of a zone is shared by all names that
+/// lead there. It is kept for the time to live of the records that it rests on, at most five minutes.
+#[derive(Debug)]
+pub struct DelegationChecker {
+    zones: ZoneReports,
+    permits: Semaphore,
+}
+
+impl DelegationChecker {
+    /// A checker that asks through `dns`.
+    pub fn new(dns: Arc<Dns>) -> Self {
+        DelegationChecker {
+            zones: ZoneReports::new(dns),
+            permits: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// Checks many challenge names, and what they add up to if they share an alias name. The reports are in the
+    /// order of `checks`.
+    pub async fn check_all(&self, checks: &[DelegationCheck<'_>]) -> Vec<DelegationReport> {
+        let mut reports = Vec::with_capacity(checks.len());
+        let mut running = FuturesOrdered::new();
+        for check in checks {
+            if running.len() == AT_ONCE {
+                reports.extend(running.next().await);
+            }
+            running.push_back(self.check(check));
+        }
+        reports.extend(running.collect::<Vec<_>>().await);
+        alias_findings::add_large_answers(checks, &mut reports);
+        reports
+    }
+
+    /// Checks one challenge name by itself. It always ends, with a report.
+    pub async fn check(&self, check: &DelegationCheck<'_>) -> DelegationReport {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
+        Box::pin(name_check::check(&self.zones, check)).await
+    }
+
+    /// Forgets everything about zones, for a caller who knows that they have changed.
+    pub fn clear_cache(&self) {
+        self.zones.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::Config;
+
+    #[test]
+    fn checks_can_run_in_tasks_of_a_process() {
+        fn assert_send_and_sync<T: Send + Sync>(_: &T) {}
+        fn assert_send<T: Send>(_: &T) {}
+        let checker = DelegationChecker::new(Arc::new(Dns::new(Config::default())));
+        assert_send_and_sync(&checker);
+        assert_send(&checker.check_all(&[]));
+    }
+}

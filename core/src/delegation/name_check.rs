@@ -1,0 +1,303 @@
+//! The check of one challenge name: its CNAMEs, and then every zone on the way, the signatures, who may issue
+//! (CAA), and what exists at the alias name. Nothing is written, and no CA is asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{OptionFuture, join, join_all};
+use tokio::time::timeout;
+
+use super::agreement::{KnownAnswer, agreement};
+use super::chain::{CnameChain, End};
+use super::chain_findings::chain_findings;
+use super::expectation::DelegationCheck;
+use super::finding::{Finding, FindingKind};
+use super::report::{DelegationReport, has_alias, sort};
+use super::walk::{Walk, Walked};
+use super::zone_report::ZoneReport;
+use super::zone_reports::ZoneReports;
+use super::{alias_findings, caa, dnssec_findings};
+use crate::dns::{DnsError, ZoneCut, while_running};
+use crate::name::DnsName;
+
+/// Checks one challenge name. It always ends: each of its two parts has a time limit.
+pub(super) async fn check(zones: &ZoneReports, check: &DelegationCheck<'_>) -> DelegationReport {
+    // The report of the alias zone takes longest if it is not known yet, and is the same for all names.
+    let alias_zone = check.expectation.probable_alias_zone();
+    let alias_zone = OptionFuture::from(alias_zone.as_ref().map(|zone| zones.get(zone)));
+    while_running(follow_and_check(zones, check), alias_zone.map(|_| ())).await
+}
+
+async fn follow_and_check(zones: &ZoneReports, check: &DelegationCheck<'_>) -> DelegationReport {
+    let dns = &*zones.dns;
+    let limit = dns.search_limit();
+    let name = check.challenge_name;
+    let walk = Walk::begin(dns, name).await;
+    let (probe, end_zone) = (walk.first_probe(), walk.end_zone().cloned());
+    // The source zone is looked up while the walk goes on.
+    let source = async {
+        let found = probe.run(dns).await;
+        let zone = found.zone.clone().or(end_zone);
+        let zone = zone.filter(|zone| zone != name);
+        let source = LocatedName::find(zones, name, parent_or_self(name), zone);
+        (found, timeout(limit, source).await)
+    };
+    let (mut walked, (found, source)) = join(walk.finish(), source).await;
+    walked.set_first(found);
+    let mut findings = chain_findings(&walked.chain, &check.expectation);
+    let rest = NameCheck {
+        zones,
+        check,
+        walked: &walked,
+        has_alias: has_alias(&walked.chain, &findings),
+        is_missing: findings
+            .iter()
+            .any(|finding| finding.kind == FindingKind::MissingCname),
+    };
+    let rest = match source {
+        Ok(source) => timeout(limit, rest.run(source)).await.ok(),
+        Err(_) => None,
+    };
+    let rest = rest.unwrap_or_else(|| incomplete(check, &walked.chain, limit));
+    findings.extend(rest.findings);
+    sort(&mut findings);
+    DelegationReport {
+        chain: walked.chain,
+        source: rest.source,
+        between: rest.between,
+        alias: rest.alias,
+        findings,
+    }
+}
+
+/// Where to look for the zone that holds a CNAME: no apex has one (RFC 1912 §2.4).
+fn parent_or_self(name: &DnsName) -> DnsName {
+    name.parent().unwrap_or_else(|| name.clone())
+}
+
+/// The zones on the way, and what was found beside the chain itself.
+#[derive(Default)]
+struct ZoneChecks {
+    source: Option<Arc<ZoneReport>>,
+    between: Vec<Arc<ZoneReport>>,
+    alias: Option<Arc<ZoneReport>>,
+    findings: Vec<Finding>,
+}
+
+/// The result if there was no time for the zones.
+fn incomplete(check: &DelegationCheck<'_>, chain: &CnameChain, limit: Duration) -> ZoneChecks {
+    if matches!(chain.end, End::Unanswered(_)) {
+        return ZoneChecks::default();
+    }
+    let finding = check.expectation.warning(
+        FindingKind::Incomplete,
+        check.challenge_name,
+        format!(
+            "the CNAMEs were followed, but the check of their zones timed out after {limit:?}: some \
+             servers are slow or do not answer"
+        ),
+        "check that all servers of these zones can be reached from here: a CA may query any of them",
+    );
+    ZoneChecks {
+        findings: vec![finding],
+        ..ZoneChecks::default()
+    }
+}
+
+/// A name on the way that a server answered about, and the zone that holds it.
+struct LocatedName {
+    name: DnsName,
+    /// The name from which the zone was looked up.
+    from: DnsName,
+    cut: Result<ZoneCut, DnsError>,
+    zone: Option<Arc<ZoneReport>>,
+}
+
+impl LocatedName {
+    /// `zone` is the one that an answer about the name has named already.
+    async fn find(
+        zones: &ZoneReports,
+        name: &DnsName,
+        from: DnsName,
+        zone: Option<DnsName>,
+    ) -> Self {
+        let cut = match zones.dns.confirmed_apex(zone).await {
+            Some(apex) => Ok(ZoneCut {
+                apex,
+                without_soa: None,
+            }),
+            None => zones.dns.cut(&from).await,
+        };
+        let zone = match &cut {
+            Ok(cut) => Some(zones.get(&cut.apex).await),
+            Err(_) => None,
+        };
+        LocatedName {
+            name: name.clone(),
+            from,
+            cut,
+            zone,
+        }
+    }
+
+    fn apex(&self) -> Option<&DnsName> {
+        self.zone.as_ref().map(|zone| &zone.zone)
+    }
+}
+
+/// The check of everything but the chain itself.
+struct NameCheck<'a> {
+    zones: &'a ZoneReports,
+    check: &'a DelegationCheck<'a>,
+    walked: &'a Walked,
+    /// Whether the chain ends at an alias name.
+    has_alias: bool,
+    /// Whether the CNAME is missing.
+    is_missing: bool,
+}
+
+impl NameCheck<'_> {
+    async fn run(self, source: LocatedName) -> ZoneChecks {
+        let caa = caa::findings(&self.zones.dns, self.check);
+        let (mut checks, caa) = join(self.zones(source), caa).await;
+        checks.findings.extend(caa);
+        checks
+    }
+
+    /// Checks the zones on the way.
+    async fn zones(&self, source: LocatedName) -> ZoneChecks {
+        let (between, alias) = join(join_all(self.between()), self.alias()).await;
+        let mut names: Vec<_> = std::iter::once(&source).chain(&between).collect();
+        // A challenge name that is its own alias name counts once, in the zone that holds it.
+        match &alias {
+            Some(alias) if self.walked.chain.hops.is_empty() => names = vec![alias],
+            alias => names.extend(alias),
+        }
+        let mut reports: BTreeMap<&DnsName, &Arc<ZoneReport>> = BTreeMap::new();
+        let on_the_way = std::iter::once(&source).chain(names.iter().copied());
+        for report in on_the_way.filter_map(|name| name.zone.as_ref()) {
+            reports.insert(&report.zone, report);
+        }
+        let expectation = &self.check.expectation;
+        let mut findings = self.without_soa(std::iter::once(&source).chain(&between).chain(&alias));
+        let zone_findings = reports.values().map(|report| report.findings(expectation));
+        findings.extend(zone_findings.flatten());
+        findings.extend(self.records(&names, &reports).await);
+        findings.extend(self.alias_findings(alias.as_ref()));
+        findings.extend(self.negative_ttl(&source, alias.as_ref()));
+
+        let ends = [source.apex(), alias.as_ref().and_then(LocatedName::apex)];
+        let between = reports.iter();
+        let between = between.filter(|(apex, _)| !ends.contains(&Some(**apex)));
+        ZoneChecks {
+            between: between.map(|(_, report)| Arc::clone(report)).collect(),
+            source: source.zone.clone(),
+            alias: alias.as_ref().and_then(|alias| alias.zone.clone()),
+            findings,
+        }
+    }
+
+    /// The names of the second and later CNAMEs.
+    fn between(&self) -> Vec<impl Future<Output = LocatedName>> {
+        let hops = self.walked.chain.hops.iter().zip(&self.walked.hop_zones);
+        let located = hops.skip(1).map(|(hop, zone)| {
+            let from = parent_or_self(&hop.name);
+            LocatedName::find(self.zones, &hop.name, from, zone.clone())
+        });
+        located.collect()
+    }
+
+    async fn alias(&self) -> Option<LocatedName> {
+        let last = self.walked.chain.last();
+        let zone = self.walked.end_zone.clone();
+        let located = LocatedName::find(self.zones, last, last.clone(), zone);
+        OptionFuture::from(self.has_alias.then_some(located)).await
+    }
+
+    /// Zones that do not have the SOA record that every zone has.
+    fn without_soa<'a>(&self, names: impl Iterator<Item = &'a LocatedName>) -> Vec<Finding> {
+        if matches!(self.walked.chain.end, End::Unanswered(_)) {
+            return Vec::new();
+        }
+        let findings = names.filter_map(|name| {
+            let answer = match &name.cut {
+                Ok(cut) => {
+                    let server = cut.without_soa?;
+                    format!("{server} reports that there are no such records, without an SOA record")
+                }
+                Err(error) => format!("its zone was not found: {error}"),
+            };
+            Some(self.check.expectation.warning(
+                FindingKind::NoSoa,
+                &name.from,
+                answer,
+                "check that the zone has an SOA record, and that its servers return it: resolvers may \
+                 refuse answers without it",
+            ))
+        });
+        findings.collect()
+    }
+
+    /// Whether all servers agree on the CNAMEs, and whether their signatures are valid.
+    async fn records(
+        &self,
+        names: &[&LocatedName],
+        reports: &BTreeMap<&DnsName, &Arc<ZoneReport>>,
+    ) -> Vec<Finding> {
+        let (dns, expectation) = (&*self.zones.dns, &self.check.expectation);
+        let known = self.known_answers();
+        let agreements = names.iter().enumerate().map(|(position, located)| {
+            let known = known.get(position);
+            async move {
+                let zone = located.zone.as_deref()?;
+                agreement(dns, expectation, zone, &located.name, known).await
+            }
+        });
+        let hops = self.walked.chain.hops.iter().zip(names);
+        let hops = hops.map(|(hop, located)| (hop, located.zone.as_deref()));
+        let zones = reports.values().map(|report| &***report);
+        let signatures = dnssec_findings::findings(&self.zones.validator, expectation, zones, hops);
+        let (agreements, signatures) = join(join_all(agreements), signatures).await;
+        agreements.into_iter().flatten().chain(signatures).collect()
+    }
+
+    /// What the servers that the walk asked returned, in the order of the names.
+    fn known_answers(&self) -> Vec<KnownAnswer> {
+        let hops = self.walked.chain.hops.iter().map(|hop| KnownAnswer {
+            server: hop.server.clone(),
+            target: Some(hop.target.clone()),
+        });
+        let end = match &self.walked.chain.end {
+            End::At { server, .. } => Some(KnownAnswer {
+                server: server.clone(),
+                target: None,
+            }),
+            _ => None,
+        };
+        hops.chain(end).collect()
+    }
+
+    /// What is wrong with the alias name.
+    fn alias_findings(&self, alias: Option<&LocatedName>) -> Vec<Finding> {
+        let (expectation, chain) = (&self.check.expectation, &self.walked.chain);
+        let apex = alias.and_then(LocatedName::apex);
+        let cut = apex.and_then(|apex| alias_findings::cut(expectation, chain.last(), apex));
+        let dangling = alias_findings::dangling(expectation, chain, apex);
+        let mut findings: Vec<_> = cut.into_iter().chain(dangling).collect();
+        if let (Some(_), Some(own)) = (alias, self.check.own_values) {
+            findings.extend(alias_findings::values(expectation, chain, own));
+        }
+        findings
+    }
+
+    /// Whether a record that is to be added may be cached as missing.
+    fn negative_ttl(&self, source: &LocatedName, alias: Option<&LocatedName>) -> Option<Finding> {
+        if alias.is_none() && !self.is_missing {
+            return None;
+        }
+        let zone = alias.unwrap_or(source).zone.as_ref()?;
+        zone.negative_ttl_finding(&self.check.expectation)
+    }
+}

@@ -1,0 +1,232 @@
+//! Following the CNAMEs from a challenge name. Each query goes to an authoritative server now.
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use hickory_proto::rr::RecordType;
+use tokio::time::{Instant, timeout_at};
+
+use super::chain::{CnameChain, End, HOPS_MAX, Hop};
+use crate::dns::{Dns, DnsError};
+use crate::name::DnsName;
+
+impl CnameChain {
+    /// Follows the CNAMEs from `challenge_name`, asking authoritative servers only. It always ends; if that is
+    /// because the servers are slow, it keeps the CNAMEs that were found.
+    pub async fn follow(dns: &Dns, challenge_name: &DnsName) -> CnameChain {
+        let walk = Walk::begin(dns, challenge_name).await;
+        let probe = walk.first_probe();
+        let (mut walked, probe) = join(walk.finish(), probe.run(dns)).await;
+        walked.set_first(probe);
+        walked.chain
+    }
+}
+
+/// A walk along the CNAMEs.
+pub(super) struct Walk<'a> {
+    dns: &'a Dns,
+    limit: Duration,
+    deadline: Instant,
+    chain: CnameChain,
+    end_zone: Option<DnsName>,
+    has_ended: bool,
+}
+
+/// A walk that has ended, with the zones that the answers named on the way.
+pub(super) struct Walked {
+    pub(super) chain: CnameChain,
+    /// The zone of each hop, if it was named.
+    pub(super) hop_zones: Vec<Option<DnsName>>,
+    /// The zone of the name at the end, if it was named.
+    pub(super) end_zone: Option<DnsName>,
+}
+
+impl Walked {
+    /// Adds what the probe at the first hop found.
+    pub(super) fn set_first(&mut self, found: Found) {
+        if let (Some(hop), Some(zone)) = (self.chain.hops.first_mut(), self.hop_zones.first_mut()) {
+            hop.wildcard = found.wildcard;
+            *zone = found.zone;
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that has asked about the challenge name.
+    pub(super) async fn begin(dns: &'a Dns, challenge_name: &DnsName) -> Self {
+        let limit = dns.search_limit();
+        let mut walk = Walk {
+            dns,
+            limit,
+            deadline: Instant::now() + limit,
+            chain: CnameChain {
+                challenge_name: challenge_name.clone(),
+                hops: Vec::new(),
+                end: End::TooLong,
+            },
+            end_zone: None,
+            has_ended: false,
+        };
+        walk.step().await;
+        walk
+    }
+
+    /// A probe at the first hop. It can run while the walk goes on, as can whatever depends on it.
+    pub(super) fn first_probe(&self) -> Probe {
+        Probe {
+            hop: self.chain.hops.first().cloned(),
+            deadline: self.deadline,
+        }
+    }
+
+    /// The zone of the challenge name, if it has no CNAME and the answer named the zone.
+    pub(super) fn end_zone(&self) -> Option<&DnsName> {
+        self.end_zone.as_ref()
+    }
+
+    /// Follows the CNAMEs to the end and probes for wildcards at all hops but the first.
+    pub(super) async fn finish(mut self) -> Walked {
+        while !self.has_ended && self.chain.hops.len() < HOPS_MAX {
+            self.step().await;
+        }
+        let later = self.chain.hops.iter().skip(1).cloned().map(|hop| Probe {
+            hop: Some(hop),
+            deadline: self.deadline,
+        });
+        let dns = self.dns;
+        let found = join_all(later.map(|probe| probe.run(dns))).await;
+        let mut hop_zones = vec![None; self.chain.hops.len()];
+        let later = self.chain.hops.iter_mut().zip(&mut hop_zones).skip(1);
+        for ((hop, zone), found) in later.zip(found) {
+            hop.wildcard = found.wildcard;
+            *zone = found.zone;
+        }
+        Walked {
+            chain: self.chain,
+            hop_zones,
+            end_zone: self.end_zone,
+        }
+    }
+
+    /// Asks about the last name of the chain.
+    async fn step(&mut self) {
+        let name = self.chain.last().clone();
+        let step = timeout_at(self.deadline, look_up(self.dns, &name)).await;
+        let step = step.unwrap_or_else(|_| Err(DnsError::too_slow(&name, self.limit)));
+        let end = match step {
+            Ok(Step::Hop(hop)) => {
+                let target = hop.target.clone();
+                let is_loop = self.chain.has_passed(&target);
+                self.chain.hops.push(hop);
+                if !is_loop {
+                    return;
+                }
+                End::Loop(target)
+            }
+            Ok(Step::End(end, zone)) => {
+                self.end_zone = zone;
+                end
+            }
+            Err(error) => End::Unanswered(error),
+        };
+        self.chain.end = end;
+        self.has_ended = true;
+    }
+}
+
+/// What was found at one name.
+enum Step {
+    Hop(Hop),
+    /// The end, with the zone that the answer named.
+    End(End, Option<DnsName>),
+}
+
+/// Asks for the CNAME at `name`, and for TXT records: a resolver of the CA asks for those, and servers that
+/// have both answer with either.
+async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
+    let (cname, txt) = join(
+        dns.ask(name, RecordType::CNAME),
+        dns.ask(name, RecordType::TXT),
+    )
+    .await;
+    let answer = cname?;
+    let txt = txt.map(|answer| answer.txt()).unwrap_or_default();
+    let server = answer.server.to_string();
+    let Some(cname) = answer.cname() else {
+        let end = End::At {
+            server,
+            answer: answer.to_string(),
+            exists: answer.name_exists(),
+            txt,
+        };
+        return Ok(Step::End(end, answer.zone_of_denial()));
+    };
+    Ok(match cname.target {
+        Ok(target) => Step::Hop(Hop {
+            name: name.clone(),
+            target,
+            ttl: cname.ttl,
+            server,
+            wildcard: None,
+            dname: answer.dname(),
+            txt_beside: !txt.is_empty(),
+        }),
+        Err(text) => Step::End(End::BadTarget(text), None),
+    })
+}
+
+/// A search for the wildcard from which the CNAME of a hop is made.
+pub(super) struct Probe {
+    hop: Option<Hop>,
+    deadline: Instant,
+}
+
+/// What a probe found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The wildcard, if there is one.
+    wildcard: Option<DnsName>,
+    /// The zone of the hop, if an answer named it.
+    pub(super) zone: Option<DnsName>,
+}
+
+impl Probe {
+    /// Asks for the wildcard. If no server answers in time, nothing is found.
+    pub(super) async fn run(self, dns: &Dns) -> Found {
+        let Some(Hop {
+            name,
+            target,
+            dname: None,
+            ..
+        }) = &self.hop
+        else {
+            return Found::default();
+        };
+        let found = timeout_at(self.deadline, probe(dns, name, target)).await;
+        found.unwrap_or_default()
+    }
+}
+
+/// The answer for `name` itself does not show a wildcard, but those for literal names do (RFC 4592 §2.2.1,
+/// §3.3.1): `*.name` is made from the same wildcard, and does not exist if `name` itself exists; `*.parent` is
+/// the wildcard, or made from the same one further up. The answer that there is none also names the zone.
+async fn probe(dns: &Dns, name: &DnsName, target: &DnsName) -> Found {
+    let mut found = Found::default();
+    for ancestor in name.ancestors() {
+        let Ok(literal) = ancestor.child("*") else {
+            break;
+        };
+        let Ok(answer) = dns.ask(&literal, RecordType::CNAME).await else {
+            break;
+        };
+        let has_target = answer
+            .cname()
+            .is_some_and(|cname| cname.target.as_ref() == Ok(target));
+        if !has_target {
+            found.zone = answer.zone_of_denial().filter(|zone| name.is_within(zone));
+            break;
+        }
+        found.wildcard = Some(literal).filter(|_| ancestor != *name);
+    }
+    found
+}

@@ -1,0 +1,223 @@
+//! A zone on the way, with every server that is named for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, join3};
+use hickory_proto::rr::RecordType;
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::dns::{Dns, Server, Timed};
+use crate::dnssec::{Security, Validator};
+use crate::name::DnsName;
+
+/// The longest time for which a report is kept.
+const KEPT_MAX: Duration = Duration::from_mins(5);
+/// The longest time for which a report of a problem is kept: somebody may be solving it.
+const PROBLEM_KEPT_MAX: Duration = Duration::from_secs(30);
+/// Pauses before servers that are behind are asked again: a zone transfer takes a moment, and a zone that is
+/// written to is always in one.
+const TRANSFER_PAUSES: [Duration; 3] = [
+    Duration::from_millis(250),
+    Duration::from_millis(750),
+    Duration::from_secs(1),
+];
+/// The shortest time for which a report is kept.
+const KEPT_MIN: Duration = Duration::from_secs(5);
+
+/// A zone and its servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ZoneReport {
+    /// The apex.
+    pub zone: DnsName,
+    /// Each server that is named for it, by the zone itself or by the zone above.
+    pub servers: Vec<ServerReport>,
+    /// For how many seconds resolvers cache that a name does not exist (RFC 2308 §5).
+    pub negative_ttl: Option<u32>,
+    /// Whether the zone above delegates it; null if that is not known.
+    pub delegated: Option<bool>,
+    /// The servers of the zone above that report that there is no such zone.
+    pub denied_by: Vec<String>,
+    /// Whether the records of the zone are valid, by its SOA record.
+    pub dnssec: Security,
+    /// The octets that signatures take in an answer with one `RRset`; 0 if there are none.
+    pub signature_octets: usize,
+}
+
+/// One server of a zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServerReport {
+    /// Its name and address.
+    pub server: String,
+    /// Whether the zone above names it, and the zone itself does not.
+    pub above_only: bool,
+    /// The serial of the zone that it serves; none if it does not serve the zone.
+    pub serial: Option<u32>,
+    /// What it answered instead.
+    pub problem: Option<String>,
+    /// Whether it stays behind the newest version of the zone.
+    #[serde(skip)]
+    pub(super) is_behind: bool,
+    /// Whom to ask about names in the zone.
+    #[serde(skip)]
+    pub(super) address: Server,
+}
+
+impl ZoneReport {
+    /// Asks the zone above and each of the zone's servers. The report expires with the records that it rests on.
+    pub(super) async fn of(dns: &Dns, validator: &Validator, zone: &DnsName) -> Timed<Arc<Self>> {
+        let signatures = async {
+            let verdict = validator.zone_verdict(zone).await;
+            (verdict, validator.signature_octets(zone).await)
+        };
+        let ((mut answers, own_expires), delegation, (dnssec, signature_octets)) =
+            join3(ask_own(dns, zone), dns.delegation(zone), signatures).await;
+        // Servers that are configured are asked instead of those that are named.
+        if !dns.is_configured(zone) {
+            let is_own = |server: &Server| {
+                let mut own = answers.iter().map(|answer| &answer.report.address);
+                own.any(|own| own.name == server.name)
+            };
+            let above_only = delegation.servers.into_iter();
+            let above_only = above_only.filter(|server| !is_own(server));
+            let asked = above_only.map(|server| ask(dns, zone, server, true));
+            let asked: Vec<_> = asked.collect();
+            answers.extend(join_all(asked).await);
+        }
+        wait_for_transfers(dns, zone, &mut answers).await;
+        let ttl = answers.iter().filter_map(|answer| answer.ttl).min();
+        let negative_ttls = answers.iter().filter_map(|answer| answer.negative_ttl);
+        let report = ZoneReport {
+            negative_ttl: negative_ttls.max(),
+            servers: answers.into_iter().map(|answer| answer.report).collect(),
+            delegated: delegation.exists,
+            denied_by: delegation.denied_by,
+            dnssec,
+            signature_octets,
+            zone: zone.clone(),
+        };
+        let now = Instant::now();
+        let longest = if report.is_in_order() {
+            KEPT_MAX
+        } else {
+            PROBLEM_KEPT_MAX
+        };
+        let soa_expires = now + Duration::from_secs(ttl.unwrap_or(0).into());
+        let expires = soa_expires.min(own_expires);
+        Timed {
+            expires: expires.clamp(now + KEPT_MIN, now + longest),
+            value: Arc::new(report),
+        }
+    }
+
+    /// Whether all servers serve the same version of the zone, and DNSSEC has a good result.
+    fn is_in_order(&self) -> bool {
+        let mut servers = self.servers.iter();
+        !self.servers.is_empty()
+            && servers.all(|server| server.serial.is_some() && !server.is_behind)
+            && matches!(self.dnssec, Security::Secure | Security::Insecure)
+            && self.denied_by.is_empty()
+    }
+
+    /// The servers that serve the zone.
+    pub(super) fn serving(&self) -> impl Iterator<Item = &Server> {
+        let serving = self
+            .servers
+            .iter()
+            .filter(|server| server.problem.is_none());
+        serving.map(|server| &server.address)
+    }
+}
+
+/// What one server answered.
+struct ServerAnswer {
+    report: ServerReport,
+    /// Time to live of its SOA record, in seconds.
+    ttl: Option<u32>,
+    /// For how many seconds resolvers cache that a name does not exist.
+    negative_ttl: Option<u32>,
+}
+
+/// Asks the servers that the zone names itself, or that are configured; with the moment at which these must be
+/// looked up again.
+async fn ask_own(dns: &Dns, zone: &DnsName) -> (Vec<ServerAnswer>, Instant) {
+    let Ok(own) = dns.servers_and_expiry(zone).await else {
+        return (Vec::new(), Instant::now());
+    };
+    let asked = own.value.into_iter();
+    let asked: Vec<_> = asked.map(|server| ask(dns, zone, server, false)).collect();
+    (join_all(asked).await, own.expires)
+}
+
+async fn ask(dns: &Dns, zone: &DnsName, address: Server, above_only: bool) -> ServerAnswer {
+    let answer = dns.ask_server(&address, zone, RecordType::SOA).await;
+    let (soa, problem) = match answer {
+        Ok(answer) if answer.is_authoritative() => match answer.soa() {
+            Some(soa) => (Some(soa), None),
+            None => {
+                let problem = "an authoritative answer without an SOA record";
+                (None, Some(problem.to_owned()))
+            }
+        },
+        Ok(answer) => (None, Some(answer.to_string())),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    ServerAnswer {
+        ttl: soa.map(|soa| soa.ttl),
+        negative_ttl: soa.map(|soa| soa.negative_ttl),
+        report: ServerReport {
+            server: address.to_string(),
+            above_only,
+            serial: soa.map(|soa| soa.serial),
+            problem,
+            is_behind: false,
+            address,
+        },
+    }
+}
+
+/// Asks servers that are behind the newest version again, and notes which of them stay behind.
+async fn wait_for_transfers(dns: &Dns, zone: &DnsName, answers: &mut [ServerAnswer]) {
+    let serials = answers.iter().filter_map(|answer| answer.report.serial);
+    let Some(newest) = serials.reduce(|one, other| if is_older(one, other) { other } else { one })
+    else {
+        return;
+    };
+    for pause in TRANSFER_PAUSES {
+        let behind = answers.iter_mut().map(|answer| &mut answer.report);
+        let behind = behind.filter(|report| report.serial.is_some_and(|own| is_older(own, newest)));
+        let behind: Vec<_> = behind.collect();
+        if behind.is_empty() {
+            return;
+        }
+        sleep(pause).await;
+        let asked = behind.into_iter().map(async |report| {
+            let answer = dns.ask_server(&report.address, zone, RecordType::SOA).await;
+            if let Some(soa) = answer.ok().and_then(|answer| answer.soa()) {
+                report.serial = Some(soa.serial);
+            }
+        });
+        join_all(asked).await;
+    }
+    for answer in answers {
+        let serial = answer.report.serial;
+        answer.report.is_behind = serial.is_some_and(|own| is_older(own, newest));
+    }
+}
+
+/// Whether a serial is older than another one (RFC 1982).
+fn is_older(serial: u32, other: u32) -> bool {
+    other.wrapping_sub(serial).cast_signed() > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serials_are_compared_around_the_wrap() {
+        assert!(is_older(1, 2) && is_older(u32::MAX, 0) && is_older(u32::MAX - 5, 5));
+        assert!(!is_older(2, 1) && !is_older(7, 7) && !is_older(0, u32::MAX));
+    }
+}

@@ -1,0 +1,81 @@
+//! What happens with a certificate after it is stored: a program of the user's is run.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use tokio::process::Command;
+
+use crate::store::StoredCertificate;
+
+/// A program that is run, without a shell, when a certificate has changed.
+///
+/// It gets three variables: `ACME_ALIAS_HOOK_CERTIFICATE` (the id), `ACME_ALIAS_HOOK_PATH` (where the certificate is
+/// kept) and `ACME_ALIAS_HOOK_DOMAINS` (the names, separated by spaces). Its standard output goes to
+/// standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployHook {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Variables of the environment that hold secrets and are not inherited by the program.
+    pub secret_variables: Arc<[String]>,
+}
+
+/// The prefix of the variables that a hook gets.
+pub const VARIABLE_PREFIX: &str = "ACME_ALIAS_HOOK_";
+
+/// A hook that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The program could not be run.
+    #[error("the deploy hook `{program}` could not be run: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why not.
+        source: Arc<std::io::Error>,
+    },
+    /// The program failed.
+    #[error("the deploy hook `{program}` failed with {status}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+}
+
+impl DeployHook {
+    /// Runs the program and waits for its end.
+    pub async fn run(&self, stored: &StoredCertificate) -> Result<(), DeployError> {
+        let Some((program, arguments)) = self.command.split_first() else {
+            return Ok(());
+        };
+        let mut command = Command::new(program);
+        for variable in self.secret_variables.iter() {
+            command.env_remove(variable);
+        }
+        let status = command
+            .args(arguments)
+            .env(format!("{VARIABLE_PREFIX}CERTIFICATE"), stored.id.as_str())
+            .env(format!("{VARIABLE_PREFIX}PATH"), &stored.location)
+            .env(
+                format!("{VARIABLE_PREFIX}DOMAINS"),
+                stored.info.names.join(" "),
+            )
+            .kill_on_drop(true)
+            .stdin(Stdio::null())
+            .stdout(std::io::stderr())
+            .status()
+            .await;
+        let program = program.clone();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(DeployError::Failed { program, status }),
+            Err(error) => Err(DeployError::Start {
+                program,
+                source: Arc::new(error),
+            }),
+        }
+    }
+}

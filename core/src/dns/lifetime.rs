@@ -1,0 +1,104 @@
+//! How long an answer about a zone or a server is cached.
+//!
+//! The lifetime is the smallest TTL of the records in the answer, or the negative TTL (RFC 2308 §5) if there are
+//! none. It has a lower bound, so that one run does not repeat itself for zones with a TTL of 0, and upper
+//! bounds, so that a process that runs for months sees a change within the hour.
+
+use std::time::Duration;
+
+use hickory_proto::op::Message;
+use hickory_proto::rr::{RData, Record};
+use tokio::time::Instant;
+
+/// The shortest lifetime.
+const MIN: Duration = Duration::from_secs(5);
+/// The longest lifetime of records that exist.
+const MAX: Duration = Duration::from_hours(1);
+/// The longest lifetime of an answer that there are none. Whoever has just added a record waits for it.
+const MAX_NEGATIVE: Duration = Duration::from_mins(5);
+
+/// The moment at which `message` must be asked for again.
+pub(super) fn expiry(message: &Message) -> Instant {
+    Instant::now() + lifetime(message)
+}
+
+/// The moment at which records with this TTL, in seconds, must be asked for again.
+pub(super) fn expiry_of_ttl(ttl: u32) -> Instant {
+    Instant::now() + seconds(ttl).clamp(MIN, MAX)
+}
+
+/// The earliest moment at which something that is cached expires.
+pub(super) fn earliest_expiry() -> Instant {
+    Instant::now() + MIN
+}
+
+/// The latest moment at which something that is cached expires.
+pub(super) fn latest_expiry() -> Instant {
+    Instant::now() + MAX
+}
+
+fn lifetime(message: &Message) -> Duration {
+    let smallest = message.answers.iter().map(|record| record.ttl).min();
+    if let Some(ttl) = smallest {
+        return seconds(ttl).clamp(MIN, MAX);
+    }
+    let negative = message.authorities.iter().find_map(negative_ttl);
+    seconds(negative.unwrap_or(0)).clamp(MIN, MAX_NEGATIVE)
+}
+
+/// The negative TTL that an SOA record gives (RFC 2308 §5), in seconds.
+pub(super) fn negative_ttl(record: &Record) -> Option<u32> {
+    match &record.data {
+        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+        _ => None,
+    }
+}
+
+fn seconds(ttl: u32) -> Duration {
+    Duration::from_secs(ttl.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::rdata::{A, SOA};
+    use hickory_proto::rr::{Name, RData, Record};
+
+    use super::*;
+
+    fn name() -> Name {
+        "example.com.".parse().unwrap()
+    }
+
+    fn addresses(ttls: &[u32]) -> Message {
+        let mut message = Message::query();
+        let record = |ttl: &u32| Record::from_rdata(name(), *ttl, RData::A(A::new(192, 0, 2, 1)));
+        message.answers = ttls.iter().map(record).collect();
+        message
+    }
+
+    fn negative(ttl: u32, minimum: u32) -> Message {
+        let mut message = Message::query();
+        let soa = SOA::new(name(), name(), 1, 1, 1, 1, minimum);
+        message.authorities = vec![Record::from_rdata(name(), ttl, RData::SOA(soa))];
+        message
+    }
+
+    #[test]
+    fn records_are_cached_for_their_smallest_ttl_within_bounds() {
+        for (ttls, expected) in [(&[300, 60, 600][..], 60), (&[0], 5), (&[86_400], 3_600)] {
+            let expected = Duration::from_secs(expected);
+            assert_eq!(lifetime(&addresses(ttls)), expected, "{ttls:?}");
+        }
+    }
+
+    #[test]
+    fn their_absence_is_cached_for_the_negative_ttl_within_bounds() {
+        for (ttl, minimum, expected) in
+            [(900, 60, 60), (30, 60, 30), (0, 0, 5), (3_600, 3_600, 300)]
+        {
+            let expected = Duration::from_secs(expected);
+            assert_eq!(lifetime(&negative(ttl, minimum)), expected);
+        }
+        assert_eq!(lifetime(&Message::query()), Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,103 @@
+//! One query to one server: over UDP, and over TCP if the answer was truncated (RFC 7766 §5).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use hickory_net::NetError;
+use hickory_net::runtime::TokioRuntimeProvider;
+use hickory_net::tcp::TcpClientStream;
+use hickory_net::udp::UdpClientStream;
+use hickory_net::xfer::{DnsExchange, DnsHandle};
+use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Query};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+use tokio::time::{Instant, timeout_at};
+
+use super::counter::QueryCounter;
+
+/// The UDP payload that crosses every path unfragmented (DNS flag day 2020).
+const UDP_PAYLOAD: u16 = 1232;
+
+/// What a query asks, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) name: &'a Name,
+    pub(super) kind: RecordType,
+    /// Whether the server must find the answer elsewhere, as a resolver does (RD).
+    pub(super) recursive: bool,
+    /// Whether the answer must have its signatures (DO, RFC 3225).
+    pub(super) signed: bool,
+}
+
+impl Question<'_> {
+    fn request(&self) -> DnsRequest {
+        let mut query = Query::query(self.name.clone(), self.kind);
+        query.set_query_class(DNSClass::IN);
+        let mut options = DnsRequestOptions::default();
+        options.use_edns = true;
+        options.edns_payload_len = UDP_PAYLOAD;
+        options.edns_set_dnssec_ok = self.signed;
+        options.recursion_desired = self.recursive;
+        let mut request = DnsRequest::from_query(query, options);
+        // Signatures are validated here, where the reason for a failure is known. A validating resolver does
+        // not even return the NS set of a zone that is bogus (RFC 4035 §3.2.2).
+        request.metadata.checking_disabled = self.signed || self.recursive;
+        request
+    }
+}
+
+/// Sends the question to `server`. The error says in words what the server did instead of answering, with
+/// `timeout` as the time limit that passed.
+pub(super) async fn send(
+    server: SocketAddr,
+    question: Question<'_>,
+    deadline: Instant,
+    timeout: Duration,
+    counter: &QueryCounter,
+) -> Result<Message, String> {
+    // The provider owns the tasks that carry the exchanges; they end with it.
+    let runtime = TokioRuntimeProvider::new();
+    let left = deadline.saturating_duration_since(Instant::now());
+    let udp = UdpClientStream::builder(server, runtime.clone())
+        .with_timeout(Some(left))
+        .exchange();
+    counter.count(question.kind);
+    let mut response = first(udp, question.request(), deadline).await;
+    if response
+        .as_ref()
+        .is_ok_and(|response| response.metadata.truncation)
+    {
+        counter.count(question.kind);
+        let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime.clone());
+        response = match timeout_at(deadline, tcp).await {
+            Ok(Ok(tcp)) => first(tcp, question.request(), deadline).await,
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(NetError::Timeout),
+        };
+    }
+    match response {
+        Ok(response) => Ok(response.into_message()),
+        Err(error) => Err(in_words(&error, timeout)),
+    }
+}
+
+/// The response, before `deadline`: a server that sends it octet by octet does not delay the caller.
+async fn first(
+    exchange: DnsExchange<TokioRuntimeProvider>,
+    request: DnsRequest,
+    deadline: Instant,
+) -> Result<DnsResponse, NetError> {
+    let mut responses = exchange.send(request);
+    match timeout_at(deadline, responses.next()).await {
+        Ok(Some(response)) => response,
+        Ok(None) | Err(_) => Err(NetError::Timeout),
+    }
+}
+
+fn in_words(error: &NetError, timeout: Duration) -> String {
+    match error {
+        NetError::Timeout | NetError::NoConnections => format!("no answer within {timeout:?}"),
+        NetError::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,144 @@
+//! Cached queries to resolvers. They find the servers of a zone and the addresses of servers; no resolver is
+//! asked about a challenge name or an alias name, because it caches the answer.
+
+use std::net::{IpAddr, SocketAddr};
+
+use futures_util::future::join;
+use hickory_proto::op::Message;
+use hickory_proto::rr::{Name, RecordType};
+use tokio::time::Instant;
+
+use super::answer::{Answer, code_name, has_result, wire_name};
+use super::cache::Timed;
+use super::client::{AnswerKey, Dns};
+use super::error::DnsError;
+use super::lifetime;
+use super::query::Question;
+use super::race::race;
+use crate::name::DnsName;
+
+/// The records that a resolver is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ResolverKind {
+    /// The servers of a zone.
+    Ns,
+    /// The IPv4 addresses of a server.
+    A,
+    /// The IPv6 addresses of a server.
+    Aaaa,
+}
+
+impl From<ResolverKind> for RecordType {
+    fn from(kind: ResolverKind) -> Self {
+        match kind {
+            ResolverKind::Ns => RecordType::NS,
+            ResolverKind::A => RecordType::A,
+            ResolverKind::Aaaa => RecordType::AAAA,
+        }
+    }
+}
+
+impl Dns {
+    /// The answer of a resolver, or the cached one.
+    pub(super) async fn resolve(
+        &self,
+        name: &DnsName,
+        kind: ResolverKind,
+    ) -> Result<Timed<Answer>, DnsError> {
+        let key = AnswerKey {
+            name: name.clone(),
+            kind: kind.into(),
+            of_resolver: true,
+            signed: false,
+        };
+        let kind = key.kind;
+        let fetch = async {
+            if self.config.resolvers.is_empty() {
+                return Err(DnsError::NoResolver { name: name.clone() });
+            }
+            let failed = |attempts: Vec<String>| DnsError::Resolver {
+                name: name.clone(),
+                kind: kind.into(),
+                attempts: attempts.join("; "),
+            };
+            let owner = wire_name(name).map_err(|error| failed(vec![error]))?;
+            let asked = self.ask_resolvers(&owner, kind, false).await;
+            let (resolver, message) = asked.map_err(failed)?;
+            Ok(Timed {
+                expires: lifetime::expiry(&message),
+                value: Answer::new(resolver, name.clone(), kind, message),
+            })
+        };
+        self.answers.get_or_fetch(&key, fetch).await
+    }
+
+    /// The addresses of a server. It is an error if not all of them could be looked up and none is known.
+    pub(super) async fn addresses(
+        &self,
+        server: &DnsName,
+    ) -> Result<Timed<Vec<SocketAddr>>, DnsError> {
+        let (v4, v6) = join(
+            self.resolve(server, ResolverKind::A),
+            self.resolve(server, ResolverKind::Aaaa),
+        )
+        .await;
+        let all = |answers: &[Timed<Answer>]| {
+            let addresses = answers.iter().flat_map(|answer| answer.value.addresses());
+            addresses.map(|ip| self.at_port(ip)).collect::<Vec<_>>()
+        };
+        match (v4, v6) {
+            (Ok(v4), Ok(v6)) => Ok(Timed {
+                expires: v4.expires.min(v6.expires),
+                value: all(&[v4, v6]),
+            }),
+            (Ok(known), Err(error)) | (Err(error), Ok(known)) => {
+                let addresses = all(&[known]);
+                if addresses.is_empty() {
+                    return Err(error);
+                }
+                // The others are looked up again next time.
+                Ok(Timed {
+                    expires: Instant::now(),
+                    value: addresses,
+                })
+            }
+            (Err(error), Err(_)) => Err(error),
+        }
+    }
+
+    /// The socket of a server at this address.
+    pub(super) fn at_port(&self, address: IpAddr) -> SocketAddr {
+        SocketAddr::new(address, self.config.port)
+    }
+
+    /// The first usable answer of a resolver, or what each resolver did instead.
+    pub(super) async fn ask_resolvers(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        signed: bool,
+    ) -> Result<(SocketAddr, Message), Vec<String>> {
+        let question = Question {
+            name,
+            kind,
+            recursive: true,
+            signed,
+        };
+        let resolvers = self.config.resolvers.iter();
+        let resolvers = self.unresponsive.last(resolvers, |address| Some(*address));
+        let head_start = self.head_start();
+        let attempts = resolvers.into_iter().map(|resolver| async move {
+            let deadline = Instant::now() + self.config.timeout;
+            let answer = self.ask_address(*resolver, question, head_start, deadline);
+            match answer.await {
+                Ok(message) if has_result(&message) => Ok((*resolver, message)),
+                Ok(message) => {
+                    let code = code_name(message.metadata.response_code);
+                    Err(format!("{resolver} answered {code}"))
+                }
+                Err(error) => Err(format!("{resolver}: {error}")),
+            }
+        });
+        race(attempts.collect(), head_start).await
+    }
+}

@@ -1,0 +1,124 @@
+//! The certificates that the configuration defines, and those that only the store knows.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::environment::Environment;
+use crate::deploy::DeployHook;
+use crate::issue::CertificateRequest;
+use crate::name::DnsName;
+use crate::store::CertificateId;
+use crate::zone::ConfiguredProvider;
+
+/// A certificate, with everything that is needed to obtain it.
+#[derive(Clone, Debug)]
+pub struct CertificateConfig {
+    /// What to order.
+    pub request: CertificateRequest,
+    /// The provider for alias names outside every alias zone.
+    pub provider: Option<Arc<ConfiguredProvider>>,
+    /// What to run when the certificate has changed.
+    pub deploy_hook: Option<DeployHook>,
+    /// What it shares with others.
+    pub environment: Arc<Environment>,
+}
+
+impl CertificateConfig {
+    /// A certificate without a provider of its own and without a hook.
+    pub fn new(request: CertificateRequest, environment: Arc<Environment>) -> Self {
+        CertificateConfig {
+            request,
+            provider: None,
+            deploy_hook: None,
+            environment,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &CertificateId {
+        &self.request.id
+    }
+
+    /// The providers that it may use.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &Arc<ConfiguredProvider>> {
+        let zones = self.environment.alias_zones().iter();
+        zones.map(|(_, provider)| provider).chain(&self.provider)
+    }
+}
+
+/// Certificates by id and by challenge name. They share their configuration through `Arc`.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    by_id: BTreeMap<CertificateId, Arc<CertificateConfig>>,
+    by_challenge_name: HashMap<DnsName, Vec<CertificateId>>,
+}
+
+impl Certificates {
+    /// The certificate of this id.
+    pub fn get(&self, id: &CertificateId) -> Option<&Arc<CertificateConfig>> {
+        self.by_id.get(id)
+    }
+
+    /// All certificates, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<CertificateConfig>> {
+        self.by_id.values()
+    }
+
+    /// The certificates that have this challenge name.
+    pub fn with_challenge_name(
+        &self,
+        challenge_name: &DnsName,
+    ) -> impl Iterator<Item = &Arc<CertificateConfig>> {
+        let ids = self
+            .by_challenge_name
+            .get(challenge_name)
+            .into_iter()
+            .flatten();
+        ids.filter_map(|id| self.by_id.get(id))
+    }
+}
+
+impl FromIterator<Arc<CertificateConfig>> for Certificates {
+    fn from_iter<I: IntoIterator<Item = Arc<CertificateConfig>>>(all: I) -> Self {
+        let mut certificates = Certificates::default();
+        for certificate in all {
+            let id = certificate.id().clone();
+            for name in &certificate.request.names {
+                let challenge_name = name.identifier.challenge_name().clone();
+                let ids = certificates
+                    .by_challenge_name
+                    .entry(challenge_name)
+                    .or_default();
+                if ids.last() != Some(&id) {
+                    ids.push(id.clone());
+                }
+            }
+            certificates.by_id.insert(id, certificate);
+        }
+        certificates
+    }
+}
+
+/// Reads the settings that are stored with a certificate that the configuration does not define.
+#[async_trait]
+pub trait SettingsReader: Send + Sync {
+    /// The certificate that these settings describe.
+    async fn read(
+        &self,
+        id: &CertificateId,
+        settings: &str,
+    ) -> Result<Arc<CertificateConfig>, UnreadableSettings>;
+}
+
+/// Stored settings that cannot be used. The source says why.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot use the settings stored with the certificate `{id}`: {source}")]
+pub struct UnreadableSettings {
+    /// The certificate.
+    pub id: CertificateId,
+    /// What is wrong.
+    pub source: Arc<dyn Error + Send + Sync>,
+}

@@ -1,0 +1,38 @@
+//! What one process shares, and what it does with it.
+//!
+//! An [`Engine`] is built once, from typed configuration: it reads no settings files and prints nothing. It has
+//! the store, the ledger, the zone writers and an index of the certificates; an [`Environment`] is
+//! what certificates have in common besides: the CA, DNS with its cache, the delegation checker and the alias
+//! zones. One pass over the certificates is a run ([`Engine::run`]), in five phases: reconcile, plan,
+//! issue, deploy, export.
+//!
+//! Dropping the future of a run stops it at once. Values that it had written stay in their zones then,
+//! recorded in the ledger, and the reconciliation of the next run removes them. To stop without leaving
+//! anything, cancel the token of [`RunOptions`] and await the run.
+
+mod builder;
+mod certificates;
+mod core;
+mod environment;
+mod held_lease;
+mod job;
+mod options;
+mod plan;
+mod providers;
+mod reconcile;
+mod report;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use self::builder::{BuildError, EngineBuilder};
+pub use self::certificates::{CertificateConfig, Certificates, SettingsReader, UnreadableSettings};
+pub use self::core::Engine;
+pub use self::environment::{Environment, EnvironmentConfig};
+pub use self::held_lease::HeldLease;
+pub use self::options::{RunOptions, Selection};
+pub use self::report::{
+    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
+    RunReport,
+};
+pub use self::run::Run;

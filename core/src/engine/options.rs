@@ -1,0 +1,40 @@
+//! What a run is to do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::certificates::CertificateConfig;
+use crate::store::CertificateId;
+
+/// What a run is to do.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// For which certificates.
+    pub selection: Selection,
+    /// Certificates that are left alone, although the selection has them.
+    pub except: BTreeSet<CertificateId>,
+    /// Obtain them even if they are not due.
+    pub force: bool,
+    /// Wait for other processes that work on them.
+    pub wait: bool,
+    /// Try everything but the CA, with probe values, and obtain nothing.
+    pub rehearse: bool,
+    /// Ends the run early. What was written is withdrawn.
+    pub cancel: CancellationToken,
+}
+
+/// The certificates that a run is for.
+#[derive(Clone, Debug, Default)]
+pub enum Selection {
+    /// No certificate: the run only cleans up.
+    #[default]
+    None,
+    /// All that are configured or stored, as far as they are due.
+    All,
+    /// These, as far as they are due.
+    Ids(BTreeSet<CertificateId>),
+    /// This one, due or not.
+    One(Arc<CertificateConfig>),
+}

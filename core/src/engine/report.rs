@@ -1,0 +1,174 @@
+//! What a run did.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::certificates::UnreadableSettings;
+use crate::deploy::DeployError;
+use crate::issue::{IssueFailure, Issued, Plan};
+use crate::ledger::{GitExportError, LedgerError, OpenValue, RunId};
+use crate::store::{CertificateId, StoreError, StoredCertificate};
+use crate::zone::{OpenError, WriteError};
+
+/// What a run did.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The run, as the ledger has it.
+    pub run: RunId,
+    /// Whether it was cancelled before all certificates were worked on.
+    pub interrupted: bool,
+    /// What was left of earlier runs.
+    pub reconciliation: Reconciliation,
+    /// The certificates that were worked on, by id.
+    pub jobs: Vec<JobReport>,
+    /// The certificates that were not due, by id.
+    pub not_due: Vec<NotDue>,
+    /// How many runs were exported; `None` if no export is configured, or if the run was cancelled.
+    pub exported: Option<Result<usize, RunError>>,
+}
+
+/// A run that could not begin.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The changes of earlier runs could not be exported, and that is required.
+    #[error(transparent)]
+    Export(#[from] GitExportError),
+    /// The run was cancelled before it began to work on certificates.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What became of the values that ended or killed jobs had left in zones.
+#[derive(Debug, Default)]
+pub struct Reconciliation {
+    /// Values that were still in a zone and were removed.
+    pub removed: Vec<OpenValue>,
+    /// Values that had gone already.
+    pub gone: usize,
+    /// Values that may still be in a zone.
+    pub left: Vec<LeftValue>,
+}
+
+/// A value that could not be removed now.
+#[derive(Clone, Debug)]
+pub struct LeftValue {
+    /// The value.
+    pub value: OpenValue,
+    /// Why it could not be removed.
+    pub reason: LeftReason,
+}
+
+/// Why a value could not be removed now.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeftReason {
+    /// The provider that wrote it is not configured any more.
+    #[error("the provider that wrote it is not configured any more")]
+    NoProvider,
+    /// The provider cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The zone cannot be changed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The zone was not cleaned in time; its writer goes on for as long as the process runs.
+    #[error("the zone's servers did not finish within {limit:?}")]
+    Timeout {
+        /// How long was waited.
+        limit: Duration,
+    },
+}
+
+/// A certificate that was worked on.
+#[derive(Debug)]
+pub struct JobReport {
+    /// The certificate.
+    pub id: CertificateId,
+    /// What was done.
+    pub outcome: Result<JobOutcome, JobError>,
+}
+
+/// What was done for a certificate.
+#[derive(Debug)]
+pub enum JobOutcome {
+    /// It was obtained and stored, and deployed unless there is an error.
+    Issued {
+        /// The certificate.
+        issued: Box<Issued>,
+        /// Why it could not be deployed. The next run tries again.
+        undeployed: Option<DeployError>,
+    },
+    /// It had been stored before, and was deployed now.
+    Deployed(Box<StoredCertificate>),
+    /// It had been stored before, and could not be deployed now either.
+    Undeployed {
+        /// The certificate.
+        stored: Box<StoredCertificate>,
+        /// Why not.
+        error: DeployError,
+    },
+    /// Everything but the CA works.
+    Rehearsed(Plan),
+    /// Another process obtained it meanwhile.
+    UpToDate(Box<StoredCertificate>),
+    /// Another process is working on it.
+    InProgress,
+}
+
+/// A certificate that is not due.
+#[derive(Clone, Debug)]
+pub struct NotDue {
+    /// The certificate.
+    pub id: CertificateId,
+    /// From when on it is due.
+    pub due: Timestamp,
+    /// The last moment of its validity.
+    pub not_after: Timestamp,
+}
+
+/// A job that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The certificate could not be obtained.
+    #[error(transparent)]
+    Issue(Box<IssueFailure>),
+    /// The store cannot be used, or the certificate in it is damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings stored with the certificate cannot be used.
+    #[error(transparent)]
+    Settings(#[from] UnreadableSettings),
+    /// Neither the configuration nor the store knows the certificate.
+    #[error("the certificate `{id}` is neither configured nor stored with its settings")]
+    Unknown {
+        /// The certificate.
+        id: CertificateId,
+    },
+    /// The lease of the job was lost to another process.
+    #[error("another process took over the certificate `{id}`")]
+    LeaseLost {
+        /// The certificate.
+        id: CertificateId,
+    },
+    /// The job panicked. This is a defect.
+    #[error("the work on the certificate `{id}` ended unexpectedly")]
+    Defect {
+        /// The certificate.
+        id: CertificateId,
+    },
+}
+
+impl From<IssueFailure> for JobError {
+    fn from(failure: IssueFailure) -> Self {
+        JobError::Issue(Box::new(failure))
+    }
+}

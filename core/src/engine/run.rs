@@ -1,0 +1,243 @@
+//! One pass of the engine, from what earlier runs left to the export.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::core::Engine;
+use super::held_lease::HeldLease;
+use super::job::JobContext;
+use super::options::{RunOptions, Selection};
+use super::plan::Schedule;
+use super::report::{JobError, JobReport, Reconciliation, RunError, RunReport};
+use crate::lease::JobName;
+use crate::ledger::{Entry, Event, GitExport, OpenValue, Origin, RunId};
+use crate::name::DnsName;
+use crate::txt::{Action, TxtValue};
+use crate::zone::ChangeContext;
+
+/// Certificates that are worked on at a time.
+const AT_ONCE: usize = 20;
+
+/// How long an export may go on after the run was cancelled.
+const EXPORT_GRACE: Duration = Duration::from_secs(3);
+
+/// A run under way: its id, and the lease that shows others that it has not ended.
+#[derive(Debug)]
+pub struct Run {
+    engine: Engine,
+    id: RunId,
+    lease: HeldLease,
+}
+
+impl Engine {
+    /// Runs all five phases. The report has every certificate that was worked on; an error means that the run
+    /// changed nothing.
+    ///
+    /// If the future is dropped, TXT values may stay in their zones until the next run removes them.
+    /// [`RunOptions::cancel`] ends a run and removes them at once.
+    pub async fn run(&self, options: &RunOptions) -> Result<RunReport, RunError> {
+        if let Selection::One(certificate) = &options.selection {
+            self.parts.providers.add_of(certificate);
+        }
+        let cancel = &options.cancel;
+        let Some(run) = cancel.run_until_cancelled(self.begin()).await else {
+            return Err(RunError::Interrupted);
+        };
+        let run = run?;
+        let reconciliation = cancel.run_until_cancelled(run.reconcile()).await;
+        let reconciliation = reconciliation.unwrap_or(Err(RunError::Interrupted));
+        let worked = match reconciliation {
+            Ok(reconciliation) => {
+                let schedule = self.plan(options).await;
+                schedule.map(|schedule| (reconciliation, schedule))
+            }
+            Err(error) => Err(error),
+        };
+        let (reconciliation, schedule) = match worked {
+            Ok(worked) => worked,
+            Err(error) => {
+                run.end(cancel).await;
+                return Err(error);
+            }
+        };
+        let not_due = schedule.not_due.clone();
+        let jobs = run.work(schedule, options).await;
+        let id = run.id.clone();
+        let interrupted = cancel.is_cancelled();
+        let exported = run.end(cancel).await;
+        Ok(RunReport {
+            run: id,
+            interrupted,
+            reconciliation,
+            jobs,
+            not_due,
+            exported,
+        })
+    }
+
+    /// Begins a run. If the export is required, what earlier runs changed is exported first.
+    pub async fn begin(&self) -> Result<Run, RunError> {
+        if let Some(export) = self.parts.export.as_ref().filter(|export| export.required) {
+            self.export_to(&export.git).await?;
+        }
+        let id = RunId::new(self.parts.clock.now());
+        let job = JobName::run(&id);
+        let lease = HeldLease::acquire(&self.parts.store, &job, false).await?;
+        Ok(Run {
+            engine: self.clone(),
+            id,
+            lease,
+        })
+    }
+
+    /// Exports every run that has ended, if an export is configured; returns how many there were.
+    pub async fn export(&self) -> Option<Result<usize, RunError>> {
+        let export = self.parts.export.as_ref()?;
+        Some(self.export_to(&export.git).await)
+    }
+
+    /// Exports every run that has ended to this repository.
+    pub async fn export_to(&self, git: &GitExport) -> Result<usize, RunError> {
+        // A run with an earlier line had its lease by now. Of later ones the leases say nothing.
+        let now = self.parts.clock.now();
+        let leases = self.parts.store.live_leases().await?;
+        let live: HashSet<_> = leases.into_iter().map(|lease| lease.job).collect();
+        let is_ended = |run: &RunId, first_line: Timestamp| {
+            first_line < now && !live.contains(&JobName::run(run))
+        };
+        Ok(git.export(&*self.parts.ledger, is_ended).await?)
+    }
+}
+
+impl Run {
+    /// The run's id, as the ledger has it.
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// The context of changes that are made for no certificate, such as probes.
+    pub fn context(&self) -> ChangeContext {
+        ChangeContext {
+            run: self.id.clone(),
+            origin: Origin {
+                certificate: None,
+                order: None,
+                lease: Some(self.lease.id().clone()),
+            },
+        }
+    }
+
+    /// The first phase: removes what jobs that are over left in zones.
+    pub async fn reconcile(&self) -> Result<Reconciliation, RunError> {
+        self.engine.reconcile(&self.id).await
+    }
+
+    /// Drops values at `name`, or only `value`, from the ledger without removing them from their zone.
+    /// Values of jobs that are under way stay. Returns those that were dropped.
+    pub async fn forget(
+        &self,
+        name: &DnsName,
+        value: Option<&TxtValue>,
+    ) -> Result<Vec<OpenValue>, RunError> {
+        let is_meant =
+            |open: &OpenValue| open.name == *name && value.is_none_or(|value| open.value == *value);
+        let mut forgotten = self.engine.abandoned().await?;
+        forgotten.retain(is_meant);
+        let entries = forgotten.iter().map(|open| Entry {
+            event: Event::Forgotten,
+            action: Action::Remove,
+            origin: open.origin.clone(),
+            zone: open.zone.clone(),
+            provider: open.provider.clone(),
+            provider_id: open.provider_id.clone(),
+            credentials: open.credentials.clone(),
+            key: open.key.clone(),
+            name: open.name.clone(),
+            value: open.value.clone(),
+            ttl: None,
+            server: None,
+            response: None,
+            serial: None,
+        });
+        if !forgotten.is_empty() {
+            let ledger = &self.engine.parts.ledger;
+            ledger.record(&self.id, entries.collect()).await?;
+        }
+        Ok(forgotten)
+    }
+
+    /// The last phase: the run ends and, if that is configured, is exported. After `cancel` the export has
+    /// a few seconds; the next run exports the rest.
+    pub async fn end(self, cancel: &CancellationToken) -> Option<Result<usize, RunError>> {
+        let Run { engine, lease, .. } = self;
+        engine.parts.ledger.checkpoint().await;
+        if let Err(error) = lease.release().await {
+            tracing::warn!(%error, "the lease of the run could not be released; it will expire");
+        }
+        tokio::select! {
+            exported = engine.export() => exported,
+            () = cancelled_for(cancel, EXPORT_GRACE) => None,
+        }
+    }
+
+    /// The third and fourth phase: works on the certificates, many at once.
+    async fn work(&self, schedule: Schedule, options: &RunOptions) -> Vec<JobReport> {
+        let Schedule { work, failed, .. } = schedule;
+        self.engine.parts.observer.planned(work.len());
+        let given = match &options.selection {
+            Selection::One(certificate) => Some(Arc::clone(certificate)),
+            _ => None,
+        };
+        let context = JobContext {
+            run: self.id.clone(),
+            run_lease: self.lease.id().clone(),
+            cancel: options.cancel.clone(),
+            force: options.force,
+            wait: options.wait,
+            must_obtain: given.is_some(),
+        };
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let mut tasks = JoinSet::new();
+        let mut reports = failed;
+        for (id, work) in work {
+            // Tasks are made as permits become free, so that memory does not grow with the certificates.
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                break;
+            };
+            if options.cancel.is_cancelled() {
+                break;
+            }
+            while let Some(done) = tasks.try_join_next() {
+                reports.extend(done);
+            }
+            let (engine, context, given) = (self.engine.clone(), context.clone(), given.clone());
+            tasks.spawn(async move {
+                let work = engine.work_on(id.clone(), given, work, context);
+                // A defect in one job must not end the others.
+                let outcome = AssertUnwindSafe(work).catch_unwind().await;
+                drop(permit);
+                let outcome = outcome.unwrap_or_else(|_| Err(JobError::Defect { id: id.clone() }));
+                JobReport { id, outcome }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            reports.extend(done);
+        }
+        reports.sort_by(|one, other| one.id.cmp(&other.id));
+        reports
+    }
+}
+
+/// Ends this long after the token was cancelled.
+async fn cancelled_for(cancel: &CancellationToken, grace: Duration) {
+    cancel.cancelled().await;
+    tokio::time::sleep(grace).await;
+}

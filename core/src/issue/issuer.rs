@@ -1,0 +1,249 @@
+//! The flow of one certificate.
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{IssueError, IssueFailure};
+use super::events::{Observer, Step};
+use super::order;
+use super::preflight::{self, Plan};
+use super::request::CertificateRequest;
+use crate::acme::{AcmeError, Ca, CertificateKey, Order};
+use crate::certificate;
+use crate::clock::Clock;
+use crate::crash::{self, Point};
+use crate::delegation::{DelegationChecker, Finding};
+use crate::lease::LeaseId;
+use crate::ledger::{Origin, RunId};
+use crate::printable::printable;
+use crate::store::{NewVersion, Store, StoredCertificate, VersionOrigin};
+use crate::zone::{ChangeContext, Publication, ZoneError, Zones};
+
+/// A certificate that was obtained.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The certificate in the store.
+    pub stored: StoredCertificate,
+    /// Findings about the delegations that did not prevent it.
+    pub warnings: Vec<Finding>,
+    /// Why the chain is not the preferred one.
+    pub other_chain: Option<String>,
+    /// What could not be withdrawn, one error for each zone.
+    pub left_behind: Vec<ZoneError>,
+}
+
+/// An order, and what is to be published for it.
+struct Opened {
+    order: Order,
+    account: String,
+    key: CertificateKey,
+    publication: Publication,
+    warnings: Vec<Finding>,
+}
+
+/// Obtains one certificate, for one job.
+pub struct Issuer<'a> {
+    /// The CA that signs.
+    pub ca: &'a Ca,
+    /// Looks at the delegations.
+    pub checker: &'a DelegationChecker,
+    /// The zones that TXT records may be written in.
+    pub zones: Zones,
+    /// Where the result goes.
+    pub store: &'a dyn Store,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Is told of the progress.
+    pub observer: &'a dyn Observer,
+    /// Ends the work early. What was written is withdrawn all the same.
+    pub cancel: &'a CancellationToken,
+    /// The run, for the ledger.
+    pub run: &'a RunId,
+    /// The lease of the job, which covers the values that it writes.
+    pub lease: &'a LeaseId,
+}
+
+impl Issuer<'_> {
+    /// Obtains the certificate and stores it. An error leaves no TXT record behind that it does
+    /// not name.
+    pub async fn issue(&self, request: &CertificateRequest) -> Result<Issued, IssueFailure> {
+        let opened = self.or_cancelled(self.open(request)).await?;
+        let stored = self.complete(
+            request,
+            opened.order,
+            &opened.key,
+            &opened.publication,
+            opened.account,
+        );
+        let stored = self.or_cancelled(stored).await;
+        self.begin(request, &Step::Withdraw);
+        let left_behind = opened.publication.withdraw().await;
+        match stored {
+            Ok((stored, other_chain)) => Ok(Issued {
+                stored,
+                warnings: opened.warnings,
+                other_chain,
+                left_behind,
+            }),
+            Err(error) => Err(IssueFailure { error, left_behind }),
+        }
+    }
+
+    /// Follows every delegation, and only then asks the CA for an order and its challenges.
+    async fn open(&self, request: &CertificateRequest) -> Result<Opened, IssueError> {
+        self.begin(request, &Step::Preflight);
+        let plan = self.preflight(request).await?;
+        self.begin(request, &Step::Planned(&plan));
+        let account = self.ca.account(self.store).await?;
+        if let Some(settings) = &request.settings {
+            // A run that dies from here on leaves what the next one needs to renew.
+            self.store.put_settings(&request.id, settings).await?;
+        }
+        self.begin(request, &Step::Order);
+        let (mut order, key) = order::begin(self.store, account, request).await?;
+        let challenges = order.challenges().await?;
+        let records = plan.aliases.records(challenges)?;
+        let context = self.context(request, Some(order.url()));
+        let publication = self.zones.publication(records, context).await?;
+        Ok(Opened {
+            order,
+            account: account.url().to_owned(),
+            key,
+            publication,
+            warnings: plan.warnings,
+        })
+    }
+
+    /// From the TXT records to the stored certificate.
+    async fn complete(
+        &self,
+        request: &CertificateRequest,
+        mut order: Order,
+        key: &CertificateKey,
+        publication: &Publication,
+        account: String,
+    ) -> Result<(StoredCertificate, Option<String>), IssueError> {
+        self.begin(request, &Step::Publish(publication));
+        let published = publication.publish().await?;
+        self.begin(request, &Step::Validate(&published));
+        order.validate().await?;
+        self.begin(request, &Step::Finalize);
+        let names = request.identifiers();
+        let signing_request = key.request(&names).map_err(AcmeError::from)?;
+        let usual = order.finalize(&signing_request).await?;
+        let (pem, other_chain) = match &request.preferred_chain {
+            Some(root) => preferred(&mut order, usual, root).await,
+            None => (usual, None),
+        };
+        let verified = certificate::verify(&pem, &key.public(), &names, self.clock.now());
+        self.begin(request, &Step::Store);
+        let stored = match verified {
+            Ok(chain) => {
+                let origin = VersionOrigin {
+                    directory: self.ca.directory().to_owned(),
+                    account,
+                    renewal_id: chain.info.renewal_id.clone(),
+                };
+                let key = key.to_pem();
+                let version = NewVersion { key, chain, origin };
+                Ok(self.store.put_certificate(&request.id, version).await?)
+            }
+            Err(error) => Err(error.into()),
+        };
+        crash::point(Point::Stored);
+        // The order has come to its end, with or without a certificate that can be used.
+        self.store.remove_order(&request.id).await?;
+        stored.map(|stored| (stored, other_chain))
+    }
+
+    /// Does everything that concerns the DNS with a probe value at each alias name, and asks
+    /// nothing of the CA.
+    pub async fn rehearse(&self, request: &CertificateRequest) -> Result<Plan, IssueFailure> {
+        let prepared = self.or_cancelled(async {
+            self.begin(request, &Step::Preflight);
+            let plan = self.preflight(request).await?;
+            self.begin(request, &Step::Planned(&plan));
+            let context = self.context(request, None);
+            let publication = self
+                .zones
+                .publication(plan.aliases.probes(), context)
+                .await?;
+            Ok((plan, publication))
+        });
+        let (plan, publication) = prepared.await?;
+        self.begin(request, &Step::Publish(&publication));
+        let publish = async { Ok(publication.publish().await?) };
+        let published = self.or_cancelled(publish).await;
+        self.begin(request, &Step::Withdraw);
+        let mut left_behind = publication.withdraw().await;
+        match published {
+            Ok(_) if left_behind.is_empty() => Ok(plan),
+            Ok(_) => Err(IssueFailure {
+                error: left_behind.remove(0).into(),
+                left_behind,
+            }),
+            Err(error) => Err(IssueFailure { error, left_behind }),
+        }
+    }
+
+    async fn preflight(&self, request: &CertificateRequest) -> Result<Plan, IssueError> {
+        let identity = self.ca.caa_identity(self.store).await?;
+        let plan = preflight::plan(self.checker, identity.as_ref(), &self.zones, request);
+        // In a box, so that the type of the flow stays within what the compiler evaluates.
+        plan.boxed().await
+    }
+
+    fn context(&self, request: &CertificateRequest, order: Option<&str>) -> ChangeContext {
+        ChangeContext {
+            run: self.run.clone(),
+            origin: Origin {
+                certificate: Some(request.id.to_string()),
+                order: order.map(str::to_owned),
+                lease: Some(self.lease.clone()),
+            },
+        }
+    }
+
+    async fn or_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, IssueError>>,
+    ) -> Result<T, IssueError> {
+        let done = self.cancel.run_until_cancelled(work).await;
+        done.unwrap_or(Err(IssueError::Interrupted))
+    }
+
+    fn begin(&self, request: &CertificateRequest, step: &Step<'_>) {
+        self.observer.step(&request.id, step);
+        crash::point(step.point());
+    }
+}
+
+/// The chain that leads to the root of this name; or the usual one, and why.
+async fn preferred(order: &mut Order, usual: String, root: &str) -> (String, Option<String>) {
+    let mut chains = vec![usual];
+    let failure = match order.alternate_chains().await {
+        Ok(others) => {
+            chains.extend(others);
+            None
+        }
+        Err(error) => Some(error),
+    };
+    // What is no chain leads nowhere.
+    let roots = chains
+        .iter()
+        .map(|chain| certificate::root_name(chain).ok());
+    let roots: Vec<_> = roots.collect();
+    let is_preferred = |name: &Option<String>| {
+        let name = name.as_ref();
+        name.is_some_and(|name| name.eq_ignore_ascii_case(root))
+    };
+    let found = roots.iter().position(is_preferred);
+    let other = found.is_none().then(|| match failure {
+        Some(error) => format!("the CA's other chains could not be fetched: {error}"),
+        None => format!(
+            "no chain of the CA leads to `{root}`; it offers: {}",
+            printable(&roots.into_iter().flatten().collect::<Vec<_>>().join(", "))
+        ),
+    });
+    (chains.swap_remove(found.unwrap_or_default()), other)
+}

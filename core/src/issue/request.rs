@@ -1,0 +1,56 @@
+//! A certificate that is wanted.
+
+use crate::acme::KeyType;
+use crate::name::{DnsName, Identifier};
+use crate::store::CertificateId;
+
+/// A certificate that is wanted.
+#[derive(Clone, Debug)]
+pub struct CertificateRequest {
+    /// The id under which it is stored.
+    pub id: CertificateId,
+    /// The names in it, each with the alias name that the configuration gives it.
+    pub names: Vec<RequestedName>,
+    /// The kind of its key.
+    pub key_type: KeyType,
+    /// The common name of the root that the chain should lead to, if the CA offers several chains.
+    pub preferred_chain: Option<String>,
+    /// Use the alias names of the configuration without looking at the delegations.
+    pub skip_preflight: bool,
+    /// What to store before the order is opened, so that a later run can renew the certificate: the
+    /// settings that describe it, if nothing else does.
+    pub settings: Option<String>,
+}
+
+/// A name for a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedName {
+    /// The name.
+    pub identifier: Identifier,
+    /// The alias name to write at. Without one, the CNAME is followed.
+    pub alias: Option<DnsName>,
+}
+
+impl CertificateRequest {
+    /// A request for these names. Their CNAMEs are followed.
+    pub fn new(id: CertificateId, names: impl IntoIterator<Item = Identifier>) -> Self {
+        let name = |identifier| RequestedName {
+            identifier,
+            alias: None,
+        };
+        CertificateRequest {
+            id,
+            names: names.into_iter().map(name).collect(),
+            key_type: KeyType::default(),
+            preferred_chain: None,
+            skip_preflight: false,
+            settings: None,
+        }
+    }
+
+    /// The names alone.
+    pub fn identifiers(&self) -> Vec<Identifier> {
+        let names = self.names.iter();
+        names.map(|name| name.identifier.clone()).collect()
+    }
+}

@@ -1,0 +1,245 @@
+//! Running `git`, without a shell and apart from the configuration of the user and the system.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::error::GitExportError;
+
+/// A `git` that takes longer hangs.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// Author and committer of all commits.
+const NAME: &str = "acme-alias";
+const EMAIL: &str = "acme-alias@localhost";
+/// Variables for every command. All other variables of git are removed: they could name another
+/// repository or configuration.
+const ENVIRONMENT: [(&str, &str); 10] = [
+    ("GIT_CONFIG_GLOBAL", "/dev/null"),
+    ("GIT_CONFIG_SYSTEM", "/dev/null"),
+    ("GIT_CONFIG_NOSYSTEM", "1"),
+    ("GIT_ATTR_NOSYSTEM", "1"),
+    ("GIT_AUTHOR_NAME", NAME),
+    ("GIT_AUTHOR_EMAIL", EMAIL),
+    ("GIT_COMMITTER_NAME", NAME),
+    ("GIT_COMMITTER_EMAIL", EMAIL),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("LC_ALL", "C"),
+];
+/// Settings that take the place of those in the repository's own configuration.
+const SETTINGS: [&str; 8] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.splitIndex=false",
+    "commit.gpgSign=false",
+    "i18n.commitEncoding=UTF-8",
+    "i18n.logOutputEncoding=UTF-8",
+    "trailer.separators=:",
+];
+
+/// Runs `git` in a folder.
+#[derive(Clone, Debug)]
+pub(super) struct Git {
+    folder: PathBuf,
+    /// The environment of this process.
+    environment: Vec<(OsString, OsString)>,
+    /// More settings, and their values.
+    settings: Vec<(OsString, OsString)>,
+}
+
+impl Git {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Git {
+            folder,
+            environment: std::env::vars_os().collect(),
+            settings: Vec::new(),
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A command with these arguments.
+    pub(super) fn command(&self, arguments: &[&str]) -> GitCommand<'_> {
+        GitCommand {
+            git: self,
+            arguments: arguments.iter().map(OsString::from).collect(),
+            input: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Lets git use the folders of others that the configuration of the user or the system declares
+    /// safe: the only setting of theirs that is respected.
+    pub(super) async fn respect_safe_folders(&mut self) {
+        let mut command = Command::new("git");
+        command.args(["config", "--null", "--get-all", "safe.directory"]);
+        // Not the configuration of a repository.
+        command.current_dir("/").env_clear();
+        let environment = self.environment.iter();
+        let repository = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"];
+        command.envs(
+            environment
+                .filter(|(name, _)| repository.iter().all(|variable| name != variable))
+                .map(|(name, value)| (name, value)),
+        );
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+        if let Ok(Ok(output)) = tokio::time::timeout(TIMEOUT, output).await {
+            for folder in split(&output.stdout) {
+                self.settings.push(("safe.directory".into(), folder));
+            }
+        }
+    }
+
+    /// Disables the hooks that the configuration of the repository defines (git 2.54 and later).
+    pub(super) async fn disable_configured_hooks(&mut self) -> Result<(), GitExportError> {
+        let list = [
+            "config",
+            "--null",
+            "--name-only",
+            "--get-regexp",
+            r"^hook\..*\.command$",
+        ];
+        let names = self.command(&list).output().await?.stdout;
+        for name in split(&names) {
+            if let Some(hook) = name.as_bytes().strip_suffix(b".command") {
+                let mut enabled = OsStr::from_bytes(hook).to_owned();
+                enabled.push(".enabled");
+                self.settings.push((enabled, "false".into()));
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn add_environment(&mut self, variables: &[(&str, &str)]) {
+        let variables = variables.iter();
+        self.environment
+            .extend(variables.map(|(name, value)| (name.into(), value.into())));
+    }
+}
+
+/// A command of `git`.
+#[derive(Debug)]
+pub(super) struct GitCommand<'a> {
+    git: &'a Git,
+    arguments: Vec<OsString>,
+    input: Vec<u8>,
+    environment: Vec<(&'static str, OsString)>,
+}
+
+impl GitCommand<'_> {
+    /// Adds an argument.
+    pub(super) fn argument(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// What the command reads.
+    pub(super) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Sets a variable.
+    pub(super) fn variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// Runs the command, which must succeed; returns what it printed, without the last line feed.
+    pub(super) async fn run(self) -> Result<String, GitExportError> {
+        let (git, name) = (self.git, self.name());
+        let output = self.output().await?;
+        if !output.status.success() {
+            return Err(GitExportError::Failed {
+                folder: git.folder.clone(),
+                command: name,
+                status: output.status.to_string(),
+                stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            });
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+
+    /// Runs the command, whether or not it succeeds.
+    pub(super) async fn output(mut self) -> Result<Output, GitExportError> {
+        let (git, name) = (self.git, self.name());
+        let not_run = |error: io::Error| GitExportError::NotRun {
+            folder: git.folder.clone(),
+            command: name.clone(),
+            source: Arc::new(error),
+        };
+        let input = std::mem::take(&mut self.input);
+        let mut child = self.prepare().spawn().map_err(not_run)?;
+        let ended = async {
+            if let Some(mut stdin) = child.stdin.take() {
+                match stdin.write_all(&input).await {
+                    // It ended before it read everything, and prints why.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                    written => written?,
+                }
+            }
+            child.wait_with_output().await
+        };
+        match tokio::time::timeout(TIMEOUT, ended).await {
+            Ok(output) => output.map_err(not_run),
+            Err(_) => Err(GitExportError::TimedOut {
+                folder: git.folder.clone(),
+                command: name,
+                limit: TIMEOUT,
+            }),
+        }
+    }
+
+    fn prepare(&self) -> Command {
+        let mut command = Command::new("git");
+        let environment = self.git.environment.iter();
+        let inherited = environment.filter(|(name, _)| !name.as_bytes().starts_with(b"GIT_"));
+        command
+            .env_clear()
+            .envs(inherited.map(|(name, value)| (name, value)))
+            .envs(ENVIRONMENT)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for setting in SETTINGS {
+            command.args(["-c", setting]);
+        }
+        for (number, (name, value)) in self.git.settings.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), name);
+            command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
+        }
+        command.env("GIT_CONFIG_COUNT", self.git.settings.len().to_string());
+        command.arg("-C").arg(&self.git.folder);
+        command.args(&self.arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// The command, such as `commit-tree`.
+    fn name(&self) -> String {
+        let name = self.arguments.first();
+        name.map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// The texts in an output, each of which ends with a NUL.
+fn split(output: &[u8]) -> Vec<OsString> {
+    let all = output.strip_suffix(&[0]).into_iter();
+    all.flat_map(|all| all.split(|octet| *octet == 0))
+        .map(|text| OsStr::from_bytes(text).to_owned())
+        .collect()
+}

@@ -1,0 +1,44 @@
+//! The message of a run's commit.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::row::Row;
+use crate::ledger::run_id::RunId;
+
+/// The trailer that names the run in the message of its commit.
+pub const RUN_TRAILER: &str = "Acme-Alias-Run";
+
+/// The most certificates that a subject names; more are counted.
+const NAMED: usize = 4;
+
+/// Which certificates caused which changes: a subject, an empty line, a list, and the trailer.
+pub(super) fn message(run: &RunId, rows: &[&Row]) -> String {
+    let mut by_certificate: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        by_certificate
+            .entry(row.certificate())
+            .or_default()
+            .push(row);
+    }
+    let who = if by_certificate.len() > NAMED {
+        format!("{} certificates", by_certificate.len())
+    } else {
+        let ids = by_certificate
+            .keys()
+            .map(|id| id.escape_debug().to_string());
+        ids.collect::<Vec<_>>().join(", ")
+    };
+    let count = |mark| rows.iter().filter(|row| row.mark == mark).count();
+    let mut message = format!("{who}: {} added, {} withdrawn\n", count('+'), count('-'));
+    // Writing to a String cannot fail.
+    for (certificate, rows) in by_certificate {
+        let _ = write!(message, "\n{}\n", certificate.escape_debug());
+        for row in rows {
+            let (name, value) = (row.name.fqdn(), row.value.as_str().escape_debug());
+            let _ = writeln!(message, "  {} {name} TXT \"{value}\"", row.mark);
+        }
+    }
+    let _ = write!(message, "\n{RUN_TRAILER}: {run}\n");
+    message
+}

@@ -1,0 +1,249 @@
+//! A git repository that commits are added to.
+//!
+//! Commits are made with the commands that run no hooks and no filters and sign nothing. What others
+//! have staged stays staged: a tree is made in an index of its own, from the last commit.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::command::Git;
+use super::error::GitExportError;
+use super::message::RUN_TRAILER;
+use super::runs::RunExport;
+use crate::ledger::run_id::RunId;
+
+/// The pause before a lock is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The repository that a folder is in.
+#[derive(Debug)]
+pub(super) struct Repository {
+    git: Git,
+    /// The path of the folder in the repository, with a `/` at its end; empty at its top.
+    prefix: Vec<u8>,
+    /// The index for our trees.
+    index: Index,
+    /// Two processes that export at the same time would commit the same runs.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Index {
+    folder: TempDir,
+    /// The commit whose content it has.
+    commit: Option<String>,
+}
+
+impl Repository {
+    /// Opens the repository that the folder is in, and locks it; a new one if the folder is empty or
+    /// does not exist.
+    pub(super) async fn open(git: &Git) -> Result<Self, GitExportError> {
+        let mut git = git.clone();
+        let folder = git.folder().to_owned();
+        let created = tokio::fs::create_dir_all(&folder).await;
+        created.map_err(|error| file_error(&folder, error))?;
+        if !is_in_work_tree(&mut git).await? {
+            let entry = match tokio::fs::read_dir(&folder).await {
+                Ok(mut entries) => entries.next_entry().await,
+                Err(error) => Err(error),
+            };
+            if entry.map_err(|error| file_error(&folder, error))?.is_some() {
+                return Err(GitExportError::NotAWorkTree { folder });
+            }
+            // No template: it could have hooks.
+            let init = ["init", "--quiet", "--template=", "--initial-branch=main"];
+            git.command(&init).run().await?;
+        }
+        git.disable_configured_hooks().await?;
+        let lock = lock(&git).await?;
+        let merge = ["rev-parse", "--quiet", "--verify", "MERGE_HEAD"];
+        if git.command(&merge).output().await?.status.success() {
+            return Err(GitExportError::MergeInProgress { folder });
+        }
+        let mut prefix = git
+            .command(&["rev-parse", "--show-prefix"])
+            .output()
+            .await?
+            .stdout;
+        prefix.pop_if(|last| *last == b'\n');
+        let index = Index {
+            folder: tempfile::tempdir()
+                .map_err(|error| file_error(&std::env::temp_dir(), error))?,
+            commit: None,
+        };
+        Ok(Repository {
+            git,
+            prefix,
+            index,
+            _lock: lock,
+        })
+    }
+
+    /// The runs that were committed on the branch that is checked out.
+    pub(super) async fn exported(&self) -> Result<HashSet<RunId>, GitExportError> {
+        let Some(head) = self.head().await? else {
+            return Ok(HashSet::new());
+        };
+        let format = format!("--format=%(trailers:key={RUN_TRAILER},valueonly)");
+        let list = self.git.command(&["rev-list", &format, &head, "--", "."]);
+        // The lines between, which name the commits, are no ids of runs.
+        let trailers = list.run().await?;
+        let runs = trailers.lines().filter_map(|line| line.trim().parse().ok());
+        Ok(runs.collect())
+    }
+
+    /// Writes the files of a run and commits them.
+    pub(super) async fn commit(&mut self, export: &RunExport) -> Result<(), GitExportError> {
+        let mut entries = Vec::new();
+        for (file, text) in &export.files {
+            self.write(file, text).await?;
+            let object = ["hash-object", "-w", "--no-filters", "--stdin"];
+            let object = self.git.command(&object).input(text.as_str()).run().await?;
+            entries.extend(format!("100644 {object} 0\t").into_bytes());
+            entries.extend_from_slice(&self.prefix);
+            entries.extend_from_slice(file.as_os_str().as_bytes());
+            entries.push(0);
+        }
+        let head = self.head().await?;
+        let tree = self.tree(head.as_deref(), &entries).await?;
+        let time = export.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let mut commit = self.git.command(&["commit-tree", &tree]);
+        if let Some(head) = &head {
+            commit = commit.argument("-p").argument(head);
+        }
+        let commit = commit
+            .variable("GIT_AUTHOR_DATE", time)
+            .input(export.message.as_str())
+            .run()
+            .await?;
+        // Before the branch moves: otherwise the index would take the change back.
+        self.update_index(&entries, None).await?;
+        let note = format!("acme-alias: export {}", export.run);
+        let old = head.unwrap_or_default();
+        let update = ["update-ref", "-m", &note, "HEAD", &commit, &old];
+        self.git.command(&update).run().await?;
+        self.index.commit = Some(commit);
+        Ok(())
+    }
+
+    /// Lets git tidy up, as it does after its own commits. If that fails, nothing is lost.
+    pub(super) async fn maintain(&self) {
+        let maintenance = ["maintenance", "run", "--auto", "--quiet"];
+        if let Err(error) = self.git.command(&maintenance).run().await {
+            tracing::debug!(%error, "git could not tidy up");
+        }
+    }
+
+    async fn write(&self, file: &Path, text: &str) -> Result<(), GitExportError> {
+        let path = self.git.folder().join(file);
+        let written = async {
+            if let Some(folder) = path.parent() {
+                tokio::fs::create_dir_all(folder).await?;
+            }
+            tokio::fs::write(&path, text).await
+        };
+        written.await.map_err(|error| file_error(&path, error))
+    }
+
+    /// The last commit; none before the first.
+    async fn head(&self) -> Result<Option<String>, GitExportError> {
+        let head = ["rev-parse", "--quiet", "--verify", "HEAD^{commit}"];
+        let output = self.git.command(&head).output().await?;
+        let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok(output.status.success().then_some(commit))
+    }
+
+    /// The tree of the commit `head` with these entries.
+    async fn tree(&mut self, head: Option<&str>, entries: &[u8]) -> Result<String, GitExportError> {
+        let index = self.index.folder.path().join("index").into_os_string();
+        if self.index.commit.as_deref() != head || head.is_none() {
+            let read = self.git.command(&["read-tree", head.unwrap_or("--empty")]);
+            read.variable("GIT_INDEX_FILE", &index).run().await?;
+        }
+        // If anything fails from here on, it has no commit's content.
+        self.index.commit = None;
+        self.update_index(entries, Some(&index)).await?;
+        let write = self.git.command(&["write-tree"]);
+        write.variable("GIT_INDEX_FILE", index).run().await
+    }
+
+    /// Puts entries into an index; none is the one of the repository.
+    async fn update_index(
+        &self,
+        entries: &[u8],
+        index: Option<&OsString>,
+    ) -> Result<(), GitExportError> {
+        let update = ["update-index", "--add", "--replace", "-z", "--index-info"];
+        let mut update = self.git.command(&update).input(entries);
+        if let Some(index) = index {
+            update = update.variable("GIT_INDEX_FILE", index);
+        }
+        update.run().await.map(drop)
+    }
+}
+
+/// Whether the folder is in the work tree of a repository.
+async fn is_in_work_tree(git: &mut Git) -> Result<bool, GitExportError> {
+    let mut outcome = ask(git).await;
+    if let Err(GitExportError::Failed { stderr, .. }) = &outcome
+        && stderr.contains("dubious ownership")
+    {
+        git.respect_safe_folders().await;
+        outcome = ask(git).await;
+    }
+    match outcome {
+        Ok(answer) => Ok(answer == "true"),
+        Err(GitExportError::Failed { stderr, .. }) if stderr.contains("not a git repository") => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn ask(git: &Git) -> Result<String, GitExportError> {
+    git.command(&["rev-parse", "--is-inside-work-tree"])
+        .run()
+        .await
+}
+
+/// Acquires the lock of the repository. No thread is blocked meanwhile.
+async fn lock(git: &Git) -> Result<File, GitExportError> {
+    let path = ["rev-parse", "--git-path", "acme-alias.lock"];
+    let mut path = git.command(&path).output().await?.stdout;
+    path.pop_if(|last| *last == b'\n');
+    let path = git.folder().join(PathBuf::from(OsString::from_vec(path)));
+    let mut options = tokio::fs::OpenOptions::new();
+    let opened = options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .await;
+    let file = opened
+        .map_err(|error| file_error(&path, error))?
+        .into_std()
+        .await;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(file_error(&path, error)),
+            // A back-off: another process exports.
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+fn file_error(path: &Path, error: io::Error) -> GitExportError {
+    GitExportError::File {
+        path: path.to_owned(),
+        source: Arc::new(error),
+    }
+}

@@ -1,0 +1,122 @@
+//! Lines of the ledger as text for people.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::ledger::line::{Event, Line};
+use crate::ledger::run_id::RunId;
+use crate::name::DnsName;
+use crate::txt::TxtValue;
+
+/// The file of one zone and month (UTC).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct MonthFile {
+    zone: DnsName,
+    month: String,
+}
+
+impl MonthFile {
+    /// The path below the folder of the export. The labels of a name are letters, digits, hyphens and
+    /// underscores.
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(self.zone.as_str()).join(format!("{}.txt", self.month))
+    }
+
+    /// How the file begins.
+    pub(super) fn header(&self) -> String {
+        format!(
+            "; TXT records that acme-alias changed in {}, {} (UTC)\n\
+             ; + added and read back, - withdrawn, ! refused, ? outcome not known when it was recorded,\n\
+             ; x given up without being removed\n",
+            self.zone, self.month
+        )
+    }
+
+    /// When the month began; none for a year that a damaged ledger made up.
+    pub(super) fn begin(&self) -> Option<Timestamp> {
+        format!("{}-01T00:00:00Z", self.month).parse().ok()
+    }
+}
+
+/// A line that tells what became of a change.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(super) file: MonthFile,
+    pub(super) run: RunId,
+    pub(super) time: Timestamp,
+    /// What became of it, as the header of the file explains.
+    pub(super) mark: char,
+    pub(super) certificate: Option<String>,
+    pub(super) name: DnsName,
+    pub(super) value: TxtValue,
+    /// The line in the file, with its line feed.
+    pub(super) text: String,
+}
+
+impl Row {
+    /// The row of a line; none for an intent or an acknowledgement.
+    pub(super) fn new(line: &Line) -> Option<Self> {
+        let mark = match line.entry.event {
+            Event::Verified => '+',
+            Event::Withdrawn => '-',
+            Event::Failed => '!',
+            Event::Unknown => '?',
+            Event::Forgotten => 'x',
+            Event::Intent | Event::Acknowledged => return None,
+        };
+        let entry = &line.entry;
+        Some(Row {
+            file: MonthFile {
+                zone: entry.zone.clone(),
+                month: line.time.strftime("%Y-%m").to_string(),
+            },
+            run: line.run.clone(),
+            time: line.time,
+            mark,
+            certificate: entry.origin.certificate.clone(),
+            name: entry.name.clone(),
+            value: entry.value.clone(),
+            text: text(line, mark),
+        })
+    }
+
+    /// The certificate for which the change was made, in words.
+    pub(super) fn certificate(&self) -> &str {
+        certificate(self.certificate.as_deref())
+    }
+}
+
+fn certificate(id: Option<&str>) -> &str {
+    id.unwrap_or("no certificate")
+}
+
+fn text(line: &Line, mark: char) -> String {
+    let entry = &line.entry;
+    let mut text = format!(
+        "{} {} {} {} \"{}\" ; for {} by {}",
+        line.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        mark,
+        entry.name.fqdn(),
+        match entry.ttl {
+            Some(ttl) => format!("{ttl} TXT"),
+            None => "TXT".to_owned(),
+        },
+        entry.value.as_str().escape_debug(),
+        certificate(entry.origin.certificate.as_deref()).escape_debug(),
+        entry.provider.escape_debug(),
+    );
+    // Writing to a String cannot fail.
+    if let Some(key) = &entry.key {
+        let _ = write!(text, " with {}", key.escape_debug());
+    }
+    if let Some(server) = &entry.server {
+        let _ = write!(text, " at {}", server.escape_debug());
+    }
+    if let Some(serial) = entry.serial {
+        let _ = write!(text, ", serial {} -> {}", serial.before, serial.after);
+    }
+    let _ = writeln!(text, ", line {} of {}", line.sequence, line.run);
+    text
+}

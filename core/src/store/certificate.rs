@@ -1,0 +1,88 @@
+//! Certificates as they are stored: versions, where they come from, and their index.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::id::CertificateId;
+use crate::certificate::{CertificateInfo, Chain};
+
+/// The current version of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoredCertificate {
+    /// Its id.
+    pub id: CertificateId,
+    /// The number of the version, from 1.
+    pub version: u32,
+    /// Where it is kept, for people and deploy hooks. In files: the folder with `privkey.pem`,
+    /// `cert.pem`, `chain.pem` and `fullchain.pem`.
+    pub location: String,
+    /// What the certificate says about itself.
+    #[serde(flatten)]
+    pub info: CertificateInfo,
+    /// Where the version comes from.
+    pub origin: VersionOrigin,
+    /// Whether the version was deployed, see [`Store::mark_deployed`](super::Store::mark_deployed).
+    pub deployed: bool,
+}
+
+/// Where a version comes from. The texts are empty if it was stored by a program that did not
+/// record them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionOrigin {
+    /// The directory URL of the CA (RFC 8555 §7.1.1).
+    pub directory: String,
+    /// The URL of the account that ordered it (RFC 8555 §7.3).
+    pub account: String,
+    /// The certificate's identifier for renewal information (RFC 9773 §4.1), if it has one.
+    pub renewal_id: Option<String>,
+}
+
+/// A version to store.
+#[derive(Debug)]
+pub struct NewVersion {
+    /// The private key, in PEM.
+    pub key: SecretString,
+    /// The certificate and its intermediates.
+    pub chain: Chain,
+    /// Where it comes from.
+    pub origin: VersionOrigin,
+}
+
+/// What the index holds about a certificate.
+#[derive(Clone, Debug)]
+pub struct IndexEntry {
+    /// Its id.
+    pub id: CertificateId,
+    /// Whether settings are stored for it.
+    pub has_settings: bool,
+    /// Whether an order is under way.
+    pub has_order: bool,
+    /// Its current version, if it has one. The error is that of a damaged certificate.
+    pub current: Option<Result<IndexedVersion, StoreError>>,
+}
+
+/// What the index holds about a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexedVersion {
+    /// The number of the version, from 1.
+    pub version: u32,
+    /// The beginning of the certificate's validity.
+    pub not_before: Timestamp,
+    /// The end of the certificate's validity.
+    pub not_after: Timestamp,
+    /// Whether the version was deployed.
+    pub deployed: bool,
+}
+
+impl From<&StoredCertificate> for IndexedVersion {
+    fn from(stored: &StoredCertificate) -> Self {
+        IndexedVersion {
+            version: stored.version,
+            not_before: stored.info.not_before,
+            not_after: stored.info.not_after,
+            deployed: stored.deployed,
+        }
+    }
+}

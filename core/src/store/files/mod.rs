@@ -1,0 +1,47 @@
+//! The store in files.
+//!
+//! ```text
+//! accounts/<host>-<hash>.json        the credentials of an account
+//! aliases.json                       generated alias names, by challenge name
+//! index.log                          what the certificates' folders contained when last read
+//! leases/<kind>@<name>.json          a lease
+//! leases/holders/<holder>            locked by the process that holds leases
+//! ledger/                            every DNS change, see `crate::ledger`
+//! certificates/<id>/settings.toml    the settings it was ordered with, if flags gave them
+//! certificates/<id>/order.json       an order under way, with its key
+//! certificates/<id>/deployed         the number of the version that was deployed
+//! certificates/<id>/privkey.pem …    links into `current`
+//! certificates/<id>/current          a link to the current version
+//! certificates/<id>/versions/<number>/privkey.pem, cert.pem, chain.pem, fullchain.pem,
+//!                                    version.json
+//! ```
+//!
+//! A version is a folder that appears whole, by a rename, and does not change afterwards. `current`
+//! is switched by a rename as well. So a server that reloads at any moment reads a key and a
+//! certificate that belong together.
+//!
+//! Files and folders whose names begin with `.new-` are being written. `.aliases.lock`,
+//! `.index.lock` and `leases/.lock` are locked for moments only.
+
+mod access;
+mod atomic;
+mod errors;
+mod file_store;
+mod fingerprint;
+mod holder;
+mod index;
+mod index_log;
+#[cfg(test)]
+mod index_tests;
+mod layout;
+#[cfg(test)]
+mod lease_tests;
+mod leases;
+mod leftovers;
+mod lock;
+mod prune;
+#[cfg(test)]
+mod tests;
+mod versions;
+
+pub use self::file_store::{FileStore, FileStoreOptions};

@@ -1,0 +1,207 @@
+//! The versions of a certificate: reading the current one, adding one, marking it as deployed.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use super::access::{check_file, make_dir, read, set_mode};
+use super::atomic::{link, sync_dir, write, write_new};
+use super::errors::{damaged, is_missing, unavailable};
+use super::layout::{
+    CERTIFICATE, CHAIN, CURRENT, DEPLOYED, FULLCHAIN, KEY, NEW, PEM_FILES, VERSION, VERSIONS,
+    version_path,
+};
+use crate::certificate::{self, CertificateInfo};
+use crate::crash::{self, Point};
+use crate::store::certificate::{NewVersion, VersionOrigin};
+use crate::store::error::StoreError;
+
+/// How often to start again because another process switched versions meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// A version as its folder describes it.
+#[derive(Debug)]
+pub(super) struct Version {
+    pub(super) number: u32,
+    pub(super) info: CertificateInfo,
+    pub(super) origin: VersionOrigin,
+    pub(super) deployed: bool,
+}
+
+/// What is recorded of a version beside its PEM files.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    origin: VersionOrigin,
+    created: Timestamp,
+}
+
+/// The current version of the certificate in this folder, if there is one.
+pub(super) fn current(folder: &Path) -> Result<Option<Version>, StoreError> {
+    let mut attempts = 1;
+    loop {
+        let Some(number) = current_number(folder)? else {
+            return Ok(None);
+        };
+        match read_version(folder, number) {
+            Ok(version) => return Ok(Some(version)),
+            // It may have been pruned after the link was read.
+            Err(_) if attempts < ATTEMPTS && current_number(folder)? != Some(number) => {
+                attempts += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The number of the current version, whether it can be read or not.
+pub(super) fn current_number(folder: &Path) -> Result<Option<u32>, StoreError> {
+    let path = folder.join(CURRENT);
+    let link = match fs::read_link(&path) {
+        Ok(link) => link,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            return Err(damaged(&path, &"it is not a symbolic link"));
+        }
+        Err(error) => return Err(unavailable("read", &path, error)),
+    };
+    match number(&link) {
+        Some(number) if link == version_path(Path::new(""), number) => Ok(Some(number)),
+        _ => {
+            let cause = format!("it leads to {}, which is not a version", link.display());
+            Err(damaged(&path, &cause))
+        }
+    }
+}
+
+fn read_version(folder: &Path, number: u32) -> Result<Version, StoreError> {
+    let version = version_path(folder, number);
+    for file in PEM_FILES {
+        let path = version.join(file);
+        if !check_file(&path)? {
+            return Err(damaged(&path, &"it does not exist"));
+        }
+    }
+    let path = version.join(CERTIFICATE);
+    let pem = fs::read(&path).map_err(|error| unavailable("read", &path, error))?;
+    let info = certificate::inspect(&pem).map_err(|error| damaged(&path, &error))?;
+    let path = version.join(VERSION);
+    let record: Option<Record> = match read(&path)? {
+        Some(text) => Some(serde_json::from_str(&text).map_err(|error| damaged(&path, &error))?),
+        None => None,
+    };
+    Ok(Version {
+        number,
+        info,
+        // Before there were records, nothing noted a failed deployment.
+        deployed: record.is_none() || deployed(folder)? == Some(number),
+        origin: record.map(|record| record.origin).unwrap_or_default(),
+    })
+}
+
+/// The number of the version that was deployed last. What cannot be read is none: then the current
+/// version is deployed once more.
+fn deployed(folder: &Path) -> Result<Option<u32>, StoreError> {
+    match read(&folder.join(DEPLOYED)) {
+        Ok(text) => Ok(text.and_then(|text| text.trim().parse().ok())),
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds a version and makes it the current one. Returns its number.
+pub(super) fn add(
+    folder: &Path,
+    version: &NewVersion,
+    created: Timestamp,
+) -> Result<u32, StoreError> {
+    let versions = folder.join(VERSIONS);
+    make_dir(folder)?;
+    make_dir(&versions)?;
+    let number = next_number(folder, &versions)?;
+    write_version(&versions, number, version, created)?;
+    crash::point(Point::VersionMade);
+    link(folder, CURRENT, &version_path(Path::new(""), number))?;
+    crash::point(Point::VersionSwitched);
+    for file in PEM_FILES {
+        link(folder, file, &Path::new(CURRENT).join(file))?;
+    }
+    sync_dir(folder)?;
+    Ok(number)
+}
+
+/// Writes the folder of a version, which appears by a rename.
+fn write_version(
+    versions: &Path,
+    number: u32,
+    version: &NewVersion,
+    created: Timestamp,
+) -> Result<(), StoreError> {
+    let new = tempfile::Builder::new()
+        .prefix(NEW)
+        .tempdir_in(versions)
+        .map_err(|error| unavailable("write in", versions, error))?;
+    let NewVersion { key, chain, origin } = version;
+    let key = write_new(&new.path().join(KEY), key.expose_secret().as_bytes())?;
+    // The lock tells others that the folder is in use; without it they may delete it.
+    let _ = key.try_lock();
+    let fullchain = format!("{}{}", chain.certificate, chain.intermediates);
+    let record = Record {
+        origin: origin.clone(),
+        created,
+    };
+    let record = serde_json::to_vec_pretty(&record)
+        .map_err(|error| unavailable("write", &new.path().join(VERSION), error.into()))?;
+    for (file, content) in [
+        (CERTIFICATE, chain.certificate.as_bytes()),
+        (CHAIN, chain.intermediates.as_bytes()),
+        (FULLCHAIN, fullchain.as_bytes()),
+        (VERSION, &record),
+    ] {
+        write_new(&new.path().join(file), content)?;
+    }
+    set_mode(new.path(), 0o700)?;
+    sync_dir(new.path())?;
+    let path = versions.join(number.to_string());
+    fs::rename(new.path(), &path).map_err(|error| unavailable("write", &path, error))?;
+    // The folder has its final name; there is nothing left to delete.
+    let _ = new.keep();
+    sync_dir(versions)
+}
+
+/// No number is used twice: not that of a version that was deleted, and not that of the version
+/// that was deployed.
+fn next_number(folder: &Path, versions: &Path) -> Result<u32, StoreError> {
+    let newest = numbers(versions)?.into_iter().max();
+    let newest = newest.max(deployed(folder)?).unwrap_or(0);
+    newest.checked_add(1).ok_or_else(|| {
+        let cause = format!("there is no version number after {newest}");
+        damaged(versions, &cause)
+    })
+}
+
+/// Records that the current version was deployed.
+pub(super) fn mark_deployed(folder: &Path, version: u32) -> Result<(), StoreError> {
+    if current_number(folder)? != Some(version) {
+        return Ok(());
+    }
+    write(&folder.join(DEPLOYED), format!("{version}\n").as_bytes())
+}
+
+/// The numbers of all versions.
+pub(super) fn numbers(versions: &Path) -> Result<Vec<u32>, StoreError> {
+    let failed = |error| unavailable("read", versions, error);
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(versions).map_err(failed)? {
+        numbers.extend(number(&entry.map_err(failed)?.path()));
+    }
+    Ok(numbers)
+}
+
+fn number(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.parse().ok()
+}

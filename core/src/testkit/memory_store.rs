@@ -1,0 +1,420 @@
+//! A store in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+
+use crate::certificate::CertificateInfo;
+use crate::clock::Clock;
+use crate::lease::{JobName, Lease, LeaseId};
+use crate::name::DnsName;
+use crate::store::{
+    CertificateId, IndexEntry, NewVersion, Store, StoreError, StoredCertificate, VersionOrigin,
+    alias_names,
+};
+
+/// Versions that are kept.
+const KEEP_VERSIONS: usize = 3;
+
+/// A store in memory. Each handle is a holder of leases, as a process is; dropping it kills that
+/// process.
+pub struct MemoryStore {
+    holder: String,
+    clock: Arc<dyn Clock>,
+    data: Arc<Mutex<Data>>,
+}
+
+#[derive(Default)]
+struct Data {
+    accounts: BTreeMap<String, SecretString>,
+    certificates: BTreeMap<CertificateId, Entry>,
+    alias_names: BTreeMap<DnsName, DnsName>,
+    leases: BTreeMap<JobName, Lease>,
+    holders: BTreeSet<String>,
+    holders_ever: usize,
+}
+
+#[derive(Default)]
+struct Entry {
+    settings: Option<String>,
+    order: Option<SecretString>,
+    versions: BTreeMap<u32, Version>,
+    deployed: Option<u32>,
+    damaged: bool,
+}
+
+struct Version {
+    key: SecretString,
+    info: CertificateInfo,
+    origin: VersionOrigin,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with_holder(clock, Arc::default())
+    }
+
+    /// Another handle on the same data, as another process would have it.
+    #[must_use]
+    pub fn another_process(&self) -> Self {
+        Self::with_holder(Arc::clone(&self.clock), Arc::clone(&self.data))
+    }
+
+    /// The private keys that are kept, by version.
+    pub fn keys(&self, id: &CertificateId) -> BTreeMap<u32, SecretString> {
+        let data = self.data();
+        let versions = data.certificates.get(id).map(|entry| &entry.versions);
+        let keys = versions.into_iter().flatten();
+        keys.map(|(number, version)| (*number, version.key.clone()))
+            .collect()
+    }
+
+    /// Damages the current version of a certificate.
+    pub fn damage(&self, id: &CertificateId) {
+        if let Some(entry) = self.data().certificates.get_mut(id) {
+            entry.damaged = true;
+        }
+    }
+
+    fn with_holder(clock: Arc<dyn Clock>, data: Arc<Mutex<Data>>) -> Self {
+        let mut locked = lock(&data);
+        locked.holders_ever += 1;
+        let holder = format!("process-{}", locked.holders_ever);
+        locked.holders.insert(holder.clone());
+        drop(locked);
+        MemoryStore {
+            holder,
+            clock,
+            data,
+        }
+    }
+
+    fn data(&self) -> MutexGuard<'_, Data> {
+        lock(&self.data)
+    }
+
+    /// The data, in which all leases are live.
+    fn with_live_leases(&self) -> MutexGuard<'_, Data> {
+        let now = self.clock.now();
+        let mut data = self.data();
+        let Data {
+            leases, holders, ..
+        } = &mut *data;
+        leases.retain(|_, lease| !lease.has_expired(now) && holders.contains(&lease.holder));
+        data
+    }
+}
+
+fn lock(data: &Mutex<Data>) -> MutexGuard<'_, Data> {
+    data.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for MemoryStore {
+    fn drop(&mut self) {
+        self.data().holders.remove(&self.holder);
+    }
+}
+
+impl Entry {
+    fn current(&self, id: &CertificateId) -> Result<Option<StoredCertificate>, StoreError> {
+        let Some((number, version)) = self.versions.last_key_value() else {
+            return Ok(None);
+        };
+        let location = format!("memory:{id}");
+        if self.damaged {
+            let cause = "a test damaged it".to_owned();
+            return Err(StoreError::Damaged { location, cause });
+        }
+        Ok(Some(StoredCertificate {
+            id: id.clone(),
+            version: *number,
+            location,
+            info: version.info.clone(),
+            origin: version.origin.clone(),
+            deployed: self.deployed == Some(*number),
+        }))
+    }
+
+    fn index(&self, id: &CertificateId) -> Option<IndexEntry> {
+        let entry = IndexEntry {
+            id: id.clone(),
+            has_settings: self.settings.is_some(),
+            has_order: self.order.is_some(),
+            current: match self.current(id) {
+                Ok(stored) => stored.map(|stored| Ok((&stored).into())),
+                Err(error) => Some(Err(error)),
+            },
+        };
+        (entry.has_settings || entry.has_order || entry.current.is_some()).then_some(entry)
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
+        Ok(self.data().accounts.get(directory).cloned())
+    }
+
+    async fn put_account(
+        &self,
+        directory: &str,
+        credentials: &SecretString,
+    ) -> Result<(), StoreError> {
+        let mut data = self.data();
+        data.accounts
+            .insert(directory.to_owned(), credentials.clone());
+        Ok(())
+    }
+
+    async fn certificate(
+        &self,
+        id: &CertificateId,
+    ) -> Result<Option<StoredCertificate>, StoreError> {
+        let data = self.data();
+        let entry = data.certificates.get(id);
+        entry.map_or(Ok(None), |entry| entry.current(id))
+    }
+
+    async fn put_certificate(
+        &self,
+        id: &CertificateId,
+        version: NewVersion,
+    ) -> Result<StoredCertificate, StoreError> {
+        let mut data = self.data();
+        let entry = data.certificates.entry(id.clone()).or_default();
+        let newest = entry.versions.last_key_value();
+        let number = 1 + newest.map_or(0, |(number, _)| *number);
+        let stored = StoredCertificate {
+            id: id.clone(),
+            version: number,
+            location: format!("memory:{id}"),
+            info: version.chain.info.clone(),
+            origin: version.origin.clone(),
+            deployed: false,
+        };
+        let version = Version {
+            key: version.key,
+            info: version.chain.info,
+            origin: version.origin,
+        };
+        entry.versions.insert(number, version);
+        entry.damaged = false;
+        while entry.versions.len() > KEEP_VERSIONS {
+            entry.versions.pop_first();
+        }
+        Ok(stored)
+    }
+
+    async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError> {
+        let mut data = self.data();
+        if let Some(entry) = data.certificates.get_mut(id)
+            && entry.versions.keys().next_back() == Some(&version)
+        {
+            entry.deployed = Some(version);
+        }
+        Ok(())
+    }
+
+    async fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {
+        let data = self.data();
+        let entries = data.certificates.iter();
+        Ok(entries.filter_map(|(id, entry)| entry.index(id)).collect())
+    }
+
+    async fn settings(&self, id: &CertificateId) -> Result<Option<String>, StoreError> {
+        let data = self.data();
+        let entry = data.certificates.get(id);
+        Ok(entry.and_then(|entry| entry.settings.clone()))
+    }
+
+    async fn put_settings(&self, id: &CertificateId, settings: &str) -> Result<(), StoreError> {
+        let mut data = self.data();
+        let entry = data.certificates.entry(id.clone()).or_default();
+        entry.settings = Some(settings.to_owned());
+        Ok(())
+    }
+
+    async fn order(&self, id: &CertificateId) -> Result<Option<SecretString>, StoreError> {
+        let data = self.data();
+        let entry = data.certificates.get(id);
+        Ok(entry.and_then(|entry| entry.order.clone()))
+    }
+
+    async fn put_order(&self, id: &CertificateId, order: &SecretString) -> Result<(), StoreError> {
+        let mut data = self.data();
+        let entry = data.certificates.entry(id.clone()).or_default();
+        entry.order = Some(order.clone());
+        Ok(())
+    }
+
+    async fn remove_order(&self, id: &CertificateId) -> Result<(), StoreError> {
+        if let Some(entry) = self.data().certificates.get_mut(id) {
+            entry.order = None;
+        }
+        Ok(())
+    }
+
+    async fn alias_names(&self) -> Result<BTreeMap<DnsName, DnsName>, StoreError> {
+        Ok(self.data().alias_names.clone())
+    }
+
+    async fn add_alias_names(
+        &self,
+        fresh: &BTreeMap<DnsName, DnsName>,
+    ) -> Result<BTreeMap<DnsName, DnsName>, StoreError> {
+        Ok(alias_names::add(&mut self.data().alias_names, fresh))
+    }
+
+    async fn acquire_lease(
+        &self,
+        job: &JobName,
+        duration: SignedDuration,
+    ) -> Result<Lease, StoreError> {
+        let mut data = self.with_live_leases();
+        if let Some(lease) = data.leases.get(job) {
+            return Err(StoreError::Busy {
+                job: job.clone(),
+                holder: lease.holder.clone(),
+                expires: lease.expires,
+            });
+        }
+        let lease = Lease {
+            id: LeaseId::random(),
+            job: job.clone(),
+            holder: self.holder.clone(),
+            expires: Lease::expiry(self.clock.now(), duration),
+        };
+        data.leases.insert(job.clone(), lease.clone());
+        Ok(lease)
+    }
+
+    async fn renew_lease(
+        &self,
+        lease: &Lease,
+        duration: SignedDuration,
+    ) -> Result<Lease, StoreError> {
+        let expires = Lease::expiry(self.clock.now(), duration);
+        match self.data().leases.get_mut(&lease.job) {
+            Some(held) if held.id == lease.id => {
+                held.expires = expires;
+                Ok(held.clone())
+            }
+            _ => Err(StoreError::LeaseLost {
+                job: lease.job.clone(),
+            }),
+        }
+    }
+
+    async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        let mut data = self.data();
+        if data.leases.get(&lease.job).map(|held| &held.id) == Some(&lease.id) {
+            data.leases.remove(&lease.job);
+        }
+        Ok(())
+    }
+
+    async fn live_leases(&self) -> Result<Vec<Lease>, StoreError> {
+        Ok(self.with_live_leases().leases.values().cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::testkit::ManualClock;
+    use crate::testkit::store::{self as conformance, Fixture};
+
+    struct Memory {
+        store: MemoryStore,
+        clock: Arc<ManualClock>,
+        /// Whether processes see each other's data.
+        shared: bool,
+    }
+
+    #[async_trait]
+    impl Fixture for Memory {
+        async fn open(&self) -> Arc<dyn Store> {
+            Arc::new(if self.shared {
+                self.store.another_process()
+            } else {
+                MemoryStore::new(Arc::clone(&self.clock) as Arc<dyn Clock>)
+            })
+        }
+
+        async fn kill(&self, store: Arc<dyn Store>) {
+            drop(store);
+        }
+
+        fn notices_dead_holders(&self) -> bool {
+            true
+        }
+
+        fn clock(&self) -> &ManualClock {
+            &self.clock
+        }
+
+        fn keep_versions(&self) -> usize {
+            KEEP_VERSIONS
+        }
+
+        async fn keys(&self, id: &CertificateId) -> BTreeMap<u32, SecretString> {
+            self.store.keys(id)
+        }
+
+        async fn damage(&self, id: &CertificateId) {
+            self.store.damage(id);
+        }
+    }
+
+    impl Memory {
+        fn new(shared: bool) -> Self {
+            let now = Timestamp::from_second(1_800_000_000).unwrap();
+            let clock = Arc::new(ManualClock::new(now));
+            let store = MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>);
+            Memory {
+                store,
+                clock,
+                shared,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_store_in_memory_keeps_the_contract() {
+        conformance::run(&Memory::new(true)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_suite_reports_every_rule_that_needs_shared_data() {
+        let violations = conformance::run(&Memory::new(false)).await.unwrap_err();
+        let broken: Vec<_> = violations
+            .0
+            .iter()
+            .map(|violation| violation.rule)
+            .collect();
+        assert!(broken.len() >= 10, "{violations}");
+        for rule in [
+            "accounts of two directories stay apart",
+            "the index agrees with the certificates",
+            "a lease has one holder",
+        ] {
+            assert!(broken.contains(&rule), "{violations}");
+        }
+        assert!(!broken.contains(&"no secret is shown"), "{violations}");
+    }
+}

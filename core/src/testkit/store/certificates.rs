@@ -1,0 +1,121 @@
+//! Rules for the versions of a certificate.
+
+use secrecy::ExposeSecret;
+
+use super::checks::{Outcome, SECRET, Suite, equal, id};
+use crate::store::{CertificateId, StoredCertificate};
+
+impl Suite<'_> {
+    pub(super) async fn newest_version_is_current(&self) -> Outcome {
+        let id = id("versions")?;
+        let none = self.ok(self.store.certificate(&id).await)?;
+        equal("a certificate too early", &none, &None)?;
+        let mut last = 0;
+        for mark in ["first", "second", "third"] {
+            let version = self.version(mark)?;
+            let (info, origin) = (version.chain.info.clone(), version.origin.clone());
+            let stored = self.ok(self.store.put_certificate(&id, version).await)?;
+            equal("the stored version", &stored.info, &info)?;
+            equal("its origin", &stored.origin, &origin)?;
+            equal("its id", &stored.id, &id)?;
+            if stored.version <= last {
+                return Err(format!("version {} after version {last}", stored.version));
+            }
+            last = stored.version;
+            for store in [&self.store, &self.other] {
+                let read = self.ok(store.certificate(&id).await)?;
+                equal("the current version", &read.as_ref(), &Some(&stored))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn old_versions_are_pruned(&self) -> Outcome {
+        let id = id("pruned")?;
+        let keep = self.fixture.keep_versions();
+        let mut stored = Vec::new();
+        for round in 0..keep + 2 {
+            let mark = format!("round{round}");
+            let version = self.version(&mark)?;
+            let version = self.ok(self.store.put_certificate(&id, version).await)?;
+            stored.push((version.version, format!("{SECRET}-{mark}")));
+            let keys = self.fixture.keys(&id).await.into_iter();
+            let keys: Vec<_> = keys
+                .map(|(version, key)| (version, key.expose_secret().to_owned()))
+                .collect();
+            let expected = stored[stored.len().saturating_sub(keep)..].to_vec();
+            // A secret must not get into the message.
+            if keys != expected {
+                let versions = |keys: &[(u32, String)]| -> Vec<u32> {
+                    keys.iter().map(|(version, _)| *version).collect()
+                };
+                let (kept, expected) = (versions(&keys), versions(&expected));
+                return Err(format!("keys of versions {kept:?} instead of {expected:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn new_version_is_not_deployed(&self) -> Outcome {
+        let id = id("deployed")?;
+        // Nothing to mark is no error: a person may have deleted the certificate.
+        self.ok(self.store.mark_deployed(&id, 1).await)?;
+        let first = self.put(&id, "first").await?;
+        self.deployed(&id, first.version, false).await?;
+        self.ok(self.store.mark_deployed(&id, first.version).await)?;
+        self.deployed(&id, first.version, true).await?;
+        let second = self.put(&id, "second").await?;
+        self.deployed(&id, second.version, false).await?;
+        for other in [first.version, second.version + 1] {
+            self.ok(self.store.mark_deployed(&id, other).await)?;
+            self.deployed(&id, second.version, false).await?;
+        }
+        for _ in 0..2 {
+            self.ok(self.other.mark_deployed(&id, second.version).await)?;
+            self.deployed(&id, second.version, true).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn damage_stays_where_it_is(&self) -> Outcome {
+        let (bad, good) = (id("damaged")?, id("undamaged")?);
+        self.put(&bad, "bad").await?;
+        self.put(&good, "good").await?;
+        self.ok(self.store.index().await)?;
+        self.fixture.damage(&bad).await;
+        self.err(self.store.certificate(&bad).await)?;
+        let good = self.ok(self.store.certificate(&good).await)?;
+        equal("an undamaged certificate", &good.is_some(), &true)?;
+        for store in [&self.store, &self.other] {
+            let index = self.ok(store.index().await)?;
+            let entry = index.into_iter().find(|entry| entry.id == bad);
+            match entry.and_then(|entry| entry.current) {
+                Some(current) => self.err(current).map(drop)?,
+                None => return Err("a damaged certificate is not in the index".to_owned()),
+            }
+        }
+        let renewed = self.put(&bad, "renewed").await?;
+        let read = self.ok(self.store.certificate(&bad).await)?;
+        equal("a renewed certificate", &read, &Some(renewed))
+    }
+
+    /// Stores a version.
+    pub(super) async fn put(&self, id: &CertificateId, mark: &str) -> Outcome<StoredCertificate> {
+        let version = self.version(mark)?;
+        self.ok(self.store.put_certificate(id, version).await)
+    }
+
+    /// Whether the current version has this number and was deployed or not.
+    async fn deployed(&self, id: &CertificateId, version: u32, deployed: bool) -> Outcome {
+        for store in [&self.store, &self.other] {
+            let read = self.ok(store.certificate(id).await)?;
+            let read = read.map(|stored| (stored.version, stored.deployed));
+            equal(
+                "the current version, and whether it was deployed",
+                &read,
+                &Some((version, deployed)),
+            )?;
+        }
+        Ok(())
+    }
+}

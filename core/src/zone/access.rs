@@ -1,0 +1,138 @@
+//! From an alias name to the writer of its zone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+
+use super::alias_zones::AliasZones;
+use super::configured_provider::ConfiguredProvider;
+use super::error::ZoneError;
+use super::publication::{ByZone, Publication};
+use super::recorder::ChangeContext;
+use super::writer::ZoneWriter;
+use super::writers::ZoneWriters;
+use crate::dns::Dns;
+use crate::name::DnsName;
+use crate::txt::TxtRecord;
+
+/// The zones that a certificate may write in.
+#[derive(Clone, Debug)]
+pub struct Zones {
+    /// The writers of the process.
+    pub writers: Arc<ZoneWriters>,
+    /// Finds zones and their servers.
+    pub dns: Arc<Dns>,
+    /// The zones that are configured.
+    pub alias_zones: Arc<AliasZones>,
+    /// Writes at alias names outside all of them, in the zone that their SOA record names.
+    pub fallback: Option<Arc<ConfiguredProvider>>,
+    /// How long values may take to reach every server of a zone.
+    pub propagation_timeout: Duration,
+}
+
+impl Zones {
+    /// The writer of the longest alias zone that contains `alias_name`, or else of the zone that the
+    /// fallback provider writes in.
+    async fn writer(&self, alias_name: &DnsName) -> Result<Arc<ZoneWriter>, ZoneError> {
+        let (zone, provider) = match (self.alias_zones.closest(alias_name), &self.fallback) {
+            (Some(closest), _) => closest,
+            (None, Some(fallback)) => (self.zone_of(alias_name).await?, fallback),
+            (None, None) => {
+                let name = alias_name.clone();
+                return Err(ZoneError::NoZone { name });
+            }
+        };
+        let writer = self.writers.get(&zone, provider).await;
+        writer.map_err(|source| ZoneError::Open { zone, source })
+    }
+
+    async fn zone_of(&self, alias_name: &DnsName) -> Result<DnsName, ZoneError> {
+        let apex = self.dns.apex(alias_name).await;
+        apex.map_err(|source| ZoneError::Servers {
+            zone: alias_name.clone(),
+            source,
+        })
+    }
+
+    /// Asks the backend of each alias name's zone for the values there: whether it can be reached, and
+    /// accepts our credentials, is known before the CA is asked for anything. Returns the values that are
+    /// not ours.
+    pub async fn check(&self, alias_names: &[DnsName]) -> Result<Vec<TxtRecord>, ZoneError> {
+        let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
+        let checks = by_zone.iter().map(async |(writer, names)| {
+            let read = writer.values(names).await;
+            read.map_err(|source| ZoneError::Read {
+                zone: writer.zone().clone(),
+                source,
+            })
+        });
+        let mut foreign = Vec::new();
+        for ((writer, names), there) in by_zone.iter().zip(join_all(checks).await) {
+            let failed = |error: crate::ledger::LedgerError| ZoneError::Write {
+                zone: writer.zone().clone(),
+                source: error.into(),
+            };
+            let there = there?;
+            if there.values().all(BTreeSet::is_empty) {
+                continue;
+            }
+            let ours = self.writers.ledger().open_values_at(names).await;
+            let ours = ours.map_err(failed)?;
+            for (name, values) in there.into_iter().filter(|(name, _)| names.contains(name)) {
+                let is_ours = |value: &_| {
+                    let mut ours = ours.iter();
+                    ours.any(|open| open.name == name && open.value == *value)
+                };
+                let values = values.into_iter().filter(|value| !is_ours(value));
+                foreign.extend(values.map(|value| TxtRecord {
+                    name: name.clone(),
+                    value,
+                }));
+            }
+        }
+        Ok(foreign)
+    }
+
+    /// A publication of `records`; nothing is written before [`Publication::publish`].
+    pub async fn publication(
+        &self,
+        records: Vec<TxtRecord>,
+        context: ChangeContext,
+    ) -> Result<Publication, ZoneError> {
+        let by_zone = self.by_zone(records, |record| &record.name).await?;
+        Ok(Publication::new(
+            Arc::clone(&self.dns),
+            by_zone,
+            context,
+            self.propagation_timeout,
+        ))
+    }
+
+    /// The items, each with the writer of the zone that contains its name.
+    async fn by_zone<T>(
+        &self,
+        items: Vec<T>,
+        name: impl Fn(&T) -> &DnsName,
+    ) -> Result<ByZone<T>, ZoneError> {
+        let names: BTreeSet<_> = items.iter().map(&name).cloned().collect();
+        let writers = names.iter().map(|name| self.writer(name));
+        let writers = try_join_all(writers).await?;
+        let writers: BTreeMap<_, _> = names.iter().zip(writers).collect();
+        let mut by_zone: Vec<(Arc<ZoneWriter>, Vec<T>)> = Vec::new();
+        let mut position: BTreeMap<*const ZoneWriter, usize> = BTreeMap::new();
+        for item in items {
+            let writer = writers.get(name(&item)).ok_or_else(|| ZoneError::NoZone {
+                name: name(&item).clone(),
+            })?;
+            let next = by_zone.len();
+            let at = *position.entry(Arc::as_ptr(writer)).or_insert(next);
+            if at == next {
+                by_zone.push((Arc::clone(writer), Vec::new()));
+            }
+            by_zone[at].1.push(item);
+        }
+        Ok(by_zone)
+    }
+}

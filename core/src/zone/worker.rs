@@ -1,0 +1,276 @@
+//! The task that carries out the changes of one zone, one request after the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, info};
+
+use super::error::WriteError;
+use super::recorder::{BackendAnswer, ChangeRecorder, Requested};
+use crate::crash::{self, Point};
+use crate::ledger::{Event, SerialStep};
+use crate::name::DnsName;
+use crate::provider::{Applied, Failure, ProviderError, TxtProvider};
+use crate::txt::{Action, TxtChange, TxtValue};
+
+/// Attempts while a backend is unavailable.
+const ATTEMPTS: usize = 4;
+/// The first pause between those, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// A backend that asks for a longer pause is not waited for; the error says how long it asked.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// How often a change whose outcome is unknown is sent again.
+const RESENDS: usize = 1;
+/// How long the serial of the zone is waited for.
+const SERIAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Changes that go to the zone together, and who waits for them.
+pub(super) struct Batch {
+    pub(super) changes: Vec<Requested>,
+    pub(super) done: oneshot::Sender<Result<Applied, WriteError>>,
+}
+
+pub(super) struct Worker {
+    pub(super) zone: DnsName,
+    pub(super) provider: Arc<dyn TxtProvider>,
+    pub(super) recorder: Arc<ChangeRecorder>,
+}
+
+impl Worker {
+    /// Carries out batches until the last handle of the writer is dropped. What waits while a request
+    /// is under way goes out together in the next one.
+    pub(super) async fn run(self, mut batches: mpsc::UnboundedReceiver<Batch>) {
+        while let Some(first) = batches.recv().await {
+            let mut waiting = vec![first];
+            while let Ok(next) = batches.try_recv() {
+                waiting.push(next);
+            }
+            self.carry_out(waiting).await;
+        }
+    }
+
+    async fn carry_out(&self, batches: Vec<Batch>) {
+        let all = batches.iter().flat_map(|batch| &batch.changes);
+        let all: Vec<_> = all.cloned().collect();
+        match self.change(&all).await {
+            // One change that the backend refuses must not fail those of others.
+            Err(WriteError::Provider(error)) if batches.len() > 1 && is_about_a_change(&error) => {
+                for batch in batches {
+                    let outcome = self.change(&batch.changes).await;
+                    let _ = batch.done.send(outcome);
+                }
+            }
+            Err(WriteError::NotCarriedOut { server, .. }) if batches.len() > 1 => {
+                for batch in batches {
+                    let outcome = self.confirm(&batch.changes, &server, None).await;
+                    let _ = batch.done.send(outcome.map(|()| Applied::default()));
+                }
+            }
+            outcome => {
+                for batch in batches {
+                    // The receiver is gone if the job was cancelled. The change stands, and the
+                    // job's withdrawal follows in this queue.
+                    let _ = batch.done.send(outcome.clone());
+                }
+            }
+        }
+    }
+
+    /// The life of a change: intent, request, acknowledgement, read back. Each is recorded, the
+    /// intent before the request, so that no crash leaves a value unknown.
+    async fn change(&self, requested: &[Requested]) -> Result<Applied, WriteError> {
+        let nothing = BackendAnswer::default();
+        let intent = self.recorder.record(Event::Intent, requested, &nothing);
+        // Neither has to wait for the other.
+        let (recorded, before) = tokio::join!(intent, self.serial());
+        recorded?;
+        crash_at(requested, Point::AddIntended, Point::RemoveIntended);
+        let changes = requested.iter().map(|requested| requested.change.clone());
+        let changes: Vec<_> = changes.collect();
+        let mut resends = 0;
+        loop {
+            let error = match self.apply(&changes).await {
+                Ok(applied) => {
+                    self.acknowledged(requested, &applied, before).await?;
+                    return Ok(applied);
+                }
+                Err(error) => error,
+            };
+            let is_unknown = error.failure == Failure::UnknownOutcome;
+            let event = if is_unknown {
+                Event::Unknown
+            } else {
+                Event::Failed
+            };
+            let answer = BackendAnswer {
+                response: Some(&error.what),
+                ..BackendAnswer::default()
+            };
+            self.recorder.record(event, requested, &answer).await?;
+            if !is_unknown {
+                return Err(error.into());
+            }
+            // Reading back decides. What was not carried out can be sent again: it is idempotent.
+            match self.confirm(requested, &self.backend(), before).await {
+                Ok(()) => return Ok(Applied::default()),
+                Err(WriteError::Ledger(ledger)) => return Err(ledger.into()),
+                Err(WriteError::NotCarriedOut { .. }) if resends < RESENDS => {
+                    resends += 1;
+                    info!(zone = %self.zone, %error, "the changes were lost; sending them again");
+                }
+                Err(_) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn acknowledged(
+        &self,
+        requested: &[Requested],
+        applied: &Applied,
+        before: Option<u32>,
+    ) -> Result<(), WriteError> {
+        let Applied {
+            requests,
+            server,
+            response,
+            ..
+        } = applied;
+        info!(zone = %self.zone, %server, requests, changes = requested.len(), "acknowledged");
+        crash_at(requested, Point::AddSent, Point::RemoveSent);
+        let answer = BackendAnswer {
+            server: Some(server),
+            response: Some(response.as_str()).filter(|response| !response.is_empty()),
+            serial: None,
+        };
+        let record = self
+            .recorder
+            .record(Event::Acknowledged, requested, &answer);
+        record.await?;
+        crash_at(requested, Point::AddAcknowledged, Point::RemoveAcknowledged);
+        self.confirm(requested, server, before).await
+    }
+
+    /// Sends the changes, and again if the backend has changed nothing and may accept them later.
+    async fn apply(&self, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            let error = match self.provider.apply(&self.zone, changes).await {
+                Ok(applied) => return Ok(applied),
+                Err(error) => error,
+            };
+            let wait = match error.failure {
+                Failure::Unavailable => pause,
+                Failure::Throttled { retry_after } => retry_after.unwrap_or(pause),
+                _ => return Err(error),
+            };
+            if wait > LONGEST_PAUSE {
+                return Err(error);
+            }
+            info!(zone = %self.zone, %error, ?wait, "sending the changes again");
+            // A back-off: the backend, or the path to it, needs time.
+            tokio::time::sleep(wait).await;
+            pause *= 2;
+        }
+        self.provider.apply(&self.zone, changes).await
+    }
+
+    /// Reads back that the changes were made, and records that. `before` is the serial that the
+    /// zone had before them.
+    async fn confirm(
+        &self,
+        requested: &[Requested],
+        server: &str,
+        before: Option<u32>,
+    ) -> Result<(), WriteError> {
+        let (read_back, after) = tokio::join!(self.read_back(requested, server), self.serial());
+        read_back?;
+        let (added, removed): (Vec<_>, Vec<_>) = requested
+            .iter()
+            .cloned()
+            .partition(|requested| requested.change.action == Action::Add);
+        let answer = BackendAnswer {
+            server: Some(server),
+            response: None,
+            serial: before
+                .zip(after)
+                .map(|(before, after)| SerialStep { before, after }),
+        };
+        self.recorder
+            .record(Event::Verified, &added, &answer)
+            .await?;
+        self.recorder
+            .record(Event::Withdrawn, &removed, &answer)
+            .await?;
+        crash_at(requested, Point::AddVerified, Point::RemoveVerified);
+        Ok(())
+    }
+
+    /// The serial of the zone, if it can be had soon. It is for the record, and no change waits for it.
+    async fn serial(&self) -> Option<u32> {
+        let serial = self.provider.serial(&self.zone);
+        match tokio::time::timeout(SERIAL_TIMEOUT, serial).await {
+            Ok(Ok(serial)) => serial,
+            Ok(Err(error)) => {
+                debug!(zone = %self.zone, %error, "the serial is unknown");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// The backend, for the record: which of its servers made a change is not known after a lost reply.
+    fn backend(&self) -> String {
+        self.provider.identity().endpoint
+    }
+
+    async fn read_back(&self, requested: &[Requested], server: &str) -> Result<(), WriteError> {
+        // The last change of a value is the one that counts.
+        let mut wanted: BTreeMap<&DnsName, BTreeMap<&TxtValue, Action>> = BTreeMap::new();
+        for Requested { change, .. } in requested {
+            let values = wanted.entry(&change.name).or_default();
+            values.insert(&change.value, change.action);
+        }
+        let names: Vec<_> = wanted.keys().copied().cloned().collect();
+        let there = self.provider.values(&self.zone, &names).await?;
+        for (name, values) in wanted {
+            let there = |value: &TxtValue| there.get(name).is_some_and(|all| all.contains(value));
+            for action in [Action::Add, Action::Remove] {
+                let wrong = values.iter().filter(|(value, wanted)| {
+                    **wanted == action && there(value) != (action == Action::Add)
+                });
+                let wrong: Vec<_> = wrong.map(|(value, _)| (*value).clone()).collect();
+                if !wrong.is_empty() {
+                    return Err(WriteError::NotCarriedOut {
+                        server: server.to_owned(),
+                        name: name.clone(),
+                        values: wrong,
+                        action,
+                    });
+                }
+            }
+        }
+        debug!(zone = %self.zone, changes = requested.len(), "verified");
+        Ok(())
+    }
+}
+
+/// Where a test may let the process end: at the one point while values are added, at the other while
+/// they are removed.
+fn crash_at(requested: &[Requested], adding: Point, removing: Point) {
+    let is_adding = |requested: &Requested| requested.change.action == Action::Add;
+    crash::point(if requested.iter().any(is_adding) {
+        adding
+    } else {
+        removing
+    });
+}
+
+/// Whether an error may be due to one change among several.
+fn is_about_a_change(error: &ProviderError) -> bool {
+    matches!(
+        error.failure,
+        Failure::Denied | Failure::Rejected | Failure::Conflict
+    )
+}

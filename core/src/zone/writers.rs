@@ -1,0 +1,55 @@
+//! All zone writers of a process.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::configured_provider::{ConfiguredProvider, OpenError};
+use super::writer::ZoneWriter;
+use crate::ledger::Ledger;
+use crate::name::DnsName;
+
+/// The writers, made on first use: one per zone and provider.
+pub struct ZoneWriters {
+    ledger: Arc<dyn Ledger>,
+    /// By zone and by the provider's credentials.
+    writers: Mutex<HashMap<(DnsName, String), Arc<ZoneWriter>>>,
+}
+
+impl fmt::Debug for ZoneWriters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ZoneWriters")
+    }
+}
+
+impl ZoneWriters {
+    /// No writers yet. They will record their changes in `ledger`.
+    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
+        ZoneWriters {
+            ledger,
+            writers: Mutex::default(),
+        }
+    }
+
+    /// The ledger that the writers record in.
+    pub fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
+    }
+
+    /// The writer of `zone` through `provider`, which is opened if it is not yet.
+    pub async fn get(
+        &self,
+        zone: &DnsName,
+        provider: &Arc<ConfiguredProvider>,
+    ) -> Result<Arc<ZoneWriter>, OpenError> {
+        let opened = provider.open().await?;
+        let key = (zone.clone(), provider.credentials().to_owned());
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = writers.entry(key).or_insert_with(|| {
+            let (configured, txt) = (Arc::clone(provider), Arc::clone(&opened.txt));
+            let ledger = Arc::clone(&self.ledger);
+            Arc::new(ZoneWriter::start(zone.clone(), configured, txt, ledger))
+        });
+        Ok(Arc::clone(writer))
+    }
+}

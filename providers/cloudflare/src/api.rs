@@ -1,0 +1,249 @@
+//! The API's calls that this provider needs, and their types.
+
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::ProviderError;
+use acme_alias_core::txt::quoting::{self, Digits};
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Client, Envelope};
+use crate::error::{RequestError, TokenState};
+use crate::parameters::ZoneId;
+
+/// Up to this many names are queried one by one. For more, the zone's TXT records are listed.
+const SINGLE_QUERIES_MAX: usize = 3;
+const RECORDS_PER_PAGE: &str = "1000";
+/// <https://developers.cloudflare.com/api/resources/zones/methods/list/>
+const ZONES_PER_PAGE: &str = "50";
+/// <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/>
+const VERIFY: &str = "/user/tokens/verify";
+
+/// A zone: <https://developers.cloudflare.com/api/resources/zones/methods/list/>.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Zone {
+    pub(crate) id: String,
+    pub(crate) name: String,
+}
+
+/// A record: <https://developers.cloudflare.com/api/resources/dns/subresources/records/>.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) content: String,
+}
+
+impl Record {
+    pub(crate) fn is_at(&self, name: &DnsName) -> bool {
+        self.name
+            .trim_end_matches('.')
+            .eq_ignore_ascii_case(name.as_str())
+    }
+
+    /// The text of a TXT record, which may be in quotes or not:
+    /// <https://developers.cloudflare.com/dns/manage-dns-records/reference/dns-record-types/#txt>.
+    pub(crate) fn text(&self) -> String {
+        quoting::unquoted(&self.content, Digits::Decimal)
+    }
+}
+
+/// A record to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct NewRecord {
+    pub(crate) r#type: &'static str,
+    pub(crate) name: String,
+    pub(crate) content: String,
+    /// In seconds.
+    pub(crate) ttl: u32,
+}
+
+/// A record to be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RecordId {
+    pub(crate) id: String,
+}
+
+/// The body of a batch, which is carried out in one transaction:
+/// <https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/batch/>.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Batch {
+    pub(crate) deletes: Vec<RecordId>,
+    pub(crate) posts: Vec<NewRecord>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct BatchResult {
+    #[serde(default)]
+    posts: Vec<Record>,
+}
+
+/// The result of a deletion: the record's id, which is known already.
+#[derive(Debug, Deserialize)]
+struct Deleted {}
+
+/// A token's state and end, as the API reports them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Verification {
+    pub(crate) status: String,
+    pub(crate) expires_on: Option<String>,
+}
+
+impl Client {
+    /// The zones of this name that the token may read.
+    pub(crate) async fn zones_named(&self, name: &DnsName) -> Result<Vec<Zone>, RequestError> {
+        let found: Envelope<Vec<Zone>> = self.get("/zones", &[("name", name.as_str())]).await?;
+        Ok(found.result.unwrap_or_default())
+    }
+
+    /// All zones that the token may list, and why there may be more.
+    pub(crate) async fn zones(&self) -> (Vec<Zone>, Result<(), RequestError>) {
+        let mut zones = Vec::new();
+        for page in 1.. {
+            let number = page.to_string();
+            let query = [("per_page", ZONES_PER_PAGE), ("page", number.as_str())];
+            let envelope = match self.get::<Vec<Zone>>("/zones", &query).await {
+                Ok(envelope) => envelope,
+                Err(error) => return (zones, Err(error)),
+            };
+            let is_last = envelope.is_last(page);
+            zones.extend(envelope.result.unwrap_or_default());
+            if is_last {
+                break;
+            }
+        }
+        (zones, Ok(()))
+    }
+
+    /// The name of a zone. The token needs Zone:Read.
+    pub(crate) async fn zone_name(&self, id: &ZoneId) -> Result<Option<String>, RequestError> {
+        let found: Envelope<Zone> = self.get(&format!("/zones/{id}"), &[]).await?;
+        Ok(found.result.map(|zone| zone.name))
+    }
+
+    /// Any one record of the zone.
+    pub(crate) async fn any_record(&self, zone: &ZoneId) -> Result<Option<Record>, RequestError> {
+        let path = records_path(zone);
+        let records: Envelope<Vec<Record>> = self.get(&path, &[("per_page", "1")]).await?;
+        Ok(records.result.unwrap_or_default().into_iter().next())
+    }
+
+    /// The zone's name in the head of its export
+    /// (<https://developers.cloudflare.com/api/resources/dns/subresources/records/methods/export/>).
+    pub(crate) async fn exported_name(
+        &self,
+        zone: &ZoneId,
+    ) -> Result<Option<String>, RequestError> {
+        let path = format!("{}/export", records_path(zone));
+        let export = self.get_text(&path).await?;
+        let domain = export
+            .lines()
+            .find_map(|line| line.strip_prefix(";; Domain:"));
+        Ok(domain.map(|domain| domain.trim().trim_end_matches('.').to_owned()))
+    }
+
+    /// The TXT records at `names`, and perhaps others.
+    pub(crate) async fn txt_records(
+        &self,
+        zone: &ZoneId,
+        names: &[DnsName],
+    ) -> Result<Vec<Record>, RequestError> {
+        if names.len() > SINGLE_QUERIES_MAX {
+            return self.list_txt_records(zone, None).await;
+        }
+        let mut records = Vec::new();
+        for name in names {
+            records.extend(self.list_txt_records(zone, Some(name)).await?);
+        }
+        Ok(records)
+    }
+
+    async fn list_txt_records(
+        &self,
+        zone: &ZoneId,
+        name: Option<&DnsName>,
+    ) -> Result<Vec<Record>, RequestError> {
+        let path = records_path(zone);
+        let mut records = Vec::new();
+        for page in 1.. {
+            let number = page.to_string();
+            let mut query = vec![
+                ("type", "TXT"),
+                ("per_page", RECORDS_PER_PAGE),
+                ("page", &number),
+            ];
+            query.extend(name.map(|name| ("name.exact", name.as_str())));
+            let envelope: Envelope<Vec<Record>> = self.get(&path, &query).await?;
+            let is_last = envelope.is_last(page);
+            records.extend(envelope.result.unwrap_or_default());
+            if is_last {
+                break;
+            }
+        }
+        Ok(records)
+    }
+
+    /// Carries out a batch; returns the records that were made.
+    pub(crate) async fn batch(
+        &self,
+        zone: &ZoneId,
+        batch: &Batch,
+    ) -> Result<Vec<Record>, RequestError> {
+        let path = format!("{}/batch", records_path(zone));
+        let envelope: Envelope<BatchResult> = self.post(&path, batch).await?;
+        Ok(envelope.result.unwrap_or_default().posts)
+    }
+
+    /// Makes one record; returns it.
+    pub(crate) async fn create(
+        &self,
+        zone: &ZoneId,
+        record: &NewRecord,
+    ) -> Result<Option<Record>, RequestError> {
+        let envelope: Envelope<Record> = self.post(&records_path(zone), record).await?;
+        Ok(envelope.result)
+    }
+
+    /// Removes one record. `zone` may be the id of any zone.
+    pub(crate) async fn remove(&self, zone: &str, record: &str) -> Result<(), RequestError> {
+        let path = format!("/zones/{zone}/dns_records/{record}");
+        self.delete::<Deleted>(&path).await.map(drop)
+    }
+
+    /// The state and the end of the token.
+    pub(crate) async fn verify_token(&self) -> Result<Option<Verification>, RequestError> {
+        let verified: Envelope<Verification> = self.get(VERIFY, &[]).await?;
+        Ok(verified.result)
+    }
+
+    /// The failure in the terms of the provider contract. If the token was refused, the API is asked
+    /// for its state.
+    pub(crate) async fn provider_error(
+        &self,
+        error: RequestError,
+        zone: &DnsName,
+    ) -> ProviderError {
+        let token = if error.is_about_the_token() {
+            self.token_state().await
+        } else {
+            TokenState::NotChecked
+        };
+        error.into_provider_error(self.host(), zone, &token)
+    }
+
+    async fn token_state(&self) -> TokenState {
+        if self.config().api_token.is_account_token() {
+            return TokenState::NotChecked;
+        }
+        match self.verify_token().await {
+            Ok(Some(Verification { status, .. })) if status == "active" => TokenState::Active,
+            Ok(Some(Verification { status, .. })) => {
+                TokenState::Inactive(status.escape_debug().to_string())
+            }
+            Err(error) if error.is_unknown_token() => TokenState::Unknown,
+            _ => TokenState::NotChecked,
+        }
+    }
+}
+
+fn records_path(zone: &ZoneId) -> String {
+    format!("/zones/{zone}/dns_records")
+}

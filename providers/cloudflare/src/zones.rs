@@ -1,0 +1,129 @@
+//! The ids of the zones, checked before anything is written.
+
+use std::collections::HashMap;
+
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::{Failure, ProviderError};
+use tokio::sync::Mutex;
+use tracing::debug;
+
+use crate::client::Client;
+use crate::error::RequestError;
+use crate::parameters::ZoneId;
+
+/// The ids that were found or checked so far.
+#[derive(Debug, Default)]
+pub(crate) struct Zones(Mutex<HashMap<DnsName, ZoneId>>);
+
+impl Zones {
+    /// The id of this zone: the configured one if it is that of the zone, else the one that the API
+    /// has for its name.
+    pub(crate) async fn id(
+        &self,
+        client: &Client,
+        zone: &DnsName,
+    ) -> Result<ZoneId, ProviderError> {
+        let mut known = self.0.lock().await;
+        if let Some(id) = known.get(zone) {
+            return Ok(id.clone());
+        }
+        let id = match &client.config().zone_id {
+            Some(id) => {
+                check_id(client, zone, id).await?;
+                id.clone()
+            }
+            None => look_up(client, zone).await?,
+        };
+        known.insert(zone.clone(), id.clone());
+        Ok(id)
+    }
+
+    /// Forgets the id of a zone, because it was wrong.
+    pub(crate) async fn forget(&self, zone: &DnsName) {
+        self.0.lock().await.remove(zone);
+    }
+}
+
+/// Checks that the id is that of this zone. Cloudflare takes a name outside a zone as relative to
+/// it, so a wrong `zone-id` would go unnoticed (`https://github.com/NewFuture/DDNS/issues/21`).
+async fn check_id(client: &Client, zone: &DnsName, id: &ZoneId) -> Result<(), ProviderError> {
+    let found = match client.zone_name(id).await {
+        Err(error) if error.is_about_the_token() => {
+            debug!(%zone, "the token may not read the zone's name");
+            name_by_records(client, zone, id).await
+        }
+        found => found,
+    };
+    match found {
+        Ok(Some(found)) if !found.eq_ignore_ascii_case(zone.as_str()) => {
+            Err(wrong_zone(zone, &found))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(client.provider_error(error, zone).await.of_reading()),
+    }
+}
+
+/// The zone's name, as far as a token without Zone:Read can find it out. A record outside `zone`
+/// shows that the id is that of another zone. A zone without records has a short export, which begins
+/// with its name.
+async fn name_by_records(
+    client: &Client,
+    zone: &DnsName,
+    id: &ZoneId,
+) -> Result<Option<String>, RequestError> {
+    let Some(record) = client.any_record(id).await? else {
+        return client.exported_name(id).await;
+    };
+    let is_within = record
+        .name
+        .parse()
+        .is_ok_and(|n: DnsName| n.is_within(zone));
+    Ok(Some(record.name).filter(|_| !is_within))
+}
+
+async fn look_up(client: &Client, zone: &DnsName) -> Result<ZoneId, ProviderError> {
+    let found = match client.zones_named(zone).await {
+        Ok(found) => found,
+        Err(error) => return Err(client.provider_error(error, zone).await.of_reading()),
+    };
+    let rejected =
+        |what: String, remedy: String| ProviderError::new(Failure::Rejected, what, remedy);
+    let ids: Vec<_> = found
+        .into_iter()
+        .filter(|found| found.name.eq_ignore_ascii_case(zone.as_str()))
+        .map(|found| found.id)
+        .collect();
+    match ids.as_slice() {
+        [only] => only.parse().map_err(|_| {
+            rejected(
+                format!("{} has an unusable id for the zone {zone}", client.host()),
+                "check `base-url`".to_owned(),
+            )
+        }),
+        [] => Err(rejected(
+            format!("the token sees no zone {zone} at {}", client.host()),
+            format!(
+                "correct the name of the alias zone, add {zone} to the token's zone resources, or set \
+                 `zone-id`"
+            ),
+        )),
+        several => Err(rejected(
+            format!(
+                "the token sees {} zones {zone}: {}",
+                several.len(),
+                several.join(", ")
+            ),
+            "choose one of them by `zone-id`".to_owned(),
+        )),
+    }
+}
+
+/// The id is that of the zone `found`, or of a zone that contains it.
+pub(crate) fn wrong_zone(zone: &DnsName, found: &str) -> ProviderError {
+    let found = found.escape_debug();
+    ProviderError::new(
+        Failure::Rejected,
+        format!("`zone-id` is not that of {zone}: that zone contains {found}"),
+        format!("set `zone-id` to the id on the overview page of {zone}, or remove it"),
+    )
+}

@@ -1,0 +1,150 @@
+//! The calls to Route 53 that this provider needs.
+
+use acme_alias_core::name::DnsName;
+use aws_sdk_route53::Client as Api;
+use aws_sdk_route53::types::{
+    ChangeBatch, ChangeStatus, HostedZone, HostedZoneConfig, ResourceRecordSet, RrType,
+};
+
+use crate::client::Client;
+use crate::error::CallError;
+use crate::parameters::HostedZoneId;
+
+/// Up to this many names are queried one by one. For more, the zone is listed.
+const SINGLE_QUERIES_MAX: usize = 4;
+const SETS_PER_PAGE: i32 = 300;
+
+/// The hosted zones of one name.
+#[derive(Debug, Default)]
+pub(crate) struct HostedZones {
+    pub(crate) public: Vec<HostedZoneId>,
+    /// Whether there are private ones, which are not visible outside their networks.
+    pub(crate) has_private: bool,
+}
+
+impl Client {
+    /// The name of the first set of a zone, which is that of the zone: sets are listed by name with
+    /// the labels in reverse, and NS and SOA always exist
+    /// (<https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html>).
+    pub(crate) async fn first_name(
+        &self,
+        zone: &HostedZoneId,
+    ) -> Result<Option<String>, CallError> {
+        let send = |api: &Api| {
+            api.list_resource_record_sets()
+                .hosted_zone_id(zone.as_str())
+                .max_items(1)
+                .send()
+        };
+        let listed = self.call(send, CallError::new).await?;
+        let mut sets = listed.resource_record_sets().iter();
+        Ok(sets.next().map(|set| set.name().to_owned()))
+    }
+
+    /// The hosted zones of this name.
+    pub(crate) async fn hosted_zones(&self, name: &DnsName) -> Result<HostedZones, CallError> {
+        let send = |api: &Api| api.list_hosted_zones_by_name().dns_name(name.fqdn()).send();
+        let listed = self.call(send, CallError::new).await?;
+        let is_private =
+            |found: &HostedZone| found.config().is_some_and(HostedZoneConfig::private_zone);
+        let mut zones = HostedZones::default();
+        for found in listed.hosted_zones() {
+            if !found.name().eq_ignore_ascii_case(&name.fqdn()) {
+                continue;
+            }
+            if is_private(found) {
+                zones.has_private = true;
+            } else {
+                zones.public.extend(found.id().parse::<HostedZoneId>());
+            }
+        }
+        Ok(zones)
+    }
+
+    /// The sets at `names`, and perhaps others.
+    pub(crate) async fn record_sets(
+        &self,
+        zone: &HostedZoneId,
+        names: &[DnsName],
+    ) -> Result<Vec<ResourceRecordSet>, CallError> {
+        if names.len() > SINGLE_QUERIES_MAX {
+            return self.list(zone).await;
+        }
+        let mut sets = Vec::new();
+        for name in names {
+            sets.extend(self.list_from(zone, name).await?);
+        }
+        Ok(sets)
+    }
+
+    /// The TXT set at `name`, or the set that follows.
+    async fn list_from(
+        &self,
+        zone: &HostedZoneId,
+        name: &DnsName,
+    ) -> Result<Vec<ResourceRecordSet>, CallError> {
+        let send = |api: &Api| {
+            api.list_resource_record_sets()
+                .hosted_zone_id(zone.as_str())
+                .start_record_name(name.fqdn())
+                .start_record_type(RrType::Txt)
+                .max_items(1)
+                .send()
+        };
+        let listed = self.call(send, CallError::new).await?;
+        Ok(listed.resource_record_sets)
+    }
+
+    /// All sets of the zone.
+    async fn list(&self, zone: &HostedZoneId) -> Result<Vec<ResourceRecordSet>, CallError> {
+        let mut sets = Vec::new();
+        let mut next = (None, None, None);
+        loop {
+            let send = |api: &Api| {
+                let (name, kind, identifier) = next.clone();
+                api.list_resource_record_sets()
+                    .hosted_zone_id(zone.as_str())
+                    .max_items(SETS_PER_PAGE)
+                    .set_start_record_name(name)
+                    .set_start_record_type(kind)
+                    .set_start_record_identifier(identifier)
+                    .send()
+            };
+            let page = self.call(send, CallError::new).await?;
+            sets.extend(page.resource_record_sets);
+            if !page.is_truncated {
+                return Ok(sets);
+            }
+            next = (
+                page.next_record_name,
+                page.next_record_type,
+                page.next_record_identifier,
+            );
+        }
+    }
+
+    /// Sends a batch; returns the id of the change.
+    pub(crate) async fn change(
+        &self,
+        zone: &HostedZoneId,
+        batch: ChangeBatch,
+    ) -> Result<String, CallError> {
+        let send = |api: &Api| {
+            api.change_resource_record_sets()
+                .hosted_zone_id(zone.as_str())
+                .change_batch(batch.clone())
+                .send()
+        };
+        let changed = self.call(send, CallError::new).await?;
+        let info = changed.change_info();
+        Ok(info.map(|info| info.id().to_owned()).unwrap_or_default())
+    }
+
+    /// Whether a change is on all servers of Route 53.
+    pub(crate) async fn is_in_sync(&self, change: &str) -> Result<bool, CallError> {
+        let send = |api: &Api| api.get_change().id(change).send();
+        let found = self.call(send, CallError::new).await?;
+        let info = found.change_info();
+        Ok(info.is_some_and(|info| *info.status() == ChangeStatus::Insync))
+    }
+}

@@ -1,0 +1,89 @@
+//! The ids of the hosted zones, checked before anything is written.
+
+use std::collections::HashMap;
+
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::{Failure, ProviderError};
+use tokio::sync::Mutex;
+
+use crate::client::Client;
+use crate::parameters::HostedZoneId;
+
+/// The ids that were found or checked so far.
+#[derive(Debug, Default)]
+pub(crate) struct Zones(Mutex<HashMap<DnsName, HostedZoneId>>);
+
+impl Zones {
+    /// The id of this zone: the configured one if it is that of the zone, else that of the public
+    /// hosted zone of this name.
+    pub(crate) async fn id(
+        &self,
+        client: &Client,
+        zone: &DnsName,
+    ) -> Result<HostedZoneId, ProviderError> {
+        let mut known = self.0.lock().await;
+        if let Some(id) = known.get(zone) {
+            return Ok(id.clone());
+        }
+        let id = match &client.config().hosted_zone_id {
+            Some(id) => {
+                check_id(client, zone, id).await?;
+                id.clone()
+            }
+            None => look_up(client, zone).await?,
+        };
+        known.insert(zone.clone(), id.clone());
+        Ok(id)
+    }
+}
+
+/// Checks that the id is that of this zone. Asking for the zone itself would take one more permission.
+async fn check_id(client: &Client, zone: &DnsName, id: &HostedZoneId) -> Result<(), ProviderError> {
+    let apex = client.first_name(id).await;
+    let apex = apex.map_err(|error| error.into_provider_error(zone).of_reading())?;
+    match apex {
+        Some(apex) if !apex.eq_ignore_ascii_case(&zone.fqdn()) => Err(ProviderError::new(
+            Failure::Rejected,
+            format!(
+                "`hosted-zone-id` is not that of {zone}: it is that of {}",
+                apex.escape_debug()
+            ),
+            format!(
+                "set `hosted-zone-id` to the id in the list of hosted zones, or remove it to look up \
+                 {zone} by name"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The only public zone of this name, which is the one that the CA sees.
+async fn look_up(client: &Client, zone: &DnsName) -> Result<HostedZoneId, ProviderError> {
+    let found = client.hosted_zones(zone).await;
+    let found = found.map_err(|error| error.into_provider_error(zone).of_reading())?;
+    let rejected =
+        |what: String, remedy: String| ProviderError::new(Failure::Rejected, what, remedy);
+    match found.public.as_slice() {
+        [only] => Ok(only.clone()),
+        [] if found.has_private => Err(rejected(
+            format!("the hosted zone {zone} is private, so no CA sees it"),
+            format!("make a public hosted zone {zone}, and delegate to it"),
+        )),
+        [] => Err(rejected(
+            format!("there is no hosted zone {zone} in this account"),
+            "correct the name of the alias zone, or the credentials: `profile`, `assume-role-arn`"
+                .to_owned(),
+        )),
+        several => {
+            let ids: Vec<_> = several.iter().map(HostedZoneId::as_str).collect();
+            Err(rejected(
+                format!(
+                    "there are {} public hosted zones {zone}: {}",
+                    ids.len(),
+                    ids.join(", ")
+                ),
+                "choose the one that is delegated to by `hosted-zone-id`".to_owned(),
+            ))
+        }
+    }
+}

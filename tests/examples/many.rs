@@ -1,0 +1,145 @@
+//! One `renew` over many certificates with one name each, near and 40 ms away, as a Markdown table.
+//! `cargo xtask bench` runs it. Arguments are the numbers of certificates.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its table and reports its progress"
+)]
+
+use std::time::Duration;
+
+use acme_alias_tests::{
+    BedServer, Far, Profile, Program, Result, SimulatedCa, TestBed, Usage, Validation,
+};
+
+/// Certificates in a run by default.
+const NUMBERS: [u32; 2] = [1_000, 10_000];
+/// With more certificates than this, Pebble is the bottleneck.
+const PEBBLE_MAX: u32 = 1_000;
+const DISTANCES: [(&str, Duration); 2] = [
+    ("near", Duration::ZERO),
+    ("40 ms away", Duration::from_millis(40)),
+];
+/// A run that takes longer than this hangs.
+const LIMIT: Duration = Duration::from_hours(1);
+
+fn main() -> Result {
+    let numbers = std::env::args().skip(1).map(|number| Ok(number.parse()?));
+    let mut numbers = numbers.collect::<Result<Vec<u32>>>()?;
+    if numbers.is_empty() {
+        numbers.extend(NUMBERS);
+    }
+    println!(
+        "\n| `renew`, one name each | CA | servers | wall | per second | own CPU per certificate \
+         | peak memory | DNS queries per certificate | UPDATEs | exit code | orders \
+         | TXT left |"
+    );
+    println!("|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for number in numbers {
+        for (distance, rtt) in DISTANCES {
+            measure(number, distance, rtt)?;
+        }
+    }
+    println!(
+        "\nOne run each. The account does not exist before. DNS queries are those of the program, \
+         without the CA's."
+    );
+    Ok(())
+}
+
+/// Prints a row for a run that obtains all certificates, and one for a run in which none is due.
+fn measure(number: u32, distance: &str, rtt: Duration) -> Result {
+    let hosts: Vec<_> = (1..=number).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder()
+        .delegate_apart(&hosts)
+        .profile(Profile::Release)
+        .start()?;
+    let simulated = if number > PEBBLE_MAX {
+        Some(SimulatedCa::start(Validation::At(bed.resolver()))?)
+    } else {
+        None
+    };
+    let far = match &simulated {
+        Some(ca) => bed.far_with(rtt, ca)?,
+        None => bed.far(rtt)?,
+    };
+    let settings = far.settings().certificates(&hosts);
+    let run = Run {
+        bed: &bed,
+        ca: simulated.as_ref(),
+        program: bed.program(settings)?.limit(LIMIT),
+        far: &far,
+        number,
+        distance,
+    };
+    run.row("all due")?;
+    run.row("none due")
+}
+
+/// What is measured.
+struct Run<'a> {
+    bed: &'a TestBed,
+    ca: Option<&'a SimulatedCa>,
+    program: Program,
+    far: &'a Far,
+    number: u32,
+    distance: &'a str,
+}
+
+impl Run<'_> {
+    fn row(&self, title: &str) -> Result {
+        let Run {
+            number, distance, ..
+        } = self;
+        eprintln!("{number} certificates, {title}, {distance}");
+        let (traffic, orders) = (self.far.traffic(), self.orders()?);
+        let outcome = self.program.run(&["renew"])?;
+        let traffic = self.far.traffic().since(&traffic);
+        let code = outcome
+            .code
+            .map_or("none".to_owned(), |code| code.to_string());
+        if outcome.code != Some(0) {
+            let words: Vec<_> = outcome.stderr.lines().rev().take(20).collect();
+            eprintln!("{}", words.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+        println!(
+            "| {number}, {title} | {} | {distance} | {} | {:.2} | {} | {code} | {} | {} |",
+            self.ca.map_or("Pebble", |_| "simulated"),
+            self.usage(&outcome.usage),
+            f64::from(u32::try_from(traffic.dns_queries())?) / f64::from(*number),
+            traffic.updates(BedServer::Primary),
+            self.orders()? - orders,
+            self.bed.txt()?.len(),
+        );
+        eprintln!("queries by type: {:?}", traffic.queries_by_type());
+        for server in [
+            BedServer::Main,
+            BedServer::Primary,
+            BedServer::Secondary,
+            BedServer::Ca,
+        ] {
+            eprintln!("{server:?}: {:?}", traffic.volume(server));
+        }
+        Ok(())
+    }
+
+    /// Wall time, certificates per second, CPU per certificate and memory.
+    fn usage(&self, usage: &Usage) -> String {
+        let wall = usage.wall.as_secs_f64();
+        format!(
+            "{wall:.2} s | {:.0} | {:.2} ms | {} MB",
+            f64::from(self.number) / wall,
+            usage.cpu.as_secs_f64() * 1000.0 / f64::from(self.number),
+            usage.peak_memory / 1_000_000,
+        )
+    }
+
+    /// Orders at the CA.
+    fn orders(&self) -> Result<usize> {
+        match self.ca {
+            Some(ca) => Ok(ca.orders()),
+            None => self.bed.orders(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Servers at a distance: the relays of the bed, and the program behind them.
+
+use std::time::{Duration, Instant};
+
+use acme_alias_tests::{ALIAS_NAME, BedServer, Protocol, Result, TestBed};
+
+const RTT: Duration = Duration::from_millis(40);
+const CNAME: &str = "_acme-challenge.example.com";
+
+#[test]
+fn a_query_over_udp_takes_one_round_trip_and_one_over_tcp_takes_two() -> Result {
+    let bed = TestBed::start()?;
+    let far = bed.far(RTT)?;
+    let server = far.address(BedServer::Main);
+
+    let started = Instant::now();
+    let answer = bed.ask_over_udp(server, CNAME, "CNAME")?;
+    assert!(started.elapsed() >= RTT, "{:?}", started.elapsed());
+    assert!(answer[0].contains(ALIAS_NAME), "{answer:?}");
+
+    let started = Instant::now();
+    assert_eq!(bed.ask(server, CNAME, "CNAME")?, answer);
+    assert!(started.elapsed() >= RTT * 2, "{:?}", started.elapsed());
+    Ok(())
+}
+
+#[test]
+fn many_queries_at_once_take_one_round_trip_together() -> Result {
+    let bed = TestBed::start()?;
+    let rtt = Duration::from_secs(1);
+    let far = bed.far(rtt)?;
+    let server = far.address(BedServer::Primary);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| bed.ask_over_udp(server, ALIAS_NAME, "TXT").map(drop));
+        }
+    });
+    assert_eq!(far.dns_queries(), 50);
+    assert!(started.elapsed() < rtt * 3, "{:?}", started.elapsed());
+    Ok(())
+}
+
+#[test]
+fn relays_count_every_request_by_server_name_and_type() -> Result {
+    let bed = TestBed::start()?;
+    let far = bed.far(Duration::ZERO)?;
+    bed.ask_over_udp(far.address(BedServer::Main), CNAME, "CNAME")?;
+    let before = far.traffic();
+    bed.ask(far.address(BedServer::Primary), ALIAS_NAME, "TXT")?;
+    bed.ask(far.address(BedServer::Primary), ALIAS_NAME, "TXT")?;
+    // This query does not pass a relay.
+    bed.ask(bed.secondary(), ALIAS_NAME, "TXT")?;
+
+    assert_eq!(far.dns_queries(), 3);
+    let traffic = far.traffic().since(&before);
+    let over_tcp = traffic.count(|request| {
+        request.server == BedServer::Primary
+            && request.protocol == Protocol::Tcp
+            && request.name == ALIAS_NAME
+    });
+    assert_eq!(over_tcp, 2);
+    assert_eq!(traffic.queries_by_type(), [("TXT".to_owned(), 2)].into());
+    let volume = traffic.volume(BedServer::Primary);
+    assert_eq!(volume.connections, 2);
+    assert!(
+        volume.sent > 0 && volume.received > volume.sent,
+        "{volume:?}"
+    );
+    assert_eq!(traffic.volume(BedServer::Main).sent, 0);
+    Ok(())
+}
+
+#[test]
+fn a_certificate_is_obtained_from_servers_40_ms_away() -> Result {
+    let bed = TestBed::start()?;
+    let far = bed.far(RTT)?;
+    let issue = [
+        "issue",
+        "example.com",
+        "--challenge-alias",
+        "auth.example.net",
+    ];
+    let outcome = bed.program(far.settings())?.run(&issue)?;
+    outcome.assert_success();
+    assert_eq!(bed.certificate("example-com")?.names, ["example.com"]);
+    // Directory, order, update, validation and download cannot happen at once.
+    assert!(outcome.usage.wall > RTT * 5, "{:?}", outcome.usage);
+    let traffic = far.traffic();
+    for server in [BedServer::Main, BedServer::Primary, BedServer::Secondary] {
+        assert!(traffic.volume(server).sent > 0, "{server:?}");
+    }
+    assert!(traffic.volume(BedServer::Ca).connections > 0);
+    assert!(traffic.updates(BedServer::Primary) >= 2, "{traffic:?}");
+    bed.assert_only_txt_was_touched(&[])
+}

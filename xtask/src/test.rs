@@ -1,0 +1,115 @@
+//! `cargo xtask test`: all checks and all tests, as continuous integration runs them.
+
+use std::process::Command;
+
+use clap::ValueEnum;
+
+use crate::docs::{self, Mode};
+use crate::scaffold;
+use crate::setup;
+use crate::source;
+use crate::step::{self, Failure, cargo, cargo_output};
+use crate::test_count::TestCount;
+
+/// The steps, in their order: those that fail fast come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// The format of the source
+    Format,
+    /// The length of files, and imports that form a circle
+    Source,
+    /// Clippy, with warnings denied
+    Lints,
+    /// Bans, licences and sources of all dependencies
+    Deny,
+    /// The API documentation, with warnings denied
+    Rustdoc,
+    /// Builds with each provider alone, with none and with all
+    Features,
+    /// The generated parts of the documentation
+    Docs,
+    /// All tests
+    Tests,
+    /// The crate that `new-provider` generates
+    Scaffold,
+}
+
+/// Runs all steps, or those in `only`. `count` gets the tests that ran.
+pub(crate) fn run(only: &[Step], count: &mut Option<TestCount>) -> Result<(), Failure> {
+    if only.is_empty() {
+        setup::all()?;
+    }
+    for step in Step::value_variants() {
+        if only.is_empty() || only.contains(step) {
+            run_step(*step, count)?;
+        }
+    }
+    Ok(())
+}
+
+fn run_step(step: Step, count: &mut Option<TestCount>) -> Result<(), Failure> {
+    match step {
+        Step::Format => cargo("fmt --all --check"),
+        Step::Source => source::check(),
+        Step::Lints => cargo("clippy --workspace --all-targets -- --deny warnings"),
+        Step::Deny => deny(),
+        Step::Rustdoc => rustdoc(),
+        Step::Features => features(),
+        Step::Docs => docs::run(Mode::Check),
+        Step::Tests => tests(count),
+        Step::Scaffold => scaffold::check(),
+    }
+}
+
+/// Checks bans, licences and sources of all dependencies, by `deny.toml`.
+pub(crate) fn deny() -> Result<(), Failure> {
+    let arguments = "deny check bans licenses sources";
+    let mut deny = Command::new(setup::cargo_deny()?);
+    step::run(
+        &format!("cargo {arguments}"),
+        deny.args(arguments.split(' ')),
+    )
+}
+
+fn rustdoc() -> Result<(), Failure> {
+    let arguments = "doc --workspace --no-deps";
+    let mut command = step::cargo_command(arguments);
+    command.env("RUSTDOCFLAGS", "--deny warnings");
+    step::run(&format!("cargo {arguments}"), &mut command)
+}
+
+/// Builds with each provider alone, with none and with all. The registry must have the providers of
+/// the features, with and without optimisation.
+fn features() -> Result<(), Failure> {
+    let mut hack = Command::new(setup::cargo_hack()?);
+    let arguments = "hack check --package acme-alias --each-feature";
+    step::run(
+        &format!("cargo {arguments}"),
+        hack.args(arguments.split(' ')),
+    )?;
+    let providers = "-- providers --output json";
+    let none = cargo_output(&format!(
+        "run --package acme-alias --no-default-features {providers}"
+    ))?;
+    let all = cargo_output(&format!("run --package acme-alias {providers}"))?;
+    let optimised = cargo_output(&format!("run --package acme-alias --release {providers}"))?;
+    if none.contains("\"providers\":[]") && all == optimised {
+        return Ok(());
+    }
+    Err(Failure::Other(format!(
+        "the providers of builds differ from their features; none:\n{none}\nall:\n{all}\n\
+         all, optimised:\n{optimised}"
+    )))
+}
+
+/// Runs all tests, and counts them.
+fn tests(count: &mut Option<TestCount>) -> Result<(), Failure> {
+    let count = count.insert(TestCount::default());
+    let arguments = "test --workspace --no-fail-fast";
+    let mut command = step::cargo_command(arguments);
+    step::run_by_line(&format!("cargo {arguments}"), &mut command, |line| {
+        if let Some(more) = TestCount::from_line(line) {
+            *count += more;
+        }
+    })
+}
