@@ -52,7 +52,7 @@ fn check_value(tree: &Tree, path: &str, shape: Shape, found: &mut Vec<Mistake>) 
                 let kind = tree
                     .at(&format!("{path}.kind"))
                     .and_then(|kind| kind.clone().into_string().ok());
-                // Without a known kind the options cannot be known either; that is told elsewhere.
+                // Without a known kind the options cannot be known either; another check reports that.
                 if let Some(Ok(kind)) = kind.map(|kind| registry::find(&kind)) {
                     check_table(tree, &path, &of_provider(kind), found);
                 }

@@ -1,6 +1,6 @@
 //! A bounded cache with single flight.
 //!
-//! Whoever asks for a key while it is being fetched waits for that fetch and gets its result, an error
+//! A caller that asks for a key during its fetch waits for that fetch and gets its result, an error
 //! included. Values stay until they expire; errors are not kept. Time is tokio's monotonic time.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What an observer is told while a certificate is being obtained.
+//! The steps that an observer sees while a certificate is obtained.
 
 use super::preflight::Plan;
 use crate::crash::Point;

@@ -53,7 +53,7 @@ pub struct Issuer<'a> {
     pub store: &'a dyn Store,
     /// Tells the time.
     pub clock: &'a dyn Clock,
-    /// Is told of the progress.
+    /// Shows the progress.
     pub observer: &'a dyn Observer,
     /// Ends the work early. What was written is withdrawn all the same.
     pub cancel: &'a CancellationToken,

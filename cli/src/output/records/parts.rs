@@ -13,8 +13,8 @@ pub(super) fn replaced<'a>(
     lines.collect()
 }
 
-/// All CAA records that a name shall have, for languages that know sets only: what is there and is not
-/// written down with the rest would be lost.
+/// All CAA records of a name, for languages that know sets only. The set includes records that are there and
+/// not asked for, because a set that leaves them out would delete them.
 pub(super) fn caa_set<'a>(records: &[&'a ZoneRecord]) -> Vec<&'a Caa> {
     let mut set: Vec<&Caa> = Vec::new();
     let wanted = records.iter().filter_map(|record| match &record.data {

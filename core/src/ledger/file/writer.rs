@@ -69,7 +69,7 @@ impl Writer {
             };
             self.write_checkpoint(checkpoint).await;
             for done in checkpoints {
-                // Nobody may wait any more.
+                // The caller may have been dropped.
                 let _ = done.send(());
             }
         }
