@@ -6,10 +6,11 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use config::{Config, Map, Source, Value, ValueKind};
 use miette::{NamedSource, SourceSpan};
+use secrecy::{ExposeSecret, SecretString};
 use toml::Table;
 use toml::de::{DeTable, DeValue};
 
@@ -21,14 +22,33 @@ use super::mistake::Mistake;
 pub(crate) struct Layer {
     name: String,
     values: Arc<Table>,
-    text: Option<Text>,
+    text: Option<Arc<Text>>,
 }
 
-/// A file's text, secrets masked, with the place of every value in it.
-#[derive(Clone, Debug)]
+/// A file's text.
+#[derive(Debug)]
 struct Text {
+    /// What may be shown of it: secrets are overwritten.
     masked: Arc<NamedSource<String>>,
-    spans: Arc<HashMap<String, Range<usize>>>,
+    plain: SecretString,
+    /// The place of every value, found when the first mistake is shown: a file may have many
+    /// thousand certificates, and their places take more memory than their settings.
+    spans: OnceLock<HashMap<String, Range<usize>>>,
+}
+
+impl Text {
+    fn span(&self, path: &str) -> Option<&Range<usize>> {
+        let spans = self.spans.get_or_init(|| {
+            let mut spans = HashMap::new();
+            if let Ok(root) = DeTable::parse(self.plain.expose_secret()) {
+                for (key, value) in root.get_ref() {
+                    note(key.get_ref(), key.span(), value, &mut spans);
+                }
+            }
+            spans
+        });
+        spans.get(path)
+    }
 }
 
 impl Layer {
@@ -60,19 +80,15 @@ impl Layer {
                 .at(Arc::clone(&masked), span.into())
                 .help("this is not TOML; see https://toml.io for its rules")
         };
-        let mut spans = HashMap::new();
-        // Not kept beside the values: a file may have many thousand certificates.
-        for (key, value) in DeTable::parse(text).map_err(wrong)?.get_ref() {
-            note(key.get_ref(), key.span(), value, &mut spans);
-        }
         let values = toml::from_str(text).map_err(wrong)?;
         Ok(Layer {
             name: name.to_owned(),
             values: Arc::new(values),
-            text: Some(Text {
+            text: Some(Arc::new(Text {
                 masked,
-                spans: Arc::new(spans),
-            }),
+                plain: text.into(),
+                spans: OnceLock::new(),
+            })),
         })
     }
 
@@ -242,7 +258,7 @@ impl Tree {
                     return mistake.in_layer(&layer.name);
                 };
                 let key = format!("{path}#");
-                let span = text.spans.get(if at_key { key.as_str() } else { path });
+                let span = text.span(if at_key { key.as_str() } else { path });
                 if let Some(span) = span {
                     return mistake.at(Arc::clone(&text.masked), SourceSpan::from(span.clone()));
                 }

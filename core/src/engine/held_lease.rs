@@ -115,3 +115,56 @@ async fn renew(store: Arc<dyn Store>, mut lease: Lease, lost: CancellationToken)
         return;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::testkit::{MemoryStore, StoreBehaviour};
+
+    async fn held() -> (Arc<MemoryStore>, HeldLease) {
+        let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        let job = JobName::certificate(&"web".parse().unwrap());
+        let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let lease = HeldLease::acquire(&shared, &job, false).await.unwrap();
+        (store, lease)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_cannot_be_renewed_is_lost_when_it_expires_and_not_before() {
+        for behaviour in [StoreBehaviour::Fail, StoreBehaviour::Hang] {
+            let (store, lease) = held().await;
+            // It is renewed once, and never again.
+            sleep(RENEW_EVERY + Duration::from_secs(1)).await;
+            let renewed = Instant::now() - Duration::from_secs(1);
+            store.set_behaviour(behaviour);
+            lease.lost().cancelled().await;
+            let lasted = renewed.elapsed();
+            let least = DURATION.unsigned_abs() - RENEW_EVERY;
+            assert!(
+                (least..=DURATION.unsigned_abs()).contains(&lasted),
+                "{behaviour:?}: lost after {lasted:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_answers_again_in_time_costs_no_lease() {
+        let (store, lease) = held().await;
+        store.set_behaviour(StoreBehaviour::Fail);
+        sleep(2 * RENEW_EVERY).await;
+        store.set_behaviour(StoreBehaviour::Work);
+        sleep(10 * DURATION.unsigned_abs()).await;
+        assert!(!lease.lost().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_another_holder_took_is_lost_at_the_next_renewal() {
+        let (store, lease) = held().await;
+        let stolen = lease.lease.clone().unwrap();
+        store.release_lease(&stolen).await.unwrap();
+        let before = Instant::now();
+        lease.lost().cancelled().await;
+        assert_eq!(before.elapsed(), RENEW_EVERY);
+    }
+}

@@ -52,17 +52,14 @@ impl Engine {
             return Err(RunError::Interrupted);
         };
         let run = run?;
-        let reconciliation = cancel.run_until_cancelled(run.reconcile()).await;
-        let reconciliation = reconciliation.unwrap_or(Err(RunError::Interrupted));
-        let worked = match reconciliation {
-            Ok(reconciliation) => {
-                let schedule = self.plan(options).await;
-                schedule.map(|schedule| (reconciliation, schedule))
-            }
-            Err(error) => Err(error),
+        let prepare = async {
+            let reconciliation = run.reconcile().await?;
+            Ok((reconciliation, self.plan(options).await?))
         };
-        let (reconciliation, schedule) = match worked {
-            Ok(worked) => worked,
+        let prepared = cancel.run_until_cancelled(prepare).await;
+        let prepared = prepared.unwrap_or(Err(RunError::Interrupted));
+        let (reconciliation, schedule) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
                 run.end(cancel).await;
                 return Err(error);

@@ -1,5 +1,7 @@
 //! What a run does with values that earlier jobs left, without a CA.
 
+mod stopped_store;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,11 +15,11 @@ use crate::issue::CertificateRequest;
 use crate::lease::{JobName, LeaseId};
 use crate::ledger::{Entry, Event, Ledger, Origin, RunId};
 use crate::name::DnsName;
-use crate::provider::{Failure, TxtProvider};
+use crate::provider::{Applied, Failure, Identity, Limits, ProviderError, TxtProvider};
 use crate::store::{CertificateId, Lease, Store};
 use crate::testkit::memory_provider::{Behaviour, MemoryProvider};
 use crate::testkit::{MemoryLedger, MemoryStore};
-use crate::txt::{Action, TxtChange};
+use crate::txt::{Action, TxtChange, TxtSets};
 use crate::zone::{AliasZone, ConfiguredProvider};
 
 const ZONE: &str = "auth.example.net";
@@ -65,9 +67,22 @@ impl Fixture {
         lease: Option<&LeaseId>,
         provider: (&str, &str),
     ) {
+        let challenge_name = name(zone).challenge_name().unwrap();
+        self.leave_at(&challenge_name, zone, value, lease, provider)
+            .await;
+    }
+
+    async fn leave_at(
+        &self,
+        at: &DnsName,
+        zone: &str,
+        value: &str,
+        lease: Option<&LeaseId>,
+        provider: (&str, &str),
+    ) {
         let zone = name(zone);
         let change = TxtChange {
-            name: zone.challenge_name().unwrap(),
+            name: at.clone(),
             value: value.parse().unwrap(),
             action: Action::Add,
         };
@@ -298,4 +313,59 @@ async fn providers_of_stored_certificates_with_one_id_are_told_apart() {
     let done = reconcile(&engine).await;
     assert_eq!((done.removed.len(), done.gone), (1, 0), "{done:?}");
     assert!(backends[1].records(&name(ZONE)).is_empty());
+}
+
+/// A server that refuses every change at one name.
+#[derive(Clone, Debug)]
+struct Refusing {
+    name: DnsName,
+    backend: MemoryProvider,
+}
+
+#[async_trait]
+impl TxtProvider for Refusing {
+    async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
+        if changes.iter().any(|change| change.name == self.name) {
+            return Err(ProviderError::new(Failure::Denied, "refused", "ask"));
+        }
+        self.backend.apply(zone, changes).await
+    }
+
+    async fn values(&self, zone: &DnsName, names: &[DnsName]) -> Result<TxtSets, ProviderError> {
+        self.backend.values(zone, names).await
+    }
+
+    async fn settle(&self, zone: &DnsName, applied: &Applied) -> Result<(), ProviderError> {
+        self.backend.settle(zone, applied).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.backend.limits()
+    }
+
+    fn identity(&self) -> Identity {
+        self.backend.identity()
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_the_server_keeps_does_not_keep_the_others_of_its_zone() {
+    let fixture = Fixture::new();
+    let names = ["a", "b", "c"].map(|label| name(&format!("{label}.{ZONE}")));
+    for name in &names {
+        fixture
+            .leave_at(name, ZONE, "one", None, ("a", "key-a"))
+            .await;
+    }
+    let refusing = Refusing {
+        name: names[1].clone(),
+        backend: fixture.backend.clone(),
+    };
+    let engine = fixture.engine([provider("a", "key-a", refusing)]);
+    let done = reconcile(&engine).await;
+    let left: Vec<_> = done.left.iter().map(|left| &left.value.name).collect();
+    assert_eq!((done.removed.len(), left), (2, vec![&names[1]]), "{done:?}");
+    let there = fixture.backend.values(&name(ZONE), &names).await.unwrap();
+    let there = there.iter().filter(|(_, values)| !values.is_empty());
+    assert_eq!(there.map(|(name, _)| name).collect::<Vec<_>>(), [&names[1]]);
 }

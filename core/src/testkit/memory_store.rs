@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::certificate::CertificateInfo;
 use crate::clock::Clock;
@@ -20,12 +22,25 @@ use crate::store::{
 /// Versions that are kept.
 const KEEP_VERSIONS: usize = 3;
 
+/// How a handle on a store answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoreBehaviour {
+    /// Every call is carried out.
+    #[default]
+    Work,
+    /// Every call fails and changes nothing.
+    Fail,
+    /// No call ends before the test sets another behaviour.
+    Hang,
+}
+
 /// A store in memory. Each handle is a holder of leases, as a process is; dropping it kills that
 /// process.
 pub struct MemoryStore {
     holder: String,
     clock: Arc<dyn Clock>,
     data: Arc<Mutex<Data>>,
+    behaviour: watch::Sender<StoreBehaviour>,
 }
 
 #[derive(Default)]
@@ -81,6 +96,26 @@ impl MemoryStore {
         }
     }
 
+    /// Sets how this handle answers from now on.
+    pub fn set_behaviour(&self, behaviour: StoreBehaviour) {
+        self.behaviour.send_replace(behaviour);
+    }
+
+    /// Answers as the test wants it.
+    async fn answer(&self) -> Result<(), StoreError> {
+        let mut behaviour = self.behaviour.subscribe();
+        let answers = |behaviour: &StoreBehaviour| *behaviour != StoreBehaviour::Hang;
+        let behaviour = behaviour.wait_for(answers).await;
+        match behaviour.as_deref() {
+            Ok(StoreBehaviour::Fail) | Err(_) => Err(StoreError::Unavailable {
+                action: "reach",
+                subject: "the store".to_owned(),
+                source: Arc::new(io::Error::other("a test stopped it")),
+            }),
+            Ok(_) => Ok(()),
+        }
+    }
+
     fn with_holder(clock: Arc<dyn Clock>, data: Arc<Mutex<Data>>) -> Self {
         let mut locked = lock(&data);
         locked.holders_ever += 1;
@@ -91,6 +126,7 @@ impl MemoryStore {
             holder,
             clock,
             data,
+            behaviour: watch::Sender::default(),
         }
     }
 
@@ -165,6 +201,7 @@ impl Entry {
 #[async_trait]
 impl Store for MemoryStore {
     async fn account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
+        self.answer().await?;
         Ok(self.data().accounts.get(directory).cloned())
     }
 
@@ -173,6 +210,7 @@ impl Store for MemoryStore {
         directory: &str,
         credentials: &SecretString,
     ) -> Result<(), StoreError> {
+        self.answer().await?;
         let mut data = self.data();
         data.accounts
             .insert(directory.to_owned(), credentials.clone());
@@ -183,6 +221,7 @@ impl Store for MemoryStore {
         &self,
         id: &CertificateId,
     ) -> Result<Option<StoredCertificate>, StoreError> {
+        self.answer().await?;
         let data = self.data();
         let entry = data.certificates.get(id);
         entry.map_or(Ok(None), |entry| entry.current(id))
@@ -193,6 +232,7 @@ impl Store for MemoryStore {
         id: &CertificateId,
         version: NewVersion,
     ) -> Result<StoredCertificate, StoreError> {
+        self.answer().await?;
         let mut data = self.data();
         let entry = data.certificates.entry(id.clone()).or_default();
         let newest = entry.versions.last_key_value();
@@ -219,6 +259,7 @@ impl Store for MemoryStore {
     }
 
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError> {
+        self.answer().await?;
         let mut data = self.data();
         if let Some(entry) = data.certificates.get_mut(id)
             && entry.versions.keys().next_back() == Some(&version)
@@ -229,18 +270,21 @@ impl Store for MemoryStore {
     }
 
     async fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {
+        self.answer().await?;
         let data = self.data();
         let entries = data.certificates.iter();
         Ok(entries.filter_map(|(id, entry)| entry.index(id)).collect())
     }
 
     async fn settings(&self, id: &CertificateId) -> Result<Option<String>, StoreError> {
+        self.answer().await?;
         let data = self.data();
         let entry = data.certificates.get(id);
         Ok(entry.and_then(|entry| entry.settings.clone()))
     }
 
     async fn put_settings(&self, id: &CertificateId, settings: &str) -> Result<(), StoreError> {
+        self.answer().await?;
         let mut data = self.data();
         let entry = data.certificates.entry(id.clone()).or_default();
         entry.settings = Some(settings.to_owned());
@@ -248,12 +292,14 @@ impl Store for MemoryStore {
     }
 
     async fn order(&self, id: &CertificateId) -> Result<Option<SecretString>, StoreError> {
+        self.answer().await?;
         let data = self.data();
         let entry = data.certificates.get(id);
         Ok(entry.and_then(|entry| entry.order.clone()))
     }
 
     async fn put_order(&self, id: &CertificateId, order: &SecretString) -> Result<(), StoreError> {
+        self.answer().await?;
         let mut data = self.data();
         let entry = data.certificates.entry(id.clone()).or_default();
         entry.order = Some(order.clone());
@@ -261,6 +307,7 @@ impl Store for MemoryStore {
     }
 
     async fn remove_order(&self, id: &CertificateId) -> Result<(), StoreError> {
+        self.answer().await?;
         if let Some(entry) = self.data().certificates.get_mut(id) {
             entry.order = None;
         }
@@ -268,6 +315,7 @@ impl Store for MemoryStore {
     }
 
     async fn alias_names(&self) -> Result<BTreeMap<DnsName, DnsName>, StoreError> {
+        self.answer().await?;
         Ok(self.data().alias_names.clone())
     }
 
@@ -275,6 +323,7 @@ impl Store for MemoryStore {
         &self,
         fresh: &BTreeMap<DnsName, DnsName>,
     ) -> Result<BTreeMap<DnsName, DnsName>, StoreError> {
+        self.answer().await?;
         Ok(alias_names::add(&mut self.data().alias_names, fresh))
     }
 
@@ -283,6 +332,7 @@ impl Store for MemoryStore {
         job: &JobName,
         duration: SignedDuration,
     ) -> Result<Lease, StoreError> {
+        self.answer().await?;
         let mut data = self.with_live_leases();
         if let Some(lease) = data.leases.get(job) {
             return Err(StoreError::Busy {
@@ -306,6 +356,7 @@ impl Store for MemoryStore {
         lease: &Lease,
         duration: SignedDuration,
     ) -> Result<Lease, StoreError> {
+        self.answer().await?;
         let expires = Lease::expiry(self.clock.now(), duration);
         match self.data().leases.get_mut(&lease.job) {
             Some(held) if held.id == lease.id => {
@@ -319,6 +370,7 @@ impl Store for MemoryStore {
     }
 
     async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.answer().await?;
         let mut data = self.data();
         if data.leases.get(&lease.job).map(|held| &held.id) == Some(&lease.id) {
             data.leases.remove(&lease.job);
@@ -327,6 +379,7 @@ impl Store for MemoryStore {
     }
 
     async fn live_leases(&self) -> Result<Vec<Lease>, StoreError> {
+        self.answer().await?;
         Ok(self.with_live_leases().leases.values().cloned().collect())
     }
 }

@@ -11,5 +11,5 @@ mod suite;
 
 pub use self::clock::ManualClock;
 pub use self::memory_ledger::MemoryLedger;
-pub use self::memory_store::MemoryStore;
+pub use self::memory_store::{MemoryStore, StoreBehaviour};
 pub use self::suite::{Violation, Violations};
