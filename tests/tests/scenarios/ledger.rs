@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Result, Running, SilentServer, TestBed};
+use acme_alias_tests::{
+    ALIAS_NAME, ALIAS_ZONE, Result, Running, SECOND_ALIAS_ZONE, SilentServer, TestBed,
+};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
@@ -100,6 +102,27 @@ fn a_change_by_somebody_else_shows_in_the_serial() -> Result {
     outcome.assert_failure(1, &[]);
     assert!(outcome.stdout.contains("3 -> 4 between"), "{outcome}");
     assert!(outcome.stdout.contains("4 changes of ours"), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn serials_are_compared_although_the_secret_of_another_zone_cannot_be_read() -> Result {
+    let second_name = format!("_acme-challenge.{SECOND_ALIAS_ZONE}");
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .cname("_acme-challenge.example.org", &second_name)
+        .start()?;
+    let mut settings = bed.settings();
+    let domains = ["example.com", "example.org"];
+    let program = bed.program(settings.clone().certificates(&domains))?;
+    program.run(&["renew"])?.assert_success();
+    bed.add_foreign_txt(SECOND_ALIAS_ZONE, &second_name, "stolen")?;
+
+    settings.providers[0].secret = bed.folder().join("does-not-exist");
+    let program = bed.program(settings)?;
+    let outcome = program.run(&["ledger", "diff-serial"])?;
+    outcome.assert_failure(1, &[ALIAS_ZONE, "does-not-exist"]);
+    assert!(outcome.stdout.contains("3 -> 4 since"), "{outcome}");
     Ok(())
 }
 

@@ -142,8 +142,15 @@ fn every_signal_that_ends_a_run_withdraws_its_records() -> Result {
         zone.servers.push(silent.address());
     }
     let program = zones.bed.program(settings)?;
-    for (signal, send) in signals {
-        let running = program.spawn(&["renew"])?;
+    // A rehearsal writes probes, which are withdrawn as well.
+    let rehearsal = (
+        "a rehearsal",
+        Running::interrupt as Send,
+        &["--dry-run"][..],
+    );
+    let runs = signals.map(|(signal, send)| (signal, send, &[][..]));
+    for (signal, send, flags) in runs.into_iter().chain([rehearsal]) {
+        let running = program.spawn(&[&["renew"], flags].concat())?;
         zones
             .bed
             .wait_until("both zones have a value", |bed| Ok(bed.txt()?.len() == 2))?;

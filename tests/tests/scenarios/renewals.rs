@@ -1,6 +1,6 @@
 //! Certificates that are renewed.
 
-use acme_alias_tests::{ALIAS_ZONE, MAIN_ZONES, Result, TestBed};
+use acme_alias_tests::{ALIAS_ZONE, MAIN_ZONES, Outcome, Result, TestBed};
 
 #[test]
 fn a_certificate_in_the_settings_is_issued_and_renewed_without_any_flag() -> Result {
@@ -70,4 +70,59 @@ fn what_is_due_is_renewed_and_one_failure_does_not_stop_the_others() -> Result {
     assert_eq!(renewal["failed"][0]["certificate"], "shop-example");
     assert_eq!(bed.orders()?, 4);
     bed.assert_only_txt_was_touched(&[])
+}
+
+fn issue_with<'a>(flags: &[&'a str]) -> Vec<&'a str> {
+    let issue = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+    [&issue[..], flags].concat()
+}
+
+#[test]
+fn stored_settings_that_cannot_be_used_any_more_can_be_replaced() -> Result {
+    let bed = TestBed::start()?;
+    let program = bed.program(bed.settings())?;
+    let flags = ["--provider", "first"];
+    program.run(&issue_with(&flags))?.assert_success();
+
+    // The provider gets another name, and the stored flags still have the old one.
+    let mut settings = bed.settings();
+    settings.providers[0].id = "renamed";
+    settings.alias_zones[0].provider = "renamed";
+    let program = bed.program(settings)?;
+    let outcome = program.run(&["renew", "--force"])?;
+    outcome.assert_failure(2, &["example-com", "first"]);
+    assert_eq!(bed.orders()?, 1);
+
+    program.run(&issue_with(&[]))?.assert_success();
+    program.run(&["renew", "--force"])?.assert_success();
+    assert_eq!(bed.orders()?, 3);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_certificate_in_the_settings_is_never_renewed_by_the_flags_of_an_earlier_one() -> Result {
+    let bed = TestBed::start()?;
+    let program = bed.program(bed.settings())?;
+    let ca_file = bed.ca_file().display().to_string();
+    let flags = ["--ca-file", &ca_file];
+    program.run(&issue_with(&flags))?.assert_success();
+
+    // The certificate is in the settings now, which cannot be used. With the stored flags it could be renewed.
+    let mut settings = bed.settings().certificates(&["example.com"]);
+    settings.ca_file = Some(bed.folder().join("does-not-exist"));
+    let program = bed.program(settings)?;
+    let assert_reported = |outcome: &Outcome| -> Result {
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        let failed = &outcome.json()?["failed"];
+        assert_eq!(failed.as_array().map(Vec::len), Some(1), "{outcome}");
+        assert_eq!(failed[0]["certificate"], "example-com", "{outcome}");
+        assert!(outcome.stdout.contains("does-not-exist"), "{outcome}");
+        Ok(())
+    };
+    let renew = ["renew", "--force", "--output", "json"];
+    assert_reported(&program.run(&renew)?)?;
+    let by_id = ["renew", "example-com", "--force", "--output", "json"];
+    assert_reported(&program.run(&by_id)?)?;
+    assert_eq!(bed.orders()?, 1);
+    Ok(())
 }
