@@ -32,7 +32,7 @@ Exit codes:
     0  done
     1  something unexpected, or a deploy hook that failed
     2  the command line or the settings
-    3  a delegation (CNAME) that is missing or leads astray
+    3  a delegation (CNAME) that is missing or wrong
     4  a TXT record that could not be written, propagated or withdrawn
     5  the certification authority
     6  the state folder
@@ -330,7 +330,7 @@ pub(crate) enum LedgerCommand {
         #[arg(long, value_name = "DIR")]
         git: Option<PathBuf>,
     },
-    /// Compare the serials of the alias zones with the ledger: who else has changed them?
+    /// Compare the serials of the alias zones with the ledger, to find changes that others made
     DiffSerial {
         /// Only this alias zone
         zone: Option<DnsName>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::process::Command;
 
-use crate::store::StoredCertificate;
+use crate::store::{StoreError, StoredCertificate};
 
 /// A program that is run, without a shell, when a certificate has changed.
 ///
@@ -43,6 +43,9 @@ pub enum DeployError {
         /// How it ended.
         status: ExitStatus,
     },
+    /// The program ran, or there is none, and the store could not keep that.
+    #[error("the store could not record that the certificate was deployed: {0}")]
+    Record(#[from] StoreError),
 }
 
 impl DeployHook {

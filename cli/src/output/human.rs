@@ -74,7 +74,11 @@ pub(super) fn report(report: &Report) {
             format!("Everything is in {} already.\n", folder.display())
         }
         Report::Exported { runs, folder } => {
-            format!("{runs} commits were made in {}.\n", folder.display())
+            let folder = folder.display();
+            match runs {
+                1 => format!("1 run was committed in {folder}.\n"),
+                runs => format!("{runs} runs were committed in {folder}.\n"),
+            }
         }
         Report::Serials(zones) => all_serials(zones),
         Report::Reconciled(done) => reconciled(done),
@@ -248,7 +252,7 @@ fn obtained(obtained: &Obtained) -> String {
         ));
     }
     if let Some(failure) = &obtained.hook_failure {
-        text.push_str(&format!("  but the deploy hook failed: {failure}\n"));
+        text.push_str(&format!("  but it is not deployed: {failure}\n"));
     }
     text
 }

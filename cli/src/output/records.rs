@@ -242,7 +242,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_replaced_is_told_in_every_language_and_deleted_by_the_script() {
+    fn what_is_replaced_is_reported_in_every_language_and_deleted_by_the_script() {
         let mut records = records();
         records[0].replaces = vec![
             Replaced::Cname("old.example.".to_owned()),

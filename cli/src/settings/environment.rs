@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_setting_is_told() {
+    fn what_is_no_setting_is_reported() {
         for name in [
             "ACME_ALIAS_ACME__X",
             "ACME_ALIAS_X",

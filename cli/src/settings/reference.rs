@@ -120,7 +120,7 @@ fn rows(above: &str, keys: &[Key], text: &mut String) {
 
 /// What a kind of provider promises, and its options, as Markdown.
 pub(crate) fn provider_page(kind: &ProviderKind) -> String {
-    let mut text = "| it promises | |\n|---|---|\n".to_owned();
+    let mut text = "| guarantee | |\n|---|---|\n".to_owned();
     for (what, how) in promises(&kind.guarantees) {
         text.push_str(&format!("| {what} | {how} |\n"));
     }
@@ -145,7 +145,7 @@ pub(crate) fn promises(guarantees: &Guarantees) -> [(&'static str, &'static str)
         (
             "one request",
             if guarantees.atomic {
-                "is carried out wholly or not at all"
+                "is applied as a whole or not at all"
             } else {
                 "may be carried out in part"
             },
@@ -162,7 +162,7 @@ pub(crate) fn promises(guarantees: &Guarantees) -> [(&'static str, &'static str)
         (
             "propagation",
             if guarantees.tells_propagation {
-                "is told by the backend; the servers are asked as well"
+                "is reported by the backend; the servers are asked as well"
             } else {
                 "is seen by asking the servers"
             },

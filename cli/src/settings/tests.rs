@@ -161,7 +161,7 @@ fn assert_mistake(text: &str, at: &str, words: &str) {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_file_line_and_column() {
+fn every_mistake_is_reported_with_its_file_line_and_column() {
     for (text, at, words) in MISTAKES {
         assert_mistake(text, at, words);
     }

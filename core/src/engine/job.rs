@@ -11,6 +11,7 @@ use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::plan::Work;
 use super::report::{JobError, JobOutcome};
+use crate::deploy::DeployError;
 use crate::issue::{IssueError, IssueFailure, Issuer};
 use crate::lease::{JobName, LeaseId};
 use crate::ledger::RunId;
@@ -115,7 +116,7 @@ impl Engine {
             }
             issued => issued?,
         };
-        let undeployed = self.deploy(certificate, &mut issued.stored).await?;
+        let undeployed = self.deploy(certificate, &mut issued.stored).await.err();
         Ok(JobOutcome::Issued {
             issued: Box::new(issued),
             undeployed,
@@ -149,7 +150,7 @@ impl Engine {
         let Some(mut stored) = stored else {
             return Err(JobError::Unknown { id: id.clone() });
         };
-        match self.deploy(certificate, &mut stored).await? {
+        match self.deploy(certificate, &mut stored).await.err() {
             None => Ok(JobOutcome::Deployed(Box::new(stored))),
             Some(error) => Ok(JobOutcome::Undeployed {
                 stored: Box::new(stored),
@@ -164,18 +165,14 @@ impl Engine {
         &self,
         certificate: &CertificateConfig,
         stored: &mut StoredCertificate,
-    ) -> Result<Option<crate::deploy::DeployError>, JobError> {
-        if let Some(hook) = &certificate.deploy_hook
-            && let Err(error) = hook.run(stored).await
-        {
-            return Ok(Some(error));
+    ) -> Result<(), DeployError> {
+        if let Some(hook) = &certificate.deploy_hook {
+            hook.run(stored).await?;
         }
-        self.parts
-            .store
-            .mark_deployed(&stored.id, stored.version)
-            .await?;
+        let store = &self.parts.store;
+        store.mark_deployed(&stored.id, stored.version).await?;
         stored.deployed = true;
-        Ok(None)
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ fn refused(words: &[&str], change: impl FnOnce(&TestBed, &mut Settings) -> Resul
 }
 
 #[test]
-fn a_ca_that_cannot_be_reached_is_told_with_its_url() -> Result {
+fn a_ca_that_cannot_be_reached_is_reported_with_its_url() -> Result {
     refused(
         &["could not reach https://", "/dir", "proxy"],
         |bed, settings| {
@@ -28,7 +28,7 @@ fn a_ca_that_cannot_be_reached_is_told_with_its_url() -> Result {
 }
 
 #[test]
-fn a_ca_whose_certificate_is_not_trusted_is_told_with_the_remedy() -> Result {
+fn a_ca_whose_certificate_is_not_trusted_is_reported_with_the_remedy() -> Result {
     refused(&["not trusted", "`ca-file`"], |_, settings| {
         settings.ca_file = None;
         Ok(())
@@ -46,7 +46,7 @@ fn a_ca_without_https_is_not_asked() -> Result {
 }
 
 #[test]
-fn a_page_that_is_no_acme_directory_is_told() -> Result {
+fn a_page_that_is_no_acme_directory_is_reported() -> Result {
     refused(&["directory"], |bed, settings| {
         settings.directory = bed.directory().replace("/dir", "/elsewhere");
         Ok(())

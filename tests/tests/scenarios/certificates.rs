@@ -142,7 +142,7 @@ fn without_an_alias_the_cname_that_is_there_is_followed() -> Result {
 }
 
 #[test]
-fn a_foreign_txt_at_the_alias_name_survives_and_is_told() -> Result {
+fn a_foreign_txt_at_the_alias_name_survives_and_is_reported() -> Result {
     let bed = TestBed::start()?;
     let foreign = bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "somebody-elses")?;
     let outcome = bed.run(&["issue", "example.com", "--challenge-alias", ALIAS_ZONE])?;
@@ -155,7 +155,7 @@ fn a_foreign_txt_at_the_alias_name_survives_and_is_told() -> Result {
 }
 
 #[test]
-fn a_secondary_that_is_told_five_seconds_late_is_waited_for() -> Result {
+fn a_secondary_that_is_notified_five_seconds_late_is_waited_for() -> Result {
     let bed = TestBed::builder()
         .delegate(&["example.com"])
         .notify_delay(5)

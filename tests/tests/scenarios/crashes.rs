@@ -31,7 +31,7 @@ fn crash(bed: &TestBed, program: &Program, point: Point) -> Result<usize> {
 }
 
 #[test]
-fn whatever_point_a_run_dies_at_the_next_one_makes_up_for_it() -> Result {
+fn whatever_point_a_run_dies_at_the_next_one_repairs_it() -> Result {
     let bed = TestBed::builder()
         .delegate(&["example.com"])
         .profile(Profile::Failpoints)

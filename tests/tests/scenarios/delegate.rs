@@ -368,7 +368,7 @@ fn an_alias_name_that_was_made_up_is_what_check_and_issue_expect() -> Result {
 }
 
 #[test]
-fn what_cannot_be_delegated_is_told() -> Result {
+fn what_cannot_be_delegated_is_reported() -> Result {
     let bed = TestBed::start()?;
     bed.run(&["delegate"])?
         .assert_failure(2, &["no domain to delegate"]);

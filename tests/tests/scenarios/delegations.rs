@@ -79,7 +79,7 @@ fn an_alias_outside_every_alias_zone_is_refused() -> Result {
 }
 
 #[test]
-fn a_main_zone_whose_server_answers_servfail_is_told_with_the_server() -> Result {
+fn a_main_zone_whose_server_answers_servfail_is_reported_with_the_server() -> Result {
     let bed = TestBed::builder()
         .broken_main_zone("broken.example")
         .start()?;
@@ -97,7 +97,7 @@ fn a_main_zone_whose_server_answers_servfail_is_told_with_the_server() -> Result
 }
 
 #[test]
-fn a_main_zone_whose_server_is_down_is_told_with_the_server() -> Result {
+fn a_main_zone_whose_server_is_down_is_reported_with_the_server() -> Result {
     let bed = TestBed::start()?;
     let port = bed.dead_port()?;
     let mut settings = bed.settings();

@@ -181,7 +181,7 @@ fn every_verdict_is_what_an_update_comes_to_from_tight_to_wide_open() -> Result 
 }
 
 #[test]
-fn a_key_that_reaches_a_main_zone_is_fatal_and_the_cure_is_told() -> Result {
+fn a_key_that_reaches_a_main_zone_is_fatal_and_the_cure_is_reported() -> Result {
     let bed = TestBed::start()?;
     // The other zone of the primary becomes one that certificates are for.
     bed.replace_in_primary(

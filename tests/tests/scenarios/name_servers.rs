@@ -30,7 +30,7 @@ fn with(bed: &TestBed, change: impl FnOnce(&mut Settings)) -> Result<Program> {
 }
 
 #[test]
-fn a_key_that_may_not_do_it_is_told_with_the_policy_it_needs() -> Result {
+fn a_key_that_may_not_do_it_is_reported_with_the_policy_it_needs() -> Result {
     let bed = TestBed::start()?;
     let program = with(&bed, |settings| {
         settings.providers[0].key = "stranger-key".to_owned();
@@ -44,7 +44,7 @@ fn a_key_that_may_not_do_it_is_told_with_the_policy_it_needs() -> Result {
 }
 
 #[test]
-fn a_wrong_secret_is_told_as_badsig() -> Result {
+fn a_wrong_secret_is_reported_as_badsig() -> Result {
     let bed = TestBed::start()?;
     let other = Key::generate("acme-key", Algorithm::Sha256);
     let secret = bed.write_secret("wrong.secret", &other.secret)?;
@@ -56,7 +56,7 @@ fn a_wrong_secret_is_told_as_badsig() -> Result {
 }
 
 #[test]
-fn a_wrong_algorithm_is_told_as_badkey() -> Result {
+fn a_wrong_algorithm_is_reported_as_badkey() -> Result {
     let bed = TestBed::start()?;
     let program = with(&bed, |settings| {
         settings.providers[0].algorithm = Algorithm::Sha512;
@@ -65,7 +65,7 @@ fn a_wrong_algorithm_is_told_as_badkey() -> Result {
 }
 
 #[test]
-fn a_key_the_server_does_not_know_is_told_as_badkey() -> Result {
+fn a_key_the_server_does_not_know_is_reported_as_badkey() -> Result {
     let bed = TestBed::start()?;
     let program = with(&bed, |settings| {
         settings.providers[0].key = "no-such-key".to_owned();
@@ -74,7 +74,7 @@ fn a_key_the_server_does_not_know_is_told_as_badkey() -> Result {
 }
 
 #[test]
-fn a_clock_that_is_ten_minutes_off_is_told_with_the_difference() -> Result {
+fn a_clock_that_is_ten_minutes_off_is_reported_with_the_difference() -> Result {
     let bed = TestBed::start()?;
     for (offset, direction) in [("+600s", "behind"), ("-600s", "ahead")] {
         let program = bed.program(bed.settings())?.clock(offset);
@@ -92,7 +92,7 @@ fn a_clock_that_is_ten_minutes_off_is_told_with_the_difference() -> Result {
 }
 
 #[test]
-fn a_server_that_is_down_is_told() -> Result {
+fn a_server_that_is_down_is_reported() -> Result {
     let bed = TestBed::start()?;
     let port = bed.dead_port()?;
     let program = with(&bed, |settings| {
@@ -102,7 +102,7 @@ fn a_server_that_is_down_is_told() -> Result {
 }
 
 #[test]
-fn a_server_that_never_answers_is_told() -> Result {
+fn a_server_that_never_answers_is_reported() -> Result {
     let bed = TestBed::start()?;
     let silent = SilentServer::start()?;
     let program = with(&bed, |settings| {
@@ -112,7 +112,7 @@ fn a_server_that_never_answers_is_told() -> Result {
 }
 
 #[test]
-fn a_server_that_answers_servfail_is_told() -> Result {
+fn a_server_that_answers_servfail_is_reported() -> Result {
     let bed = TestBed::builder()
         .cname("_acme-challenge.example.com", "acme.broken.example.net")
         .broken_alias_zone("broken.example.net")
@@ -147,7 +147,7 @@ fn a_server_that_drops_values_silently_is_found_out_by_reading_back() -> Result 
 }
 
 #[test]
-fn a_cname_at_the_alias_name_is_told_before_the_order() -> Result {
+fn a_cname_at_the_alias_name_is_reported_before_the_order() -> Result {
     let bed = TestBed::builder()
         .delegate(&["example.com"])
         .alias_record(ALIAS_NAME, "CNAME elsewhere.auth.example.net.")
@@ -161,7 +161,7 @@ fn a_cname_at_the_alias_name_is_told_before_the_order() -> Result {
 }
 
 #[test]
-fn a_zone_that_is_frozen_is_told_and_nothing_is_left() -> Result {
+fn a_zone_that_is_frozen_is_reported_and_nothing_is_left() -> Result {
     let bed = TestBed::start()?;
     let operator = bed.operator()?;
     operator.freeze()?;
@@ -174,7 +174,7 @@ fn a_zone_that_is_frozen_is_told_and_nothing_is_left() -> Result {
 }
 
 #[test]
-fn a_key_that_is_taken_away_before_the_clean_up_is_told_and_made_up_for() -> Result {
+fn a_key_that_is_taken_away_before_the_clean_up_is_reported_and_repaired_later() -> Result {
     let bed = TestBed::start()?;
     let silent = SilentServer::start()?;
     let program = with(&bed, |settings| {

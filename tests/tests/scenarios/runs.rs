@@ -122,6 +122,32 @@ fn renew_runs_a_failed_deploy_hook_again_until_it_succeeds() -> Result {
 }
 
 #[test]
+fn a_certificate_is_reported_although_the_store_cannot_record_that_it_was_deployed() -> Result {
+    let bed = TestBed::start()?;
+    let hook = RecordingHook::new(&bed.folder().join("hook"));
+    // A folder stands where the store keeps which version was deployed.
+    let record = bed.settings().state.join("certificates/web/deployed");
+    let setting = hook.setting_with(&format!("mkdir -p {}/x", record.display()));
+    let lines = format!("domains = [\"example.com\"]\n{setting}");
+    let program = bed.program(bed.settings().certificate("web", &lines))?;
+
+    let outcome = program.run(&["renew", "--output", "json"])?;
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    let renewed = &outcome.json()?["renewed"][0];
+    assert_eq!(renewed["certificate"], "web", "{outcome}");
+    let failure = renewed["deploy_hook_failure"].as_str().unwrap_or_default();
+    assert!(failure.contains("could not record"), "{outcome}");
+
+    // The next run deploys it again, and obtains nothing.
+    fs::remove_dir_all(&record)?;
+    let lines = format!("domains = [\"example.com\"]\n{}", hook.setting());
+    let program = bed.program(bed.settings().certificate("web", &lines))?;
+    program.run(&["renew"])?.assert_success();
+    assert_eq!((hook.certificates()?.len(), bed.orders()?), (2, 1));
+    Ok(())
+}
+
+#[test]
 fn issue_and_renew_send_updates_to_the_primary_of_the_alias_zone_only() -> Result {
     let bed = TestBed::start()?;
     let far = bed.far(Duration::ZERO)?;

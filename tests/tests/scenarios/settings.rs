@@ -35,7 +35,7 @@ fn refused_toml(words: &[&str], toml: &str) -> Result {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_written_is_told() -> Result {
+fn a_state_folder_that_cannot_be_written_is_reported() -> Result {
     refused(6, &["/file/state"], &ISSUE, |bed, settings| {
         // Below a regular file there is no folder, not even for root.
         let file = bed.folder().join("file");
@@ -60,7 +60,7 @@ fn a_key_file_that_others_can_read_is_refused() -> Result {
 }
 
 #[test]
-fn a_key_file_that_is_not_there_is_told() -> Result {
+fn a_key_file_that_is_not_there_is_reported() -> Result {
     refused(2, &["no-such-file"], &ISSUE, |bed, settings| {
         settings.providers[0].secret = bed.folder().join("no-such-file");
         Ok(())
@@ -131,7 +131,7 @@ fn more_than_a_hundred_names_are_refused() -> Result {
 }
 
 #[test]
-fn a_provider_kind_that_is_not_compiled_in_is_told_with_those_that_are() -> Result {
+fn a_provider_kind_that_is_not_compiled_in_is_reported_with_those_that_are() -> Result {
     refused_toml(
         &["rfc2137", "rfc2136"],
         "[providers.third]\nkind = \"rfc2137\"\n[certificates.web]\ndomains = [\"example.com\"]\n",
@@ -139,7 +139,7 @@ fn a_provider_kind_that_is_not_compiled_in_is_told_with_those_that_are() -> Resu
 }
 
 #[test]
-fn a_certificate_that_nobody_defined_is_told() -> Result {
+fn a_certificate_that_nobody_defined_is_reported() -> Result {
     refused(2, &["`web`"], &["issue", "web"], |_, _| Ok(()))
 }
 

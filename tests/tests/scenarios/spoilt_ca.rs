@@ -89,7 +89,7 @@ fn a_busy_ca_is_asked_again_when_it_says() -> Result {
 }
 
 #[test]
-fn an_absurd_wait_is_told_and_not_waited() -> Result {
+fn an_absurd_wait_is_reported_and_not_waited() -> Result {
     let bed = TestBed::start()?;
     let outcome = run(
         &bed,
@@ -102,7 +102,7 @@ fn an_absurd_wait_is_told_and_not_waited() -> Result {
 }
 
 #[test]
-fn a_page_in_place_of_an_answer_is_told_with_its_status() -> Result {
+fn a_page_in_place_of_an_answer_is_reported_with_its_status() -> Result {
     let bed = TestBed::start()?;
     let outcome = run(&bed, first_orders(9, || busy(503, None)))?;
     outcome.assert_failure(5, &["503", "Service unavailable"]);
