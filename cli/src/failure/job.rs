@@ -37,7 +37,9 @@ fn unknown(id: &CertificateId) -> Failure {
     Failure::new(
         Part::Settings,
         &format!("there is no certificate `{id}` in the settings or in the state folder"),
-        format!("add `[certificates.{id}]` with its `domains`, or give the domains themselves"),
+        format!(
+            "run `acme-alias list` to see the ids, or add `[certificates.{id}]` with its `domains` to the settings"
+        ),
     )
 }
 
