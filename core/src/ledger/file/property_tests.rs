@@ -2,7 +2,7 @@
 //! lines.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -222,7 +222,11 @@ fn copy(from: &Path, to: &Path) {
     }
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        match fs::copy(entry.path(), to.join(entry.file_name())) {
+            // Another process may be replacing its checkpoint.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            copied => drop(copied.unwrap()),
+        }
     }
 }
 

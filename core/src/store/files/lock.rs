@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -38,11 +39,13 @@ pub(super) async fn locked<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let began = Instant::now();
     let mut wait = FIRST_WAIT;
+    // Dropped with this future. An attempt that is under way then must not do the work for nobody.
+    let caller = Arc::new(());
     loop {
-        let path = lock.clone();
+        let (path, caller) = (lock.clone(), Arc::downgrade(&caller));
         let attempt = blocking(move || match try_lock(&path)? {
-            Some(_locked) => work().map(Ok),
-            None => Ok(Err(work)),
+            Some(_locked) if caller.strong_count() > 0 => work().map(Ok),
+            _ => Ok(Err(work)),
         });
         work = match attempt.await? {
             Ok(result) => return Ok(result),
