@@ -156,6 +156,12 @@ impl TestBed {
         }
     }
 
+    /// Puts the CA at this distance, and leaves everything else where it is.
+    pub fn far_ca(&self, rtt: Duration) -> Result<Far> {
+        let ca = [(BedServer::Ca, self.pebble.address())];
+        Far::start(rtt, &ca, &self.settings())
+    }
+
     /// The same with a simulated CA in place of Pebble.
     pub fn settings_with(&self, ca: &SimulatedCa) -> Settings {
         Settings {
@@ -170,7 +176,7 @@ impl TestBed {
         self.relay(rtt, self.pebble.address(), &self.settings())
     }
 
-    /// The same with a simulated CA in place of Pebble.
+    /// Like [`TestBed::far`], with a simulated CA in place of Pebble.
     pub fn far_with(&self, rtt: Duration, ca: &SimulatedCa) -> Result<Far> {
         self.relay(rtt, ca.address(), &self.settings_with(ca))
     }

@@ -47,7 +47,7 @@ pub(crate) fn remedy(error: &AcmeError) -> Option<String> {
                 .filter_map(|failure| validation_remedy(&failure.kind));
             remedies.next()?
         }
-        AcmeError::NoDns01(_) => "use a CA that offers dns-01 for this name",
+        AcmeError::NoDns01 { .. } => "use a CA that offers dns-01 for this name",
         AcmeError::ForeignAuthorization(_) => REPORT,
         AcmeError::Timeout { .. } => {
             "the order is saved and the next run resumes it; or raise `order-timeout` under `[acme]`"

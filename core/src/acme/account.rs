@@ -1,29 +1,44 @@
 //! The account at a CA (RFC 8555 §7.3).
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
 use instant_acme::{AccountCredentials, ExternalAccountKey, NewAccount};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::client::Client;
 use super::config::{CaConfig, ExternalAccount};
 use super::error::{AcmeError, Operation};
-use super::retry::retry;
-use super::transport::Transport;
+use super::jws::{AccountKey, Header};
+use super::problem::{check, convert};
+use super::retry::Retry;
+
+/// The payload of a POST-as-GET request (RFC 8555 §6.3).
+const NO_PAYLOAD: &[u8] = b"";
 
 /// An account that orders can be placed with. Clones are cheap.
+///
+/// `instant-acme` creates it. Requests of the account are signed here, because `instant-acme` sends them one
+/// after another.
 #[derive(Clone)]
 pub struct Account {
-    pub(super) inner: instant_acme::Account,
-    pub(super) transport: Transport,
+    url: Arc<str>,
+    key: Arc<AccountKey>,
+    pub(super) client: Client,
 }
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("url", &self.url()).finish()
+        f.debug_struct("Account")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,40 +53,43 @@ pub(super) fn url_of(credentials: &SecretString) -> Result<String, AcmeError> {
     Ok(credentials.id)
 }
 
+/// Returns the key of an account from the credentials that [`Account::create`] returned.
+fn key_of(credentials: &SecretString) -> Result<AccountKey, AcmeError> {
+    let credentials: AccountCredentials =
+        serde_json::from_str(credentials.expose_secret()).map_err(damaged)?;
+    AccountKey::from_pkcs8(credentials.private_key().secret_pkcs8_der()).map_err(damaged)
+}
+
 impl Account {
     /// Opens an account with the credentials that [`Account::create`] returned. This reads the CA's
     /// directory.
     pub(super) async fn restore(
-        transport: &Transport,
+        client: &Client,
         credentials: &SecretString,
     ) -> Result<Self, AcmeError> {
-        let parse = || serde_json::from_str::<AccountCredentials>(credentials.expose_secret());
-        let _ = parse().map_err(damaged)?;
-        let inner = retry!(Operation::Directory, {
-            instant_acme::Account::builder_with_http(Box::new(transport.clone()))
-                .from_credentials(parse()?)
-                .await
-        });
-        Ok(Account {
-            inner: inner?,
-            transport: transport.clone(),
-        })
+        let account = Account {
+            url: url_of(credentials)?.into(),
+            key: Arc::new(key_of(credentials)?),
+            client: client.clone(),
+        };
+        client.directory().await?;
+        Ok(account)
     }
 
     /// Creates an account. Returns it with the credentials that [`Account::restore`] needs.
     pub(super) async fn create(
-        transport: &Transport,
+        client: &Client,
         config: &CaConfig,
     ) -> Result<(Self, SecretString), AcmeError> {
-        let meta = transport.directory_meta(&config.directory).await?;
+        let directory = client.directory().await?;
         if !config.agree_tos {
             return Err(AcmeError::TermsNotAgreed {
-                terms: meta.terms_of_service,
+                terms: directory.terms_of_service().map(str::to_owned),
             });
         }
         let external = match &config.external_account {
             Some(source) => Some(source.fetch().await),
-            None if meta.external_account_required => {
+            None if directory.requires_external_account() => {
                 return Err(AcmeError::ExternalAccountRequired);
             }
             None => None,
@@ -81,40 +99,99 @@ impl Account {
             source: Arc::from(error),
         })?;
         let external = external.as_ref().map(external_key).transpose()?;
-        let contact: Vec<_> = config
-            .contact
-            .iter()
-            .map(|address| format!("mailto:{address}"))
-            .collect();
-        let contact: Vec<_> = contact.iter().map(String::as_str).collect();
-        let request = NewAccount {
-            contact: &contact,
-            terms_of_service_agreed: true,
-            only_return_existing: false,
-        };
-        let (inner, credentials) = retry!(Operation::Account, {
-            instant_acme::Account::builder_with_http(Box::new(transport.clone()))
-                .create(&request, config.directory.clone(), external.as_ref())
-                .await
-        })?;
-        let credentials =
-            serde_json::to_string(&credentials).map_err(|error| AcmeError::InvalidAnswer {
-                operation: Operation::Account,
-                source: Arc::new(error),
-            })?;
-        let transport = transport.clone();
-        Ok((Account { inner, transport }, credentials.into()))
+        let credentials = register(client, config, external.as_ref()).await?;
+        let account = Account::restore(client, &credentials).await?;
+        Ok((account, credentials))
     }
 
     /// The account's URL at the CA (RFC 8555 §7.3). CAA records may contain it (RFC 8657 §3).
     pub fn url(&self) -> &str {
-        self.inner.id()
+        &self.url
+    }
+
+    /// Returns the TXT value that answers the dns-01 challenge with this token.
+    pub(super) fn dns_value(&self, token: &str) -> String {
+        self.key.dns_value(token)
+    }
+
+    /// Reads a resource (POST-as-GET, RFC 8555 §6.3). An error says what for.
+    pub(super) async fn get(
+        &self,
+        operation: Operation,
+        url: &str,
+    ) -> Result<Response<Bytes>, AcmeError> {
+        self.post(operation, url, NO_PAYLOAD).await
+    }
+
+    /// Sends a signed request (RFC 8555 §6.2), again if the CA refuses the nonce or is overloaded. An
+    /// error says what for.
+    pub(super) async fn post(
+        &self,
+        operation: Operation,
+        url: &str,
+        payload: &[u8],
+    ) -> Result<Response<Bytes>, AcmeError> {
+        let mut retry = Retry::new();
+        loop {
+            match self.attempt(operation, url, payload).await {
+                Ok(response) => return Ok(response),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        operation: Operation,
+        url: &str,
+        payload: &[u8],
+    ) -> Result<Response<Bytes>, AcmeError> {
+        let nonce = self.client.nonce().await?;
+        let header = Header {
+            kid: &self.url,
+            nonce: &nonce,
+            url,
+        };
+        let body = self.key.sign(header, payload).map_err(damaged)?;
+        let request = Request::post(url).header(CONTENT_TYPE, "application/jose+json");
+        let request = request.body(Bytes::from(body));
+        let request = request.map_err(|error| AcmeError::invalid(operation, error))?;
+        check(operation, self.client.send(request).await?)
     }
 }
 
-fn damaged(error: serde_json::Error) -> AcmeError {
+/// Creates an account at the CA. Returns its credentials.
+async fn register(
+    client: &Client,
+    config: &CaConfig,
+    external: Option<&ExternalAccountKey>,
+) -> Result<SecretString, AcmeError> {
+    let contact = config.contact.iter();
+    let contact: Vec<_> = contact.map(|address| format!("mailto:{address}")).collect();
+    let contact: Vec<_> = contact.iter().map(String::as_str).collect();
+    let request = NewAccount {
+        contact: &contact,
+        terms_of_service_agreed: true,
+        only_return_existing: false,
+    };
+    let mut retry = Retry::new();
+    let (_, credentials) = loop {
+        let created = instant_acme::Account::builder_with_http(Box::new(client.clone()))
+            .create(&request, config.directory.clone(), external)
+            .await;
+        match created {
+            Ok(created) => break created,
+            Err(error) => retry.after(convert(Operation::Account, error)).await?,
+        }
+    };
+    let credentials = serde_json::to_string(&credentials);
+    let credentials = credentials.map_err(|error| AcmeError::invalid(Operation::Account, error))?;
+    Ok(credentials.into())
+}
+
+fn damaged(error: impl Into<Box<dyn Error + Send + Sync>>) -> AcmeError {
     AcmeError::StoredAccount {
-        source: Arc::new(error),
+        source: Arc::from(error.into()),
     }
 }
 

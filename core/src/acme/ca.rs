@@ -2,18 +2,17 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{sleep, timeout};
 
 use super::account::{self, Account};
+use super::client::Client;
 use super::config::CaConfig;
 use super::error::{AcmeError, TransportError};
-use super::transport::Transport;
+use super::single_flight::SingleFlight;
 use crate::clock::Clock;
 use crate::crash::{self, Point};
 use crate::delegation::CaaIdentity;
@@ -32,13 +31,9 @@ const POLL_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Ca {
     config: CaConfig,
-    transport: Transport,
-    account: OnceCell<Account>,
+    client: Client,
+    account: SingleFlight<Account, CaError>,
     account_url: OnceLock<String>,
-    /// The last failure to get the account. The lock is held during an attempt.
-    last_failure: Mutex<Option<CaError>>,
-    /// The number of failures to get the account.
-    failures: AtomicU64,
 }
 
 /// The account could not be restored or created.
@@ -56,14 +51,12 @@ pub enum CaError {
 impl Ca {
     /// A CA that nothing has been requested from yet.
     pub fn new(config: CaConfig, clock: Arc<dyn Clock>) -> Result<Self, TransportError> {
-        let transport = Transport::new(config.extra_root.as_deref(), config.timeouts, clock)?;
+        let client = Client::new(&config, clock)?;
         Ok(Ca {
             config,
-            transport,
-            account: OnceCell::new(),
+            client,
+            account: SingleFlight::new(),
             account_url: OnceLock::new(),
-            last_failure: Mutex::new(None),
-            failures: AtomicU64::new(0),
         })
     }
 
@@ -77,6 +70,13 @@ impl Ca {
         &self.config.directory
     }
 
+    /// Gets ready for an order with this many names, and returns at once: connects to the CA, reads its
+    /// directory and fetches nonces in the background. Nothing changes at the CA. A failure is reported by
+    /// the request that needs them. Call this in a tokio runtime, as often as you like.
+    pub fn prepare(&self, names: usize) {
+        self.client.prepare(names);
+    }
+
     /// Returns the account. The first call takes it from the store, or creates it and stores it.
     ///
     /// There is one attempt at a time. If it fails, all calls that waited for it fail with the same
@@ -86,23 +86,9 @@ impl Ca {
         if let Some(account) = self.account.get() {
             return Ok(account);
         }
-        let failures = self.failures.load(Ordering::SeqCst);
-        let mut last_failure = self.last_failure.lock().await;
-        if self.failures.load(Ordering::SeqCst) > failures
-            && let Some(error) = &*last_failure
-        {
-            return Err(error.clone());
-        }
         // Boxed, so that the jobs that wait here stay small.
-        let account = self
-            .account
-            .get_or_try_init(async || Box::pin(self.restore_or_create(store)).await)
-            .await;
-        if let Err(error) = &account {
-            *last_failure = Some(error.clone());
-            self.failures.fetch_add(1, Ordering::SeqCst);
-        }
-        account
+        let attempt = Box::pin(self.restore_or_create(store));
+        self.account.get_or_try(attempt).await
     }
 
     /// Returns the URL of the account if there is one in the store. The CA is not contacted.
@@ -152,7 +138,7 @@ impl Ca {
         let Some(credentials) = store.account(self.directory()).await? else {
             return Ok(None);
         };
-        Ok(Some(Account::restore(&self.transport, &credentials).await?))
+        Ok(Some(Account::restore(&self.client, &credentials).await?))
     }
 
     /// Creates the account, unless another process did so before this one acquired the lease.
@@ -160,7 +146,7 @@ impl Ca {
         if let Some(account) = self.restore(store).await? {
             return Ok(account);
         }
-        let (account, credentials) = Account::create(&self.transport, &self.config).await?;
+        let (account, credentials) = Account::create(&self.client, &self.config).await?;
         crash::point(Point::AccountMade);
         store.put_account(self.directory(), &credentials).await?;
         crash::point(Point::AccountKept);
@@ -195,7 +181,6 @@ async fn under_lease<T>(
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use futures_util::future::join_all;
 
     use super::*;
     use crate::clock::SystemClock;
@@ -225,21 +210,6 @@ mod tests {
             panic!("{error}");
         };
         assert_eq!(store.live_leases().await.unwrap(), []);
-    }
-
-    #[tokio::test]
-    async fn calls_that_waited_for_a_failed_attempt_share_its_error() {
-        let store = MemoryStore::new(Arc::new(SystemClock));
-        let ca = ca(CaConfig::new(DIRECTORY));
-        let lease = lease(&store).await;
-        let calls = join_all((0..10).map(|_| ca.account(&store)));
-        let release = async { store.release_lease(&lease).await.unwrap() };
-        // All calls begin before the lease is released.
-        let (results, ()) = tokio::join!(biased; calls, release);
-        assert!(results.iter().all(Result::is_err));
-        assert_eq!(ca.failures.load(Ordering::SeqCst), 1);
-        assert!(ca.account(&store).await.is_err());
-        assert_eq!(ca.failures.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]

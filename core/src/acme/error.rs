@@ -96,6 +96,8 @@ impl TransportError {
 pub enum Operation {
     /// To read the directory (RFC 8555 §7.1.1).
     Directory,
+    /// To return a nonce (§7.2).
+    Nonce,
     /// To create an account (§7.3).
     Account,
     /// To open an order, or to resume one (§7.4).
@@ -118,6 +120,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Operation::Directory => "the directory",
+            Operation::Nonce => "a nonce",
             Operation::Account => "the account",
             Operation::Order => "the order",
             Operation::Authorizations => "the authorizations",
@@ -197,8 +200,14 @@ pub enum AcmeError {
         .collect::<Vec<_>>().join("; "))]
     Validation(Vec<ValidationFailure>),
     /// The CA offers no DNS-01 challenge for a name.
-    #[error("the CA offers no dns-01 challenge for {0}")]
-    NoDns01(String),
+    #[error("the CA offers no dns-01 challenge for {name}; it offers {}",
+        if .offered.is_empty() { "none".to_owned() } else { offered.join(", ") })]
+    NoDns01 {
+        /// The name.
+        name: String,
+        /// The types of the challenges that it offers.
+        offered: Vec<String>,
+    },
     /// An authorization for a name that was not ordered.
     #[error("the order contains an authorization for {0}, which was not ordered")]
     ForeignAuthorization(String),
@@ -211,4 +220,22 @@ pub enum AcmeError {
     /// The key of the certificate cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+}
+
+impl AcmeError {
+    /// An answer that violates RFC 8555, and why.
+    pub(super) fn invalid(
+        operation: Operation,
+        reason: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        AcmeError::InvalidAnswer {
+            operation,
+            source: Arc::from(reason.into()),
+        }
+    }
+
+    /// Whether the CA only wants the same request with another nonce (RFC 8555 §6.5).
+    pub(super) fn is_bad_nonce(&self) -> bool {
+        matches!(self, AcmeError::Problem { kind, .. } if kind == "badNonce")
+    }
 }

@@ -21,9 +21,9 @@ pub(crate) fn transport_detail(body: &[u8]) -> String {
 /// A problem document (RFC 7807) as an error.
 pub(crate) fn problem(body: &[u8]) -> Option<AcmeError> {
     let problem = serde_json::from_slice::<instant_acme::Problem>(body).ok()?;
-    let error = instant_acme::Error::Api(problem);
-    let _ = problem::is_bad_nonce(&error);
-    Some(problem::convert(Operation::Order, error))
+    let error = problem::refusal(Operation::Order, &problem);
+    let _ = error.is_bad_nonce();
+    Some(error)
 }
 
 /// Header fields, one per line: `name: value`.
@@ -45,8 +45,7 @@ pub(crate) fn headers(text: &[u8]) {
         assert!(target.starts_with("https://"), "{target}");
     }
     let now = Timestamp::UNIX_EPOCH;
-    response::limit_retry_after(&mut headers, now);
-    let wait = response::retry_after(&headers, now);
+    let wait = response::poll_after(&headers, now);
     assert!(
         wait.is_none_or(|wait| wait <= Duration::from_mins(1)),
         "{wait:?}"

@@ -1,20 +1,26 @@
-//! The client of a certification authority (RFC 8555): HTTPS, accounts and orders. It uses
-//! `instant-acme` over a transport of our own.
+//! The client of a certification authority (RFC 8555): HTTPS, nonces, accounts and orders. `instant-acme`
+//! creates accounts over a transport of our own, and has the types of the protocol.
 
 mod account;
+mod authorization;
 mod ca;
 mod cause;
-mod chains;
+mod client;
 mod config;
+mod directory;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod jws;
 mod key;
 mod link;
+mod nonces;
 mod order;
+mod polls;
 mod problem;
 mod response;
 mod retry;
+mod single_flight;
 mod transport;
 
 pub use self::account::Account;

@@ -1,21 +1,28 @@
 //! An order, from its challenges to the certificate chain (RFC 8555 §7.4, §7.5).
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use instant_acme::{
-    AuthorizationStatus, ChallengeType, Error, Identifier as AcmeIdentifier, NewOrder, OrderStatus,
-    RetryPolicy,
-};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::header::LOCATION;
+use http::{HeaderValue, Response};
+use instant_acme::{Identifier as AcmeIdentifier, NewOrder, OrderStatus, Problem};
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::account::Account;
+use super::authorization::{Authorization, Dns01};
+use super::client::AT_ONCE;
 use super::error::{AcmeError, Operation, ValidationFailure};
-use super::problem::{self, convert, is_bad_nonce};
-use super::retry::retry;
+use super::link;
+use super::polls::Polls;
+use super::problem::refusal;
 use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
-use crate::printable::printable;
 use crate::txt::TxtValue;
 
 /// What the CA must find in the DNS to validate a name (RFC 8555 §8.4).
@@ -29,34 +36,72 @@ pub struct Challenge {
 
 /// An order at the CA.
 pub struct Order {
-    inner: instant_acme::Order,
-    names: Vec<Identifier>,
     account: Account,
+    url: String,
+    names: Vec<Identifier>,
+    state: State,
+    /// Those that [`Order::challenges`] has read.
+    authorizations: Vec<Authorization>,
+    /// The URLs of other chains for the certificate.
+    alternates: Vec<String>,
+}
+
+/// What the CA reports about an order (RFC 8555 §7.1.3).
+#[derive(Debug, Deserialize)]
+struct State {
+    status: OrderStatus,
+    authorizations: Option<Vec<String>>,
+    finalize: Option<String>,
+    certificate: Option<String>,
+    error: Option<Problem>,
+}
+
+/// What the CA answered when it was told that a challenge is ready.
+enum Submitted {
+    Accepted,
+    /// It has validated at once.
+    Valid,
+    Refused(AcmeError),
 }
 
 impl fmt::Debug for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Order")
-            .field("url", &self.inner.url())
+            .field("url", &self.url)
             .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn parse(operation: Operation, response: &Response<Bytes>) -> Result<Self, AcmeError> {
+        let state = serde_json::from_slice(response.body());
+        state.map_err(|error| AcmeError::invalid(operation, error))
+    }
+
+    /// Why the order failed.
+    fn failure(&self, operation: Operation) -> Result<(), AcmeError> {
+        match &self.error {
+            Some(error) => Err(refusal(operation, error)),
+            None => Ok(()),
+        }
     }
 }
 
 impl Order {
     /// Opens an order for these names (RFC 8555 §7.4).
     pub async fn open(account: &Account, names: &[Identifier]) -> Result<Self, AcmeError> {
-        let identifiers: Vec<_> = names
-            .iter()
-            .map(|name| AcmeIdentifier::Dns(name.to_string()))
-            .collect();
-        let inner = retry!(Operation::Order, {
-            account.inner.new_order(&NewOrder::new(&identifiers)).await
-        })?;
-        Ok(Order {
-            inner,
-            names: names.to_vec(),
-            account: account.clone(),
-        })
+        let operation = Operation::Order;
+        let identifiers = names.iter().map(ToString::to_string);
+        let identifiers: Vec<_> = identifiers.map(AcmeIdentifier::Dns).collect();
+        let request = serde_json::to_vec(&NewOrder::new(&identifiers));
+        let request = request.map_err(|error| AcmeError::invalid(operation, error))?;
+        let url = &account.client.directory().await?.new_order;
+        let response = account.post(operation, url, &request).await?;
+        let url = response.headers().get(LOCATION);
+        let url = url.and_then(|url: &HeaderValue| url.to_str().ok());
+        let url = url.ok_or_else(|| AcmeError::invalid(operation, "it contains no order URL"))?;
+        let state = State::parse(operation, &response)?;
+        Ok(Order::new(account, url, names, state))
     }
 
     /// Resumes an order that was opened before. Returns `None` if the CA no longer has it, or if it
@@ -66,222 +111,257 @@ impl Order {
         url: &str,
         names: &[Identifier],
     ) -> Result<Option<Self>, AcmeError> {
-        let resumed = retry!(Operation::Order, {
-            account.inner.order(url.to_owned()).await
-        });
-        let mut inner = match resumed {
-            Ok(inner) => inner,
+        let response = match account.get(Operation::Order, url).await {
+            Ok(response) => response,
             // It has expired, or belongs to another account.
             Err(AcmeError::Problem { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if inner.state().status == OrderStatus::Invalid {
+        let state = State::parse(Operation::Order, &response)?;
+        if state.status == OrderStatus::Invalid {
             return Ok(None);
         }
-        Ok(Some(Order {
-            inner,
-            names: names.to_vec(),
+        Ok(Some(Order::new(account, url, names, state)))
+    }
+
+    fn new(account: &Account, url: &str, names: &[Identifier], state: State) -> Self {
+        Order {
             account: account.clone(),
-        }))
+            url: url.to_owned(),
+            names: names.to_vec(),
+            state,
+            authorizations: Vec::new(),
+            alternates: Vec::new(),
+        }
     }
 
     /// The order's URL.
     pub fn url(&self) -> &str {
-        self.inner.url()
+        &self.url
     }
 
     /// Returns the challenges to fulfil. There are none for names that the CA has validated before.
     pub async fn challenges(&mut self) -> Result<Vec<Challenge>, AcmeError> {
-        retry!(Operation::Authorizations, {
-            // Each authorization is fetched once. A repeated attempt continues with the next one.
-            let mut authorizations = self.inner.authorizations();
-            while let Some(authorization) = authorizations.next().await {
-                authorization?;
-            }
-            Ok(())
-        })?;
+        self.authorizations = self.read_authorizations().await?;
         let mut challenges = Vec::new();
-        let mut authorizations = self.inner.authorizations();
-        while let Some(Ok(mut authorization)) = authorizations.next().await {
-            let name = authorization.identifier().to_string();
-            let ours = self.names.iter().find(|ours| ours.to_string() == name);
-            let Some(ours) = ours else {
-                return Err(AcmeError::ForeignAuthorization(
-                    name.escape_debug().to_string(),
-                ));
-            };
-            if authorization.status == AuthorizationStatus::Valid {
+        for authorization in &self.authorizations {
+            if authorization.is_valid() {
                 continue;
             }
-            let Some(challenge) = authorization.challenge(ChallengeType::Dns01) else {
-                return Err(AcmeError::NoDns01(printable(&name)));
-            };
-            let value = challenge.key_authorization().dns_value();
+            let name = authorization.name_of(&self.names)?;
+            let value = self.account.dns_value(authorization.token()?);
             challenges.push(Challenge {
-                challenge_name: ours.challenge_name().clone(),
+                challenge_name: name.challenge_name().clone(),
                 // A hash in base64url: 43 characters, whatever the token is.
-                value: value.parse().map_err(|error| AcmeError::InvalidAnswer {
-                    operation: Operation::Challenges,
-                    source: Arc::new(error),
-                })?,
+                value: value
+                    .parse()
+                    .map_err(|error| AcmeError::invalid(Operation::Challenges, error))?,
             });
         }
+        // While the TXT records are published.
+        self.account.client.prepare(challenges.len());
         Ok(challenges)
     }
 
-    /// Asks the CA to validate all challenges (RFC 8555 §7.5.1), and waits for the result.
+    /// Reads all authorizations (RFC 8555 §7.5) at the same time.
+    async fn read_authorizations(&self) -> Result<Vec<Authorization>, AcmeError> {
+        let urls = self.state.authorizations.iter().flatten();
+        let reads: Vec<_> = urls.map(|url| self.read_authorization(url)).collect();
+        stream::iter(reads).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn read_authorization(&self, url: &str) -> Result<Authorization, AcmeError> {
+        let operation = Operation::Authorizations;
+        let response = self.account.get(operation, url).await?;
+        let authorization = Authorization::parse(response.body());
+        authorization.map_err(|error| AcmeError::invalid(operation, error))
+    }
+
+    /// Asks the CA to validate all challenges that [`Order::challenges`] returned (RFC 8555 §7.5.1), and
+    /// waits for the result.
     pub async fn validate(&mut self) -> Result<(), AcmeError> {
-        let mut submitted = 0;
-        let mut refusal = None;
-        retry!(Operation::Challenges, {
-            let mut authorizations = self.inner.authorizations();
-            let mut index = 0;
-            while let Some(authorization) = authorizations.next().await {
-                let mut authorization = authorization?;
-                if index >= submitted
-                    && authorization.status == AuthorizationStatus::Pending
-                    && let Some(mut challenge) = authorization.challenge(ChallengeType::Dns01)
-                {
-                    match challenge.set_ready().await {
-                        // The others are submitted as well, so that all failures are reported.
-                        Err(error @ Error::Api(_)) if !is_bad_nonce(&error) => {
-                            refusal = Some(error);
-                        }
-                        answer => answer?,
-                    }
-                }
-                index += 1;
-                submitted = submitted.max(index);
+        let pending = self.authorizations.iter();
+        let pending = pending.filter_map(Authorization::pending_challenge);
+        let submissions: Vec<_> = pending.map(|url| self.submit(url)).collect();
+        // All are submitted even if one is refused, so that all failures are reported.
+        let answers: Vec<_> = stream::iter(submissions)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let are_valid = answers.iter().all(|one| matches!(one, Submitted::Valid));
+        let are_valid = are_valid && !answers.is_empty();
+        for answer in answers {
+            if let Submitted::Refused(refusal) = answer {
+                // The CA may have validated at once, and answered with the result.
+                let failures = self.failures().await?;
+                return Err(if failures.is_empty() {
+                    refusal
+                } else {
+                    AcmeError::Validation(failures)
+                });
             }
-            Ok(())
-        })?;
-        if let Some(refusal) = refusal {
-            // The CA may have validated at once, and answered with the result.
-            let failures = self.failures().await?;
-            return Err(if failures.is_empty() {
-                convert(Operation::Challenges, refusal)
-            } else {
-                AcmeError::Validation(failures)
-            });
         }
-        if self.inner.state().status != OrderStatus::Pending {
-            return Ok(());
+        if are_valid && self.state.status == OrderStatus::Pending {
+            // An order is ready when all its names are validated (RFC 8555 §7.1.6).
+            self.state.status = OrderStatus::Ready;
         }
-        let polls = self.polls();
-        let status = retry!(Operation::Validation, {
-            poll_ready(&mut self.inner, &polls).await
-        });
-        match status? {
-            OrderStatus::Invalid => Err(AcmeError::Validation(self.failures().await?)),
-            _ => Ok(()),
+        let mut polls = self.polls(Operation::Validation);
+        while self.state.status == OrderStatus::Pending {
+            let pause = self.refresh(Operation::Validation).await?;
+            match self.state.status {
+                OrderStatus::Invalid => return Err(AcmeError::Validation(self.failures().await?)),
+                OrderStatus::Pending => {
+                    self.state.failure(Operation::Validation)?;
+                    polls.wait(pause).await?;
+                }
+                _ => {}
+            }
         }
+        Ok(())
+    }
+
+    /// Tells the CA that a challenge is ready.
+    async fn submit(&self, url: &str) -> Result<Submitted, AcmeError> {
+        let operation = Operation::Challenges;
+        let response = match self.account.post(operation, url, b"{}").await {
+            Ok(response) => response,
+            Err(refusal @ AcmeError::Problem { .. }) => return Ok(Submitted::Refused(refusal)),
+            Err(error) => return Err(error),
+        };
+        let challenge = Dns01::parse(response.body());
+        let challenge = challenge.map_err(|error| AcmeError::invalid(operation, error))?;
+        Ok(match challenge.error() {
+            Some(problem) => Submitted::Refused(refusal(operation, problem)),
+            None if challenge.is_valid() => Submitted::Valid,
+            None => Submitted::Accepted,
+        })
+    }
+
+    /// Reads why the CA could not validate names.
+    async fn failures(&self) -> Result<Vec<ValidationFailure>, AcmeError> {
+        let authorizations = self.read_authorizations().await?;
+        let failures = authorizations.iter().filter_map(Authorization::failure);
+        Ok(failures.collect())
     }
 
     /// Submits the certificate request (DER) and fetches the chain (PEM, leaf first).
     pub async fn finalize(&mut self, request: &[u8]) -> Result<String, AcmeError> {
-        let mut is_repeated = false;
-        retry!(Operation::Finalization, {
-            // The first answer may have been lost, so read the state of the order again.
-            if is_repeated {
-                self.inner.refresh().await?;
-            }
-            is_repeated = true;
-            match self.inner.state().status {
-                OrderStatus::Ready => self.inner.finalize_csr(request).await,
-                // The request was submitted before.
-                _ => Ok(()),
-            }
-        })?;
+        let csr = json!({ "csr": BASE64_URL_SAFE_NO_PAD.encode(request) });
+        self.submit_request(csr.to_string().as_bytes()).await?;
         crash::point(Point::Finalized);
-        retry!(Operation::Certificate, {
-            match self.inner.state().status {
-                OrderStatus::Valid => match self.inner.certificate().await? {
-                    Some(chain) => Ok(chain),
-                    None => Err(Error::Str("a certificate in a valid order")),
-                },
-                _ => {
-                    let polls = self.polls();
-                    self.inner.poll_certificate(&polls).await
-                }
+        let operation = Operation::Certificate;
+        let mut polls = self.polls(operation);
+        while !matches!(self.state.status, OrderStatus::Valid | OrderStatus::Invalid) {
+            let pause = self.refresh(operation).await?;
+            if !matches!(self.state.status, OrderStatus::Valid | OrderStatus::Invalid) {
+                self.state.failure(operation)?;
+                polls.wait(pause).await?;
             }
-        })
+        }
+        self.state.failure(operation)?;
+        let Some(url) = self.state.certificate.clone() else {
+            return Err(AcmeError::invalid(operation, "no certificate in the order"));
+        };
+        let response = self.account.get(operation, &url).await?;
+        if let Ok(base) = Url::parse(&url) {
+            self.alternates = link::targets(response.headers(), "alternate", &base);
+        }
+        chain(operation, &response)
+    }
+
+    /// Submits the certificate request, unless an earlier run did.
+    async fn submit_request(&mut self, payload: &[u8]) -> Result<(), AcmeError> {
+        let operation = Operation::Finalization;
+        let mut polls = self.polls(operation);
+        while self.state.status == OrderStatus::Ready {
+            let Some(url) = &self.state.finalize else {
+                return Err(AcmeError::invalid(
+                    operation,
+                    "no finalize URL in the order",
+                ));
+            };
+            let refusal = match self.account.post(operation, url, payload).await {
+                Ok(response) => return self.update(operation, &response),
+                Err(error) => error,
+            };
+            let AcmeError::Problem { kind, .. } = &refusal else {
+                return Err(refusal);
+            };
+            // The answer to an earlier attempt may have been lost.
+            let Ok(mut pause) = self.refresh(operation).await else {
+                return Err(refusal);
+            };
+            if self.is_submitted() {
+                return Ok(());
+            }
+            if kind != "orderNotReady" {
+                return Err(refusal);
+            }
+            // The CA has not seen all its validations yet.
+            loop {
+                polls.wait(pause).await?;
+                if self.state.status != OrderStatus::Pending {
+                    break;
+                }
+                pause = self.refresh(operation).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the CA has accepted a certificate request.
+    fn is_submitted(&self) -> bool {
+        matches!(
+            self.state.status,
+            OrderStatus::Processing | OrderStatus::Valid
+        )
     }
 
     /// Fetches the alternate chains (PEM, leaf first) that the CA offers for the certificate (RFC 8555
     /// §7.4.2).
     pub async fn alternate_chains(&mut self) -> Result<Vec<String>, AcmeError> {
+        let urls = self.alternates.iter();
+        let reads: Vec<_> = urls.map(|url| self.read_alternate(url)).collect();
+        stream::iter(reads).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn read_alternate(&self, url: &str) -> Result<String, AcmeError> {
         let operation = Operation::AlternateChain;
-        let Account { inner, transport } = &self.account;
-        let url = self.inner.state().certificate.clone().unwrap_or_default();
-        let mut chains = Vec::new();
-        for url in transport.chains.take_offered(&url) {
-            transport.chains.request(&url);
-            // A chain is fetched like an order, by POST-as-GET. The answer is not an order, which is
-            // not an error here.
-            let outcome = retry!(
-                operation,
-                match inner.order(url.clone()).await {
-                    Ok(_) | Err(Error::Json(_)) => Ok(()),
-                    Err(error) => Err(error),
-                }
-            );
-            let chain = transport.chains.take(&url);
-            outcome?;
-            let text = String::from_utf8(chain.unwrap_or_default().to_vec());
-            chains.push(text.map_err(|error| AcmeError::InvalidAnswer {
-                operation,
-                source: Arc::new(error),
-            })?);
-        }
-        Ok(chains)
+        chain(operation, &self.account.get(operation, url).await?)
     }
 
-    /// The pauses between polls grow from a short one. `Retry-After` takes precedence.
-    fn polls(&self) -> RetryPolicy {
-        RetryPolicy::new()
-            .initial_delay(Duration::from_millis(20))
-            .backoff(1.4)
-            .timeout(self.account.transport.timeouts.order)
+    /// Reads the state of the order. Returns how long the CA asks to wait before the next time.
+    async fn refresh(&mut self, operation: Operation) -> Result<Option<Duration>, AcmeError> {
+        let response = self.account.get(operation, &self.url).await?;
+        self.update(operation, &response)?;
+        Ok(self.account.client.poll_after(response.headers()))
     }
 
-    /// Reads why the CA could not validate names.
-    async fn failures(&mut self) -> Result<Vec<ValidationFailure>, AcmeError> {
-        let mut failures = Vec::new();
-        retry!(Operation::Authorizations, {
-            failures.clear();
-            let mut authorizations = self.inner.authorizations();
-            while let Some(authorization) = authorizations.next().await {
-                let mut authorization = authorization?;
-                let name = authorization.identifier().to_string();
-                let state = authorization.refresh().await?;
-                let problems = state.challenges.iter().filter_map(|challenge| {
-                    let problem = challenge.error.as_ref()?;
-                    let detail = problem.detail.clone();
-                    let detail = detail.unwrap_or_else(|| problem.to_string());
-                    Some(ValidationFailure {
-                        identifier: printable(&name),
-                        kind: problem::kind(problem),
-                        detail: printable(&detail),
-                    })
-                });
-                failures.extend(problems);
-            }
-            Ok(())
-        })?;
-        Ok(failures)
+    /// Takes over what an answer contains. URLs that it leaves out are kept.
+    fn update(
+        &mut self,
+        operation: Operation,
+        response: &Response<Bytes>,
+    ) -> Result<(), AcmeError> {
+        let State {
+            finalize,
+            certificate,
+            ..
+        } = &mut self.state;
+        let (finalize, certificate) = (finalize.take(), certificate.take());
+        self.state = State::parse(operation, response)?;
+        self.state.finalize = self.state.finalize.take().or(finalize);
+        self.state.certificate = self.state.certificate.take().or(certificate);
+        Ok(())
+    }
+
+    fn polls(&self, operation: Operation) -> Polls {
+        Polls::new(operation, self.account.client.order_timeout())
     }
 }
 
-/// Waits until the order is ready or has failed. `Order::poll_ready` reports a failed order as an
-/// error that does not contain the names, but the authorizations contain them.
-async fn poll_ready(
-    order: &mut instant_acme::Order,
-    polls: &RetryPolicy,
-) -> Result<OrderStatus, Error> {
-    match order.poll_ready(polls).await {
-        Err(Error::Api(_)) if order.state().status == OrderStatus::Invalid => {
-            Ok(OrderStatus::Invalid)
-        }
-        other => other,
-    }
+/// The chain in an answer.
+fn chain(operation: Operation, response: &Response<Bytes>) -> Result<String, AcmeError> {
+    let chain = String::from_utf8(response.body().to_vec());
+    chain.map_err(|error| AcmeError::invalid(operation, error))
 }

@@ -1,17 +1,35 @@
 //! Problem documents (RFC 8555 §6.7) and the errors of `instant-acme`, in our own types.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
+use http::Response;
 use instant_acme::{Error, Problem};
 
-use super::error::{AcmeError, Operation, TransportError};
+use super::error::{AcmeError, Operation};
 use crate::printable::printable;
 
 const URN_PREFIX: &str = "urn:ietf:params:acme:error:";
 
-/// Whether the server only wants the same request with another nonce.
-pub(super) fn is_bad_nonce(error: &Error) -> bool {
-    matches!(error, Error::Api(problem) if kind(problem) == "badNonce")
+/// Returns the answer if it is a success, or else the problem that it reports.
+pub(super) fn check(
+    operation: Operation,
+    response: Response<Bytes>,
+) -> Result<Response<Bytes>, AcmeError> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    Err(match serde_json::from_slice(response.body()) {
+        Ok(problem) => refusal(operation, &problem),
+        Err(error) => AcmeError::invalid(operation, error),
+    })
+}
+
+/// A refusal of the CA.
+pub(super) fn refusal(operation: Operation, problem: &Problem) -> AcmeError {
+    AcmeError::Problem {
+        operation,
+        kind: kind(problem),
+        detail: detail(problem),
+    }
 }
 
 /// Returns the type of a problem without its URN prefix.
@@ -23,23 +41,12 @@ pub(super) fn kind(problem: &Problem) -> String {
 /// Converts an error of `instant-acme`.
 pub(super) fn convert(operation: Operation, error: Error) -> AcmeError {
     match error {
-        Error::Api(problem) => AcmeError::Problem {
-            operation,
-            kind: kind(&problem),
-            detail: detail(&problem),
+        Error::Api(problem) => refusal(operation, &problem),
+        Error::Other(other) => match other.downcast::<AcmeError>() {
+            Ok(ours) => *ours,
+            Err(other) => AcmeError::invalid(operation, other),
         },
-        Error::Other(other) => match other.downcast::<TransportError>() {
-            Ok(transport) => AcmeError::Transport(*transport),
-            Err(other) => AcmeError::InvalidAnswer {
-                operation,
-                source: Arc::from(other),
-            },
-        },
-        Error::Timeout(_) => AcmeError::Timeout { operation },
-        other => AcmeError::InvalidAnswer {
-            operation,
-            source: Arc::new(other),
-        },
+        other => AcmeError::invalid(operation, other),
     }
 }
 

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::printable::printable;
 
-/// The longest wait that is passed on while an order is open. A CA that asks for more is polled
-/// sooner.
+/// The longest wait while an order is open. A CA that asks for more is polled sooner.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 /// The longest detail of an error, in characters.
 const DETAIL_MAX: usize = 200;
@@ -37,12 +36,9 @@ pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     Duration::try_from(date.timestamp().duration_since(now)).ok()
 }
 
-/// Limits `Retry-After` to [`RETRY_AFTER_MAX`], and turns a date into seconds.
-pub(super) fn limit_retry_after(headers: &mut HeaderMap, now: Timestamp) {
-    if let Some(wait) = retry_after(headers, now) {
-        let wait = wait.min(RETRY_AFTER_MAX);
-        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
-    }
+/// Returns how long to wait before the next poll of an order, limited to [`RETRY_AFTER_MAX`].
+pub(super) fn poll_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    Some(retry_after(headers, now)?.min(RETRY_AFTER_MAX))
 }
 
 /// Returns the detail of a problem document, or the start of any other body, on one line.
@@ -66,6 +62,8 @@ pub(super) fn detail(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     const NOW: &str = "2026-11-23T12:00:00Z";
@@ -92,17 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_limited_and_passed_on_in_seconds() {
-        for (text, seconds) in [
-            ("999999999", 60),
-            ("3", 3),
-            ("Mon, 23 Nov 2026 12:00:30 GMT", 30),
-            ("Mon, 23 Nov 2099 12:00:30 GMT", 60),
-        ] {
-            let mut headers = headers(text);
-            limit_retry_after(&mut headers, now());
-            assert_eq!(headers[RETRY_AFTER], seconds.to_string(), "{text}");
-        }
+    fn an_order_is_polled_within_a_minute() {
+        let wait = |text| poll_after(&headers(text), now()).map(|wait| wait.as_secs());
+        assert_eq!(wait("999999999"), Some(60));
+        assert_eq!(wait("3"), Some(3));
+        assert_eq!(wait("Mon, 23 Nov 2026 12:00:30 GMT"), Some(30));
+        assert_eq!(wait("Mon, 23 Nov 2099 12:00:30 GMT"), Some(60));
+        assert_eq!(wait("soon"), None);
     }
 
     #[test]

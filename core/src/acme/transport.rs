@@ -1,22 +1,14 @@
 //! HTTPS to the certification authority, with limits on time and size.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::USER_AGENT;
 use http::{HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full};
-use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
-use serde::Deserialize;
 
 use super::cause::causes;
-use super::chains::AlternateChains;
-use super::error::{AcmeError, Operation, TransportError};
-use super::response::{detail, is_for_acme, limit_retry_after, retry_after};
-use crate::clock::Clock;
+use super::error::TransportError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Certificate chains are a few kilobytes; a directory with all its metadata is less.
@@ -41,27 +33,12 @@ impl Default for Timeouts {
     }
 }
 
-/// The HTTPS client for one CA. Clones share their connections.
-#[derive(Clone, Debug)]
+/// The HTTPS client for one CA. Requests share a connection if the CA speaks HTTP/2, and leave theirs to
+/// the next one otherwise.
+#[derive(Debug)]
 pub(super) struct Transport {
     client: reqwest::Client,
-    clock: Arc<dyn Clock>,
-    pub(super) timeouts: Timeouts,
-    pub(super) chains: AlternateChains,
-}
-
-/// The metadata of a directory that `instant-acme` does not pass on (RFC 8555 §7.1.1).
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct DirectoryMeta {
-    pub(super) terms_of_service: Option<String>,
-    pub(super) external_account_required: bool,
-}
-
-#[derive(Deserialize)]
-struct Directory {
-    #[serde(default)]
-    meta: DirectoryMeta,
+    timeouts: Timeouts,
 }
 
 impl Transport {
@@ -70,7 +47,6 @@ impl Transport {
     pub(super) fn new(
         extra_root: Option<&[u8]>,
         timeouts: Timeouts,
-        clock: Arc<dyn Clock>,
     ) -> Result<Self, TransportError> {
         // An error means that a crypto provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -85,29 +61,14 @@ impl Transport {
         let client = builder.build().map_err(|error| TransportError::Setup {
             source: Arc::new(error),
         })?;
-        Ok(Transport {
-            client,
-            clock,
-            timeouts,
-            chains: AlternateChains::default(),
-        })
+        Ok(Transport { client, timeouts })
     }
 
-    /// Reads the metadata of the directory. The error says what is at the URL instead.
-    pub(super) async fn directory_meta(&self, url: &str) -> Result<DirectoryMeta, AcmeError> {
-        let invalid = |source| AcmeError::InvalidAnswer {
-            operation: Operation::Directory,
-            source,
-        };
-        let request = Request::get(url).body(Bytes::new());
-        let request = request.map_err(|error| invalid(Arc::new(error)))?;
-        let response = self.exchange(request).await?;
-        let directory: Directory =
-            serde_json::from_slice(response.body()).map_err(|error| invalid(Arc::new(error)))?;
-        Ok(directory.meta)
-    }
-
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    /// Sends a request. Returns the whole answer, whatever its status is.
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, TransportError> {
         let url = request.uri().to_string();
         if request.uri().scheme_str() != Some("https") {
             return Err(TransportError::NotHttps { url });
@@ -120,7 +81,7 @@ impl Transport {
         tracing::debug!(method = %request.method(), url, "request");
         let mut response = self.client.execute(request).await.map_err(failed)?;
         let status = response.status();
-        let mut headers = std::mem::take(response.headers_mut());
+        let headers = std::mem::take(response.headers_mut());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > BODY_MAX {
@@ -137,21 +98,7 @@ impl Transport {
             octets = body.len(),
             "response"
         );
-        let now = self.clock.now();
-        if !is_for_acme(status, &headers) {
-            return Err(TransportError::Status {
-                url,
-                status: status.as_u16(),
-                retry_after: retry_after(&headers, now),
-                detail: detail(&body),
-            });
-        }
-        limit_retry_after(&mut headers, now);
-        let body = body.freeze();
-        if status.is_success() {
-            self.chains.record(&url, &headers, &body);
-        }
-        let mut whole = Response::new(body);
+        let mut whole = Response::new(body.freeze());
         *whole.status_mut() = status;
         *whole.headers_mut() = headers;
         Ok(whole)
@@ -173,26 +120,6 @@ impl Transport {
             let source = Arc::new(error);
             TransportError::Unreachable { url, source }
         }
-    }
-}
-
-impl HttpClient for Transport {
-    fn request(
-        &self,
-        request: Request<BodyWrapper<Bytes>>,
-    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
-        let transport = self.clone();
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let body = match body.collect().await {
-                Ok(body) => body.to_bytes(),
-                Err(never) => match never {},
-            };
-            match transport.exchange(Request::from_parts(parts, body)).await {
-                Ok(response) => Ok(BytesResponse::from(response.map(Full::new))),
-                Err(error) => Err(instant_acme::Error::Other(Box::new(error))),
-            }
-        })
     }
 }
 
@@ -220,10 +147,9 @@ fn is_certificate_error(error: &reqwest::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemClock;
 
     fn transport(extra_root: Option<&[u8]>) -> Result<Transport, TransportError> {
-        Transport::new(extra_root, Timeouts::default(), Arc::new(SystemClock))
+        Transport::new(extra_root, Timeouts::default())
     }
 
     #[tokio::test]
