@@ -8,7 +8,7 @@
     reason = "a benchmark prints its table and reports its progress"
 )]
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use acme_alias_tests::{BedServer, Profile, Result, Settings, TestBed, median};
@@ -55,7 +55,7 @@ fn main() -> Result {
             let samples = (0..runs)
                 .map(|run| {
                     let state = bed.folder().join(format!("{title}-{account}-{run}"));
-                    sample(&bed, state, names, is_new)
+                    sample(&bed, &state, names, is_new)
                 })
                 .collect::<Result<Vec<_>>>()?;
             let wait = |sample: &Sample| sample.far.saturating_sub(sample.near);
@@ -75,7 +75,7 @@ fn main() -> Result {
     Ok(())
 }
 
-fn sample(bed: &TestBed, state: PathBuf, names: &[String], is_new: bool) -> Result<Sample> {
+fn sample(bed: &TestBed, state: &Path, names: &[String], is_new: bool) -> Result<Sample> {
     let with = |settings: Settings, place: &str| {
         let mut settings = settings.certificate("measured", &format!("domains = {names:?}"));
         settings.state = state.join(place);

@@ -213,6 +213,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_failed_preparation_is_reported_by_the_call_that_needs_it() {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let ca = ca(CaConfig::new(DIRECTORY));
+        ca.prepare(3);
+        let error = ca.account(&store).await.unwrap_err();
+        let CaError::Acme(AcmeError::Transport(TransportError::NotHttps { .. })) = error else {
+            panic!("{error}");
+        };
+    }
+
+    #[tokio::test]
     async fn the_caa_identity_contains_the_account_in_the_store() {
         let store = MemoryStore::new(Arc::new(SystemClock));
         let ca = ca(CaConfig::new(DIRECTORY).with_caa_issuer("ca.example"));

@@ -188,8 +188,8 @@ impl Order {
             .buffered(AT_ONCE)
             .try_collect()
             .await?;
-        let are_valid = answers.iter().all(|one| matches!(one, Submitted::Valid));
-        let are_valid = are_valid && !answers.is_empty();
+        let all_valid = answers.iter().all(|one| matches!(one, Submitted::Valid));
+        let all_valid = all_valid && !answers.is_empty();
         for answer in answers {
             if let Submitted::Refused(refusal) = answer {
                 // The CA may have validated at once, and answered with the result.
@@ -201,23 +201,20 @@ impl Order {
                 });
             }
         }
-        if are_valid && self.state.status == OrderStatus::Pending {
+        if all_valid && self.state.status == OrderStatus::Pending {
             // An order is ready when all its names are validated (RFC 8555 §7.1.6).
             self.state.status = OrderStatus::Ready;
         }
         let mut polls = self.polls(Operation::Validation);
-        while self.state.status == OrderStatus::Pending {
-            let pause = self.refresh(Operation::Validation).await?;
-            match self.state.status {
-                OrderStatus::Invalid => return Err(AcmeError::Validation(self.failures().await?)),
-                OrderStatus::Pending => {
-                    self.state.failure(Operation::Validation)?;
-                    polls.wait(pause).await?;
-                }
-                _ => {}
-            }
+        self.poll_while(&mut polls, is_pending).await?;
+        if self.state.status != OrderStatus::Invalid {
+            return Ok(());
         }
-        Ok(())
+        let failures = self.failures().await?;
+        if failures.is_empty() {
+            self.state.failure(Operation::Validation)?;
+        }
+        Err(AcmeError::Validation(failures))
     }
 
     /// Tells the CA that a challenge is ready.
@@ -251,13 +248,7 @@ impl Order {
         crash::point(Point::Finalized);
         let operation = Operation::Certificate;
         let mut polls = self.polls(operation);
-        while !matches!(self.state.status, OrderStatus::Valid | OrderStatus::Invalid) {
-            let pause = self.refresh(operation).await?;
-            if !matches!(self.state.status, OrderStatus::Valid | OrderStatus::Invalid) {
-                self.state.failure(operation)?;
-                polls.wait(pause).await?;
-            }
-        }
+        self.poll_while(&mut polls, is_open).await?;
         self.state.failure(operation)?;
         let Some(url) = self.state.certificate.clone() else {
             return Err(AcmeError::invalid(operation, "no certificate in the order"));
@@ -288,33 +279,19 @@ impl Order {
                 return Err(refusal);
             };
             // The answer to an earlier attempt may have been lost.
-            let Ok(mut pause) = self.refresh(operation).await else {
+            let Ok(pause) = self.refresh(operation).await else {
                 return Err(refusal);
             };
-            if self.is_submitted() {
-                return Ok(());
+            match self.state.status {
+                OrderStatus::Processing | OrderStatus::Valid => return Ok(()),
+                // The CA has not noticed all its validations yet.
+                OrderStatus::Ready | OrderStatus::Pending if kind == "orderNotReady" => {}
+                _ => return Err(refusal),
             }
-            if kind != "orderNotReady" {
-                return Err(refusal);
-            }
-            // The CA has not seen all its validations yet.
-            loop {
-                polls.wait(pause).await?;
-                if self.state.status != OrderStatus::Pending {
-                    break;
-                }
-                pause = self.refresh(operation).await?;
-            }
+            polls.wait(pause).await?;
+            self.poll_while(&mut polls, is_pending).await?;
         }
         Ok(())
-    }
-
-    /// Whether the CA has accepted a certificate request.
-    fn is_submitted(&self) -> bool {
-        matches!(
-            self.state.status,
-            OrderStatus::Processing | OrderStatus::Valid
-        )
     }
 
     /// Fetches the alternate chains (PEM, leaf first) that the CA offers for the certificate (RFC 8555
@@ -343,21 +320,42 @@ impl Order {
         operation: Operation,
         response: &Response<Bytes>,
     ) -> Result<(), AcmeError> {
-        let State {
-            finalize,
-            certificate,
-            ..
-        } = &mut self.state;
-        let (finalize, certificate) = (finalize.take(), certificate.take());
-        self.state = State::parse(operation, response)?;
-        self.state.finalize = self.state.finalize.take().or(finalize);
-        self.state.certificate = self.state.certificate.take().or(certificate);
+        let mut state = State::parse(operation, response)?;
+        state.finalize = state.finalize.or(self.state.finalize.take());
+        state.certificate = state.certificate.or(self.state.certificate.take());
+        self.state = state;
+        Ok(())
+    }
+
+    /// Reads the state of the order, at once and then with pauses, until its status is another one.
+    async fn poll_while(
+        &mut self,
+        polls: &mut Polls,
+        is_waiting: fn(OrderStatus) -> bool,
+    ) -> Result<(), AcmeError> {
+        let operation = polls.operation();
+        while is_waiting(self.state.status) {
+            let pause = self.refresh(operation).await?;
+            if is_waiting(self.state.status) {
+                self.state.failure(operation)?;
+                polls.wait(pause).await?;
+            }
+        }
         Ok(())
     }
 
     fn polls(&self, operation: Operation) -> Polls {
         Polls::new(operation, self.account.client.order_timeout())
     }
+}
+
+fn is_pending(status: OrderStatus) -> bool {
+    status == OrderStatus::Pending
+}
+
+/// Whether the CA may still issue the certificate.
+fn is_open(status: OrderStatus) -> bool {
+    !matches!(status, OrderStatus::Valid | OrderStatus::Invalid)
 }
 
 /// The chain in an answer.

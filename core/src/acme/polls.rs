@@ -27,6 +27,11 @@ impl Polls {
         }
     }
 
+    /// What is waited for.
+    pub(super) fn operation(&self) -> Operation {
+        self.operation
+    }
+
     /// Waits for as long as the CA asked for, or for the next pause. Fails if the operation would then
     /// have taken too long.
     pub(super) async fn wait(&mut self, asked_for: Option<Duration>) -> Result<(), AcmeError> {

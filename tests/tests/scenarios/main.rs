@@ -4,6 +4,7 @@ mod audit;
 mod authority;
 mod backend;
 mod bed;
+mod ca_requests;
 mod caa;
 mod canary;
 mod certificates;
