@@ -7,7 +7,7 @@ use std::path::Path;
 use acme_alias_tests::Result;
 
 /// The modules whose tests all have a row.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 16] = [
     "audit",
     "canary",
     "clean_up",
@@ -22,6 +22,7 @@ const MODULES: [&str; 15] = [
     "secrets",
     "spoilt_answers",
     "spoilt_ca",
+    "spoilt_orders",
     "spoilt_updates",
 ];
 

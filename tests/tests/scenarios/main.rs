@@ -45,6 +45,7 @@ mod settings;
 mod simulated_ca;
 mod spoilt_answers;
 mod spoilt_ca;
+mod spoilt_orders;
 mod spoilt_updates;
 mod take_over;
 mod walk;
