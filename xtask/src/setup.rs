@@ -26,6 +26,10 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "bind9",
     },
     Tool {
+        program: "unbound",
+        package: "unbound",
+    },
+    Tool {
         program: "nsupdate",
         package: "bind9-dnsutils",
     },
@@ -72,6 +76,14 @@ pub(crate) const SERVERS: &[Tool] = &[
     Tool {
         program: "setpriv",
         package: "util-linux",
+    },
+    Tool {
+        program: "unshare",
+        package: "util-linux",
+    },
+    Tool {
+        program: "mount",
+        package: "mount",
     },
 ];
 
