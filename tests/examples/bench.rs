@@ -276,6 +276,8 @@ impl Lego {
                 .env("RFC2136_TSIG_KEY", &key.name)
                 .env("RFC2136_TSIG_SECRET", &key.secret)
                 .env("RFC2136_TSIG_ALGORITHM", format!("{}.", key.algorithm))
+                // Else the CA has cached the values of the run before.
+                .env("RFC2136_TTL", "0")
                 .env("RFC2136_POLLING_INTERVAL", "1")
                 .env("RFC2136_SEQUENCE_INTERVAL", "0")
         })

@@ -60,6 +60,10 @@ fn print_servers(bed: &TestBed) {
     let servers = [
         (bed.directory(), "the ACME server (Pebble)".to_owned()),
         (
+            bed.ca_resolver().to_string(),
+            "its resolver (Unbound), which caches for up to a minute".to_owned(),
+        ),
+        (
             bed.main_server().to_string(),
             format!("the zone {MAIN_ZONE}, which nobody may update"),
         ),

@@ -59,7 +59,7 @@ fn measure(number: u32, distance: &str, rtt: Duration) -> Result<TestBed> {
         .profile(Profile::Release)
         .start()?;
     let simulated = if number > PEBBLE_MAX {
-        Some(SimulatedCa::start(Validation::At(bed.resolver()))?)
+        Some(SimulatedCa::start(Validation::At(bed.ca_resolver()))?)
     } else {
         None
     };

@@ -13,6 +13,7 @@ use crate::ca::SimulatedCa;
 use crate::certificate::Certificate;
 use crate::error::{Context, Error, Result};
 use crate::far::Far;
+use crate::faulty::FaultyServer;
 use crate::mirror::Mirror;
 use crate::named::{Control, Named, UpdatableZone};
 use crate::names::ALIAS_ZONE;
@@ -22,6 +23,7 @@ use crate::program::{Outcome, Program};
 use crate::settings::{AliasZone, Provider, Settings};
 use crate::traffic::BedServer;
 use crate::tsig::Key;
+use crate::unbound::Unbound;
 use crate::updates::{self, Change, Update};
 use crate::zone::{FIRST_SERIAL, Zone};
 use crate::{dns, nsupdate, process, secret};
@@ -36,9 +38,15 @@ pub struct TestBed {
     pub(crate) main: Named,
     pub(crate) primary: Named,
     pub(crate) secondary: Named,
+    pub(crate) faulty: Vec<FaultyServer>,
+    pub(crate) ca_resolver: Unbound,
     pub(crate) pebble: Pebble,
     pub(crate) main_zones: Vec<Zone>,
+    /// The zones above all others, the root first.
+    pub(crate) parent_zones: Vec<Zone>,
     pub(crate) alias_zones: Vec<UpdatableZone>,
+    /// The time to live, in seconds, that the settings give the providers.
+    pub(crate) ttl: Option<u32>,
     pub(crate) executable: &'static Path,
     pub(crate) folder: TempDir,
 }
@@ -74,7 +82,7 @@ impl TestBed {
         self.folder.path()
     }
 
-    /// Where the main zones are served.
+    /// Where the main zones are served, and the root and all zones above them.
     pub fn main_server(&self) -> SocketAddr {
         self.main.address()
     }
@@ -89,9 +97,20 @@ impl TestBed {
         self.secondary.address()
     }
 
-    /// The resolver of the CA: the secondary, so that a secondary that lags is what the CA sees.
+    /// The servers of the alias zones of which something is wrong, in the order of their builder.
+    pub fn faulty_servers(&self) -> Vec<SocketAddr> {
+        self.faulty.iter().map(FaultyServer::address).collect()
+    }
+
+    /// The resolver of the program. It is the secondary, which does not cache what the bed serves.
     pub fn resolver(&self) -> SocketAddr {
         self.secondary()
+    }
+
+    /// The resolver of the CA. It caches for up to 60 seconds, and the program does not know it. It asks the
+    /// secondary for the alias zones, so that a secondary that lags is what the CA sees.
+    pub fn ca_resolver(&self) -> SocketAddr {
+        self.ca_resolver.address()
     }
 
     /// The URL of the CA's directory.
@@ -134,12 +153,22 @@ impl TestBed {
             key: zone.key.name.clone(),
             algorithm: zone.key.algorithm,
             secret: self.secret_file(&zone.key.name),
+            ttl: self.ttl,
         };
         let alias_zone = |(provider, zone): (&'static str, &UpdatableZone)| AliasZone {
             zone: zone.zone.apex.clone(),
             provider,
-            servers: vec![self.primary(), self.secondary()],
+            servers: [
+                vec![self.primary(), self.secondary()],
+                self.faulty_servers(),
+            ]
+            .concat(),
         };
+        // The program asks the resolver about the root.
+        let top = self
+            .parent_zones
+            .iter()
+            .filter(|zone| !zone.apex.is_empty());
         let main_zone = |zone: &Zone| (zone.apex.clone(), vec![self.main_server()]);
         Settings {
             top: String::new(),
@@ -149,10 +178,19 @@ impl TestBed {
             resolver: self.resolver(),
             trust_anchor: None,
             propagation_timeout: "30s",
-            zones: self.main_zones.iter().map(main_zone).collect(),
+            zones: self.main_zones.iter().chain(top).map(main_zone).collect(),
             providers: zones().map(provider).collect(),
             alias_zones: zones().map(alias_zone).collect(),
             more: String::new(),
+        }
+    }
+
+    /// The settings of another host: the same with a state folder of its own, `second-host`, so that the two
+    /// hosts know nothing of each other.
+    pub fn second_host(&self) -> Settings {
+        Settings {
+            state: self.folder().join("second-host"),
+            ..self.settings()
         }
     }
 
@@ -171,7 +209,8 @@ impl TestBed {
         }
     }
 
-    /// The servers of the bed at a distance: a packet to them and back takes `rtt`.
+    /// The servers of the bed at a distance: a packet to them and back takes `rtt`. Faulty servers, and the
+    /// resolver of the CA with what it asks, stay near.
     pub fn far(&self, rtt: Duration) -> Result<Far> {
         self.relay(rtt, self.pebble.address(), &self.settings())
     }
@@ -233,6 +272,12 @@ impl TestBed {
         })
     }
 
+    /// Changes an alias zone with its key, by these lines for `nsupdate`.
+    pub fn update_alias_zone(&self, alias_zone: &str, lines: &str) -> Result {
+        let key = self.key(alias_zone)?;
+        nsupdate::run(self.folder(), self.primary(), key, alias_zone, lines)
+    }
+
     /// Lets anybody update the main zones from here on, and runs this script there, by `nsupdate`.
     pub fn update_main_zones(&self, script: &str) -> Result {
         self.main.reconfigure(|config| {
@@ -242,12 +287,14 @@ impl TestBed {
     }
 
     /// Another hand that keeps the TXT records of an alias zone as those of a backend are.
-    pub fn mirror(&self, alias_zone: &str) -> Result<Mirror> {
+    /// Its records get this time to live, in seconds.
+    pub fn mirror(&self, alias_zone: &str, ttl: u32) -> Result<Mirror> {
         Ok(Mirror {
             folder: self.folder().to_owned(),
             server: self.primary(),
             key: self.key(alias_zone)?.clone(),
             zone: alias_zone.to_owned(),
+            ttl,
         })
     }
 

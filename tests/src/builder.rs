@@ -1,16 +1,22 @@
 //! What a bed shall be like, and its start.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use tempfile::TempDir;
 
 use crate::bed::TestBed;
 use crate::error::Result;
-use crate::named::{Launch, UpdatableZone};
+use crate::faulty::{Fault, FaultyServer};
+use crate::named::{AliasServers, Launch, UpdatableZone};
 use crate::names::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE};
+use crate::parents;
 use crate::pebble::{Behaviour, Pebble};
 use crate::port::Port;
 use crate::program::{self, Profile};
 use crate::secret::{secret_file, write_secret};
 use crate::tsig::{Algorithm, Key};
+use crate::unbound::{StubZone, Unbound};
 use crate::zone::Zone;
 
 /// A bed that is described and not yet started: the main zones without any delegation, the
@@ -20,12 +26,25 @@ pub struct Builder {
     main_zones: Vec<Zone>,
     third_alias_zone: Option<Zone>,
     algorithm: Algorithm,
-    notify_delay: u32,
+    alias_servers: AliasServers,
+    faults: Vec<Fault>,
+    ttl: Option<u32>,
     behaviour: Behaviour,
-    blind_ca: bool,
+    ca_view: CaView,
     profile: Profile,
     alias_records: Vec<String>,
-    txt_quota: Option<u32>,
+}
+
+/// Which servers of the alias zones the resolver of the CA asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum CaView {
+    /// The secondary and the faulty ones.
+    #[default]
+    Secondary,
+    /// All of them.
+    All,
+    /// None: the zone above does not delegate the alias zones.
+    None,
 }
 
 impl Default for Builder {
@@ -34,12 +53,13 @@ impl Default for Builder {
             main_zones: MAIN_ZONES.map(Zone::new).to_vec(),
             third_alias_zone: None,
             algorithm: Algorithm::Sha256,
-            notify_delay: 0,
+            alias_servers: AliasServers::default(),
+            faults: Vec::new(),
+            ttl: None,
             behaviour: Behaviour::default(),
-            blind_ca: false,
+            ca_view: CaView::default(),
             profile: Profile::Debug,
             alias_records: Vec::new(),
-            txt_quota: None,
         }
     }
 }
@@ -67,9 +87,6 @@ impl Builder {
     }
 
     /// Delegates the challenge name of each domain to an alias name of its own, `DOMAIN.ALIAS_ZONE`.
-    ///
-    /// Twenty values and more at one name do not fit into one datagram. A CA asks again over TCP;
-    /// Pebble, which knows UDP only, cannot.
     #[must_use]
     pub fn delegate_apart<S: AsRef<str>>(self, domains: &[S]) -> Self {
         domains.iter().fold(self, |builder, domain| {
@@ -150,7 +167,30 @@ impl Builder {
     /// more, and says nothing.
     #[must_use]
     pub fn txt_quota(mut self, records: u32) -> Self {
-        self.txt_quota = Some(records);
+        self.alias_servers.txt_quota = Some(records);
+        self
+    }
+
+    /// The records of one type that a name may have (`max-records-per-type`) in place of BIND's 100: an update
+    /// that would exceed it gets SERVFAIL. 0 is no limit.
+    #[must_use]
+    pub fn records_per_type(mut self, records: u32) -> Self {
+        self.alias_servers.records_per_type = Some(records);
+        self
+    }
+
+    /// The time to live, in seconds, that the settings give the providers in place of their default.
+    #[must_use]
+    pub fn ttl(mut self, seconds: u32) -> Self {
+        self.ttl = Some(seconds);
+        self
+    }
+
+    /// Adds a name server of the alias zones of which something is wrong. The settings name it, and the CA's
+    /// resolver asks it, too.
+    #[must_use]
+    pub fn faulty_server(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
         self
     }
 
@@ -164,7 +204,7 @@ impl Builder {
     /// Seconds that the primary lets pass before it tells the secondary of a change.
     #[must_use]
     pub fn notify_delay(mut self, seconds: u32) -> Self {
-        self.notify_delay = seconds;
+        self.alias_servers.notify_delay = seconds;
         self
     }
 
@@ -196,10 +236,18 @@ impl Builder {
         self
     }
 
-    /// Lets the CA look challenges up at a server that does not have the alias zones.
+    /// Lets the CA find no alias zone.
     #[must_use]
     pub fn blind_ca(mut self) -> Self {
-        self.blind_ca = true;
+        self.ca_view = CaView::None;
+        self
+    }
+
+    /// Lets the CA's resolver ask the primary as well as the secondary. By default, a secondary that lags is
+    /// what the CA sees.
+    #[must_use]
+    pub fn ca_asks_all_servers(mut self) -> Self {
+        self.ca_view = CaView::All;
         self
     }
 
@@ -239,29 +287,42 @@ impl Builder {
 
         let alias_zones = self.updatable_zones();
         let stranger = Key::generate("stranger-key", Algorithm::Sha256);
+        let parent_zones = self.parent_zones(&alias_zones);
+        let at_main = [&self.main_zones[..], &parent_zones].concat();
 
         let (primary_port, secondary_port) = (Port::claim()?, Port::claim()?);
         let secondary_address = secondary_port.address();
-        let mut main = Launch::new("main", root, Port::claim()?)?.main(&self.main_zones)?;
+        let mut main = Launch::new("main", root, Port::claim()?)?.main(&at_main)?;
         let mut primary = Launch::new("primary", root, primary_port)?.primary(
             &alias_zones,
             std::slice::from_ref(&stranger),
-            self.notify_delay,
-            self.txt_quota,
+            self.alias_servers,
             secondary_address,
         )?;
         let mut secondary = Launch::new("secondary", root, secondary_port)?.secondary(
             &alias_zones,
+            self.alias_servers,
             primary.address(),
             &self.main_zones,
             main.address(),
         )?;
-        let eyes = if self.blind_ca { &main } else { &secondary };
-        let mut pebble = Pebble::start(root, eyes.address(), self.behaviour)?;
+        let mut faulty = self.start_faulty_servers(root, &alias_zones)?;
+        let mut seen_by_ca: Vec<_> = faulty.iter().map(FaultyServer::address).collect();
+        seen_by_ca.push(secondary.address());
+        if self.ca_view == CaView::All {
+            seen_by_ca.push(primary.address());
+        }
+        let stub_zones = self.stub_zones(&at_main, main.address(), &alias_zones, &seen_by_ca);
+        let mut ca_resolver = Unbound::start(root, &stub_zones)?;
+        let mut pebble = Pebble::start(root, &ca_resolver.resolv_conf(), self.behaviour)?;
 
         main.wait_until_ready()?;
         primary.wait_until_ready()?;
         secondary.wait_until_ready()?;
+        faulty
+            .iter_mut()
+            .try_for_each(FaultyServer::wait_until_ready)?;
+        ca_resolver.wait_until_ready()?;
         pebble.wait_until_ready()?;
 
         for key in alias_zones.iter().map(|zone| &zone.key).chain([&stranger]) {
@@ -269,13 +330,57 @@ impl Builder {
         }
         Ok(TestBed {
             main_zones: self.main_zones,
+            parent_zones,
             alias_zones,
+            ttl: self.ttl,
             main,
             primary,
             secondary,
+            faulty,
+            ca_resolver,
             pebble,
             executable,
             folder,
         })
+    }
+
+    /// The zones above all others, which the server of the main zones has.
+    fn parent_zones(&self, alias_zones: &[UpdatableZone]) -> Vec<Zone> {
+        let alias_zones = alias_zones.iter().map(|zone| zone.zone.apex.as_str());
+        let delegated = alias_zones.filter(|_| self.ca_view != CaView::None);
+        let main_zones = self.main_zones.iter().map(|zone| zone.apex.as_str());
+        parents::above(main_zones.chain(delegated))
+    }
+
+    fn start_faulty_servers(
+        &self,
+        root: &Path,
+        alias_zones: &[UpdatableZone],
+    ) -> Result<Vec<FaultyServer>> {
+        let zones: Vec<_> = alias_zones.iter().map(|zone| zone.zone.clone()).collect();
+        let faults = self.faults.iter().enumerate();
+        faults
+            .map(|(number, fault)| FaultyServer::start(*fault, number, root, &zones))
+            .collect()
+    }
+
+    /// What the resolver of the CA knows of the servers, which do not listen at port 53.
+    fn stub_zones<'a>(
+        &self,
+        at_main: &'a [Zone],
+        main: SocketAddr,
+        alias_zones: &'a [UpdatableZone],
+        seen_by_ca: &[SocketAddr],
+    ) -> Vec<StubZone<'a>> {
+        let at_main = at_main.iter().map(|zone| StubZone {
+            apex: &zone.apex,
+            servers: vec![main],
+        });
+        let seen = |_: &&UpdatableZone| self.ca_view != CaView::None;
+        let alias_zones = alias_zones.iter().filter(seen).map(|zone| StubZone {
+            apex: &zone.zone.apex,
+            servers: seen_by_ca.to_vec(),
+        });
+        at_main.chain(alias_zones).collect()
     }
 }

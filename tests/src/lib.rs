@@ -1,8 +1,8 @@
 //! A test bed for acme-alias: a real ACME server and real DNS servers, on loopback, for one test.
 //!
-//! [`TestBed`] starts Pebble and three `named`s (the main zones; the alias zones; a secondary, at
-//! which Pebble looks names up), each on a free port and in a temporary folder, and ends them
-//! when it is dropped. [`Program`] runs the built `acme-alias` against it. Then [`TestBed`] shows
+//! [`TestBed`] starts Pebble, an Unbound at which Pebble looks names up, and three `named`s (the main
+//! zones and those above them; the alias zones; a secondary), each on a free port and in a temporary
+//! folder, and ends them when it is dropped. [`Program`] runs the built `acme-alias` against it. Then [`TestBed`] shows
 //! what the servers received: the records, the serials, every update.
 //!
 //! [`TestBed::far`] puts relays in front of the servers, which delay every packet and count what
@@ -25,6 +25,7 @@ mod dns_proxy;
 mod error;
 mod example;
 mod far;
+mod faulty;
 mod git;
 mod hook;
 mod knot;
@@ -33,6 +34,7 @@ mod moto;
 mod named;
 mod names;
 mod nsupdate;
+mod parents;
 mod pebble;
 mod port;
 mod powerdns;
@@ -48,6 +50,7 @@ mod signed;
 mod stub;
 mod traffic;
 mod tsig;
+mod unbound;
 mod updates;
 mod zone;
 
@@ -61,6 +64,7 @@ pub use self::dns_proxy::{DnsProxy, SpoiltUpdate};
 pub use self::error::{Error, Result};
 pub use self::example::Example;
 pub use self::far::Far;
+pub use self::faulty::Fault;
 pub use self::git::git;
 pub use self::hook::RecordingHook;
 pub use self::knot::Knot;

@@ -102,9 +102,29 @@ impl Control {
     }
 }
 
+/// How the servers of the alias zones behave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AliasServers {
+    /// Seconds from a change to the NOTIFY.
+    pub(crate) notify_delay: u32,
+    /// The TXT records that a key may have at a name.
+    pub(crate) txt_quota: Option<u32>,
+    /// The records of one type that a name may have (`max-records-per-type`), if not as BIND has it.
+    pub(crate) records_per_type: Option<u32>,
+}
+
+impl AliasServers {
+    /// The options that primary and secondary share.
+    fn options(&self) -> String {
+        self.records_per_type.map_or_else(String::new, |records| {
+            format!("max-records-per-type {records};")
+        })
+    }
+}
+
 /// A `named` that is about to start.
 pub(crate) struct Launch {
-    name: &'static str,
+    name: String,
     folder: PathBuf,
     program: PathBuf,
     port: Port,
@@ -112,13 +132,13 @@ pub(crate) struct Launch {
 
 impl Launch {
     /// `named` as `name`, in a folder of that name below `root`.
-    pub(crate) fn new(name: &'static str, root: &Path, port: Port) -> Result<Launch> {
+    pub(crate) fn new(name: &str, root: &Path, port: Port) -> Result<Launch> {
         let folder = root.join(name);
         fs::create_dir(&folder).context(folder.display())?;
         Ok(Launch {
-            name,
+            name: name.to_owned(),
             folder,
-            program: unconfined(root)?,
+            program: process::unconfined(root, "named")?,
             port,
         })
     }
@@ -152,7 +172,7 @@ impl Launch {
             let apex = &zone.apex;
             writeln!(
                 statements,
-                "zone \"{apex}\" {{ type primary; file \"{file}\"; }};"
+                "zone \"{apex}.\" {{ type primary; file \"{file}\"; }};"
             )?;
         }
         self.start("recursion no;", &statements, probe(zones))
@@ -163,14 +183,18 @@ impl Launch {
         self,
         zones: &[UpdatableZone],
         idle: &[Key],
-        notify_delay: u32,
-        txt_quota: Option<u32>,
+        behaviour: AliasServers,
         secondary: SocketAddr,
     ) -> Result<Named> {
         let mut statements = String::new();
         for key in zones.iter().map(|zone| &zone.key).chain(idle) {
             write!(statements, "{key}")?;
         }
+        let AliasServers {
+            notify_delay,
+            txt_quota,
+            ..
+        } = behaviour;
         let quota = txt_quota.map_or_else(String::new, |records| format!("({records})"));
         for UpdatableZone { zone, key } in zones {
             let file = self.write(zone)?;
@@ -182,20 +206,21 @@ impl Launch {
             )?;
         }
         let options = format!(
-            "recursion no; notify explicit; notify-delay {notify_delay}; also-notify {{ {}; }};",
-            in_bind(secondary)
+            "recursion no; notify explicit; notify-delay {notify_delay}; also-notify {{ {}; }}; {}",
+            in_bind(secondary),
+            behaviour.options()
         );
         self.start(&options, &statements, probe(zones.iter().map(|z| &z.zone)))
     }
 
     /// A secondary that begins with the same zones as the primary, and follows its NOTIFYs.
     ///
-    /// It is the CA's resolver as well. For that it has the main zones, too, and recursion is on:
+    /// It is the program's resolver as well. For that it has the main zones, too, and recursion is on:
     /// a server without recursion answers a CNAME into another of its zones with the CNAME alone.
-    /// A resolver of its own would cache, at the least for the rest of the second.
     pub(crate) fn secondary(
         self,
         zones: &[UpdatableZone],
+        behaviour: AliasServers,
         primary: SocketAddr,
         main_zones: &[Zone],
         main: SocketAddr,
@@ -217,15 +242,20 @@ impl Launch {
         }
         let options = format!(
             "notify no; recursion yes; allow-recursion {{ any; }}; \
-             forward only; forwarders {{ {}; }};",
-            in_bind(main)
+             forward only; forwarders {{ {}; }}; {}",
+            in_bind(main),
+            behaviour.options()
         );
         self.start(&options, &statements, probe(zones.iter().map(|z| &z.zone)))
     }
 
     /// Writes the zone's file; returns its name.
     fn write(&self, zone: &Zone) -> Result<String> {
-        let file = format!("{}.zone", zone.apex);
+        let apex = match zone.apex.as_str() {
+            "" => "root",
+            apex => apex,
+        };
+        let file = format!("{apex}.zone");
         fs::write(self.folder.join(&file), zone.to_string())?;
         Ok(file)
     }
@@ -247,30 +277,12 @@ options {{
         let mut command = process::command(&self.program)?;
         command.args(["-g", "-n", "1", "-U", "1", "-c", "named.conf"]);
         Ok(Named {
-            server: Server::start(self.name, command, &self.folder)?,
+            server: Server::start(&self.name, command, &self.folder)?,
             port: self.port,
             probe,
             folder: self.folder,
         })
     }
-}
-
-/// A copy of `named` in the bed's folder: Debian confines (by `AppArmor`) the program at its
-/// usual path, and keeps that one out of temporary folders.
-fn unconfined(root: &Path) -> Result<PathBuf> {
-    let copy = root.join("named");
-    if !copy.exists() {
-        // By a process of its own: had this one the copy open for writing, a process that another
-        // test starts at that moment would have it too, and the copy could not be run (ETXTBSY).
-        let original = process::find("named")?;
-        let copied = Command::new("cp").arg(&original).arg(&copy).status();
-        let copied = copied.context("cp")?;
-        if !copied.success() {
-            let original = original.display();
-            return Err(Error::new(format_args!("cp {original}: {copied}")));
-        }
-    }
-    Ok(copy)
 }
 
 /// A zone that the server will answer for.

@@ -42,8 +42,10 @@ pub(crate) struct Pebble {
 }
 
 impl Pebble {
-    /// Starts it; it looks names up at `resolver`.
-    pub(crate) fn start(bed: &Path, resolver: SocketAddr, behaviour: Behaviour) -> Result<Pebble> {
+    /// Starts it. It looks names up at the resolver in `resolv_conf`.
+    ///
+    /// With `-dnsserver` it would not ask again over TCP, and see no more than 8 values of a name.
+    pub(crate) fn start(bed: &Path, resolv_conf: &Path, behaviour: Behaviour) -> Result<Pebble> {
         let folder = bed.join("pebble");
         fs::create_dir(&folder).context(folder.display())?;
         let port = Port::claim()?;
@@ -59,14 +61,9 @@ impl Pebble {
             "certificateValidityPeriod": CERTIFICATE_VALIDITY,
         }});
         fs::write(folder.join("pebble.json"), config.to_string())?;
-        let mut command = process::command(process::find("pebble")?)?;
+        let mut command = process::command_with_resolver(process::find("pebble")?, resolv_conf)?;
         command
-            .args([
-                "-config",
-                "pebble.json",
-                "-dnsserver",
-                &resolver.to_string(),
-            ])
+            .args(["-config", "pebble.json"])
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env(
                 "PEBBLE_WFE_NONCEREJECT",

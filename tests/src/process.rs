@@ -37,6 +37,24 @@ pub(crate) fn find(program: &str) -> Result<PathBuf> {
         })
 }
 
+/// A copy of a program in the bed's folder: Debian confines (by `AppArmor`) some servers at their usual path,
+/// and keeps them out of temporary folders.
+pub(crate) fn unconfined(root: &Path, program: &str) -> Result<PathBuf> {
+    let copy = root.join(program);
+    if !copy.exists() {
+        // By a process of its own: had this one the copy open for writing, a process that another
+        // test starts at that moment would have it too, and the copy could not be run (ETXTBSY).
+        let original = find(program)?;
+        let copied = Command::new("cp").arg(&original).arg(&copy).status();
+        let copied = copied.context("cp")?;
+        if !copied.success() {
+            let original = original.display();
+            return Err(Error::new(format_args!("cp {original}: {copied}")));
+        }
+    }
+    Ok(copy)
+}
+
 /// What a command prints, given as on a command line without quotes.
 pub fn output_of(line: &str) -> Result<String> {
     let mut words = line.split_whitespace();
@@ -54,6 +72,23 @@ pub fn output_of(line: &str) -> Result<String> {
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Result<Command> {
     let mut command = Command::new(find("setpriv")?);
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    Ok(command)
+}
+
+/// The same in a mount namespace of its own, in which `resolv_conf` is `/etc/resolv.conf`.
+pub(crate) fn command_with_resolver(
+    program: impl AsRef<OsStr>,
+    resolv_conf: &Path,
+) -> Result<Command> {
+    // The kernel forgets whom to kill when the user namespace changes, so `setpriv` comes last.
+    const SCRIPT: &str = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    let inner = command(program)?;
+    let mut command = Command::new(find("unshare")?);
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c", SCRIPT])
+        .arg(resolv_conf)
+        .arg(inner.get_program())
+        .args(inner.get_args());
     Ok(command)
 }
 

@@ -47,6 +47,8 @@ pub struct Provider {
     pub algorithm: Algorithm,
     /// The file with the secret.
     pub secret: PathBuf,
+    /// The time to live of the records, in seconds, if not the provider's default.
+    pub ttl: Option<u32>,
 }
 
 /// An alias zone.
@@ -144,7 +146,11 @@ impl Display for Provider {
         writeln!(f, "tsig-key = {}", quoted(&self.key))?;
         writeln!(f, "tsig-algorithm = {}", quoted(self.algorithm))?;
         let secret = quoted(self.secret.display());
-        writeln!(f, "tsig-secret = {{ file = {secret} }}")
+        writeln!(f, "tsig-secret = {{ file = {secret} }}")?;
+        match self.ttl {
+            Some(seconds) => writeln!(f, "ttl = {seconds}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub enum BedServer {
     Main,
     /// The primary of the alias zones.
     Primary,
-    /// The secondary of the alias zones, which is the resolver as well.
+    /// The secondary of the alias zones, which is the resolver of the program as well.
     Secondary,
     /// The CA.
     Ca,

@@ -31,12 +31,13 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether the server did not carry it out, as it does with the questions of an audit.
+    /// Whether the server did not carry it out, as it does with the questions of an audit and with more records
+    /// than a name may have.
     pub fn was_in_vain(&self) -> bool {
         let Change::Other(what) = self else {
             return false;
         };
-        ["unsuccessful", "REFUSED", "denied"]
+        ["unsuccessful", "REFUSED", "denied", "RR failed"]
             .iter()
             .any(|word| what.contains(word))
     }

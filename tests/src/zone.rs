@@ -8,6 +8,7 @@ pub(crate) const FIRST_SERIAL: u32 = 1;
 /// A zone and what is in it when the bed starts.
 #[derive(Clone, Debug)]
 pub(crate) struct Zone {
+    /// Its name, without the final dot: the root has an empty one.
     pub(crate) apex: String,
     records: Vec<String>,
     /// Whether its file has an error, so that the server answers SERVFAIL.
@@ -31,6 +32,20 @@ impl Zone {
         }
     }
 
+    /// Delegates a zone below this one to its `ns1`, which is on this machine.
+    pub(crate) fn delegate(&mut self, child: &str) {
+        self.add(format!("{child}. 600 IN NS ns1.{child}."));
+        self.add(format!("ns1.{child}. 600 IN A 127.0.0.1"));
+    }
+
+    /// The name with this label below the apex, with the final dot.
+    fn child(&self, label: &str) -> String {
+        match self.apex.as_str() {
+            "" => format!("{label}."),
+            apex => format!("{label}.{apex}."),
+        }
+    }
+
     /// Adds a line of a zone file; its owner is absolute.
     pub(crate) fn add(&mut self, line: String) {
         self.records.push(line);
@@ -49,12 +64,13 @@ impl fmt::Display for Zone {
         if *broken {
             return writeln!(f, "; no SOA record, no NS record");
         }
+        let (host, contact) = (self.child("ns1"), self.child("hostmaster"));
         writeln!(
             f,
-            "{apex}. 600 IN SOA ns1.{apex}. hostmaster.{apex}. {FIRST_SERIAL} 3600 600 86400 60"
+            "{apex}. 600 IN SOA {host} {contact} {FIRST_SERIAL} 3600 600 86400 60"
         )?;
-        writeln!(f, "{apex}. 600 IN NS ns1.{apex}.")?;
-        writeln!(f, "ns1.{apex}. 600 IN A 127.0.0.1")?;
+        writeln!(f, "{apex}. 600 IN NS {host}")?;
+        writeln!(f, "{host} 600 IN A 127.0.0.1")?;
         for record in &self.records {
             writeln!(f, "{record}")?;
         }

@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, RecordType};
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::problem::Problem;
@@ -70,7 +71,10 @@ async fn values(server: SocketAddr, name: &str) -> crate::error::Result<Vec<Stri
     socket.send(&query.to_vec()?).await?;
     let mut answer = [0; ANSWER_MAX];
     let length = socket.recv(&mut answer).await?;
-    let message = Message::from_vec(&answer[..length])?;
+    let mut message = Message::from_vec(&answer[..length])?;
+    if message.metadata.truncation {
+        message = ask_over_tcp(server, &query).await?;
+    }
     let txt = message
         .answers
         .iter()
@@ -80,4 +84,17 @@ async fn values(server: SocketAddr, name: &str) -> crate::error::Result<Vec<Stri
         });
     let text = |parts: &[Box<[u8]>]| String::from_utf8_lossy(&parts.concat()).into_owned();
     Ok(txt.map(|parts| text(parts)).collect())
+}
+
+/// Asks again where the answer is too large for a datagram.
+async fn ask_over_tcp(server: SocketAddr, query: &Message) -> crate::error::Result<Message> {
+    let octets = query.to_vec()?;
+    let mut stream = TcpStream::connect(server).await?;
+    let length = u16::try_from(octets.len())?.to_be_bytes();
+    stream
+        .write_all(&[&length, octets.as_slice()].concat())
+        .await?;
+    let mut answer = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut answer).await?;
+    Ok(Message::from_vec(&answer)?)
 }

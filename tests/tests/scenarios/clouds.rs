@@ -27,8 +27,17 @@ impl Clouds {
         Clouds::start_with(|builder| builder)
     }
 
-    /// On a bed that is not the usual one.
+    /// On a bed that is not the usual one. The CA caches no record of the clouds, so that a test need not wait
+    /// a minute before it uses a name again.
     pub(crate) fn start_with(build: impl FnOnce(Builder) -> Builder) -> Result<Clouds> {
+        Clouds::start_with_ttl(0, build)
+    }
+
+    /// The same with this time to live, in seconds, of the records of Cloudflare, where the shortest is 60.
+    pub(crate) fn start_with_ttl(
+        ttl: u32,
+        build: impl FnOnce(Builder) -> Builder,
+    ) -> Result<Clouds> {
         let zones = [ALIAS_ZONE, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE];
         let builder = DOMAINS.iter().zip(zones).fold(
             TestBed::builder().third_alias_zone(),
@@ -41,7 +50,7 @@ impl Clouds {
 
         let cloudflare = CloudflareFake::start()?;
         let cloudflare_zone = cloudflare.add_zone(SECOND_ALIAS_ZONE);
-        let mirror = bed.mirror(SECOND_ALIAS_ZONE)?;
+        let mirror = bed.mirror(SECOND_ALIAS_ZONE, ttl)?;
         cloudflare.on_change(move |_, records| {
             let txt = records.iter().filter(|record| record.kind == "TXT");
             let plain = |content: &str| content.trim_matches('"').to_owned();
@@ -51,7 +60,7 @@ impl Clouds {
 
         let moto = Moto::start()?;
         let moto_zone = moto.add_zone(THIRD_ALIAS_ZONE, false)?;
-        let mirror = bed.mirror(THIRD_ALIAS_ZONE)?;
+        let mirror = bed.mirror(THIRD_ALIAS_ZONE, 0)?;
         moto.on_change(move |txt| mirror.show(txt).unwrap());
 
         let clouds = Clouds {

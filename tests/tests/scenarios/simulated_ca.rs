@@ -13,7 +13,7 @@ const ISSUE: [&str; 5] = [
 #[test]
 fn it_issues_and_renews_a_certificate_whose_txt_values_it_finds() -> Result {
     let bed = TestBed::start()?;
-    let ca = SimulatedCa::start(Validation::At(bed.resolver()))?;
+    let ca = SimulatedCa::start(Validation::At(bed.ca_resolver()))?;
     let program = bed.program(bed.settings_with(&ca))?;
     program.run(&ISSUE)?.assert_success();
     let first = bed.certificate("example-com")?;

@@ -11,7 +11,7 @@ use acme_alias_core::delegation::{
 use acme_alias_core::dns::{Config, Dns, DnsError, ZoneServers};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::name::Identifier;
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, QueryProxy, Result, SilentServer, TestBed};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Fault, QueryProxy, Result, SilentServer, TestBed};
 use hickory_proto::rr::{RData, RecordType};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -92,16 +92,24 @@ async fn a_primary_that_is_no_name_server_is_found_by_the_soa_record() -> Result
 
 #[tokio::test]
 async fn a_server_without_authority_is_named_with_its_answer() -> Result {
-    let bed = TestBed::start()?;
-    // The servers of the alias zone are looked for where the main zones are served.
-    let dns = dns(&bed, bed.main_server(), &[]);
-    let chain = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
-    let End::Unanswered(DnsError::Unanswered { zone, attempts, .. }) = chain.end else {
-        panic!("{chain:?}");
-    };
-    assert_eq!(zone, name(ALIAS_ZONE));
-    assert!(attempts.contains("ns1.auth.example.net"), "{attempts}");
-    assert!(attempts.contains("REFUSED"), "{attempts}");
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .faulty_server(Fault::Refusing)
+        .start()?;
+    // The servers of the alias zone are looked for where the zone above it is served, and where no zone is.
+    for (elsewhere, answer) in [
+        (bed.main_server(), "not authoritative"),
+        (bed.faulty_servers()[0], "REFUSED"),
+    ] {
+        let dns = dns(&bed, elsewhere, &[("example.com", bed.main_server())]);
+        let chain = CnameChain::follow(&dns, &name("_acme-challenge.example.com")).await;
+        let End::Unanswered(DnsError::Unanswered { zone, attempts, .. }) = chain.end else {
+            panic!("{chain:?}");
+        };
+        assert_eq!(zone, name(ALIAS_ZONE));
+        assert!(attempts.contains("ns1.auth.example.net"), "{attempts}");
+        assert!(attempts.contains(answer), "{attempts}");
+    }
     Ok(())
 }
 
