@@ -1,5 +1,6 @@
 //! Servers at a distance: the relays of the bed, and the program behind them.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{ALIAS_NAME, BedServer, Protocol, Result, TestBed};
@@ -21,6 +22,49 @@ fn a_query_over_udp_takes_one_round_trip_and_one_over_tcp_takes_two() -> Result 
     let started = Instant::now();
     assert_eq!(bed.ask(server, CNAME, "CNAME")?, answer);
     assert!(started.elapsed() >= RTT * 2, "{:?}", started.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_directory_of_the_ca_takes_three_round_trips() -> Result {
+    let bed = TestBed::start()?;
+    let far = bed.far(RTT)?;
+    // An error says that another test has chosen it already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let root = reqwest::Certificate::from_pem(&fs::read(bed.ca_file())?)?;
+    let client = reqwest::Client::builder().tls_certs_only([root]).build()?;
+    let started = Instant::now();
+    let directory = client.get(far.settings().directory).send().await?;
+    assert!(directory.status().is_success(), "{directory:?}");
+    // TCP, TLS 1.3 and the request.
+    assert!(started.elapsed() >= RTT * 3, "{:?}", started.elapsed());
+    // The connection is kept.
+    let started = Instant::now();
+    client.get(far.settings().directory).send().await?;
+    let elapsed = started.elapsed();
+    assert!(elapsed >= RTT && elapsed < RTT * 3, "{elapsed:?}");
+    Ok(())
+}
+
+#[test]
+fn every_server_in_the_settings_is_far_away_and_the_resolver_of_the_ca_is_not() -> Result {
+    let bed = TestBed::start()?;
+    let rtt = Duration::from_millis(500);
+    let far = bed.far(rtt)?;
+    let settings = far.settings();
+    let mut addresses = vec![settings.resolver];
+    addresses.extend(settings.providers.iter().map(|provider| provider.server));
+    addresses.extend(settings.zones.iter().flat_map(|(_, servers)| servers));
+    let alias_zones = settings.alias_zones.iter();
+    addresses.extend(alias_zones.flat_map(|zone| &zone.servers));
+    let near = [bed.main_server(), bed.primary(), bed.secondary()];
+    assert!(!addresses.iter().any(|address| near.contains(address)));
+    assert!(!settings.directory.contains(&bed.directory()));
+
+    let started = Instant::now();
+    assert_eq!(bed.ask(bed.ca_resolver(), CNAME, "CNAME")?.len(), 1);
+    assert!(started.elapsed() < rtt, "{:?}", started.elapsed());
+    assert_eq!(far.dns_queries(), 0);
     Ok(())
 }
 
