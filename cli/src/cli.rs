@@ -268,6 +268,7 @@ pub(crate) struct AuditArgs {
     pub(crate) provider: Option<String>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 #[derive(Debug, Args)]
 pub(crate) struct DelegateArgs {
     /// The domains [default: all of the settings]
@@ -276,7 +277,7 @@ pub(crate) struct DelegateArgs {
     /// Print what is there already as well
     #[arg(long)]
     pub(crate) all: bool,
-    /// Lead to `_acme-challenge.`ALIAS; with --unique, to a name of its own below ALIAS
+    /// Lead to `_acme-challenge.`ALIAS; with --unique or --by-domain, to a name of its own below ALIAS
     #[arg(
         long,
         value_name = "ALIAS",
@@ -290,6 +291,9 @@ pub(crate) struct DelegateArgs {
     /// Give each domain an alias name of its own that nobody can guess; it is kept
     #[arg(long, conflicts_with = "domain_alias", help_heading = "Alias")]
     pub(crate) unique: bool,
+    /// Give each domain an alias name of its own, such as `example.com.auth.example.net`; it is kept
+    #[arg(long, conflicts_with_all = ["domain_alias", "unique"], help_heading = "Alias")]
+    pub(crate) by_domain: bool,
     /// Say by CAA records who may issue for the domains, and that nobody may for the alias zones
     #[arg(long, help_heading = "CAA")]
     pub(crate) caa: bool,

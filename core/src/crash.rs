@@ -51,6 +51,16 @@ points! {
     AddVerified = "add-verified",
     /// Before the CA is asked to validate.
     Validate = "validate",
+    /// Before TXT values are withdrawn.
+    Withdraw = "withdraw",
+    /// After the intent to remove values was recorded, before anything is sent.
+    RemoveIntended = "remove-intended",
+    /// After values were removed, before that is recorded.
+    RemoveSent = "remove-sent",
+    /// After it was recorded that they were removed.
+    RemoveAcknowledged = "remove-acknowledged",
+    /// After it was verified and recorded that they are gone.
+    RemoveVerified = "remove-verified",
     /// Before the certificate request is submitted.
     Finalize = "finalize",
     /// After it was submitted, before the chain is fetched.
@@ -63,16 +73,6 @@ points! {
     VersionSwitched = "version-switched",
     /// After the certificate was stored, before its order is deleted.
     Stored = "stored",
-    /// Before TXT values are withdrawn.
-    Withdraw = "withdraw",
-    /// After the intent to remove values was recorded, before anything is sent.
-    RemoveIntended = "remove-intended",
-    /// After values were removed, before that is recorded.
-    RemoveSent = "remove-sent",
-    /// After it was recorded that they were removed.
-    RemoveAcknowledged = "remove-acknowledged",
-    /// After it was verified and recorded that they are gone.
-    RemoveVerified = "remove-verified",
 }
 
 /// Does what the variable `FAILPOINTS` says for this point: `NAME=return` ends the process without any

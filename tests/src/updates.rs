@@ -37,9 +37,15 @@ impl Change {
         let Change::Other(what) = self else {
             return false;
         };
-        ["unsuccessful", "REFUSED", "denied", "RR failed"]
-            .iter()
-            .any(|word| what.contains(word))
+        [
+            "unsuccessful",
+            "REFUSED",
+            "denied",
+            "RR failed",
+            "than permitted by policy",
+        ]
+        .iter()
+        .any(|word| what.contains(word))
     }
 }
 

@@ -11,7 +11,7 @@ use acme_alias_core::store::CertificateId;
 use tokio_util::sync::CancellationToken;
 
 use super::stop::stoppable;
-use super::{offboard, probe};
+use super::{offboard, probe, sharing};
 use crate::cli::CheckArgs;
 use crate::failure::{Failure, Part};
 use crate::output::{Checked, CheckedName, Output, Probed, Report};
@@ -39,6 +39,10 @@ pub(crate) async fn run(
         if !args.watch || !checked.has_errors() {
             if args.write {
                 checked.probed = Some(probe(setup, &wanted, &checked.names, output, cancel).await?);
+            }
+            let names = checked.names.iter();
+            for note in sharing::notes(names.map(|name| name.report.chain.last())) {
+                output.note(&note);
             }
             return Ok(Report::Checked(checked));
         }

@@ -9,6 +9,7 @@ use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::Store;
 use futures_util::{StreamExt, stream};
 
+use super::sharing;
 use crate::cli::DelegateArgs;
 use crate::failure::{Failure, Part};
 use crate::output::{Output, Report};
@@ -33,6 +34,9 @@ pub(crate) async fn run(
     let identifiers = identifiers(args, settings)?;
     let challenge_names: BTreeSet<_> = identifiers.iter().map(Identifier::challenge_name).collect();
     let aliases = aliases(args, setup, &challenge_names, output).await?;
+    for note in sharing::notes(aliases.values()) {
+        output.note(&note);
+    }
     let mut wanted: Vec<_> = aliases
         .into_iter()
         .map(|(challenge_name, alias_name)| Wanted::Cname(challenge_name, alias_name))
@@ -134,8 +138,8 @@ async fn aliases(
     output: Output,
 ) -> Result<BTreeMap<DnsName, DnsName>, Failure> {
     let settings = &setup.settings;
-    if args.unique {
-        return unique(args, setup, challenge_names, output).await;
+    if args.unique || args.by_domain {
+        return one_each(args, setup, challenge_names, output).await;
     }
     let in_words = |error| Failure::new(Part::Settings, &error, None);
     let alias_name = |challenge_name: &DnsName| {
@@ -158,8 +162,9 @@ async fn aliases(
         .collect()
 }
 
-/// A name of its own for each challenge name, kept in the state.
-async fn unique(
+/// A name of its own for each challenge name, kept in the state: one that nobody can guess, or that of the
+/// domain below the alias zone.
+async fn one_each(
     args: &DelegateArgs,
     setup: &Setup,
     challenge_names: &BTreeSet<&DnsName>,
@@ -171,13 +176,16 @@ async fn unique(
             Some(zone) => zone,
             None => only_zone(&setup.settings, challenge_name)?,
         };
-        let name = zone.child(&fresh_label());
+        let name = match challenge_name.parent().filter(|_| args.by_domain) {
+            Some(domain) => format!("{domain}.{zone}").parse(),
+            None => zone.child(&fresh_label()),
+        };
         let name = name.map_err(|error| Failure::new(Part::Settings, &error, None))?;
         fresh.insert((*challenge_name).clone(), name);
     }
     let (store, _) = state::open(&setup.settings, &setup.clock).await?;
-    let unique = store.add_alias_names(&fresh).await?;
-    for (challenge_name, alias_name) in &unique {
+    let kept = store.add_alias_names(&fresh).await?;
+    for (challenge_name, alias_name) in &kept {
         let configured = setup.aliases.configured(challenge_name)?;
         if let Some(configured) = configured.filter(|name| *name != alias_name) {
             output.warning(&format!(
@@ -186,7 +194,7 @@ async fn unique(
             ));
         }
     }
-    Ok(unique)
+    Ok(kept)
 }
 
 fn only_zone<'a>(settings: &'a Settings, challenge_name: &DnsName) -> Result<&'a DnsName, Failure> {

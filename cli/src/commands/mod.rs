@@ -14,6 +14,7 @@ mod pages;
 mod probe;
 mod providers;
 mod renew;
+mod sharing;
 mod stop;
 
 use tokio_util::sync::CancellationToken;

@@ -1,6 +1,7 @@
 //! `acme-alias check --write`: a probe at each alias name, timed to each server, and withdrawn.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use acme_alias_core::engine::{Run, RunError};
 use acme_alias_core::name::DnsName;
@@ -56,12 +57,14 @@ async fn write_in(
     cancel: &CancellationToken,
 ) -> Result<Vec<Published>, Failure> {
     let names: Vec<_> = names.into_iter().collect();
-    stoppable(cancel, async { Ok(zones.check(&names).await?) }).await?;
+    let existing = stoppable(cancel, async { Ok(zones.existing(&names).await?) }).await?;
     let probes = names.into_iter().map(|name| TxtRecord {
         name,
         value: TxtValue::probe(),
     });
-    let publication = zones.publication(probes.collect(), run.context()).await?;
+    let publication = zones
+        .publication(probes.collect(), Arc::new(existing), run.context())
+        .await?;
     let published = stoppable(cancel, async { Ok(publication.publish().await?) }).await;
     let left: Vec<ZoneError> = publication.withdraw().await;
     let left_behind = || {

@@ -64,6 +64,10 @@ fn of_step(error: IssueError) -> Failure {
                 "nothing was requested from the CA; correct these, and run the same command again",
             )
         },
+        IssueError::SharedName { .. } => failure(
+            Part::Ca,
+            "use one alias name per domain: `acme-alias delegate --unique` prints the records",
+        ),
         IssueError::Zone(error) => of_zone(&error),
         IssueError::Acme(error) => error.into(),
         IssueError::Account(error) => error.into(),

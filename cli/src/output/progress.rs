@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use acme_alias_core::issue::{Observer, Step};
 use acme_alias_core::store::CertificateId;
+use acme_alias_core::zone::CacheWait;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::stream::line;
@@ -97,7 +98,10 @@ impl Observer for Display {
         for name in &bars.names {
             name.set_message(state(step));
         }
-        if let Step::Withdraw = step {
+    }
+
+    fn ended(&self, certificate: &CertificateId) {
+        if let Some(mut bars) = locked(&self.certificates).remove(certificate) {
             bars.step.finish_and_clear();
             bars.names
                 .drain(..)
@@ -135,12 +139,22 @@ fn in_words(step: &Step<'_>) -> String {
                 )
             }
         }
+        Step::OutlastCache(CacheWait { name, rest }) => format!(
+            "waiting {} s: the CA may have cached older TXT records of this name ({name})",
+            rest.as_secs().max(1)
+        ),
+        Step::Again => {
+            "trying once more: the CA saw other TXT records, perhaps from its cache".to_owned()
+        }
         Step::Validate(published) => {
             let servers: usize = published.iter().map(|zone| zone.servers.len()).sum();
-            match servers {
-                0 => "waiting for the CA".to_owned(),
-                1 => "waiting for the CA (TXT visible on the name server)".to_owned(),
-                all => format!("waiting for the CA (TXT visible on {all} of {all} name servers)"),
+            let silent: usize = published.iter().map(|zone| zone.silent.len()).sum();
+            match (servers, servers + silent) {
+                (0, _) => "waiting for the CA".to_owned(),
+                (1, 1) => "waiting for the CA (TXT visible on the name server)".to_owned(),
+                (servers, all) => {
+                    format!("waiting for the CA (TXT visible on {servers} of {all} name servers)")
+                }
             }
         }
         Step::Finalize => "waiting for the CA to sign".to_owned(),
@@ -154,10 +168,10 @@ fn in_words(step: &Step<'_>) -> String {
 fn state(step: &Step<'_>) -> &'static str {
     match step {
         Step::Preflight | Step::Planned(_) | Step::Order => "delegated",
-        Step::Publish(_) => "being written",
+        Step::Publish(_) | Step::OutlastCache(_) | Step::Again => "being written",
         Step::Validate(_) => "on every server",
-        Step::Finalize | Step::Store => "validated",
-        _ => "withdrawn",
+        Step::Withdraw | Step::Finalize | Step::Store => "validated",
+        _ => "",
     }
 }
 

@@ -48,6 +48,11 @@ impl Answer {
         self.message.metadata.authoritative && has_result(&self.message)
     }
 
+    /// Whether the server reports neither records nor their absence: SERVFAIL, REFUSED and the like.
+    pub(crate) fn is_error(&self) -> bool {
+        !has_result(&self.message)
+    }
+
     /// Whether the name exists, with records of any type (RFC 8020).
     pub(crate) fn name_exists(&self) -> bool {
         self.message.metadata.response_code != ResponseCode::NXDomain

@@ -14,7 +14,7 @@ use crate::ledger::{GitExport, Ledger};
 use crate::name::DnsName;
 use crate::provider::TxtProvider;
 use crate::store::Store;
-use crate::zone::{AliasZone, ConfiguredProvider, ZoneWriters};
+use crate::zone::{AliasZone, ConfiguredProvider, NameLocks, ZoneWriters};
 
 /// An engine that cannot be built.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -180,7 +180,11 @@ impl EngineBuilder {
         }
         Ok(Engine {
             parts: Arc::new(Parts {
-                writers: Arc::new(ZoneWriters::new(Arc::clone(&self.ledger))),
+                writers: Arc::new(ZoneWriters::new(
+                    Arc::clone(&self.ledger),
+                    Arc::clone(&self.clock),
+                )),
+                names: NameLocks::default(),
                 certificates: certificates.into_iter().collect(),
                 store: self.store,
                 ledger: self.ledger,

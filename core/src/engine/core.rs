@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::issue::Observer;
 use crate::ledger::{GitExport, Ledger};
 use crate::store::{CertificateId, Store};
-use crate::zone::ZoneWriters;
+use crate::zone::{NameLocks, ZoneWriters};
 
 /// What one process shares. Clones share it too.
 #[derive(Clone)]
@@ -27,6 +27,7 @@ pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) writers: Arc<ZoneWriters>,
+    pub(super) names: NameLocks,
     pub(super) certificates: Certificates,
     pub(super) settings_reader: Option<Arc<dyn SettingsReader>>,
     pub(super) export: Option<Export>,

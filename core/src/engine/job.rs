@@ -7,96 +7,123 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::certificates::CertificateConfig;
+use super::context::JobContext;
 use super::core::Engine;
 use super::held_lease::HeldLease;
-use super::plan::Work;
+use super::prepared::Prepared;
 use super::report::{JobError, JobOutcome};
 use crate::deploy::DeployError;
 use crate::issue::{IssueError, IssueFailure, Issuer};
 use crate::lease::{JobName, LeaseId};
-use crate::ledger::RunId;
 use crate::renewal;
 use crate::store::{CertificateId, StoreError, StoredCertificate};
-
-/// What a job needs to know of its run.
-#[derive(Clone, Debug)]
-pub(super) struct JobContext {
-    pub(super) run: RunId,
-    /// The lease of the run, which covers the probes of rehearsals.
-    pub(super) run_lease: LeaseId,
-    pub(super) cancel: CancellationToken,
-    /// Obtain the certificate even if it is not due.
-    pub(super) force: bool,
-    /// Wait while another process works on the certificate.
-    pub(super) wait: bool,
-    /// A busy certificate is an error: it was asked for by name.
-    pub(super) must_obtain: bool,
-}
+use crate::zone::Seat;
 
 impl Engine {
-    /// Works on one certificate. It concerns no other, however it ends.
-    pub(super) async fn work_on(
+    /// Obtains a certificate that was prepared. It concerns no other, however it ends.
+    pub(super) async fn obtain(
+        &self,
+        prepared: &Prepared,
+        context: &JobContext,
+        seat: Seat,
+    ) -> Result<JobOutcome, JobError> {
+        let certificate = &*prepared.certificate;
+        let Some(lease) = self.lease(certificate.id(), context).await? else {
+            return Ok(JobOutcome::InProgress);
+        };
+        let outcome = match self.needed(certificate, context).await {
+            Ok(Needed::Obtain) => self.under_lease(prepared, context, &lease, seat).await,
+            Ok(Needed::Deploy(stored)) => Ok(self.deploy_stored(certificate, stored).await),
+            Ok(Needed::Nothing(stored)) => Ok(JobOutcome::UpToDate(Box::new(stored))),
+            Err(error) => Err(error),
+        };
+        release(lease).await;
+        outcome
+    }
+
+    /// Deploys a certificate that is stored, or obtains it if it has become due or is lost.
+    pub(super) async fn deploy_only(
         &self,
         id: CertificateId,
-        certificate: Option<Arc<CertificateConfig>>,
-        work: Work,
-        context: JobContext,
+        context: &JobContext,
     ) -> Result<JobOutcome, JobError> {
-        if context.cancel.is_cancelled() {
-            return Err(interrupted());
-        }
-        let certificate = match certificate {
+        let certificate = self.certificate(&id).await?;
+        let Some(lease) = self.lease(&id, context).await? else {
+            return Ok(JobOutcome::InProgress);
+        };
+        let outcome = match self.parts.store.certificate(&id).await {
+            Ok(Some(stored)) if stored.deployed => Ok(JobOutcome::UpToDate(Box::new(stored))),
+            Ok(Some(stored)) => Ok(self.deploy_stored(&certificate, stored).await),
+            Ok(None) => Err(JobError::Unknown { id }),
+            Err(error) => Err(error.into()),
+        };
+        release(lease).await;
+        outcome
+    }
+
+    /// Tries everything but the CA.
+    pub(super) async fn rehearse(
+        &self,
+        id: CertificateId,
+        given: Option<Arc<CertificateConfig>>,
+        context: &JobContext,
+    ) -> Result<JobOutcome, JobError> {
+        let certificate = match given {
             Some(certificate) => certificate,
             None => self.certificate(&id).await?,
         };
-        if work == Work::Rehearse {
-            let lease = &context.run_lease;
-            let issuer = self.issuer(&certificate, &context, lease, &context.cancel);
-            let plan = issuer.rehearse(&certificate.request).await?;
-            return Ok(JobOutcome::Rehearsed(plan));
-        }
-        let job = JobName::certificate(&id);
+        let issuer = self.issuer(&certificate, context, &context.run_lease, &context.cancel);
+        Ok(JobOutcome::Rehearsed(
+            issuer.rehearse(&certificate.request).await?,
+        ))
+    }
+
+    /// The lease of a certificate; `None` if another process has it, and that is no error.
+    async fn lease(
+        &self,
+        id: &CertificateId,
+        context: &JobContext,
+    ) -> Result<Option<HeldLease>, JobError> {
+        let job = JobName::certificate(id);
         let acquire = HeldLease::acquire(&self.parts.store, &job, context.wait);
-        let lease = match context.cancel.run_until_cancelled(acquire).await {
-            None => return Err(interrupted()),
-            Some(Err(StoreError::Busy { .. })) if !context.must_obtain => {
-                return Ok(JobOutcome::InProgress);
-            }
-            Some(lease) => lease?,
-        };
-        let outcome = self.under_lease(&certificate, work, &context, &lease).await;
-        if let Err(error) = lease.release().await {
-            tracing::warn!(%job, %error, "the lease could not be released; it will expire");
+        match context.cancel.run_until_cancelled(acquire).await {
+            None => Err(interrupted()),
+            Some(Err(StoreError::Busy { .. })) if !context.must_obtain => Ok(None),
+            Some(lease) => Ok(Some(lease?)),
         }
-        outcome
+    }
+
+    /// What is needed now: another process may have done the work while the lease was waited for.
+    async fn needed(
+        &self,
+        certificate: &CertificateConfig,
+        context: &JobContext,
+    ) -> Result<Needed, JobError> {
+        let id = certificate.id();
+        if context.must_obtain {
+            return Ok(Needed::Obtain);
+        }
+        let Some(stored) = self.parts.store.certificate(id).await? else {
+            return Ok(Needed::Obtain);
+        };
+        let order = self.parts.store.order(id).await?;
+        let due = renewal::due(stored.info.not_before, stored.info.not_after);
+        let is_due = context.force || order.is_some() || due <= self.parts.clock.now();
+        Ok(match (is_due, stored.deployed) {
+            (true, _) => Needed::Obtain,
+            (false, false) => Needed::Deploy(stored),
+            (false, true) => Needed::Nothing(stored),
+        })
     }
 
     async fn under_lease(
         &self,
-        certificate: &CertificateConfig,
-        work: Work,
+        prepared: &Prepared,
         context: &JobContext,
         lease: &HeldLease,
+        seat: Seat,
     ) -> Result<JobOutcome, JobError> {
-        let id = certificate.id();
-        let mut work = work;
-        if !context.must_obtain {
-            // Another process may have done the work while the lease was waited for.
-            let stored = self.parts.store.certificate(id).await?;
-            if let Some(stored) = stored {
-                let order = self.parts.store.order(id).await?;
-                let due = renewal::due(stored.info.not_before, stored.info.not_after);
-                let is_due = context.force || order.is_some() || due <= self.parts.clock.now();
-                work = match (is_due, stored.deployed) {
-                    (true, _) => Work::Obtain,
-                    (false, false) => Work::Deploy,
-                    (false, true) => return Ok(JobOutcome::UpToDate(Box::new(stored))),
-                };
-            }
-        }
-        if work == Work::Deploy {
-            return self.deploy_stored(certificate).await;
-        }
+        let Prepared { certificate, plan } = prepared;
         // A job whose lease was lost stops as if it was interrupted, and withdraws.
         let cancel = context.cancel.child_token();
         let lost = lease.lost();
@@ -107,12 +134,13 @@ impl Engine {
         };
         let issuer = self.issuer(certificate, context, lease.id(), &cancel);
         let issued = tokio::select! {
-            issued = issuer.issue(&certificate.request) => issued,
+            issued = issuer.issue(&certificate.request, plan, seat) => issued,
             never = stop => match never {},
         };
         let mut issued = match issued {
             Err(failure) if is_interrupted(&failure) && lost.is_cancelled() => {
-                return Err(JobError::LeaseLost { id: id.clone() });
+                let id = certificate.id().clone();
+                return Err(JobError::LeaseLost { id });
             }
             issued => issued?,
         };
@@ -123,7 +151,7 @@ impl Engine {
         })
     }
 
-    fn issuer<'a>(
+    pub(super) fn issuer<'a>(
         &'a self,
         certificate: &'a CertificateConfig,
         context: &'a JobContext,
@@ -144,18 +172,17 @@ impl Engine {
         }
     }
 
-    async fn deploy_stored(&self, certificate: &CertificateConfig) -> Result<JobOutcome, JobError> {
-        let id = certificate.id();
-        let stored = self.parts.store.certificate(id).await?;
-        let Some(mut stored) = stored else {
-            return Err(JobError::Unknown { id: id.clone() });
-        };
-        match self.deploy(certificate, &mut stored).await.err() {
-            None => Ok(JobOutcome::Deployed(Box::new(stored))),
-            Some(error) => Ok(JobOutcome::Undeployed {
+    async fn deploy_stored(
+        &self,
+        certificate: &CertificateConfig,
+        mut stored: StoredCertificate,
+    ) -> JobOutcome {
+        match self.deploy(certificate, &mut stored).await {
+            Ok(()) => JobOutcome::Deployed(Box::new(stored)),
+            Err(error) => JobOutcome::Undeployed {
                 stored: Box::new(stored),
                 error,
-            }),
+            },
         }
     }
 
@@ -173,6 +200,19 @@ impl Engine {
         store.mark_deployed(&stored.id, stored.version).await?;
         stored.deployed = true;
         Ok(())
+    }
+}
+
+/// What a certificate needs.
+enum Needed {
+    Obtain,
+    Deploy(StoredCertificate),
+    Nothing(StoredCertificate),
+}
+
+async fn release(lease: HeldLease) {
+    if let Err(error) = lease.release().await {
+        tracing::warn!(%error, "a lease could not be released; it will expire");
     }
 }
 

@@ -12,15 +12,19 @@
 
 mod builder;
 mod certificates;
+mod context;
 mod core;
 mod environment;
+mod groups;
 mod held_lease;
 mod job;
 mod options;
 mod plan;
+mod prepared;
 mod providers;
 mod reconcile;
 mod report;
+mod rounds;
 mod run;
 #[cfg(test)]
 mod tests;

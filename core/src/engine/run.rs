@@ -1,29 +1,29 @@
 //! One pass of the engine, from what earlier runs left to the export.
 
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::certificates::CertificateConfig;
+use super::context::JobContext;
 use super::core::Engine;
 use super::held_lease::HeldLease;
-use super::job::JobContext;
 use super::options::{RunOptions, Selection};
-use super::plan::Schedule;
-use super::report::{JobError, JobReport, Reconciliation, RunError, RunReport};
+use super::plan::{Schedule, Work};
+use super::report::{JobReport, Reconciliation, RunError, RunReport};
+use super::rounds::guarded;
 use crate::lease::JobName;
 use crate::ledger::{Entry, Event, GitExport, OpenValue, Origin, RunId};
 use crate::name::DnsName;
+use crate::store::CertificateId;
 use crate::txt::{Action, TxtValue};
 use crate::zone::ChangeContext;
 
-/// Certificates that are worked on at a time.
+/// Certificates that are deployed or rehearsed at a time.
 const AT_ONCE: usize = 20;
 
 /// How long an export may go on after the run was cancelled.
@@ -187,7 +187,9 @@ impl Run {
 
     /// The third and fourth phase: works on the certificates, many at once.
     async fn work(&self, schedule: Schedule, options: &RunOptions) -> Vec<JobReport> {
-        let Schedule { work, failed, .. } = schedule;
+        let Schedule {
+            work, mut failed, ..
+        } = schedule;
         self.engine.parts.observer.planned(work.len());
         let given = match &options.selection {
             Selection::One(certificate) => Some(Arc::clone(certificate)),
@@ -201,35 +203,48 @@ impl Run {
             wait: options.wait,
             must_obtain: given.is_some(),
         };
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
-        let mut tasks = JoinSet::new();
-        let mut reports = failed;
-        for (id, work) in work {
-            // Tasks are made as permits become free, so that memory does not grow with the certificates.
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-                break;
-            };
-            if options.cancel.is_cancelled() {
-                break;
-            }
-            while let Some(done) = tasks.try_join_next() {
-                reports.extend(done);
-            }
-            let (engine, context, given) = (self.engine.clone(), context.clone(), given.clone());
-            tasks.spawn(async move {
-                let work = engine.work_on(id.clone(), given, work, context);
-                // A defect in one job must not end the others.
-                let outcome = AssertUnwindSafe(work).catch_unwind().await;
-                drop(permit);
-                let outcome = outcome.unwrap_or_else(|_| Err(JobError::Defect { id: id.clone() }));
-                JobReport { id, outcome }
-            });
-        }
-        while let Some(done) = tasks.join_next().await {
-            reports.extend(done);
-        }
+        let (obtain, others): (Vec<_>, Vec<_>) = work
+            .into_iter()
+            .partition(|(_, work)| *work == Work::Obtain);
+        let obtain = obtain.into_iter().map(|(id, _)| id).collect();
+        let (obtained, done) = tokio::join!(
+            self.engine
+                .obtain_all(obtain, given.clone(), context.clone()),
+            self.do_all(others, given, context)
+        );
+        let mut reports = obtained;
+        reports.extend(done);
+        reports.append(&mut failed);
         reports.sort_by(|one, other| one.id.cmp(&other.id));
         reports
+    }
+
+    /// Deploys certificates, or rehearses.
+    async fn do_all(
+        &self,
+        work: Vec<(CertificateId, Work)>,
+        given: Option<Arc<CertificateConfig>>,
+        context: JobContext,
+    ) -> Vec<JobReport> {
+        let tasks = work.into_iter().map(|(id, work)| {
+            let (engine, context, given) = (self.engine.clone(), context.clone(), given.clone());
+            async move {
+                if context.cancel.is_cancelled() {
+                    return None;
+                }
+                let outcome = match work {
+                    Work::Deploy => guarded(&id, engine.deploy_only(id.clone(), &context)).await,
+                    _ => guarded(&id, engine.rehearse(id.clone(), given, &context)).await,
+                };
+                engine.parts.observer.ended(&id);
+                Some(JobReport { id, outcome })
+            }
+        });
+        let done: Vec<_> = stream::iter(tasks)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        done.into_iter().flatten().collect()
     }
 }
 

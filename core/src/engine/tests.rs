@@ -85,6 +85,7 @@ impl Fixture {
             name: at.clone(),
             value: value.parse().unwrap(),
             action: Action::Add,
+            ttl: None,
         };
         let entry = Entry {
             event: Event::Intent,
@@ -121,7 +122,7 @@ impl Fixture {
         let zone = name(zone);
         let names = [zone.challenge_name().unwrap()];
         let values = self.backend.values(&zone, &names).await.unwrap();
-        values.values().map(std::collections::BTreeSet::len).sum()
+        values.values().map(|set| set.values.len()).sum()
     }
 }
 
@@ -308,6 +309,7 @@ async fn providers_of_stored_certificates_with_one_id_are_told_apart() {
         name: name(ZONE).challenge_name().unwrap(),
         value: "one".parse().unwrap(),
         action: Action::Add,
+        ttl: None,
     };
     backends[1].apply(&name(ZONE), &[change]).await.unwrap();
     let done = reconcile(&engine).await;
@@ -366,6 +368,6 @@ async fn a_value_that_the_server_keeps_does_not_keep_the_others_of_its_zone() {
     let left: Vec<_> = done.left.iter().map(|left| &left.value.name).collect();
     assert_eq!((done.removed.len(), left), (2, vec![&names[1]]), "{done:?}");
     let there = fixture.backend.values(&name(ZONE), &names).await.unwrap();
-    let there = there.iter().filter(|(_, values)| !values.is_empty());
+    let there = there.iter().filter(|(_, set)| !set.is_empty());
     assert_eq!(there.map(|(name, _)| name).collect::<Vec<_>>(), [&names[1]]);
 }

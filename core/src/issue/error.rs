@@ -1,9 +1,10 @@
 //! Why there is no certificate.
 
+use super::aliases::Aliases;
 use crate::acme::{AcmeError, CaError};
 use crate::certificate::CertificateError;
 use crate::delegation::{Finding, Severity};
-use crate::name::Identifier;
+use crate::name::{DnsName, Identifier};
 use crate::store::StoreError;
 use crate::zone::ZoneError;
 
@@ -20,6 +21,16 @@ pub enum IssueError {
     /// The CA, or the way to it.
     #[error(transparent)]
     Acme(#[from] AcmeError),
+    /// The CA did not find the values at alias names that others use too, twice.
+    #[error("{source}; all name servers that answer have the values, but the CA saw others, perhaps from its \
+             cache: others use {} too",
+        .alias_names.iter().map(DnsName::to_string).collect::<Vec<_>>().join(", "))]
+    SharedName {
+        /// The alias names.
+        alias_names: Vec<DnsName>,
+        /// What the CA reports.
+        source: AcmeError,
+    },
     /// The account at the CA could not be used.
     #[error(transparent)]
     Account(#[from] CaError),
@@ -59,6 +70,21 @@ pub struct IssueFailure {
     pub error: IssueError,
     /// Why TXT values of this job may still be in a zone, one error for each zone.
     pub left_behind: Vec<ZoneError>,
+}
+
+impl IssueFailure {
+    /// The same, if the CA could not validate, with the cause that others use the alias names.
+    #[must_use]
+    pub(crate) fn seen_with_others(self, aliases: &Aliases) -> Self {
+        let error = match self.error {
+            IssueError::Acme(source @ AcmeError::Validation(_)) => IssueError::SharedName {
+                alias_names: aliases.names(),
+                source,
+            },
+            error => error,
+        };
+        IssueFailure { error, ..self }
+    }
 }
 
 impl From<IssueError> for IssueFailure {

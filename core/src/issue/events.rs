@@ -3,7 +3,7 @@
 use super::preflight::Plan;
 use crate::crash::Point;
 use crate::store::CertificateId;
-use crate::zone::{Publication, Published};
+use crate::zone::{CacheWait, Publication, Published};
 
 /// The step that begins now, with what is known by then.
 #[derive(Debug)]
@@ -17,29 +17,35 @@ pub enum Step<'a> {
     Order,
     /// The TXT values are written, and awaited on every server.
     Publish(&'a Publication),
-    /// All servers have the values; the CA validates.
+    /// The CA's resolver may still have older records of a name in its cache.
+    OutlastCache(&'a CacheWait),
+    /// The CA did not find the values, perhaps because of older ones in its cache. It is asked once more, with
+    /// a new order.
+    Again,
+    /// All servers that answer have the values; the CA validates.
     Validate(&'a [Published]),
+    /// The TXT values are withdrawn, while the CA signs.
+    Withdraw,
     /// The CA signs.
     Finalize,
     /// The certificate is stored.
     Store,
-    /// The TXT values are withdrawn.
-    Withdraw,
 }
 
 impl Step<'_> {
-    /// Where a test may let the process end.
-    pub(super) fn point(&self) -> Point {
-        match self {
+    /// Where a test may let the process end; `None` for a step that not every certificate has.
+    pub(super) fn point(&self) -> Option<Point> {
+        Some(match self {
             Step::Preflight => Point::Preflight,
             Step::Planned(_) => Point::Planned,
             Step::Order => Point::Order,
             Step::Publish(_) => Point::Publish,
+            Step::OutlastCache(_) | Step::Again => return None,
             Step::Validate(_) => Point::Validate,
             Step::Finalize => Point::Finalize,
             Step::Store => Point::Store,
             Step::Withdraw => Point::Withdraw,
-        }
+        })
     }
 }
 
@@ -50,6 +56,9 @@ pub trait Observer: Send + Sync {
 
     /// A step of this certificate begins.
     fn step(&self, certificate: &CertificateId, step: &Step<'_>);
+
+    /// The work for this certificate has ended.
+    fn ended(&self, _certificate: &CertificateId) {}
 }
 
 /// Ignores everything.

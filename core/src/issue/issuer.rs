@@ -1,5 +1,7 @@
 //! The flow of one certificate.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +19,7 @@ use crate::lease::LeaseId;
 use crate::ledger::{Origin, RunId};
 use crate::printable::printable;
 use crate::store::{NewVersion, Store, StoredCertificate, VersionOrigin};
-use crate::zone::{ChangeContext, Publication, ZoneError, Zones};
+use crate::zone::{ChangeContext, Lagging, Publication, Published, Seat, ZoneError, Zones};
 
 /// A certificate that was obtained.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Issued {
     pub other_chain: Option<String>,
     /// What could not be withdrawn, one error for each zone.
     pub left_behind: Vec<ZoneError>,
+    /// The servers of alias zones that did not answer.
+    pub silent: Vec<Lagging>,
 }
 
 /// An order, and what is to be published for it.
@@ -38,7 +42,6 @@ struct Opened {
     account: String,
     key: CertificateKey,
     publication: Publication,
-    warnings: Vec<Finding>,
 }
 
 /// Obtains one certificate, for one job.
@@ -64,36 +67,54 @@ pub struct Issuer<'a> {
 }
 
 impl Issuer<'_> {
-    /// Obtains the certificate and stores it. An error leaves no TXT record behind that it does
-    /// not name.
-    pub async fn issue(&self, request: &CertificateRequest) -> Result<Issued, IssueFailure> {
-        let opened = self.or_cancelled(self.open(request)).await?;
-        let stored = self.complete(
-            request,
-            opened.order,
-            &opened.key,
-            &opened.publication,
-            opened.account,
-        );
-        let stored = self.or_cancelled(stored).await;
+    /// Follows every delegation, and looks whether the alias zones can be changed. Nothing is asked of the CA
+    /// before all of it is in order.
+    pub async fn prepare(&self, request: &CertificateRequest) -> Result<Plan, IssueError> {
+        self.or_cancelled(async {
+            self.begin(request, &Step::Preflight);
+            let plan = self.preflight(request).await?;
+            self.begin(request, &Step::Planned(&plan));
+            Ok(plan)
+        })
+        .await
+    }
+
+    /// Obtains the certificate that was prepared and stores it. An error leaves no TXT record behind that it
+    /// does not name.
+    pub async fn issue(
+        &self,
+        request: &CertificateRequest,
+        plan: &Plan,
+        mut seat: Seat,
+    ) -> Result<Issued, IssueFailure> {
+        let mut opened = self.or_cancelled(self.open(request, plan)).await?;
+        let validated = self.or_cancelled(self.validate(request, &mut opened, &mut seat));
+        let validated = validated.await;
         self.begin(request, &Step::Withdraw);
-        let left_behind = opened.publication.withdraw().await;
-        match stored {
-            Ok((stored, other_chain)) => Ok(Issued {
+        // The CA has looked at the values, whatever it says of them.
+        let withdrawn = seat.withdraw();
+        let published = match validated {
+            Ok(published) => published,
+            Err(error) => {
+                let left_behind = withdrawn.await;
+                return Err(IssueFailure { error, left_behind });
+            }
+        };
+        let stored = self.or_cancelled(self.complete(request, opened));
+        match tokio::join!(stored, withdrawn) {
+            (Ok((stored, other_chain)), left_behind) => Ok(Issued {
                 stored,
-                warnings: opened.warnings,
+                warnings: plan.warnings.clone(),
                 other_chain,
                 left_behind,
+                silent: published.into_iter().flat_map(|zone| zone.silent).collect(),
             }),
-            Err(error) => Err(IssueFailure { error, left_behind }),
+            (Err(error), left_behind) => Err(IssueFailure { error, left_behind }),
         }
     }
 
-    /// Follows every delegation, and only then asks the CA for an order and its challenges.
-    async fn open(&self, request: &CertificateRequest) -> Result<Opened, IssueError> {
-        self.begin(request, &Step::Preflight);
-        let plan = self.preflight(request).await?;
-        self.begin(request, &Step::Planned(&plan));
+    /// Opens an order, or resumes the one that was opened before.
+    async fn open(&self, request: &CertificateRequest, plan: &Plan) -> Result<Opened, IssueError> {
         let account = self.ca.account(self.store).await?;
         if let Some(settings) = &request.settings {
             // A run that dies from here on leaves what the next one needs to renew.
@@ -104,29 +125,43 @@ impl Issuer<'_> {
         let challenges = order.challenges().await?;
         let records = plan.aliases.records(challenges)?;
         let context = self.context(request, Some(order.url()));
-        let publication = self.zones.publication(records, context).await?;
+        let existing = Arc::clone(&plan.existing);
+        let publication = self.zones.publication(records, existing, context).await?;
         Ok(Opened {
             order,
             account: account.url().to_owned(),
             key,
             publication,
-            warnings: plan.warnings,
         })
     }
 
-    /// From the TXT records to the stored certificate.
+    /// Publishes the TXT records, and lets the CA look at them.
+    async fn validate(
+        &self,
+        request: &CertificateRequest,
+        opened: &mut Opened,
+        seat: &mut Seat,
+    ) -> Result<Vec<Published>, IssueError> {
+        self.begin(request, &Step::Publish(&opened.publication));
+        let waiting = |wait: &_| self.begin(request, &Step::OutlastCache(wait));
+        let published = seat.publish(&opened.publication, waiting).await?;
+        self.begin(request, &Step::Validate(&published));
+        opened.order.validate().await?;
+        Ok(published)
+    }
+
+    /// From the validated order to the stored certificate.
     async fn complete(
         &self,
         request: &CertificateRequest,
-        mut order: Order,
-        key: &CertificateKey,
-        publication: &Publication,
-        account: String,
+        opened: Opened,
     ) -> Result<(StoredCertificate, Option<String>), IssueError> {
-        self.begin(request, &Step::Publish(publication));
-        let published = publication.publish().await?;
-        self.begin(request, &Step::Validate(&published));
-        order.validate().await?;
+        let Opened {
+            mut order,
+            account,
+            key,
+            ..
+        } = opened;
         self.begin(request, &Step::Finalize);
         let names = request.identifiers();
         let signing_request = key.request(&names).map_err(AcmeError::from)?;
@@ -159,18 +194,12 @@ impl Issuer<'_> {
     /// Does everything that concerns the DNS with a probe value at each alias name, and asks
     /// nothing of the CA.
     pub async fn rehearse(&self, request: &CertificateRequest) -> Result<Plan, IssueFailure> {
-        let prepared = self.or_cancelled(async {
-            self.begin(request, &Step::Preflight);
-            let plan = self.preflight(request).await?;
-            self.begin(request, &Step::Planned(&plan));
-            let context = self.context(request, None);
-            let publication = self
-                .zones
-                .publication(plan.aliases.probes(), context)
-                .await?;
-            Ok((plan, publication))
-        });
-        let (plan, publication) = prepared.await?;
+        let plan = self.prepare(request).await?;
+        let context = self.context(request, None);
+        let existing = Arc::clone(&plan.existing);
+        let records = plan.aliases.probes();
+        let publication = self.zones.publication(records, existing, context).await;
+        let publication = publication.map_err(IssueError::from)?;
         self.begin(request, &Step::Publish(&publication));
         let publish = async { Ok(publication.publish().await?) };
         let published = self.or_cancelled(publish).await;
@@ -214,7 +243,9 @@ impl Issuer<'_> {
 
     fn begin(&self, request: &CertificateRequest, step: &Step<'_>) {
         self.observer.step(&request.id, step);
-        crash::point(step.point());
+        if let Some(point) = step.point() {
+            crash::point(point);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! whether the alias zones can be changed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::aliases::Aliases;
 use super::error::IssueError;
@@ -12,7 +13,7 @@ use crate::delegation::{
 };
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtRecord;
-use crate::zone::Zones;
+use crate::zone::{Existing, Zones};
 
 /// What a certificate's delegations amount to.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Plan {
     pub chains: Vec<CnameChain>,
     /// Findings that do not prevent the certificate.
     pub warnings: Vec<Finding>,
+    /// What is at the alias names.
+    pub existing: Arc<Existing>,
 }
 
 /// The identifiers that share a challenge name, and the alias name wanted for them.
@@ -70,12 +73,14 @@ pub(super) async fn plan(
     }
     let ends = chains.iter();
     let ends = ends.map(|chain| (chain.challenge_name.clone(), chain.last().clone()));
-    let aliases = ends.collect();
-    findings.extend(foreign_values(zones, &aliases, &challenges).await?);
+    let aliases: Aliases = ends.collect();
+    let existing = zones.existing(&aliases.names()).await?;
+    findings.extend(foreign_values(&existing, &aliases, &challenges));
     Ok(Plan {
         aliases,
         chains,
         warnings: findings,
+        existing: Arc::new(existing),
     })
 }
 
@@ -88,28 +93,29 @@ async fn as_configured(zones: &Zones, challenges: Vec<Challenge>) -> Result<Plan
         };
         aliases.insert(challenge.name.clone(), alias.clone());
     }
-    let aliases = aliases.into_iter().collect();
+    let aliases: Aliases = aliases.into_iter().collect();
+    let existing = zones.existing(&aliases.names()).await?;
     Ok(Plan {
-        warnings: foreign_values(zones, &aliases, &challenges).await?,
+        warnings: foreign_values(&existing, &aliases, &challenges),
         aliases,
         chains: Vec::new(),
+        existing: Arc::new(existing),
     })
 }
 
-/// Looks whether the alias zones can be changed, and which values are there that are not ours.
-async fn foreign_values(
-    zones: &Zones,
+/// The values at the alias names that are not ours.
+fn foreign_values(
+    existing: &Existing,
     aliases: &Aliases,
     challenges: &[Challenge],
-) -> Result<Vec<Finding>, IssueError> {
-    let foreign = zones.check(&aliases.names()).await?;
-    let finding = |TxtRecord { name, value }: TxtRecord| {
-        let leads_there = |challenge: &&Challenge| aliases.of(&challenge.name) == Some(&name);
+) -> Vec<Finding> {
+    let finding = |TxtRecord { name, value }: &TxtRecord| {
+        let leads_there = |challenge: &&Challenge| aliases.of(&challenge.name) == Some(name);
         let concerned = challenges.iter().filter(leads_there);
         let identifiers = concerned.flat_map(|challenge| challenge.identifiers.clone());
-        Finding::foreign_value(identifiers.collect(), &name, value.as_str())
+        Finding::foreign_value(identifiers.collect(), name, value.as_str())
     };
-    Ok(foreign.into_iter().map(finding).collect())
+    existing.foreign.iter().map(finding).collect()
 }
 
 /// `x` and `*.x` share a challenge name, hence a CNAME, hence an alias name.

@@ -85,7 +85,7 @@ pub struct Entry {
     pub name: DnsName,
     /// The value.
     pub value: TxtValue,
-    /// The TTL of the record in seconds; none for a removal.
+    /// The TTL of the record in seconds. Removals of older versions have none.
     pub ttl: Option<u32>,
     /// The server or endpoint that answered.
     pub server: Option<String>,

@@ -74,6 +74,10 @@ pub struct Applied {
 pub struct Limits {
     /// The number of changes that always fit into one request, however long names and values are.
     pub changes_per_request: usize,
+    /// The number of values that a name may have. A backend may accept fewer: see [`Failure::TooMany`].
+    ///
+    /// [`Failure::TooMany`]: super::Failure::TooMany
+    pub values_per_name: usize,
 }
 
 /// The account that a provider writes with.

@@ -64,6 +64,9 @@ pub enum Failure {
     Conflict,
     /// The backend understood the request and will always refuse it.
     Rejected,
+    /// The backend could not carry out the request, perhaps because it would have left more values at one name than
+    /// the backend accepts. Nothing was changed. Fewer values may be accepted.
+    TooMany,
     /// The request was sent, and whether it was carried out is unknown.
     UnknownOutcome,
 }
@@ -86,11 +89,11 @@ impl ProviderError {
         self
     }
 
-    /// The same error for a call that only reads. Such a call changes nothing, so an unknown outcome
-    /// becomes [`Failure::Unavailable`].
+    /// The same error for a call that only reads. Such a call changes nothing and writes no values, so an
+    /// unknown outcome and too many values become [`Failure::Unavailable`].
     #[must_use]
     pub fn of_reading(mut self) -> Self {
-        if self.failure == Failure::UnknownOutcome {
+        if matches!(self.failure, Failure::UnknownOutcome | Failure::TooMany) {
             self.failure = Failure::Unavailable;
         }
         self

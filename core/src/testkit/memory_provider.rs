@@ -1,7 +1,7 @@
 //! A provider that keeps its zones in memory: the shortest complete implementation of the contract, an
 //! example for new providers, and a backend for tests that fails or hangs when a test wants it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -16,6 +16,8 @@ use crate::txt::{Action, TxtChange, TxtSets};
 
 /// Changes in one request: few, so that the conformance suite needs several.
 const CHANGES_PER_REQUEST: usize = 40;
+/// The time to live of records that come without one, in seconds.
+const DEFAULT_TTL: u32 = 0;
 
 /// What a backend in memory guarantees.
 pub const GUARANTEES: Guarantees = Guarantees {
@@ -108,7 +110,7 @@ impl MemoryProvider {
             return TxtSets::new();
         };
         let mut sets = zone.records().sets.clone();
-        sets.retain(|_, values| !values.is_empty());
+        sets.retain(|_, set| !set.values.is_empty());
         sets
     }
 
@@ -165,11 +167,18 @@ impl Records {
     fn apply(&mut self, changes: &[TxtChange]) -> u32 {
         let mut has_changed = false;
         for change in changes {
-            let values: &mut BTreeSet<_> = self.sets.entry(change.name.clone()).or_default();
+            let set = self.sets.entry(change.name.clone()).or_default();
             has_changed |= match change.action {
-                Action::Add => values.insert(change.value.clone()),
-                Action::Remove => values.remove(&change.value),
+                Action::Add => {
+                    // A set has one time to live, and the last record that is added decides it.
+                    set.ttl = change.ttl.or(Some(DEFAULT_TTL));
+                    set.values.insert(change.value.clone())
+                }
+                Action::Remove => set.values.remove(&change.value),
             };
+            if set.values.is_empty() {
+                set.ttl = None;
+            }
         }
         self.requests += 1;
         self.serial = self.serial.wrapping_add(u32::from(has_changed));
@@ -223,6 +232,7 @@ impl TxtProvider for MemoryProvider {
     fn limits(&self) -> Limits {
         Limits {
             changes_per_request: CHANGES_PER_REQUEST,
+            values_per_name: usize::MAX,
         }
     }
 
@@ -230,7 +240,7 @@ impl TxtProvider for MemoryProvider {
         Identity {
             kind: "memory",
             key: self.key.clone(),
-            ttl: None,
+            ttl: Some(DEFAULT_TTL),
             endpoint: "memory".to_owned(),
         }
     }
@@ -254,6 +264,7 @@ mod tests {
             name: "_acme-challenge.auth.example.net".parse().unwrap(),
             value: value.parse().unwrap(),
             action: Action::Add,
+            ttl: None,
         }
     }
 
@@ -338,6 +349,7 @@ mod tests {
                 name: name.clone(),
                 value: value.clone(),
                 action: Action::Add,
+                ttl: None,
             };
             self.0.apply(&zone(), &[change]).await.unwrap();
         }

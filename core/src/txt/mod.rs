@@ -4,5 +4,5 @@ mod change;
 pub mod quoting;
 mod value;
 
-pub use self::change::{Action, TxtChange, TxtRecord, TxtSets};
+pub use self::change::{Action, TxtChange, TxtRecord, TxtSet, TxtSets};
 pub use self::value::{TxtValue, TxtValueError};

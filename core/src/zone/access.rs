@@ -9,6 +9,7 @@ use futures_util::future::{join_all, try_join_all};
 use super::alias_zones::AliasZones;
 use super::configured_provider::ConfiguredProvider;
 use super::error::ZoneError;
+use super::existing::{Existing, cache_time};
 use super::publication::{ByZone, Publication};
 use super::recorder::ChangeContext;
 use super::writer::ZoneWriter;
@@ -56,58 +57,81 @@ impl Zones {
         })
     }
 
-    /// Asks the backend of each alias name's zone for the values there: whether it can be reached, and
-    /// accepts our credentials, is known before the CA is asked for anything. Returns the values that are
-    /// not ours.
-    pub async fn check(&self, alias_names: &[DnsName]) -> Result<Vec<TxtRecord>, ZoneError> {
+    /// Asks the backend of each alias name's zone for the records there: whether it can be reached, and
+    /// accepts our credentials, is known before the CA is asked for anything.
+    pub async fn existing(&self, alias_names: &[DnsName]) -> Result<Existing, ZoneError> {
         let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
-        let checks = by_zone.iter().map(async |(writer, names)| {
+        let reads = by_zone.iter().map(async |(writer, names)| {
             let read = writer.values(names).await;
             read.map_err(|source| ZoneError::Read {
                 zone: writer.zone().clone(),
                 source,
             })
         });
-        let mut foreign = Vec::new();
-        for ((writer, names), there) in by_zone.iter().zip(join_all(checks).await) {
-            let failed = |error: crate::ledger::LedgerError| ZoneError::Write {
-                zone: writer.zone().clone(),
-                source: error.into(),
-            };
-            let there = there?;
-            if there.values().all(BTreeSet::is_empty) {
+        let mut existing = Existing::default();
+        for ((writer, names), sets) in by_zone.iter().zip(join_all(reads).await) {
+            let mut sets = sets?;
+            sets.retain(|name, set| names.contains(name) && !set.is_empty());
+            if sets.is_empty() {
                 continue;
             }
             let ours = self.writers.ledger().open_values_at(names).await;
-            let ours = ours.map_err(failed)?;
-            for (name, values) in there.into_iter().filter(|(name, _)| names.contains(name)) {
-                let is_ours = |value: &_| {
+            let ours = ours.map_err(|error| ZoneError::Write {
+                zone: writer.zone().clone(),
+                source: error.into(),
+            })?;
+            for (name, set) in &sets {
+                let is_ours = |value: &&_| {
                     let mut ours = ours.iter();
-                    ours.any(|open| open.name == name && open.value == *value)
+                    ours.any(|open| open.name == *name && open.value == **value)
                 };
-                let values = values.into_iter().filter(|value| !is_ours(value));
-                foreign.extend(values.map(|value| TxtRecord {
+                let foreign = set.values.iter().filter(|value| !is_ours(value));
+                existing.foreign.extend(foreign.map(|value| TxtRecord {
                     name: name.clone(),
-                    value,
+                    value: value.clone(),
                 }));
             }
+            existing.sets.extend(sets);
         }
-        Ok(foreign)
+        Ok(existing)
     }
 
-    /// A publication of `records`; nothing is written before [`Publication::publish`].
+    /// How long a CA's resolver may keep what others had at these names, where there was what `before` has;
+    /// `None` if nobody else uses the names, as far as can be seen.
+    pub async fn cached_from_others(
+        &self,
+        alias_names: &[DnsName],
+        before: &Existing,
+    ) -> Option<Duration> {
+        let now = self.existing(alias_names).await.unwrap_or_default();
+        let sets = before.sets.values().chain(now.sets.values());
+        let mut ttls: Vec<_> = sets.filter_map(|set| set.ttl).collect();
+        // Another host may have written here as this one does, and withdrawn it again.
+        let writers = try_join_all(alias_names.iter().map(|name| self.writer(name))).await;
+        let own = writers
+            .unwrap_or_default()
+            .into_iter()
+            .map(|writer| writer.ttl());
+        ttls.extend(own.filter(|ttl| *ttl > 0));
+        ttls.into_iter().map(cache_time).max()
+    }
+
+    /// A publication of `records`, at names where there was what `existing` has. Nothing is written before a
+    /// [`Round`](super::Round) publishes it.
     pub async fn publication(
         &self,
         records: Vec<TxtRecord>,
+        existing: Arc<Existing>,
         context: ChangeContext,
     ) -> Result<Publication, ZoneError> {
         let by_zone = self.by_zone(records, |record| &record.name).await?;
-        Ok(Publication::new(
-            Arc::clone(&self.dns),
-            by_zone,
+        Ok(Publication {
+            dns: Arc::clone(&self.dns),
+            zones: Arc::new(by_zone),
             context,
-            self.propagation_timeout,
-        ))
+            existing,
+            propagation_timeout: self.propagation_timeout,
+        })
     }
 
     /// The items, each with the writer of the zone that contains its name.

@@ -1,16 +1,22 @@
 //! The alias zones: who writes in each of them, and how a set of values gets there and away.
 //!
 //! [`ZoneWriters`] has one writer per zone and provider, for a whole process. [`Zones`] finds the writer
-//! for an alias name. A [`Publication`] is the one way to write: it is made before anything is
-//! written and has every value of a job, so that it can withdraw them all, by value, whatever happens.
+//! for an alias name. A [`Publication`] has every value of a job; it is made before anything is written. A
+//! [`Round`] is the one way to write: it publishes the values of jobs that share alias names, and withdraws
+//! them all, by value, whatever happens.
 
 mod access;
 mod alias_zones;
 mod configured_provider;
 mod error;
+mod existing;
+mod joint;
+mod name_locks;
 mod propagation;
 mod publication;
+mod recent;
 mod recorder;
+mod round;
 mod worker;
 mod writer;
 mod writers;
@@ -19,8 +25,11 @@ pub use self::access::Zones;
 pub use self::alias_zones::{AliasZone, AliasZones};
 pub use self::configured_provider::{ConfiguredProvider, OpenError, ProviderSource};
 pub use self::error::{WriteError, ZoneError};
+pub use self::existing::{CACHE_MAX, Existing, cache_time};
+pub use self::name_locks::{LockedNames, NameLocks};
 pub use self::propagation::{Lagging, PropagationError, Reached};
 pub use self::publication::{Publication, Published};
 pub use self::recorder::ChangeContext;
+pub use self::round::{CacheWait, Round, Seat};
 pub use self::writer::{CleanUp, ZoneWriter};
 pub use self::writers::ZoneWriters;

@@ -1,12 +1,13 @@
 //! The ledger's entries for the changes of one zone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::configured_provider::ConfiguredProvider;
 use crate::ledger::{Entry, Event, Ledger, LedgerError, Origin, RunId, SerialStep};
 use crate::name::DnsName;
 use crate::provider::Identity;
-use crate::txt::{Action, TxtChange};
+use crate::txt::{Action, TxtChange, TxtSets};
 
 /// In which run, and for whom, a change is made.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub(super) struct ChangeRecorder {
     identity: Identity,
     provider: Arc<ConfiguredProvider>,
     ledger: Arc<dyn Ledger>,
+    /// The longest time to live, in seconds, that the backend gave records which came without one.
+    served_ttl: AtomicU32,
 }
 
 impl ChangeRecorder {
@@ -52,6 +55,25 @@ impl ChangeRecorder {
             identity,
             provider,
             ledger,
+            served_ttl: AtomicU32::new(0),
+        }
+    }
+
+    /// The time to live of our records in this zone, in seconds: a backend may raise what is configured.
+    pub(super) fn ttl(&self) -> u32 {
+        let configured = self.identity.ttl.unwrap_or_default();
+        configured.max(self.served_ttl.load(Ordering::Relaxed))
+    }
+
+    /// Notes with which time to live our records are served.
+    pub(super) fn note_ttls(&self, requested: &[Requested], read_back: &TxtSets) {
+        for Requested { change, .. } in requested {
+            if change.action == Action::Add
+                && change.ttl.is_none()
+                && let Some(ttl) = read_back.get(&change.name).and_then(|set| set.ttl)
+            {
+                self.served_ttl.fetch_max(ttl, Ordering::Relaxed);
+            }
         }
     }
 
@@ -77,6 +99,7 @@ impl ChangeRecorder {
             name,
             value,
             action,
+            ttl,
         } = requested.change.clone();
         Entry {
             event,
@@ -87,7 +110,7 @@ impl ChangeRecorder {
             provider_id: Some(self.provider.id().to_owned()),
             credentials: Some(self.provider.credentials().to_owned()),
             key: self.identity.key.clone(),
-            ttl: self.identity.ttl.filter(|_| action == Action::Add),
+            ttl: Some(ttl.unwrap_or_else(|| self.ttl())),
             name,
             value,
             server: answer.server.map(str::to_owned),

@@ -13,7 +13,7 @@ use crate::crash::{self, Point};
 use crate::ledger::{Event, SerialStep};
 use crate::name::DnsName;
 use crate::provider::{Applied, Failure, ProviderError, TxtProvider};
-use crate::txt::{Action, TxtChange, TxtValue};
+use crate::txt::{Action, TxtChange, TxtSets, TxtValue};
 
 /// Attempts while a backend is unavailable.
 const ATTEMPTS: usize = 4;
@@ -41,11 +41,10 @@ pub(super) struct Worker {
 impl Worker {
     /// Carries out batches until the last handle of the writer is dropped. What waits while a request
     /// is under way goes out together in the next one.
-    pub(super) async fn run(self, mut batches: mpsc::UnboundedReceiver<Batch>) {
-        while let Some(first) = batches.recv().await {
-            let mut waiting = vec![first];
+    pub(super) async fn run(self, mut batches: mpsc::UnboundedReceiver<Vec<Batch>>) {
+        while let Some(mut waiting) = batches.recv().await {
             while let Ok(next) = batches.try_recv() {
-                waiting.push(next);
+                waiting.extend(next);
             }
             self.carry_out(waiting).await;
         }
@@ -54,15 +53,16 @@ impl Worker {
     async fn carry_out(&self, batches: Vec<Batch>) {
         let all = batches.iter().flat_map(|batch| &batch.changes);
         let all: Vec<_> = all.cloned().collect();
-        match self.change(&all).await {
+        let can_split = batches.len() > 1;
+        match self.change(&all, can_split).await {
             // One change that the backend refuses must not fail those of others.
-            Err(WriteError::Provider(error)) if batches.len() > 1 && is_about_a_change(&error) => {
+            Err(WriteError::Provider(error)) if can_split && is_about_a_change(&error) => {
                 for batch in batches {
-                    let outcome = self.change(&batch.changes).await;
+                    let outcome = self.change(&batch.changes, false).await;
                     let _ = batch.done.send(outcome);
                 }
             }
-            Err(WriteError::NotCarriedOut { server, .. }) if batches.len() > 1 => {
+            Err(WriteError::NotCarriedOut { server, .. }) if can_split => {
                 for batch in batches {
                     let outcome = self.confirm(&batch.changes, &server, None).await;
                     let _ = batch.done.send(outcome.map(|()| Applied::default()));
@@ -80,7 +80,14 @@ impl Worker {
 
     /// The life of a change: intent, request, acknowledgement, read back. Each is recorded, the
     /// intent before the request, so that no crash leaves a value unknown.
-    async fn change(&self, requested: &[Requested]) -> Result<Applied, WriteError> {
+    ///
+    /// A backend that may have refused the number of changes is not asked again if the caller `can_split`
+    /// them.
+    async fn change(
+        &self,
+        requested: &[Requested],
+        can_split: bool,
+    ) -> Result<Applied, WriteError> {
         let nothing = BackendAnswer::default();
         let intent = self.recorder.record(Event::Intent, requested, &nothing);
         // Neither has to wait for the other.
@@ -91,7 +98,7 @@ impl Worker {
         let changes: Vec<_> = changes.collect();
         let mut resends = 0;
         loop {
-            let error = match self.apply(&changes).await {
+            let error = match self.apply(&changes, can_split).await {
                 Ok(applied) => {
                     self.acknowledged(requested, &applied, before).await?;
                     return Ok(applied);
@@ -153,7 +160,11 @@ impl Worker {
     }
 
     /// Sends the changes, and again if the backend has changed nothing and may accept them later.
-    async fn apply(&self, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
+    async fn apply(
+        &self,
+        changes: &[TxtChange],
+        can_split: bool,
+    ) -> Result<Applied, ProviderError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
             let error = match self.provider.apply(&self.zone, changes).await {
@@ -162,6 +173,7 @@ impl Worker {
             };
             let wait = match error.failure {
                 Failure::Unavailable => pause,
+                Failure::TooMany if !can_split => pause,
                 Failure::Throttled { retry_after } => retry_after.unwrap_or(pause),
                 _ => return Err(error),
             };
@@ -185,7 +197,7 @@ impl Worker {
         before: Option<u32>,
     ) -> Result<(), WriteError> {
         let (read_back, after) = tokio::join!(self.read_back(requested, server), self.serial());
-        read_back?;
+        self.recorder.note_ttls(requested, &read_back?);
         let (added, removed): (Vec<_>, Vec<_>) = requested
             .iter()
             .cloned()
@@ -225,7 +237,12 @@ impl Worker {
         self.provider.identity().endpoint
     }
 
-    async fn read_back(&self, requested: &[Requested], server: &str) -> Result<(), WriteError> {
+    /// What is in the zone now, if it is what was requested.
+    async fn read_back(
+        &self,
+        requested: &[Requested],
+        server: &str,
+    ) -> Result<TxtSets, WriteError> {
         // The last change of a value is the one that counts.
         let mut wanted: BTreeMap<&DnsName, BTreeMap<&TxtValue, Action>> = BTreeMap::new();
         for Requested { change, .. } in requested {
@@ -235,7 +252,8 @@ impl Worker {
         let names: Vec<_> = wanted.keys().copied().cloned().collect();
         let there = self.provider.values(&self.zone, &names).await?;
         for (name, values) in wanted {
-            let there = |value: &TxtValue| there.get(name).is_some_and(|all| all.contains(value));
+            let set = there.get(name);
+            let there = |value: &TxtValue| set.is_some_and(|set| set.contains(value));
             for action in [Action::Add, Action::Remove] {
                 let wrong = values.iter().filter(|(value, wanted)| {
                     **wanted == action && there(value) != (action == Action::Add)
@@ -252,7 +270,7 @@ impl Worker {
             }
         }
         debug!(zone = %self.zone, changes = requested.len(), "verified");
-        Ok(())
+        Ok(there)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
@@ -14,7 +15,7 @@ use super::worker::{Batch, Worker};
 use crate::ledger::{Event, Ledger, OpenValue};
 use crate::name::DnsName;
 use crate::provider::{Applied, ProviderError, TxtProvider};
-use crate::txt::{Action, TxtChange, TxtRecord, TxtSets};
+use crate::txt::{Action, TxtChange, TxtSets};
 
 /// The writer of one zone through one provider. What waits while a request is under way goes out
 /// together in the next one, so a thousand certificates cost a handful of requests, and no two requests
@@ -26,7 +27,9 @@ pub struct ZoneWriter {
     zone: DnsName,
     provider: Arc<dyn TxtProvider>,
     recorder: Arc<ChangeRecorder>,
-    queue: mpsc::UnboundedSender<Batch>,
+    queue: mpsc::UnboundedSender<Vec<Batch>>,
+    /// How many values at one name the backend has been found to accept.
+    values_per_name: AtomicUsize,
 }
 
 /// What became of values that were left in a zone.
@@ -68,6 +71,7 @@ impl ZoneWriter {
         };
         tokio::spawn(worker.run(batches));
         ZoneWriter {
+            values_per_name: AtomicUsize::new(provider.limits().values_per_name),
             zone,
             provider,
             recorder,
@@ -95,22 +99,41 @@ impl ZoneWriter {
         self.provider.settle(&self.zone, applied).await
     }
 
-    /// Does `action` with every record, and reads back that it was done.
-    pub async fn write(
+    /// How many values at one name the backend accepts, as far as is known.
+    pub fn values_per_name(&self) -> usize {
+        self.values_per_name.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the backend did not accept more values at one name.
+    pub(super) fn limit_values_per_name(&self, values: usize) {
+        self.values_per_name
+            .fetch_min(values.max(1), Ordering::Relaxed);
+    }
+
+    /// The time to live of records that are written here, in seconds: what is configured, or what the backend
+    /// makes of it.
+    pub(super) fn ttl(&self) -> u32 {
+        self.recorder.ttl()
+    }
+
+    /// Makes all changes in one request, if the backend takes them, and reads back that they were made. Each
+    /// list of changes has an outcome of its own.
+    pub(super) async fn write_together(
         &self,
-        action: Action,
-        records: &[TxtRecord],
-        context: &ChangeContext,
-    ) -> Result<Applied, WriteError> {
-        let requested = |record: &TxtRecord| Requested {
-            change: TxtChange {
-                name: record.name.clone(),
-                value: record.value.clone(),
-                action,
-            },
-            context: context.clone(),
-        };
-        self.send(records.iter().map(requested).collect()).await
+        lists: Vec<Vec<Requested>>,
+    ) -> Vec<Result<Applied, WriteError>> {
+        let (mut batches, mut outcomes) = (Vec::new(), Vec::new());
+        for changes in lists {
+            let (done, outcome) = oneshot::channel();
+            batches.push(Batch { changes, done });
+            outcomes.push(outcome);
+        }
+        // A writer that has ended drops the batches, and with them the senders.
+        let _ = self.queue.send(batches);
+        let outcomes = join_all(outcomes).await.into_iter();
+        outcomes
+            .map(|outcome| outcome.unwrap_or(Err(WriteError::Ended)))
+            .collect()
     }
 
     /// Removes values that were left in this zone, if they are still there, and records that they are
@@ -132,6 +155,7 @@ impl ZoneWriter {
                 name: open.name.clone(),
                 value: open.value.clone(),
                 action: Action::Remove,
+                ttl: None,
             },
             context: ChangeContext {
                 run: context.run.clone(),
@@ -147,15 +171,17 @@ impl ZoneWriter {
         for open in present {
             by_name.entry(&open.name).or_default().push(open);
         }
-        let removals = by_name.into_values().map(async |values| {
-            let outcome = self.send(values.iter().map(requested).collect()).await;
-            (values.into_iter().cloned(), outcome)
-        });
+        let groups: Vec<_> = by_name.into_values().collect();
+        let removals = groups
+            .iter()
+            .map(|values| values.iter().map(requested).collect());
+        let outcomes = self.write_together(removals.collect()).await;
         let mut cleaned = CleanUp {
             gone: gone.len(),
             ..CleanUp::default()
         };
-        for (values, outcome) in join_all(removals).await {
+        for (values, outcome) in groups.into_iter().zip(outcomes) {
+            let values = values.into_iter().cloned();
             match outcome {
                 Ok(_) => cleaned.removed.extend(values),
                 Err(error) => cleaned
@@ -164,12 +190,5 @@ impl ZoneWriter {
             }
         }
         Ok(cleaned)
-    }
-
-    async fn send(&self, changes: Vec<Requested>) -> Result<Applied, WriteError> {
-        let (done, outcome) = oneshot::channel();
-        let batch = Batch { changes, done };
-        self.queue.send(batch).map_err(|_| WriteError::Ended)?;
-        outcome.await.map_err(|_| WriteError::Ended)?
     }
 }

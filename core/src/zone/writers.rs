@@ -4,14 +4,19 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
+
 use super::configured_provider::{ConfiguredProvider, OpenError};
+use super::recent::RecentSets;
 use super::writer::ZoneWriter;
-use crate::ledger::Ledger;
+use crate::clock::Clock;
+use crate::ledger::{Ledger, LedgerError};
 use crate::name::DnsName;
 
 /// The writers, made on first use: one per zone and provider.
 pub struct ZoneWriters {
     ledger: Arc<dyn Ledger>,
+    recent: RecentSets,
     /// By zone and by the provider's credentials.
     writers: Mutex<HashMap<(DnsName, String), Arc<ZoneWriter>>>,
 }
@@ -24,8 +29,9 @@ impl fmt::Debug for ZoneWriters {
 
 impl ZoneWriters {
     /// No writers yet. They will record their changes in `ledger`.
-    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
+    pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Self {
         ZoneWriters {
+            recent: RecentSets::new(Arc::clone(&ledger), clock),
             ledger,
             writers: Mutex::default(),
         }
@@ -34,6 +40,14 @@ impl ZoneWriters {
     /// The ledger that the writers record in.
     pub fn ledger(&self) -> &dyn Ledger {
         &*self.ledger
+    }
+
+    /// Which of these names had other values a short time ago, and until when they may be in a cache.
+    pub(super) async fn cached_until(
+        &self,
+        names: &[DnsName],
+    ) -> Result<Vec<(DnsName, Timestamp)>, LedgerError> {
+        self.recent.cached_until(names).await
     }
 
     /// The writer of `zone` through `provider`, which is opened if it is not yet.

@@ -30,9 +30,21 @@ pub(crate) struct Record {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) content: String,
+    #[serde(default)]
+    pub(crate) ttl: Option<u32>,
 }
 
+/// What Cloudflare makes of the TTL 1, "automatic", in seconds:
+/// <https://developers.cloudflare.com/dns/manage-dns-records/reference/ttl/>.
+const AUTOMATIC_TTL: u32 = 300;
+
 impl Record {
+    /// How long resolvers may cache it, in seconds.
+    pub(crate) fn cache_time(&self) -> Option<u32> {
+        self.ttl
+            .map(|ttl| if ttl == 1 { AUTOMATIC_TTL } else { ttl })
+    }
+
     pub(crate) fn is_at(&self, name: &DnsName) -> bool {
         self.name
             .trim_end_matches('.')

@@ -13,6 +13,7 @@
 //!     name: "_acme-challenge.auth.example.net".parse()?,
 //!     value: "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA".parse()?,
 //!     action: Action::Add,
+//!     ttl: None,
 //! };
 //! let applied = provider.apply(&"auth.example.net".parse()?, &[change]).await?;
 //! println!("{} answered {}", applied.server, applied.response);

@@ -86,6 +86,7 @@ mod tests {
             name: name.parse().unwrap(),
             value: value.parse().unwrap(),
             action,
+            ttl: None,
         }
     }
 
@@ -94,6 +95,7 @@ mod tests {
             id: id.to_owned(),
             name: name.to_owned(),
             content: content.to_owned(),
+            ttl: None,
         }
     }
 

@@ -24,6 +24,9 @@ use crate::zones::{Zones, wrong_zone};
 /// The kind of this provider, as settings and flags name it.
 pub const KIND: &str = "cloudflare";
 
+/// Cloudflare documents no limit. So many values fit into an answer of 65,535 octets.
+const VALUES_PER_NAME: usize = 1_000;
+
 /// What Cloudflare guarantees.
 pub const GUARANTEES: Guarantees = Guarantees {
     atomic: true,
@@ -276,9 +279,10 @@ impl TxtProvider for Cloudflare {
                 continue;
             };
             if names.contains(&name) {
-                // A text that is not a `TxtValue` is somebody else's record.
                 let value = record.text().parse().ok();
-                sets.entry(name).or_default().extend(value);
+                sets.entry(name)
+                    .or_default()
+                    .add(record.cache_time(), value);
             }
         }
         Ok(sets)
@@ -296,6 +300,7 @@ impl TxtProvider for Cloudflare {
             } else {
                 self.client.config().batch_size
             },
+            values_per_name: VALUES_PER_NAME,
         }
     }
 

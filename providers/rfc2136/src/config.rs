@@ -9,8 +9,8 @@ use crate::key::{TsigAlgorithm, TsigKey};
 use crate::server::ServerAddress;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// In seconds.
-const TTL: u32 = 60;
+/// In seconds. A resolver does not cache the records at all, so that a value which is added later is seen at once.
+const TTL: u32 = 0;
 /// A week, in seconds. RFC 2181 §8 allows 2^31 - 1, but no challenge lives that long.
 const TTL_MAX: u32 = 7 * 24 * 3600;
 
@@ -55,7 +55,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         help: "Time to live of the TXT records, in seconds",
         kind: OptionKind::Number,
         required: false,
-        default: Some("60"),
+        default: Some("0"),
     },
 ];
 
@@ -98,7 +98,7 @@ impl Config {
                 .ok()
                 .filter(|ttl| clamped_ttl(*ttl) == *ttl)
                 .ok_or_else(|| {
-                    OptionError::new("ttl", format!("must be 1 to {TTL_MAX} seconds"))
+                    OptionError::new("ttl", format!("must be 0 to {TTL_MAX} seconds"))
                 })?;
         }
         config.timeout = options.duration("timeout").unwrap_or(config.timeout);
@@ -108,7 +108,7 @@ impl Config {
 
 /// The time to live, in seconds, that is nearest to `ttl` and allowed.
 pub(crate) fn clamped_ttl(ttl: u32) -> u32 {
-    ttl.clamp(1, TTL_MAX)
+    ttl.min(TTL_MAX)
 }
 
 /// The key whose `secret` is base64 or a whole BIND key file. A key file has a name and an algorithm
@@ -176,17 +176,17 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_an_hmac_sha256_key_five_seconds_and_a_minute() {
+    fn defaults_are_an_hmac_sha256_key_five_seconds_and_no_caching() {
         let config = options(&[]).unwrap();
         assert_eq!(config.timeout, Duration::from_secs(5));
-        assert_eq!(config.ttl, 60);
+        assert_eq!(config.ttl, 0);
         assert_eq!(config.key.algorithm().to_string(), "hmac-sha256");
     }
 
     #[test]
     fn a_wrong_option_is_named() {
         for (name, value) in [
-            ("ttl", "0"),
+            ("ttl", "-1"),
             ("ttl", "604801"),
             ("ttl", "99999999999"),
             ("timeout", "soon"),

@@ -235,9 +235,11 @@ impl ErrorContext<'_> {
                 "correct the name of the alias zone".to_owned(),
             ),
             ResponseCode::ServFail => (
-                Failure::Unavailable,
+                // BIND's answer to too many values as well.
+                Failure::TooMany,
                 format!("SERVFAIL: it cannot change the zone {zone} now"),
-                "check the server's log: the zone may not be loaded, or its journal not writable"
+                "check the server's log: the zone may not be loaded, its journal not writable, or a \
+                 name may have too many values (BIND: `max-records-per-type`)"
                     .to_owned(),
             ),
             ResponseCode::NotImp => (
@@ -284,7 +286,7 @@ pub(crate) fn all_failed(mut errors: Vec<ProviderError>) -> ProviderError {
         .any(|error| error.failure == Failure::UnknownOutcome);
     let first_refusal = errors
         .iter()
-        .position(|error| error.failure != Failure::Unavailable);
+        .position(|error| !matches!(error.failure, Failure::Unavailable | Failure::TooMany));
     let mut error = errors.swap_remove(first_refusal.unwrap_or(0));
     if unknown {
         error.failure = Failure::UnknownOutcome;

@@ -8,12 +8,13 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = TsigKey::from_bind_file(std::fs::read_to_string("/etc/acme-alias/acme-key.key")?)?;
-//! let provider = Rfc2136::new("ns1.example.net".parse()?, key).with_ttl(60);
+//! let provider = Rfc2136::new("ns1.example.net".parse()?, key).with_ttl(10);
 //!
 //! let change = TxtChange {
 //!     name: "_acme-challenge.auth.example.net".parse()?,
 //!     value: "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA".parse()?,
 //!     action: Action::Add,
+//!     ttl: None,
 //! };
 //! let applied = provider.apply(&"auth.example.net".parse()?, &[change]).await?;
 //! println!("{} answered {}", applied.server, applied.response);
@@ -41,7 +42,7 @@
 //! | `tsig-algorithm` | `hmac-sha256`, `hmac-sha384` or `hmac-sha512` | `hmac-sha256` |
 //! | `tsig-secret` | the secret in base64, or a BIND key file | required |
 //! | `timeout` | how long one exchange with one server may take | `5s` |
-//! | `ttl` | time to live of the records, in seconds | `60` |
+//! | `ttl` | time to live of the records, in seconds | `0` |
 //!
 //! # What the key may do
 //!

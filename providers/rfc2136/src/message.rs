@@ -9,7 +9,8 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 /// A TCP message has at most 65,535 octets. This leaves room for the header and the signature.
 const SIZE_MAX: usize = 64_000;
 
-/// The UPDATE messages that carry out `changes`, in their order.
+/// The UPDATE messages that carry out `changes`, in their order. `ttl` is that of records which the
+/// changes give none, in seconds.
 pub(crate) fn updates(
     zone: &DnsName,
     changes: &[TxtChange],
@@ -64,7 +65,7 @@ fn update(zone: &DnsName) -> Result<Message, String> {
 fn record(change: &TxtChange, ttl: u32) -> Result<Record, String> {
     let data = RData::TXT(TXT::new(vec![change.value.as_str().to_owned()]));
     let (class, ttl) = match change.action {
-        Action::Add => (DNSClass::IN, ttl),
+        Action::Add => (DNSClass::IN, change.ttl.unwrap_or(ttl)),
         Action::Remove => (DNSClass::NONE, 0),
     };
     let mut record = Record::from_rdata(wire_name(&change.name)?, ttl, data);
@@ -87,6 +88,7 @@ mod tests {
             name: name.parse().unwrap(),
             value: value.parse().unwrap(),
             action,
+            ttl: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The provider: sends changes and queries to the first server that carries them out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use acme_alias_core::provider::{
     Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
     check_within,
 };
-use acme_alias_core::txt::{TxtChange, TxtSets};
+use acme_alias_core::txt::{Action, TxtChange, TxtSets};
 use async_trait::async_trait;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, RecordType};
@@ -36,6 +37,9 @@ pub const GUARANTEES: Guarantees = Guarantees {
 
 /// Changes that always fit into one message, however long names and values are.
 const CHANGES_PER_MESSAGE: usize = 120;
+/// BIND's default (`max-records-per-type`, since 9.18.28). The records also have to fit into an answer of
+/// 65,535 octets.
+const VALUES_PER_NAME: usize = 100;
 /// Queries that are pending on one connection at a time.
 const PENDING_QUERIES: usize = 500;
 /// Connections that are open at a time. BIND's listen queue holds ten (`tcp-listen-queue`); one more
@@ -73,8 +77,8 @@ impl Rfc2136 {
         self
     }
 
-    /// Sets the time to live of new records, in seconds: 1 to 604,800 (a week). Other values become
-    /// the nearest of these. The default is 60.
+    /// Sets the time to live of new records, in seconds: 0 to 604,800 (a week). Higher values become
+    /// 604,800. The default is 0: resolvers do not cache them.
     #[must_use]
     pub fn with_ttl(mut self, seconds: u32) -> Self {
         self.config.ttl = clamped_ttl(seconds);
@@ -143,7 +147,13 @@ impl TxtProvider for Rfc2136 {
         let messages = message::updates(zone, changes, self.config.ttl).map_err(invalid_request)?;
         let mut applied = Applied::default();
         for message in messages {
-            let (server, _) = self.send(zone, &[message]).await?;
+            let sent = self.send(zone, &[message]).await;
+            let (server, _) = sent.map_err(|mut error| {
+                if error.failure == Failure::TooMany && !has_several_at_a_name(changes) {
+                    error.failure = Failure::Unavailable;
+                }
+                error
+            })?;
             applied.requests += 1;
             applied.server = server.to_string();
             // Every other code is an error.
@@ -157,7 +167,8 @@ impl TxtProvider for Rfc2136 {
         for names in names.chunks(PENDING_QUERIES) {
             let mut pending = message::txt_queries(names).map_err(invalid_request)?;
             while !pending.is_empty() {
-                let (server, responses) = self.send(zone, &pending).await?;
+                let sent = self.send(zone, &pending).await;
+                let (server, responses) = sent.map_err(ProviderError::of_reading)?;
                 // A server may end a connection before it has answered everything (RFC 7766 §6.2.4).
                 let is_pending = |query: &Message| {
                     let id = query.metadata.id;
@@ -191,6 +202,7 @@ impl TxtProvider for Rfc2136 {
     fn limits(&self) -> Limits {
         Limits {
             changes_per_request: CHANGES_PER_MESSAGE,
+            values_per_name: VALUES_PER_NAME,
         }
     }
 
@@ -204,6 +216,13 @@ impl TxtProvider for Rfc2136 {
             endpoint: endpoint.join(", "),
         }
     }
+}
+
+/// Whether one name gets several values.
+fn has_several_at_a_name(changes: &[TxtChange]) -> bool {
+    let mut names = BTreeSet::new();
+    let mut additions = changes.iter().filter(|change| change.action == Action::Add);
+    additions.any(|change| !names.insert(&change.name))
 }
 
 /// Adds the values in a response to `sets`.
@@ -220,8 +239,7 @@ fn collect(
             RData::TXT(txt) => {
                 let text = txt.txt_data.concat();
                 let value = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok());
-                // A text that is not a `TxtValue` is somebody else's record.
-                sets.entry(name).or_default().extend(value);
+                sets.entry(name).or_default().add(Some(record.ttl), value);
             }
             _ if record.record_type() == RecordType::CNAME => {
                 return Err(ProviderError::new(

@@ -13,7 +13,8 @@ use crate::parameters::{EndpointUrl, HostedZoneId};
 const REGION: &str = "us-east-1";
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// In seconds.
-const TTL: u32 = 60;
+/// A resolver does not cache the records at all, so that a value which is added later is seen at once.
+const TTL: u32 = 0;
 /// In seconds (RFC 2181 §8).
 const TTL_MAX: u32 = 2_147_483_647;
 /// Less than half of what an account has for all its programs:

@@ -16,6 +16,7 @@
 //!     name: "_acme-challenge.auth.example.net".parse()?,
 //!     value: "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA".parse()?,
 //!     action: Action::Add,
+//!     ttl: None,
 //! };
 //! let applied = provider.apply(&zone, &[change]).await?;
 //! // Waits until all servers of Route 53 have the change.

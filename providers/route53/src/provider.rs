@@ -9,7 +9,7 @@ use acme_alias_core::provider::{
     Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
     check_within,
 };
-use acme_alias_core::txt::{TxtChange, TxtSets};
+use acme_alias_core::txt::{self, TxtChange, TxtSets};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_route53::types::RrType;
@@ -34,6 +34,8 @@ pub const GUARANTEES: Guarantees = Guarantees {
     narrowest_key: "TXT at chosen names of one hosted zone, by conditions of an IAM policy",
 };
 
+/// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>, "Quotas on records".
+const VALUES_PER_NAME: usize = 400;
 /// How often sets may change between reading and swapping.
 const SWAP_ATTEMPTS: usize = 12;
 const SWAP_PAUSE: Duration = Duration::from_millis(100);
@@ -304,13 +306,19 @@ impl TxtProvider for Route53 {
         let id = self.zone_id(zone).await?;
         let sets = self.sets(&id, names).await;
         let sets = sets.map_err(|error| error.into_provider_error(zone))?;
-        let values = sets.into_iter().map(|(name, set)| {
-            // A text that is not a `TxtValue` is somebody else's record.
+        let read = sets.into_iter().map(|(name, set)| {
             let values = set.values.iter();
             let values = values.filter_map(|value| sets::text(value).parse().ok());
-            (name, values.collect())
+            let ttl = u32::try_from(set.ttl).ok();
+            (
+                name,
+                txt::TxtSet {
+                    ttl,
+                    values: values.collect(),
+                },
+            )
         });
-        Ok(values.collect())
+        Ok(read.collect())
     }
 
     async fn settle(&self, zone: &DnsName, applied: &Applied) -> Result<(), ProviderError> {
@@ -324,6 +332,7 @@ impl TxtProvider for Route53 {
     fn limits(&self) -> Limits {
         Limits {
             changes_per_request: CHANGES_PER_REQUEST,
+            values_per_name: VALUES_PER_NAME,
         }
     }
 

@@ -144,6 +144,7 @@ mod tests {
             name: name.parse().unwrap(),
             value: value.parse().unwrap(),
             action,
+            ttl: None,
         }
     }
 

@@ -41,7 +41,7 @@ fn every_run_is_a_commit_that_says_what_it_changed_and_for_whom() -> Result {
     let text = exported(&repository)?;
     let rows: Vec<_> = text.lines().filter(|row| !row.starts_with(';')).collect();
     assert_eq!(rows.len(), 4, "{text}");
-    let added = format!("+ {ALIAS_NAME}. 60 TXT \"");
+    let added = format!("+ {ALIAS_NAME}. 0 TXT \"");
     let withdrawn = format!("- {ALIAS_NAME}. TXT \"");
     assert!(
         rows[0].contains(&added) && rows[1].contains(&withdrawn),

@@ -16,6 +16,7 @@ pub(crate) fn change(action: Action, name: &str, value: &str) -> TxtChange {
         name: name.parse().unwrap(),
         value: value.parse().unwrap(),
         action,
+        ttl: None,
     }
 }
 

@@ -346,7 +346,11 @@ async fn all_pages_are_read_and_values_may_be_quoted_or_not() -> Result {
     let provider = provider(&fake);
     let names: Vec<DnsName> = (0..5).map(|i| name(i).parse().unwrap()).collect();
     let sets = provider.values(&zone_name(), &names).await.unwrap();
-    let values: Vec<_> = sets.values().flatten().map(ToString::to_string).collect();
+    let values: Vec<_> = sets
+        .values()
+        .flat_map(|set| &set.values)
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(values, ["bare", "split"]);
 
     let removals = [

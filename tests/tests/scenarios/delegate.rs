@@ -85,6 +85,49 @@ fn a_label_of_its_own_is_kept_and_opens_one_name_only() -> Result {
 }
 
 #[test]
+fn an_alias_name_per_domain_is_kept_and_is_what_issue_uses() -> Result {
+    let bed = TestBed::start()?;
+    let domains = ["example.com", "example.edu"];
+    let flags = ["--by-domain", "--challenge-alias", ALIAS_ZONE];
+    let delegate = [&["delegate"], &domains[..], &flags].concat();
+    let printed = bed.run(&delegate)?;
+    printed.assert_success();
+    for domain in domains {
+        let target = format!(" IN CNAME {domain}.{ALIAS_ZONE}.");
+        assert!(printed.stdout.contains(&target), "{printed}");
+    }
+
+    let there = TestBed::builder().lines(&printed.stdout).start()?;
+    let mut settings = there.settings();
+    settings.state = bed.settings().state;
+    let program = there.program(settings)?;
+    program
+        .run(&["issue", "example.com", "*.example.com", "example.edu"])?
+        .assert_success();
+    there.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn many_domains_at_one_alias_name_get_a_note_of_what_that_costs() -> Result {
+    let hosts: Vec<_> = (1..=11).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate(&hosts).start()?;
+    let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+    for (command, flags) in [
+        ("check", &[][..]),
+        ("delegate", &["--challenge-alias", ALIAS_ZONE]),
+    ] {
+        let many = bed.run(&[&[command], &hosts[..], flags].concat())?;
+        many.assert_success();
+        many.assert_said(&["11 domains share", "--by-domain"]);
+        let few = bed.run(&[&[command], &hosts[1..], flags].concat())?;
+        few.assert_success();
+        let said = format!("{few}");
+        assert!(!said.contains("domains share"), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
 fn caa_records_name_the_authority_the_method_and_the_account() -> Result {
     let bed = TestBed::start()?;
     let caa = [

@@ -42,6 +42,7 @@ mod route53;
 mod runs;
 mod secrets;
 mod settings;
+mod shared_names;
 mod simulated_ca;
 mod spoilt_answers;
 mod spoilt_ca;

@@ -41,7 +41,7 @@ fn remove(value: &str) -> TxtChange {
 async fn values(provider: &dyn TxtProvider) -> Vec<String> {
     let name = ALIAS_NAME.parse().unwrap();
     let sets = provider.values(&zone_name(), &[name]).await.unwrap();
-    let values = sets.values().flatten();
+    let values = sets.values().flat_map(|set| &set.values);
     values.map(TxtValue::to_string).collect()
 }
 

@@ -99,7 +99,11 @@ async fn foreign_values_and_the_ttl_survive() -> Result {
     }
     let names = [ALIAS_NAME.parse().unwrap()];
     let there = provider.values(&zone_name(), &names).await.unwrap();
-    let there: Vec<_> = there.values().flatten().map(ToString::to_string).collect();
+    let there: Vec<_> = there
+        .values()
+        .flat_map(|set| &set.values)
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(there, [";", "foreign", "v"]);
     let removal = [change(Action::Remove, ALIAS_NAME, "v")];
     provider.apply(&zone_name(), &removal).await.unwrap();

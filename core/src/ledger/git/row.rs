@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::ledger::line::{Event, Line};
 use crate::ledger::run_id::RunId;
 use crate::name::DnsName;
-use crate::txt::TxtValue;
+use crate::txt::{Action, TxtValue};
 
 /// The file of one zone and month (UTC).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,9 +99,9 @@ fn text(line: &Line, mark: char) -> String {
         line.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
         mark,
         entry.name.fqdn(),
-        match entry.ttl {
-            Some(ttl) => format!("{ttl} TXT"),
-            None => "TXT".to_owned(),
+        match (entry.action, entry.ttl) {
+            (Action::Add, Some(ttl)) => format!("{ttl} TXT"),
+            _ => "TXT".to_owned(),
         },
         entry.value.as_str().escape_debug(),
         certificate(entry.origin.certificate.as_deref()).escape_debug(),

@@ -14,6 +14,7 @@ pub(crate) fn change(action: Action, name: &DnsName, text: &str) -> Result<TxtCh
         name: name.clone(),
         value: value(text)?,
         action,
+        ttl: None,
     })
 }
 

@@ -73,7 +73,7 @@ impl<'a> Suite<'a> {
     /// The name must have exactly these values.
     pub(crate) async fn has_exactly(&self, name: &DnsName, texts: &[&str]) -> Outcome {
         let found = self.values(std::slice::from_ref(name)).await?;
-        let found = found.get(name).cloned().unwrap_or_default();
+        let found = found.get(name).cloned().unwrap_or_default().values;
         let expected = texts
             .iter()
             .map(|text| value(text))

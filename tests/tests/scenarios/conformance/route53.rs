@@ -59,6 +59,7 @@ impl Fixture for Account {
             name: name.clone(),
             value: value.clone(),
             action: Action::Add,
+            ttl: None,
         };
         let other = self.provider().await;
         other.apply(&self.zone(), &[change]).await.unwrap();

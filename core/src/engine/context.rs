@@ -1,0 +1,21 @@
+//! What jobs have in common.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::lease::LeaseId;
+use crate::ledger::RunId;
+
+/// What a job needs to know of its run.
+#[derive(Clone, Debug)]
+pub(super) struct JobContext {
+    pub(super) run: RunId,
+    /// The lease of the run, which covers the probes of rehearsals.
+    pub(super) run_lease: LeaseId,
+    pub(super) cancel: CancellationToken,
+    /// Obtain the certificate even if it is not due.
+    pub(super) force: bool,
+    /// Wait while another process works on the certificate.
+    pub(super) wait: bool,
+    /// A busy certificate is an error: it was asked for by name.
+    pub(super) must_obtain: bool,
+}

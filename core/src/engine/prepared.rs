@@ -1,0 +1,114 @@
+//! A certificate whose delegations are in order, before the CA is asked for anything.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::certificates::CertificateConfig;
+use super::context::JobContext;
+use super::core::Engine;
+use super::report::{JobError, JobOutcome};
+use crate::acme::{AcmeError, ValidationFailure};
+use crate::issue::{IssueError, IssueFailure, Plan};
+use crate::name::DnsName;
+use crate::store::CertificateId;
+
+/// A certificate and its plan.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    pub(super) certificate: Arc<CertificateConfig>,
+    pub(super) plan: Arc<Plan>,
+}
+
+impl Prepared {
+    pub(super) fn id(&self) -> &CertificateId {
+        self.certificate.id()
+    }
+
+    pub(super) fn alias_names(&self) -> BTreeSet<DnsName> {
+        self.plan.aliases.names().into_iter().collect()
+    }
+}
+
+impl Engine {
+    /// Follows the delegations of a certificate. `given` is the certificate, if it is not to be looked up.
+    pub(super) async fn prepare(
+        &self,
+        id: CertificateId,
+        given: Option<Arc<CertificateConfig>>,
+        context: &JobContext,
+    ) -> Result<Prepared, JobError> {
+        let certificate = match given {
+            Some(certificate) => certificate,
+            None => self.certificate(&id).await?,
+        };
+        // The way to the CA is made ready meanwhile. Nothing is asked of it that changes anything.
+        let names = certificate.request.names.len();
+        certificate.environment.ca().prepare(names);
+        let issuer = self.issuer(&certificate, context, &context.run_lease, &context.cancel);
+        let plan = issuer.prepare(&certificate.request).await;
+        let plan = plan.map_err(IssueFailure::from)?;
+        Ok(Prepared {
+            certificate,
+            plan: Arc::new(plan),
+        })
+    }
+
+    /// How long the values that others have, or had, at the certificate's alias names may stay in the cache of
+    /// the CA's resolver; `None` if that is not why the CA did not find ours.
+    pub(super) async fn cached_from_others(
+        &self,
+        prepared: &Prepared,
+        outcome: &Result<JobOutcome, JobError>,
+    ) -> Option<Duration> {
+        let Err(JobError::Issue(failure)) = outcome else {
+            return None;
+        };
+        let IssueError::Acme(AcmeError::Validation(failures)) = &failure.error else {
+            return None;
+        };
+        // The CA found other values, or none (RFC 8555 §6.7). We saw ours on every server.
+        let is_value = |failure: &ValidationFailure| {
+            matches!(failure.kind.as_str(), "unauthorized" | "incorrectResponse")
+        };
+        if !failures.iter().any(is_value) {
+            return None;
+        }
+        let certificate = &prepared.certificate;
+        let environment = &certificate.environment;
+        let zones = environment.zones(&self.parts.writers, certificate.provider.as_ref());
+        let names = prepared.plan.aliases.names();
+        zones
+            .cached_from_others(&names, &prepared.plan.existing)
+            .await
+    }
+}
+
+#[cfg(test)]
+impl Prepared {
+    /// A certificate with these alias names.
+    pub(super) fn for_test(id: &str, alias_names: &[&str]) -> Self {
+        use super::environment::{Environment, EnvironmentConfig};
+        use crate::acme::CaConfig;
+        use crate::clock::{Clock, SystemClock};
+        use crate::issue::CertificateRequest;
+
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let config = EnvironmentConfig::new(CaConfig::lets_encrypt_staging());
+        let environment = Environment::new(config, &clock).unwrap();
+        let request = CertificateRequest::new(id.parse().unwrap(), []);
+        let aliases = alias_names.iter().map(|name| {
+            let name: DnsName = name.parse().unwrap();
+            (name.challenge_name().unwrap(), name)
+        });
+        Prepared {
+            certificate: Arc::new(CertificateConfig::new(request, Arc::new(environment))),
+            plan: Arc::new(Plan {
+                aliases: aliases.collect(),
+                chains: Vec::new(),
+                warnings: Vec::new(),
+                existing: Arc::default(),
+            }),
+        }
+    }
+}
