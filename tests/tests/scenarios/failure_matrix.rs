@@ -7,7 +7,7 @@ use std::path::Path;
 use acme_alias_tests::Result;
 
 /// The modules whose tests all have a row.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "audit",
     "canary",
     "clean_up",
@@ -20,6 +20,7 @@ const MODULES: [&str; 16] = [
     "name_servers",
     "runs",
     "secrets",
+    "shared_names",
     "spoilt_answers",
     "spoilt_ca",
     "spoilt_orders",
