@@ -82,6 +82,6 @@ pub use self::query_proxy::QueryProxy;
 pub use self::settings::{AliasZone, Provider, Settings};
 pub use self::signed::{SignedTree, SignedZone, Signing};
 pub use self::stub::{Reply, Stub, StubRequest};
-pub use self::traffic::{BedServer, DnsRequest, Protocol, Traffic, Volume};
+pub use self::traffic::{BedServer, DnsRequest, Protocol, Sent, Traffic, Volume};
 pub use self::tsig::{Algorithm, Key};
 pub use self::updates::{Change, Update};

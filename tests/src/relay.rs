@@ -80,7 +80,7 @@ impl Relay {
     async fn pass(&self, client: TcpStream) -> io::Result<()> {
         // The kernel has accepted for the server. Only now could the first octet leave.
         let opened = Instant::now() + self.rtt;
-        self.traffic().volume_mut(self.server).connections += 1;
+        self.traffic().add_connection(self.server);
         let server = match TcpStream::connect(self.target).await {
             Ok(server) => server,
             Err(error) => {
@@ -154,10 +154,9 @@ impl Relay {
 
     fn count_octets(&self, direction: Direction, octets: usize) {
         let mut traffic = self.traffic();
-        let volume = traffic.volume_mut(self.server);
         match direction {
-            Direction::Sent => volume.sent += octets as u64,
-            Direction::Received => volume.received += octets as u64,
+            Direction::Sent => traffic.add_sent(self.server, octets),
+            Direction::Received => traffic.add_received(self.server, octets),
         }
     }
 

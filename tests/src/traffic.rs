@@ -1,6 +1,7 @@
 //! What the program sent to the servers of a bed, counted by relays.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use hickory_proto::op::{Header, MessageType, OpCode, Query};
 use hickory_proto::rr::RecordType;
@@ -54,11 +55,23 @@ pub struct Volume {
     pub received: u64,
 }
 
+/// Something that the program sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// A DNS request.
+    Dns(DnsRequest),
+    /// The first packet of a TCP connection to this server.
+    Connection(BedServer),
+    /// Octets on a connection to the CA.
+    ToCa(usize),
+}
+
 /// Everything that passed the relays of a bed up to one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic {
     requests: BTreeMap<DnsRequest, usize>,
     volumes: BTreeMap<BedServer, Volume>,
+    timeline: Vec<(Instant, Sent)>,
 }
 
 impl Traffic {
@@ -104,10 +117,16 @@ impl Traffic {
         self.volumes.get(&server).copied().unwrap_or_default()
     }
 
+    /// What the program sent, in order, and when.
+    pub fn timeline(&self) -> &[(Instant, Sent)] {
+        &self.timeline
+    }
+
     /// What passed after an earlier moment.
     #[must_use]
     pub fn since(&self, earlier: &Traffic) -> Traffic {
         let mut traffic = self.clone();
+        traffic.timeline.drain(..earlier.timeline.len());
         traffic.requests.retain(|request, times| {
             *times -= earlier.requests.get(request).copied().unwrap_or_default();
             *times > 0
@@ -121,13 +140,37 @@ impl Traffic {
         traffic
     }
 
-    pub(crate) fn volume_mut(&mut self, server: BedServer) -> &mut Volume {
+    /// Counts octets that came from a server.
+    pub(crate) fn add_received(&mut self, server: BedServer, octets: usize) {
+        self.volume_mut(server).received += octets as u64;
+    }
+
+    /// Counts octets that were sent to a server.
+    pub(crate) fn add_sent(&mut self, server: BedServer, octets: usize) {
+        self.volume_mut(server).sent += octets as u64;
+        if server == BedServer::Ca && octets > 0 {
+            self.note(Sent::ToCa(octets));
+        }
+    }
+
+    /// Counts a connection.
+    pub(crate) fn add_connection(&mut self, server: BedServer) {
+        self.volume_mut(server).connections += 1;
+        self.note(Sent::Connection(server));
+    }
+
+    fn volume_mut(&mut self, server: BedServer) -> &mut Volume {
         self.volumes.entry(server).or_default()
+    }
+
+    fn note(&mut self, sent: Sent) {
+        self.timeline.push((Instant::now(), sent));
     }
 
     /// Counts a DNS message to a server. What is not a DNS request is not counted.
     pub(crate) fn add_dns(&mut self, server: BedServer, protocol: Protocol, message: &[u8]) {
         if let Some(request) = parse(server, protocol, message) {
+            self.note(Sent::Dns(request.clone()));
             *self.requests.entry(request).or_default() += 1;
         }
     }

@@ -4,19 +4,18 @@
 //! (RFC 8945 §5.2) and says what is wrong. But only a signed *success* is trusted.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use acme_alias_core::clock::Clock;
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::TSigVerifier;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::attempts::Attempts;
+use crate::connection::{Connection, Connections, Reserved, read_message};
 use crate::error::{Cause, ExchangeError, Refusal, no_response, not_sent, timed_out};
 use crate::key::TsigKey;
 use crate::server::ServerAddress;
@@ -28,11 +27,12 @@ pub(crate) struct Client<'a> {
     /// How long one server may take: to be connected, and for each response.
     pub(crate) timeout: Duration,
     pub(crate) clock: &'a dyn Clock,
+    pub(crate) connections: &'a Connections,
 }
 
 impl Client<'_> {
-    /// Signs `messages`, sends them to `server` on one connection, and returns the responses. Each is
-    /// a signed success or the signed statement that a name does not exist.
+    /// Signs `messages`, sends them to `server` on the connection that all exchanges share, and returns
+    /// the responses. Each is a signed success or the signed statement that a name does not exist.
     ///
     /// The ids of the messages must differ, because responses come in any order. If the server ends
     /// the connection after some responses, those are returned.
@@ -75,6 +75,8 @@ impl Client<'_> {
         u64::try_from(seconds).map_err(|_| "this machine's clock is before 1970".into())
     }
 
+    /// A server may end a connection as we send on it. Queries are sent again then; what became of an update
+    /// is for the caller to find out.
     async fn exchange_at(
         &self,
         address: SocketAddr,
@@ -82,20 +84,61 @@ impl Client<'_> {
         now: u64,
         limit: Duration,
     ) -> Result<Vec<Message>, ExchangeError> {
+        let (connection, was_open) = self.connections.get(address, limit).await?;
+        let outcome = self.exchange_on(&connection, messages, now, limit).await;
+        let may_repeat = |error: &ExchangeError| match error {
+            ExchangeError::NotSent(_) => true,
+            ExchangeError::NoResponse(_) => messages
+                .iter()
+                .all(|message| message.metadata.op_code == OpCode::Query),
+            ExchangeError::Untrusted(_) | ExchangeError::Refused(_) => false,
+        };
+        match outcome {
+            Err(error) if was_open && connection.has_ended() && may_repeat(&error) => {
+                let (connection, _) = self.connections.get(address, limit).await?;
+                self.exchange_on(&connection, messages, now, limit).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn exchange_on(
+        &self,
+        connection: &Connection,
+        messages: &[Message],
+        now: u64,
+        limit: Duration,
+    ) -> Result<Vec<Message>, ExchangeError> {
+        let Reserved { ids, mut responses } = connection.reserve(messages.len())?;
         let mut requests = Vec::new();
         let mut pending = HashMap::new();
-        for message in messages {
-            let (request, waiting) = sign(message, self.key, now)?;
+        for (id, message) in ids.into_iter().zip(messages) {
+            let (request, waiting) = sign(message, id, self.key, now)?;
             requests.extend(request);
-            pending.insert(message.metadata.id, waiting);
+            pending.insert(id, waiting);
         }
-        let mut stream = connect(address, limit).await?;
-        let (mut reader, mut writer) = stream.split();
-        // Both at once: a server may stop reading until its responses are read.
-        tokio::select! {
-            responses = receive(&mut reader, pending, now, limit) => responses,
-            never = send(&mut writer, &requests) => match never {},
+        connection.send(requests)?;
+        let mut accepted = Vec::new();
+        // Each response has the whole time limit after the one before.
+        while !pending.is_empty() {
+            let error = match timeout(limit, responses.recv()).await {
+                Ok(Some(bytes)) => {
+                    accepted.push(accept(&bytes, &mut pending, now)?);
+                    continue;
+                }
+                Ok(None) => connection.cause(),
+                Err(_) => {
+                    let cause = timed_out("no answer", limit);
+                    connection.end(cause.clone());
+                    cause
+                }
+            };
+            if accepted.is_empty() {
+                return Err(no_response(error));
+            }
+            break;
         }
+        Ok(accepted)
     }
 }
 
@@ -129,45 +172,29 @@ async fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, Exch
     }
 }
 
-/// Sends everything and never returns. If sending fails, reading fails as well, and says more.
-async fn send(writer: &mut (impl AsyncWrite + Unpin), requests: &[u8]) -> Infallible {
-    let _ = writer.write_all(requests).await;
-    std::future::pending().await
-}
-
-/// Receives the response to each pending request, each within `limit` after the one before.
-async fn receive(
-    reader: &mut (impl AsyncRead + Unpin),
-    mut pending: HashMap<u16, Pending>,
-    now: u64,
-    limit: Duration,
-) -> Result<Vec<Message>, ExchangeError> {
-    let mut responses = Vec::new();
-    while !pending.is_empty() {
-        match timeout(limit, read_message(reader)).await {
-            Ok(Ok(bytes)) => responses.push(accept(&bytes, &mut pending, now)?),
-            _ if !responses.is_empty() => break,
-            Ok(Err(error)) => return Err(no_response(error)),
-            Err(_) => return Err(no_response(timed_out("no answer", limit))),
-        }
-    }
-    Ok(responses)
-}
-
 /// A request without a response so far.
 struct Pending {
+    /// The id that the caller gave it.
+    id: u16,
     op_code: OpCode,
     verifier: TSigVerifier,
 }
 
-/// The signed message, as it goes over TCP.
-fn sign(message: &Message, key: &TsigKey, now: u64) -> Result<(Vec<u8>, Pending), ExchangeError> {
+/// The message with this id, signed, as it goes over TCP.
+fn sign(
+    message: &Message,
+    id: u16,
+    key: &TsigKey,
+    now: u64,
+) -> Result<(Vec<u8>, Pending), ExchangeError> {
     let mut signed = message.clone();
+    signed.metadata.id = id;
     let verifier = signed
         .finalize(key.signer(), now)
         .map_err(|error| not_sent(error.to_string()))?
         .ok_or_else(|| not_sent("it could not be signed"))?;
     let pending = Pending {
+        id: message.metadata.id,
         op_code: message.metadata.op_code,
         verifier,
     };
@@ -184,13 +211,13 @@ fn framed(message: &Message) -> Result<Vec<u8>, ExchangeError> {
     Ok([&length.to_be_bytes()[..], &bytes].concat())
 }
 
-/// The message in `bytes`, if it is the trustworthy response to a pending request.
+/// The message in `bytes`, if it is the trustworthy response to a pending request, with the id of that.
 fn accept(
     bytes: &[u8],
     pending: &mut HashMap<u16, Pending>,
     now: u64,
 ) -> Result<Message, ExchangeError> {
-    let response = Message::from_vec(bytes)
+    let mut response = Message::from_vec(bytes)
         .map_err(|error| no_response(format!("it is malformed: {error}")))?;
     let request = pending
         .remove(&response.metadata.id)
@@ -201,7 +228,10 @@ fn accept(
     };
     match response.metadata.response_code {
         ResponseCode::NoError | ResponseCode::NXDomain => match request.verifier.verify(bytes) {
-            Ok(_) => Ok(response),
+            Ok(_) => {
+                response.metadata.id = request.id;
+                Ok(response)
+            }
             Err(_) if response.signature().is_none() => {
                 Err(ExchangeError::Untrusted("it is not signed".into()))
             }
@@ -229,12 +259,4 @@ fn refusal(code: ResponseCode, response: &Message, now: u64) -> Refusal {
             .zip(i64::try_from(now).ok())
             .map(|(theirs, ours)| theirs - ours),
     }
-}
-
-/// The next message, without the length in front of it.
-async fn read_message(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    let length = reader.read_u16().await?;
-    let mut message = vec![0; usize::from(length)];
-    reader.read_exact(&mut message).await?;
-    Ok(message)
 }

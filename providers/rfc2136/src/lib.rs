@@ -28,6 +28,9 @@
 //!   message entirely or not at all; a split set may be carried out in part.
 //! - A value is added and removed by itself. The other values at its name stay.
 //! - A success counts only if it is signed with our key. This is true of reads, too.
+//! - Everything goes to a server on one connection, whatever it is and however much at a time (RFC 7766 §6.2.1). It
+//!   is opened again when the server has ended it; an update that was on the way then is not sent again
+//!   before it is known what became of it.
 //! - A server name may have several addresses. One that hangs uses its share of the time limit only.
 //!
 //! # Options
@@ -56,6 +59,7 @@
 mod attempts;
 mod client;
 mod config;
+mod connection;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -14,11 +14,11 @@ use acme_alias_core::txt::{Action, TxtChange, TxtSets};
 use async_trait::async_trait;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, RecordType};
-use tokio::sync::Semaphore;
 use tracing::debug;
 
 use crate::client::Client;
 use crate::config::{Config, clamped_ttl};
+use crate::connection::Connections;
 use crate::error::{ErrorContext, all_failed, invalid_request};
 use crate::key::TsigKey;
 use crate::message;
@@ -42,16 +42,12 @@ const CHANGES_PER_MESSAGE: usize = 120;
 const VALUES_PER_NAME: usize = 100;
 /// Queries that are pending on one connection at a time.
 const PENDING_QUERIES: usize = 500;
-/// Connections that are open at a time. BIND's listen queue holds ten (`tcp-listen-queue`); one more
-/// would wait a second for its next attempt.
-const CONNECTIONS: usize = 8;
-
-/// Writes TXT values by DNS UPDATE. Clones share the limit on open connections.
+/// Writes TXT values by DNS UPDATE. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Rfc2136 {
     config: Config,
     clock: Arc<dyn Clock>,
-    connections: Arc<Semaphore>,
+    connections: Arc<Connections>,
 }
 
 impl Rfc2136 {
@@ -66,7 +62,7 @@ impl Rfc2136 {
         Rfc2136 {
             config,
             clock: Arc::new(SystemClock),
-            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            connections: Arc::default(),
         }
     }
 
@@ -108,6 +104,7 @@ impl Rfc2136 {
             key: &self.config.key,
             timeout: self.config.timeout,
             clock: &*self.clock,
+            connections: &self.connections,
         }
     }
 
@@ -118,8 +115,6 @@ impl Rfc2136 {
         zone: &DnsName,
         messages: &[Message],
     ) -> Result<(&ServerAddress, Vec<Message>), ProviderError> {
-        // The semaphore is never closed, so this never fails.
-        let _permit = self.connections.acquire().await;
         let client = self.client();
         let mut errors = Vec::new();
         for server in &self.config.servers {
