@@ -65,6 +65,15 @@ pub(super) async fn agreement(
     ))
 }
 
+impl ZoneReport {
+    /// Whether all servers serve the zone with the same serial.
+    pub(super) fn has_one_version(&self) -> bool {
+        let mut serials = self.servers.iter().map(|server| server.serial);
+        let first = serials.next().flatten();
+        first.is_some() && serials.all(|serial| serial == first)
+    }
+}
+
 fn is_at(server: &Server, address: &str) -> bool {
     let mut addresses = server.addresses.iter();
     addresses.any(|known| known.to_string() == address)

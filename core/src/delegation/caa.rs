@@ -1,5 +1,7 @@
 //! Who may issue: CAA records (RFC 8659). They count at the identifier and above it, never at the alias name.
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use hickory_proto::rr::RecordType;
 
 use super::caa_identity::CaaIdentity;
@@ -86,10 +88,16 @@ pub(super) async fn findings(dns: &Dns, check: &DelegationCheck<'_>) -> Vec<Find
 }
 
 /// The records that count for `base`. Those of the closest name that has any count alone (RFC 8659 §3). A record
-/// at `base` may have just been added, so it is queried now; the names above it are shared and cached.
+/// at `base` may have just been added, so it is queried now; the names above it are shared and cached. All are
+/// queried at once, because most names have no records.
 async fn relevant(dns: &Dns, base: &DnsName) -> Relevant {
-    for name in base.ancestors() {
-        match records(dns, &name, name != *base).await {
+    let asked = base.ancestors().map(async |name| {
+        let found = records(dns, &name, name != *base).await;
+        (name, found)
+    });
+    let mut asked: FuturesOrdered<_> = asked.collect();
+    while let Some((name, found)) = asked.next().await {
+        match found {
             Ok(None) => return Relevant::None,
             Ok(Some(records)) if records.is_empty() => {}
             Ok(Some(records)) => return Relevant::At(name, records),

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::alias_findings;
 use super::expectation::DelegationCheck;
-use super::name_check;
+use super::name_check::{self, Told};
 use super::report::DelegationReport;
 use super::zone_reports::ZoneReports;
 use crate::dns::Dns;
@@ -38,13 +38,23 @@ impl DelegationChecker {
     /// Checks many challenge names, and what they add up to if they share an alias name. The reports are in the
     /// order of `checks`.
     pub async fn check_all(&self, checks: &[DelegationCheck<'_>]) -> Vec<DelegationReport> {
+        self.check_all_and_tell(checks, &|_| {}).await
+    }
+
+    /// The same. `told` is called once for each check, with the alias name that the CNAME leads to, as soon as
+    /// that is known, or with none if it leads to none. The rest of the check may still prove it wrong.
+    pub(crate) async fn check_all_and_tell(
+        &self,
+        checks: &[DelegationCheck<'_>],
+        told: Told<'_>,
+    ) -> Vec<DelegationReport> {
         let mut reports = Vec::with_capacity(checks.len());
         let mut running = FuturesOrdered::new();
         for check in checks {
             if running.len() == AT_ONCE {
                 reports.extend(running.next().await);
             }
-            running.push_back(self.check(check));
+            running.push_back(self.check_and_tell(check, told));
         }
         reports.extend(running.collect::<Vec<_>>().await);
         alias_findings::add_large_answers(checks, &mut reports);
@@ -53,9 +63,17 @@ impl DelegationChecker {
 
     /// Checks one challenge name by itself. It always ends, with a report.
     pub async fn check(&self, check: &DelegationCheck<'_>) -> DelegationReport {
+        self.check_and_tell(check, &|_| {}).await
+    }
+
+    async fn check_and_tell(
+        &self,
+        check: &DelegationCheck<'_>,
+        told: Told<'_>,
+    ) -> DelegationReport {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
-        Box::pin(name_check::check(&self.zones, check)).await
+        Box::pin(name_check::check(&self.zones, check, told)).await
     }
 
     /// Forgets everything about zones, for a caller who knows that they have changed.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{OptionFuture, join, join_all};
+use futures_util::future::{OptionFuture, join, join_all, join3};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::agreement::{KnownAnswer, agreement};
@@ -22,20 +23,95 @@ use super::{alias_findings, caa, dnssec_findings};
 use crate::dns::{DnsError, ZoneCut, while_running};
 use crate::name::DnsName;
 
-/// Checks one challenge name. It always ends: each of its two parts has a time limit.
-pub(super) async fn check(zones: &ZoneReports, check: &DelegationCheck<'_>) -> DelegationReport {
-    // The report of the alias zone takes longest if it is not known yet, and is the same for all names.
-    let alias_zone = check.expectation.probable_alias_zone();
-    let alias_zone = OptionFuture::from(alias_zone.as_ref().map(|zone| zones.get(zone)));
-    while_running(follow_and_check(zones, check), alias_zone.map(|_| ())).await
+/// The remedy for servers that were too slow.
+const REACHABLE: &str =
+    "check that all servers of these zones can be reached from here: a CA may query any of them";
+
+/// Is told, once, which alias name the CNAME leads to: as soon as that is known, or with none if it leads to none.
+pub(super) type Told<'a> = &'a (dyn Fn(Option<&DnsName>) + Sync);
+
+/// Checks one challenge name. It always ends: each of its parts has a time limit.
+///
+/// What is asked about zones is the same for all names and takes longest. So it is asked at once for the zones
+/// that are probably on the way, while the CNAMEs are followed.
+pub(super) async fn check(
+    zones: &ZoneReports,
+    check: &DelegationCheck<'_>,
+    told: Told<'_>,
+) -> DelegationReport {
+    let (ahead, target) = oneshot::channel();
+    let probable = join3(
+        async {
+            let above = parent_or_self(check.challenge_name);
+            if let Some(zone) = zones.dns.probable_zone(&above).await {
+                prefetch(zones, &zone).await;
+            }
+        },
+        async {
+            if let Some(zone) = check.expectation.probable_alias_zone() {
+                prefetch(zones, &zone).await;
+            }
+        },
+        async {
+            if let Ok(zone) = target.await {
+                prefetch(zones, &zone).await;
+            }
+        },
+    );
+    let (mut report, caa) = while_running(
+        join(
+            follow_and_check(zones, check, ahead, told),
+            caa(zones, check),
+        ),
+        probable.map(|_| ()),
+    )
+    .await;
+    report.findings.extend(caa);
+    sort(&mut report.findings);
+    report
 }
 
-async fn follow_and_check(zones: &ZoneReports, check: &DelegationCheck<'_>) -> DelegationReport {
+/// Asks what every check of a name in the zone at `apex` asks about the zone, so that it is known by then.
+async fn prefetch(zones: &ZoneReports, apex: &DnsName) {
+    join(
+        zones.get(apex),
+        zones.dns.confirmed_apex(Some(apex.clone())),
+    )
+    .await;
+}
+
+/// Whether the CA may issue. It takes no longer than the other parts.
+async fn caa(zones: &ZoneReports, check: &DelegationCheck<'_>) -> Vec<Finding> {
+    let limit = zones.dns.search_limit();
+    match timeout(limit, caa::findings(&zones.dns, check)).await {
+        Ok(findings) => findings,
+        Err(_) => vec![check.expectation.warning(
+            FindingKind::Incomplete,
+            check.challenge_name,
+            format!("could not look up the CAA records within {limit:?}"),
+            REACHABLE,
+        )],
+    }
+}
+
+async fn follow_and_check(
+    zones: &ZoneReports,
+    check: &DelegationCheck<'_>,
+    ahead: oneshot::Sender<DnsName>,
+    told: Told<'_>,
+) -> DelegationReport {
     let dns = &*zones.dns;
     let limit = dns.search_limit();
     let name = check.challenge_name;
     let walk = Walk::begin(dns, name).await;
     let (probe, end_zone) = (walk.first_probe(), walk.end_zone().cloned());
+    let alias_zone = check.expectation.alias_zone_of(walk.last());
+    let is_told = alias_zone.is_some();
+    if let Some(zone) = alias_zone {
+        told(Some(walk.last()));
+        // Nobody listens if the checks have ended.
+        let _ = ahead.send(zone);
+    }
     // The source zone is looked up while the walk goes on.
     let source = async {
         let found = probe.run(dns).await;
@@ -47,22 +123,25 @@ async fn follow_and_check(zones: &ZoneReports, check: &DelegationCheck<'_>) -> D
     let (mut walked, (found, source)) = join(walk.finish(), source).await;
     walked.set_first(found);
     let mut findings = chain_findings(&walked.chain, &check.expectation);
+    let has_alias = has_alias(&walked.chain, &findings);
+    if !is_told {
+        told(Some(walked.chain.last()).filter(|_| has_alias));
+    }
     let rest = NameCheck {
         zones,
         check,
         walked: &walked,
-        has_alias: has_alias(&walked.chain, &findings),
+        has_alias,
         is_missing: findings
             .iter()
             .any(|finding| finding.kind == FindingKind::MissingCname),
     };
     let rest = match source {
-        Ok(source) => timeout(limit, rest.run(source)).await.ok(),
+        Ok(source) => timeout(limit, rest.zones(source)).await.ok(),
         Err(_) => None,
     };
     let rest = rest.unwrap_or_else(|| incomplete(check, &walked.chain, limit));
     findings.extend(rest.findings);
-    sort(&mut findings);
     DelegationReport {
         chain: walked.chain,
         source: rest.source,
@@ -98,7 +177,7 @@ fn incomplete(check: &DelegationCheck<'_>, chain: &CnameChain, limit: Duration) 
             "the CNAMEs were followed, but the check of their zones timed out after {limit:?}: some \
              servers are slow or do not answer"
         ),
-        "check that all servers of these zones can be reached from here: a CA may query any of them",
+        REACHABLE,
     );
     ZoneChecks {
         findings: vec![finding],
@@ -159,13 +238,6 @@ struct NameCheck<'a> {
 }
 
 impl NameCheck<'_> {
-    async fn run(self, source: LocatedName) -> ZoneChecks {
-        let caa = caa::findings(&self.zones.dns, self.check);
-        let (mut checks, caa) = join(self.zones(source), caa).await;
-        checks.findings.extend(caa);
-        checks
-    }
-
     /// Checks the zones on the way.
     async fn zones(&self, source: LocatedName) -> ZoneChecks {
         let (between, alias) = join(join_all(self.between()), self.alias()).await;
@@ -250,8 +322,13 @@ impl NameCheck<'_> {
         let known = self.known_answers();
         let agreements = names.iter().enumerate().map(|(position, located)| {
             let known = known.get(position);
+            let is_alias = self.has_alias && located.name == *self.walked.chain.last();
             async move {
                 let zone = located.zone.as_deref()?;
+                // Every server is asked about the alias name again before the CA is.
+                if is_alias && zone.has_one_version() {
+                    return None;
+                }
                 agreement(dns, expectation, zone, &located.name, known).await
             }
         });

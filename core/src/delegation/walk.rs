@@ -7,7 +7,7 @@ use hickory_proto::rr::RecordType;
 use tokio::time::{Instant, timeout_at};
 
 use super::chain::{CnameChain, End, HOPS_MAX, Hop};
-use crate::dns::{Dns, DnsError};
+use crate::dns::{Answer, Dns, DnsError};
 use crate::name::DnsName;
 
 impl CnameChain {
@@ -30,6 +30,8 @@ pub(super) struct Walk<'a> {
     chain: CnameChain,
     end_zone: Option<DnsName>,
     has_ended: bool,
+    /// The answer for the wildcard below the challenge name.
+    literal: Option<Answer>,
 }
 
 /// A walk that has ended, with the zones that the answers named on the way.
@@ -52,7 +54,7 @@ impl Walked {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that has asked about the challenge name.
+    /// A walk that has asked about the challenge name, and for a wildcard below it.
     pub(super) async fn begin(dns: &'a Dns, challenge_name: &DnsName) -> Self {
         let limit = dns.search_limit();
         let mut walk = Walk {
@@ -66,15 +68,25 @@ impl<'a> Walk<'a> {
             },
             end_zone: None,
             has_ended: false,
+            literal: None,
         };
-        walk.step().await;
+        let deadline = walk.deadline;
+        let literal = timeout_at(deadline, literal(dns, challenge_name));
+        let ((), literal) = join(walk.step(), literal).await;
+        walk.literal = literal.ok().flatten();
         walk
+    }
+
+    /// The name where the walk is.
+    pub(super) fn last(&self) -> &DnsName {
+        self.chain.last()
     }
 
     /// A probe at the first hop. It can run while the walk goes on, as can whatever depends on it.
     pub(super) fn first_probe(&self) -> Probe {
         Probe {
             hop: self.chain.hops.first().cloned(),
+            literal: self.literal.clone(),
             deadline: self.deadline,
         }
     }
@@ -91,6 +103,7 @@ impl<'a> Walk<'a> {
         }
         let later = self.chain.hops.iter().skip(1).cloned().map(|hop| Probe {
             hop: Some(hop),
+            literal: None,
             deadline: self.deadline,
         });
         let dns = self.dns;
@@ -178,6 +191,8 @@ async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
 /// A search for the wildcard from which the CNAME of a hop is made.
 pub(super) struct Probe {
     hop: Option<Hop>,
+    /// The answer for the first literal name, if it is known already.
+    literal: Option<Answer>,
     deadline: Instant,
 }
 
@@ -202,7 +217,8 @@ impl Probe {
         else {
             return Found::default();
         };
-        let found = timeout_at(self.deadline, probe(dns, name, target)).await;
+        let known = self.literal.clone();
+        let found = timeout_at(self.deadline, probe(dns, name, target, known)).await;
         found.unwrap_or_default()
     }
 }
@@ -210,13 +226,15 @@ impl Probe {
 /// The answer for `name` itself does not show a wildcard, but those for literal names do (RFC 4592 §2.2.1,
 /// §3.3.1): `*.name` is made from the same wildcard, and does not exist if `name` itself exists; `*.parent` is
 /// the wildcard, or made from the same one further up. The answer that there is none also names the zone.
-async fn probe(dns: &Dns, name: &DnsName, target: &DnsName) -> Found {
+async fn probe(dns: &Dns, name: &DnsName, target: &DnsName, known: Option<Answer>) -> Found {
     let mut found = Found::default();
+    let mut known = known;
     for ancestor in name.ancestors() {
-        let Ok(literal) = ancestor.child("*") else {
-            break;
+        let answer = match known.take() {
+            Some(answer) => Some(answer),
+            None => literal(dns, &ancestor).await,
         };
-        let Ok(answer) = dns.ask(&literal, RecordType::CNAME).await else {
+        let Some(answer) = answer else {
             break;
         };
         let has_target = answer
@@ -226,7 +244,14 @@ async fn probe(dns: &Dns, name: &DnsName, target: &DnsName) -> Found {
             found.zone = answer.zone_of_denial().filter(|zone| name.is_within(zone));
             break;
         }
-        found.wildcard = Some(literal).filter(|_| ancestor != *name);
+        let wildcard = ancestor.child("*").ok();
+        found.wildcard = wildcard.filter(|_| ancestor != *name);
     }
     found
+}
+
+/// The answer for the literal name `*` below `name`; none if there is no such name, or no server answers.
+async fn literal(dns: &Dns, name: &DnsName) -> Option<Answer> {
+    let literal = name.child("*").ok()?;
+    dns.ask(&literal, RecordType::CNAME).await.ok()
 }

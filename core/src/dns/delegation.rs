@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use hickory_proto::rr::RecordType;
 
 use super::authoritative::REFERRALS_MAX;
@@ -76,6 +76,8 @@ impl Dns {
             }
             match between {
                 Some(referral) => above = self.descend(referral).await,
+                // Nobody asks the servers that are named if others are configured.
+                None if self.is_configured(zone) => return delegation,
                 None => {
                     delegation.servers = self.with_addresses(named.into_iter()).await.value;
                     return delegation;
@@ -92,16 +94,20 @@ impl Dns {
         above: &DnsName,
         zone: &DnsName,
     ) -> Option<ParentAnswer> {
-        let answer = self.ask_server(server, zone, RecordType::NS).await.ok()?;
+        // A server that serves both zones answers from the lower one, except for DS (RFC 4035 §3.1.4.1).
+        let (answer, ds) = join(
+            self.ask_server(server, zone, RecordType::NS),
+            self.ask_server(server, zone, RecordType::DS),
+        )
+        .await;
+        let answer = answer.ok()?;
         if !answer.is_authoritative() {
             return answer.referral(above).map(ParentAnswer::Refers);
         }
         if answer.name_servers().is_empty() {
             return Some(ParentAnswer::Denies(server.to_string()));
         }
-        // A server that serves both zones answers from the lower one, except for DS (RFC 4035 §3.1.4.1).
-        let ds = self.ask_server(server, zone, RecordType::DS).await.ok()?;
-        Some(if ds.name_exists() {
+        Some(if ds.ok()?.name_exists() {
             ParentAnswer::Delegates
         } else {
             ParentAnswer::Denies(server.to_string())

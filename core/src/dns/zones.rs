@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+
 use super::cache::Timed;
 use super::client::Dns;
 use super::error::DnsError;
@@ -30,8 +33,14 @@ impl Dns {
     /// exist yet.
     async fn first_zone_above(&self, name: &DnsName) -> Result<Arc<Zone>, DnsError> {
         let above = name.parent().unwrap_or_else(|| name.clone());
-        for candidate in above.ancestors() {
-            let set = self.resolve(&candidate, ResolverKind::Ns).await?;
+        // All at once: resolvers know those of the zones above.
+        let asked = above.ancestors().map(async |candidate| {
+            let set = self.resolve(&candidate, ResolverKind::Ns).await;
+            (candidate, set)
+        });
+        let mut asked: FuturesOrdered<_> = asked.collect();
+        while let Some((candidate, set)) = asked.next().await {
+            let set = set?;
             let names = set.value.name_servers();
             if names.is_empty() {
                 continue;
@@ -42,6 +51,14 @@ impl Dns {
             return Ok(self.keep(candidate, servers));
         }
         Err(DnsError::NoZone { name: name.clone() })
+    }
+
+    /// The apex of the zone that probably holds `name`. Not that of a registry, about which nothing is asked for
+    /// the sake of one name.
+    pub(crate) async fn probable_zone(&self, name: &DnsName) -> Option<DnsName> {
+        let zone = self.enclosing_zone(name).await.ok()?;
+        let is_registry = zone.apex.labels().count() == 1;
+        Some(zone.apex.clone()).filter(|_| !is_registry)
     }
 
     /// The zone that an answer refers to, with its servers.

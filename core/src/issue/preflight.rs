@@ -1,8 +1,11 @@
 //! The pre-flight: before the CA is asked for anything, it finds out where every challenge name leads, and
 //! whether the alias zones can be changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use futures_util::future::{Either, ready, select};
+use tokio::sync::mpsc;
 
 use super::aliases::Aliases;
 use super::error::IssueError;
@@ -61,7 +64,30 @@ pub(super) async fn plan(
         own_values: None,
     });
     let checks: Vec<_> = checks.collect();
-    let reports = checker.check_all(&checks).await;
+    let (found, mut ends) = mpsc::unbounded_channel();
+    let told = move |alias: Option<&DnsName>| {
+        // Nobody listens if the checks have ended.
+        let _ = found.send(alias.cloned());
+    };
+    // Read as soon as it is known where all CNAMEs lead, while the zones are checked.
+    let read = async {
+        let mut names = BTreeSet::new();
+        for _ in &checks {
+            names.extend(ends.recv().await.flatten());
+        }
+        let names: Vec<_> = names.into_iter().collect();
+        let existing = zones.existing(&names).await;
+        (names, existing)
+    };
+    let (reports, read) = match select(
+        Box::pin(checker.check_all_and_tell(&checks, &told)),
+        Box::pin(read),
+    )
+    .await
+    {
+        Either::Left((reports, read)) => (reports, Either::Left(read)),
+        Either::Right((read, reports)) => (reports.await, Either::Right(ready(read))),
+    };
     let has_errors = reports.iter().any(DelegationReport::has_errors);
     let (chains, findings): (Vec<_>, Vec<_>) = reports
         .into_iter()
@@ -74,7 +100,12 @@ pub(super) async fn plan(
     let ends = chains.iter();
     let ends = ends.map(|chain| (chain.challenge_name.clone(), chain.last().clone()));
     let aliases: Aliases = ends.collect();
-    let existing = zones.existing(&aliases.names()).await?;
+    let names = aliases.names();
+    let existing = match read.await {
+        (read, existing) if read == names => existing?,
+        // A CNAME of an alias name led to another one.
+        _ => zones.existing(&names).await?,
+    };
     findings.extend(foreign_values(&existing, &aliases, &challenges));
     Ok(Plan {
         aliases,

@@ -45,6 +45,9 @@ pub trait TxtProvider: fmt::Debug + Send + Sync {
 
     /// The serial of the zone's SOA record (RFC 1035 §3.3.13) at the server that takes changes; `None`
     /// if it does not increase with every change. The ledger keeps it, to find changes by others.
+    ///
+    /// The core calls this and then [`apply`](Self::apply) without waiting in between. A serial that is
+    /// returned before that call has ended must be the one before its changes.
     async fn serial(&self, _zone: &DnsName) -> Result<Option<u32>, ProviderError> {
         Ok(None)
     }

@@ -1,21 +1,23 @@
 //! The values of several jobs: written in one change per zone, awaited together, and removed together.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::slice;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use std::ops::ControlFlow;
-
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, join_all, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::error::{WriteError, ZoneError};
-use super::propagation;
+use super::error::ZoneError;
+use super::propagation::{self, Propagation};
 use super::publication::{Publication, Published};
-use super::writer::ZoneWriter;
+use super::recorder::Requested;
+use super::writer::{Write, ZoneWriter};
+use crate::dns::{Dns, Server};
 use crate::name::DnsName;
-use crate::provider::Applied;
+use crate::provider::{Applied, ProviderError};
 use crate::txt::{Action, TxtRecord};
 
 /// What one of several publications has in one zone.
@@ -109,7 +111,7 @@ pub(super) async fn withdraw(publications: &[Publication]) -> Vec<Vec<ZoneError>
 
 /// Removes what the publications have in one zone.
 async fn out_of_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Vec<(usize, ZoneError)> {
-    let written = write(writer, &parts, Action::Remove).await;
+    let written = writer.write_together(changes(&parts, Action::Remove)).await;
     // Nothing waits until the servers no longer have a value.
     let outcomes = parts.into_iter().zip(written);
     let failed = outcomes.filter_map(|(part, outcome)| {
@@ -139,101 +141,144 @@ fn by_writer(publications: &[Publication]) -> Vec<(&ZoneWriter, Vec<Part<'_>>)> 
     zones
 }
 
-async fn write(
-    writer: &ZoneWriter,
-    parts: &[Part<'_>],
-    action: Action,
-) -> Vec<Result<Applied, WriteError>> {
+fn changes(parts: &[Part<'_>], action: Action) -> Vec<Vec<Requested>> {
     let changes = parts
         .iter()
         .map(|part| part.publication.changes(action, part.records));
-    writer.write_together(changes.collect()).await
+    changes.collect()
 }
 
-type Outcomes = Vec<(usize, Result<Published, ZoneError>)>;
-
-/// Writes what the publications have in one zone, and waits until its servers have it.
-async fn in_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Outcomes {
+/// Writes what the publications have in one zone, and waits until its servers have it. The servers are asked
+/// while the changes are read back at the one that made them.
+async fn in_zone(
+    writer: &ZoneWriter,
+    parts: Vec<Part<'_>>,
+) -> Vec<(usize, Result<Published, ZoneError>)> {
     let zone = writer.zone();
+    let all = |parts: &[Part<'_>], error: &ZoneError| {
+        let failed = parts.iter().map(|part| (part.index, Err(error.clone())));
+        failed.collect::<Vec<_>>()
+    };
     let Some(first) = parts.first() else {
         return Vec::new();
     };
-    let Publication {
-        dns,
-        propagation_timeout: limit,
-        ..
-    } = first.publication;
+    let dns = &first.publication.dns;
     // The servers are found first: without them nothing is written.
     let servers = match dns.servers(zone).await {
         Ok(servers) => servers,
         Err(source) => {
             let zone = zone.clone();
-            return all_failed(&parts, &ZoneError::Servers { zone, source });
+            return all(&parts, &ZoneError::Servers { zone, source });
         }
     };
-    let (written, applied, mut outcomes) = add(writer, &parts).await;
+    let failed = |source| ZoneError::Write {
+        zone: zone.clone(),
+        source,
+    };
+    let mut writes = writer.begin_together(changes(&parts, Action::Add));
+    let (acknowledged, applied) = acknowledged(&parts, &mut writes).await;
+    let since = Instant::now();
+    let limit = first.publication.propagation_timeout;
+    let wait = |parts| visible(writer, dns, &servers, parts, &applied, limit);
+    let mut waiting = wait(acknowledged.clone());
+    let confirmed = join_all(writes.into_iter().map(Write::done));
+    let (confirmed, seen) = match select(Box::pin(confirmed), &mut waiting).await {
+        Either::Left((confirmed, _)) => (confirmed, None),
+        Either::Right((seen, confirmed)) => (confirmed.await, Some(seen)),
+    };
+    let mut outcomes = Vec::new();
+    let mut written = Vec::new();
+    for (part, outcome) in parts.iter().zip(confirmed) {
+        match outcome {
+            Ok(_) => written.push(*part),
+            Err(error) => outcomes.push((part.index, Err(failed(error)))),
+        }
+    }
     if written.is_empty() {
         return outcomes;
     }
-    let acknowledged = Instant::now();
-    // Outside the writer's queue, so that others need not wait for it.
-    if let Err(error) = writer.settle(&applied).await {
-        let (zone, source) = (zone.clone(), error.into());
-        outcomes.extend(all_failed(&written, &ZoneError::Write { zone, source }));
-        return outcomes;
-    }
-    let records = written.iter().flat_map(|part| part.records);
-    let seen = propagation::wait(dns, &servers, records, *limit).await;
-    let published = Published {
-        zone: zone.clone(),
-        servers: seen.reached,
-        silent: seen.silent,
-        propagation: acknowledged.elapsed(),
+    let indices = |parts: &[Part<'_>]| parts.iter().map(|part| part.index).collect::<Vec<_>>();
+    let seen = match seen {
+        // What was acknowledged and what was carried out differ only after a fault.
+        _ if indices(&written) != indices(&acknowledged) => wait(written.clone()).await,
+        Some(seen) => seen,
+        None => waiting.await,
     };
-    for part in written {
-        let concerns = |name: &DnsName| part.records.iter().any(|record| record.name == *name);
-        let mut lagging = seen.lagging.clone();
-        lagging.retain(|lagging| concerns(&lagging.name));
-        let outcome = if lagging.is_empty() {
-            Ok(published.clone())
-        } else {
-            Err(ZoneError::Propagation {
-                zone: zone.clone(),
-                source: propagation::PropagationError {
-                    waited: *limit,
-                    lagging,
-                },
-            })
-        };
-        outcomes.push((part.index, outcome));
+    match seen {
+        Ok(seen) => {
+            let propagation = since.elapsed();
+            let published = written
+                .iter()
+                .map(|part| (part.index, published(part, zone, &seen, propagation, limit)));
+            outcomes.extend(published);
+        }
+        Err(error) => outcomes.extend(all(&written, &failed(error.into()))),
     }
     outcomes
 }
 
-/// Adds the values of all parts. Returns the parts that were written, what the backend reported of them, and
-/// the outcomes of the others.
-async fn add<'a>(writer: &ZoneWriter, parts: &[Part<'a>]) -> (Vec<Part<'a>>, Applied, Outcomes) {
-    let (mut written, mut applied, mut outcomes) = (Vec::new(), Applied::default(), Vec::new());
-    for (part, outcome) in parts.iter().zip(write(writer, parts, Action::Add).await) {
-        match outcome {
-            Ok(done) => {
-                for id in done.pending {
-                    if !applied.pending.contains(&id) {
-                        applied.pending.push(id);
-                    }
-                }
-                written.push(*part);
-            }
-            Err(source) => {
-                let zone = writer.zone().clone();
-                outcomes.push((part.index, Err(ZoneError::Write { zone, source })));
+/// The parts whose changes the backend has acknowledged, and what to settle for them.
+async fn acknowledged<'a>(parts: &[Part<'a>], writes: &mut [Write]) -> (Vec<Part<'a>>, Applied) {
+    let (mut acknowledged, mut applied) = (Vec::new(), Applied::default());
+    let answers = join_all(writes.iter_mut().map(Write::acknowledged)).await;
+    for (part, answer) in parts.iter().zip(answers) {
+        let Some(answer) = answer else {
+            continue;
+        };
+        acknowledged.push(*part);
+        for id in answer.pending {
+            if !applied.pending.contains(&id) {
+                applied.pending.push(id);
             }
         }
     }
-    (written, applied, outcomes)
+    (acknowledged, applied)
 }
 
-fn all_failed(parts: &[Part<'_>], error: &ZoneError) -> Outcomes {
-    let failed = parts.iter().map(|part| (part.index, Err(error.clone())));
-    failed.collect()
+/// Waits until the servers have what these parts have, outside the writer's queue, so that others need not wait
+/// for it.
+fn visible<'a>(
+    writer: &'a ZoneWriter,
+    dns: &'a Dns,
+    servers: &'a [Server],
+    parts: Vec<Part<'a>>,
+    applied: &'a Applied,
+    limit: Duration,
+) -> BoxFuture<'a, Result<Propagation, ProviderError>> {
+    let visible = async move {
+        writer.settle(applied).await?;
+        let records = parts.iter().flat_map(|part| part.records);
+        Ok(propagation::wait(dns, servers, records, limit).await)
+    };
+    visible.boxed()
+}
+
+/// The outcome of one part, by what the servers have.
+fn published(
+    part: &Part<'_>,
+    zone: &DnsName,
+    seen: &Propagation,
+    propagation: Duration,
+    limit: Duration,
+) -> Result<Published, ZoneError> {
+    let concerns = |name: &DnsName| part.records.iter().any(|record| record.name == *name);
+    let lagging = seen.lagging.iter();
+    let lagging: Vec<_> = lagging
+        .filter(|lagging| concerns(&lagging.name))
+        .cloned()
+        .collect();
+    let zone = zone.clone();
+    if lagging.is_empty() {
+        return Ok(Published {
+            zone,
+            servers: seen.reached.clone(),
+            silent: seen.silent.clone(),
+            propagation,
+        });
+    }
+    let source = propagation::PropagationError {
+        waited: limit,
+        lagging,
+    };
+    Err(ZoneError::Propagation { zone, source })
 }

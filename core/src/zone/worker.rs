@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info};
 
@@ -29,6 +30,8 @@ const SERIAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Changes that go to the zone together, and who waits for them.
 pub(super) struct Batch {
     pub(super) changes: Vec<Requested>,
+    /// Told when the backend has acknowledged the changes, before they are read back.
+    pub(super) acknowledged: oneshot::Sender<Applied>,
     pub(super) done: oneshot::Sender<Result<Applied, WriteError>>,
 }
 
@@ -51,28 +54,32 @@ impl Worker {
     }
 
     async fn carry_out(&self, batches: Vec<Batch>) {
-        let all = batches.iter().flat_map(|batch| &batch.changes);
-        let all: Vec<_> = all.cloned().collect();
-        let can_split = batches.len() > 1;
-        match self.change(&all, can_split).await {
+        let (mut all, mut waiting, mut acknowledged) = (Vec::new(), Vec::new(), Vec::new());
+        for batch in batches {
+            all.extend(batch.changes.iter().cloned());
+            waiting.push((batch.changes, batch.done));
+            acknowledged.push(batch.acknowledged);
+        }
+        let can_split = waiting.len() > 1;
+        match self.change(&all, can_split, acknowledged).await {
             // One change that the backend refuses must not fail those of others.
             Err(WriteError::Provider(error)) if can_split && is_about_a_change(&error) => {
-                for batch in batches {
-                    let outcome = self.change(&batch.changes, false).await;
-                    let _ = batch.done.send(outcome);
+                for (changes, done) in waiting {
+                    let outcome = self.change(&changes, false, Vec::new()).await;
+                    let _ = done.send(outcome);
                 }
             }
             Err(WriteError::NotCarriedOut { server, .. }) if can_split => {
-                for batch in batches {
-                    let outcome = self.confirm(&batch.changes, &server, None).await;
-                    let _ = batch.done.send(outcome.map(|()| Applied::default()));
+                for (changes, done) in waiting {
+                    let outcome = self.confirm(&changes, &server, None).await;
+                    let _ = done.send(outcome.map(|()| Applied::default()));
                 }
             }
             outcome => {
-                for batch in batches {
+                for (_, done) in waiting {
                     // The receiver is gone if the job was cancelled. The change stands, and the
                     // job's withdrawal follows in this queue.
-                    let _ = batch.done.send(outcome.clone());
+                    let _ = done.send(outcome.clone());
                 }
             }
         }
@@ -82,25 +89,31 @@ impl Worker {
     /// intent before the request, so that no crash leaves a value unknown.
     ///
     /// A backend that may have refused the number of changes is not asked again if the caller `can_split`
-    /// them.
+    /// them. `acknowledged` are those that go on while the changes are read back.
     async fn change(
         &self,
         requested: &[Requested],
         can_split: bool,
+        acknowledged: Vec<oneshot::Sender<Applied>>,
     ) -> Result<Applied, WriteError> {
         let nothing = BackendAnswer::default();
-        let intent = self.recorder.record(Event::Intent, requested, &nothing);
-        // Neither has to wait for the other.
-        let (recorded, before) = tokio::join!(intent, self.serial());
-        recorded?;
+        self.recorder
+            .record(Event::Intent, requested, &nothing)
+            .await?;
         crash_at(requested, Point::AddIntended, Point::RemoveIntended);
         let changes = requested.iter().map(|requested| requested.change.clone());
         let changes: Vec<_> = changes.collect();
+        let (before, mut outcome) = self.apply_after_serial(&changes, can_split).await;
         let mut resends = 0;
         loop {
-            let error = match self.apply(&changes, can_split).await {
+            let error = match outcome {
                 Ok(applied) => {
-                    self.acknowledged(requested, &applied, before).await?;
+                    self.acknowledged(requested, &applied).await?;
+                    for waiting in acknowledged {
+                        // The receiver is gone if the job was cancelled.
+                        let _ = waiting.send(applied.clone());
+                    }
+                    self.confirm(requested, &applied.server, before).await?;
                     return Ok(applied);
                 }
                 Err(error) => error,
@@ -126,6 +139,7 @@ impl Worker {
                 Err(WriteError::NotCarriedOut { .. }) if resends < RESENDS => {
                     resends += 1;
                     info!(zone = %self.zone, %error, "the changes were lost; sending them again");
+                    outcome = self.apply(&changes, can_split).await;
                 }
                 Err(_) => return Err(error.into()),
             }
@@ -136,7 +150,6 @@ impl Worker {
         &self,
         requested: &[Requested],
         applied: &Applied,
-        before: Option<u32>,
     ) -> Result<(), WriteError> {
         let Applied {
             requests,
@@ -156,7 +169,22 @@ impl Worker {
             .record(Event::Acknowledged, requested, &answer);
         record.await?;
         crash_at(requested, Point::AddAcknowledged, Point::RemoveAcknowledged);
-        self.confirm(requested, server, before).await
+        Ok(())
+    }
+
+    /// Asks for the serial and sends the changes right behind. The serial is that before the changes if it
+    /// comes before their acknowledgement, and unknown otherwise.
+    async fn apply_after_serial(
+        &self,
+        changes: &[TxtChange],
+        can_split: bool,
+    ) -> (Option<u32>, Result<Applied, ProviderError>) {
+        let serial = self.serial();
+        let apply = self.apply(changes, can_split);
+        match select(Box::pin(serial), Box::pin(apply)).await {
+            Either::Left((serial, apply)) => (serial, apply.await),
+            Either::Right((outcome, _)) => (None, outcome),
+        }
     }
 
     /// Sends the changes, and again if the backend has changed nothing and may accept them later.

@@ -32,6 +32,25 @@ pub struct ZoneWriter {
     values_per_name: AtomicUsize,
 }
 
+/// Changes that were handed to a writer.
+pub(super) struct Write {
+    acknowledged: oneshot::Receiver<Applied>,
+    outcome: oneshot::Receiver<Result<Applied, WriteError>>,
+}
+
+impl Write {
+    /// Returns when the backend has acknowledged the changes; `None` if it did not, or not before they were
+    /// read back.
+    pub(super) async fn acknowledged(&mut self) -> Option<Applied> {
+        (&mut self.acknowledged).await.ok()
+    }
+
+    /// The outcome, after the changes were read back.
+    pub(super) async fn done(self) -> Result<Applied, WriteError> {
+        self.outcome.await.unwrap_or(Err(WriteError::Ended))
+    }
+}
+
 /// What became of values that were left in a zone.
 #[derive(Debug, Default)]
 pub struct CleanUp {
@@ -122,18 +141,29 @@ impl ZoneWriter {
         &self,
         lists: Vec<Vec<Requested>>,
     ) -> Vec<Result<Applied, WriteError>> {
-        let (mut batches, mut outcomes) = (Vec::new(), Vec::new());
+        let writes = self.begin_together(lists).into_iter();
+        join_all(writes.map(Write::done)).await
+    }
+
+    /// Begins the same.
+    pub(super) fn begin_together(&self, lists: Vec<Vec<Requested>>) -> Vec<Write> {
+        let (mut batches, mut writes) = (Vec::new(), Vec::new());
         for changes in lists {
+            let (acknowledge, acknowledged) = oneshot::channel();
             let (done, outcome) = oneshot::channel();
-            batches.push(Batch { changes, done });
-            outcomes.push(outcome);
+            batches.push(Batch {
+                changes,
+                acknowledged: acknowledge,
+                done,
+            });
+            writes.push(Write {
+                acknowledged,
+                outcome,
+            });
         }
         // A writer that has ended drops the batches, and with them the senders.
         let _ = self.queue.send(batches);
-        let outcomes = join_all(outcomes).await.into_iter();
-        outcomes
-            .map(|outcome| outcome.unwrap_or(Err(WriteError::Ended)))
-            .collect()
+        writes
     }
 
     /// Removes values that were left in this zone, if they are still there, and records that they are

@@ -267,7 +267,8 @@ mod tests {
         for id in [second.ids[1], first.ids[0], second.ids[0]] {
             server.write_all(&framed(id)).await.unwrap();
         }
-        let id = |message: Option<Vec<u8>>| u16::from_be_bytes(*message.unwrap().first_chunk().unwrap());
+        let id =
+            |message: Option<Vec<u8>>| u16::from_be_bytes(*message.unwrap().first_chunk().unwrap());
         assert_eq!(id(first.responses.recv().await), first.ids[0]);
         assert_eq!(id(second.responses.recv().await), second.ids[1]);
         assert_eq!(id(second.responses.recv().await), second.ids[0]);
