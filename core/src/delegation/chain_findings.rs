@@ -99,6 +99,13 @@ impl Comparison<'_> {
                 ),
                 "correct the target of the CNAME",
             )),
+            End::Unanswered(error) if error.is_intercepted() => Some(expectation.error(
+                FindingKind::Intercepted,
+                last,
+                error.to_string(),
+                "this network probably intercepts port 53: let queries to these servers pass, or skip the \
+                 pre-flight and ask resolvers whether the values are visible",
+            )),
             End::Unanswered(error) => Some(expectation.error(
                 FindingKind::Unanswered,
                 last,

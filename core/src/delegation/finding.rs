@@ -49,6 +49,8 @@ pub enum FindingKind {
     TxtBesideCname,
     /// No authoritative server answered.
     Unanswered,
+    /// A resolver answered in place of the authoritative servers.
+    Intercepted,
     /// A TXT value at the alias name is not ours.
     ForeignValue,
     /// Another client uses the alias name for its challenges, too.
@@ -153,7 +155,7 @@ impl Finding {
     }
 
     /// The findings without repetition, each with all the identifiers that it concerns.
-    pub(crate) fn merged(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
+    pub fn merged(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
         let mut merged: Vec<Finding> = Vec::new();
         let mut positions: HashMap<(FindingKind, DnsName, String), usize> = HashMap::new();
         for finding in findings {

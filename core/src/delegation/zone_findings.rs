@@ -1,7 +1,5 @@
 //! What is wrong with a zone, whichever name in it is checked.
 
-use std::collections::BTreeMap;
-
 use super::expectation::Expectation;
 use super::finding::{Finding, FindingKind};
 use super::zone_report::ZoneReport;
@@ -29,41 +27,45 @@ impl ZoneReport {
                 ("", "its NS set")
             };
             let server = &report.server;
-            Some(expectation.warning(
+            let finding = expectation.warning(
                 FindingKind::LameServer,
                 apex,
                 format!("{server} is named as a server of {apex}{by}: {problem}"),
                 format!("remove it from {set}, or make it serve the zone: a CA may query it"),
-            ))
+            );
+            Some(finding.asked(Some(server)))
         });
         lame.collect()
     }
 
-    /// Servers that stay behind the newest version of the zone.
-    fn serials(&self, expectation: &Expectation<'_>) -> Option<Finding> {
-        if !self.servers.iter().any(|report| report.is_behind) {
-            return None;
-        }
-        let mut serials: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-        for report in &self.servers {
-            if let Some(serial) = report.serial {
-                serials.entry(serial).or_default().push(&report.server);
-            }
-        }
-        let serials: Vec<_> = serials
-            .iter()
-            .map(|(serial, servers)| format!("{serial} at {}", servers.join(", ")))
-            .collect();
-        Some(expectation.warning(
-            FindingKind::SerialsDiffer,
-            &self.zone,
-            format!("its servers have different serials: {}", serials.join("; ")),
-            format!(
-                "check the zone transfers (NOTIFY, `allow-transfer`): every server must have a value \
-                 before the CA queries it{}",
-                self.above_only_note()
-            ),
-        ))
+    /// Servers that stay behind the newest version of the zone, each with its own finding.
+    fn serials(&self, expectation: &Expectation<'_>) -> Vec<Finding> {
+        let servers = self.servers.iter();
+        let (behind, current): (Vec<_>, Vec<_>) = servers
+            .filter(|report| report.serial.is_some())
+            .partition(|report| report.is_behind);
+        let serials = current.iter().filter_map(|report| {
+            let serial = report.serial?;
+            Some(format!("{serial} at {}", report.server))
+        });
+        let serials = serials.collect::<Vec<_>>().join(", ");
+        let findings = behind.into_iter().filter_map(|report| {
+            let finding = expectation.warning(
+                FindingKind::SerialsDiffer,
+                &self.zone,
+                format!(
+                    "its servers have different serials: {} at {}, but {serials}",
+                    report.serial?, report.server
+                ),
+                format!(
+                    "check the zone transfers (NOTIFY, `allow-transfer`): every server must have a value \
+                     before the CA queries it{}",
+                    self.above_only_note()
+                ),
+            );
+            Some(finding.asked(Some(&report.server)))
+        });
+        findings.collect()
     }
 
     /// Whether the zone can be found from the root.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::{join_all, join3};
+use futures_util::stream::FuturesUnordered;
 use hickory_proto::rr::RecordType;
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::dns::{Dns, Server, Timed};
+use crate::dns::{Dns, Server, Soa, Timed};
 use crate::dnssec::{Security, Validator};
 use crate::name::DnsName;
 
@@ -16,6 +18,9 @@ use crate::name::DnsName;
 const KEPT_MAX: Duration = Duration::from_mins(5);
 /// The longest time for which a report of a problem is kept: somebody may be solving it.
 const PROBLEM_KEPT_MAX: Duration = Duration::from_secs(30);
+/// How long a server may take after another one has answered. A query is sent several times meanwhile. A zone
+/// with a dead server is not checked more slowly than this.
+const OTHERS_TIME: Duration = Duration::from_secs(1);
 /// Pauses before servers that are behind are asked again: a zone transfer takes a moment, and a zone that is
 /// written to is always in one.
 const TRANSFER_PAUSES: [Duration; 3] = [
@@ -80,10 +85,8 @@ impl ZoneReport {
                 own.any(|own| own.name == server.name)
             };
             let above_only = delegation.servers.into_iter();
-            let above_only = above_only.filter(|server| !is_own(server));
-            let asked = above_only.map(|server| ask(dns, zone, server, true));
-            let asked: Vec<_> = asked.collect();
-            answers.extend(join_all(asked).await);
+            let above_only = above_only.filter(|server| !is_own(server)).collect();
+            answers.extend(ask_all(dns, zone, above_only, true).await);
         }
         wait_for_transfers(dns, zone, &mut answers).await;
         let ttl = answers.iter().filter_map(|answer| answer.ttl).min();
@@ -145,35 +148,92 @@ async fn ask_own(dns: &Dns, zone: &DnsName) -> (Vec<ServerAnswer>, Instant) {
     let Ok(own) = dns.servers_and_expiry(zone).await else {
         return (Vec::new(), Instant::now());
     };
-    let asked = own.value.into_iter();
-    let asked: Vec<_> = asked.map(|server| ask(dns, zone, server, false)).collect();
-    (join_all(asked).await, own.expires)
+    let answers = ask_all(dns, zone, own.value, false).await;
+    (answers, own.expires)
 }
 
-async fn ask(dns: &Dns, zone: &DnsName, address: Server, above_only: bool) -> ServerAnswer {
-    let answer = dns.ask_server(&address, zone, RecordType::SOA).await;
-    let (soa, problem) = match answer {
+/// Asks all servers at once. When one has answered, the others have [`OTHERS_TIME`] left.
+async fn ask_all(
+    dns: &Dns,
+    zone: &DnsName,
+    servers: Vec<Server>,
+    above_only: bool,
+) -> Vec<ServerAnswer> {
+    let begun = Instant::now();
+    let mut asked = FuturesUnordered::new();
+    for (position, server) in servers.iter().enumerate() {
+        asked.push(async move { (position, ask(dns, zone, server, above_only).await) });
+    }
+    let mut answers: Vec<Option<ServerAnswer>> = servers.iter().map(|_| None).collect();
+    let mut deadline = None;
+    while let Some((position, answer)) = in_time(deadline, asked.next()).await {
+        if answer.report.serial.is_some() {
+            deadline.get_or_insert_with(|| Instant::now() + OTHERS_TIME);
+        }
+        answers[position] = Some(answer);
+    }
+    let waited = begun.elapsed();
+    let answers = servers.iter().zip(answers).map(|(server, answer)| {
+        answer.unwrap_or_else(|| {
+            let problem = format!("no answer within {:.1} s", waited.as_secs_f32());
+            ServerAnswer::none(server, above_only, problem)
+        })
+    });
+    let answers: Vec<_> = answers.collect();
+    for ServerReport {
+        address, problem, ..
+    } in answers.iter().map(|answer| &answer.report)
+    {
+        match problem {
+            Some(problem) => dns.note_silent(address, problem),
+            None => dns.note_answering(address),
+        }
+    }
+    answers
+}
+
+/// The next of something; `None` also when its time is over.
+async fn in_time<T>(deadline: Option<Instant>, next: impl Future<Output = Option<T>>) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, next).await.ok().flatten(),
+        None => next.await,
+    }
+}
+
+async fn ask(dns: &Dns, zone: &DnsName, server: &Server, above_only: bool) -> ServerAnswer {
+    let problem = match dns.ask_server(server, zone, RecordType::SOA).await {
         Ok(answer) if answer.is_authoritative() => match answer.soa() {
-            Some(soa) => (Some(soa), None),
-            None => {
-                let problem = "an authoritative answer without an SOA record";
-                (None, Some(problem.to_owned()))
-            }
+            Some(soa) => return ServerAnswer::with(server, above_only, soa),
+            None => "an authoritative answer without an SOA record".to_owned(),
         },
-        Ok(answer) => (None, Some(answer.to_string())),
-        Err(error) => (None, Some(error.to_string())),
+        Ok(answer) => answer.to_string(),
+        Err(error) => error.to_string(),
     };
-    ServerAnswer {
-        ttl: soa.map(|soa| soa.ttl),
-        negative_ttl: soa.map(|soa| soa.negative_ttl),
-        report: ServerReport {
-            server: address.to_string(),
-            above_only,
-            serial: soa.map(|soa| soa.serial),
-            problem,
-            is_behind: false,
-            address,
-        },
+    ServerAnswer::none(server, above_only, problem)
+}
+
+impl ServerAnswer {
+    fn with(server: &Server, above_only: bool, soa: Soa) -> Self {
+        let mut answer = Self::none(server, above_only, String::new());
+        answer.ttl = Some(soa.ttl);
+        answer.negative_ttl = Some(soa.negative_ttl);
+        (answer.report.serial, answer.report.problem) = (Some(soa.serial), None);
+        answer
+    }
+
+    fn none(server: &Server, above_only: bool, problem: String) -> Self {
+        ServerAnswer {
+            ttl: None,
+            negative_ttl: None,
+            report: ServerReport {
+                server: server.to_string(),
+                above_only,
+                serial: None,
+                problem: Some(problem),
+                is_behind: false,
+                address: server.clone(),
+            },
+        }
     }
 }
 

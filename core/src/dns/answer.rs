@@ -13,6 +13,11 @@ use crate::name::DnsName;
 use crate::printable::printable;
 use crate::txt::TxtValue;
 
+/// The words for an answer without AA and with RA (RFC 1035 §4.1.1). If all servers of a zone answer like that,
+/// the network redirects queries to a resolver of its own.
+pub(super) const FROM_RESOLVER: &str =
+    "an answer that is not authoritative, but of a resolver (no AA, but RA)";
+
 /// The answer of one server to one query.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -230,7 +235,11 @@ impl fmt::Display for Answer {
             return f.write_str(&code_name(code));
         }
         if !self.message.metadata.authoritative {
-            return f.write_str("an answer that is not authoritative");
+            return f.write_str(if self.message.metadata.recursion_available {
+                FROM_RESOLVER
+            } else {
+                "an answer that is not authoritative"
+            });
         }
         let records: Vec<_> = self
             .message

@@ -17,6 +17,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Servers to query for a zone instead of its NS set.
     pub zones: Vec<ZoneServers>,
+    /// Who must have the values of a challenge before the CA is asked to validate it.
+    pub propagation: Propagation,
     /// The keys with which DNSSEC validation begins.
     pub trust_anchors: TrustAnchors,
     /// The port of servers that were found through an NS set: 53, except in tests.
@@ -31,11 +33,34 @@ impl Default for Config {
             resolvers: Vec::new(),
             timeout: Duration::from_secs(3),
             zones: Vec::new(),
+            propagation: Propagation::default(),
             trust_anchors: TrustAnchors::default(),
             port: 53,
             clock: Arc::new(SystemClock),
         }
     }
+}
+
+/// Who must have the values of a challenge before the CA is asked to validate it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Propagation {
+    /// Which servers of the zone count.
+    pub wait_for: WaitFor,
+    /// How long is waited in addition, after all of them have the values.
+    pub extra_wait: Duration,
+    /// Resolvers to ask in place of the zone's servers, for a network that blocks or intercepts port 53. They
+    /// may cache older records.
+    pub resolvers: Vec<SocketAddr>,
+}
+
+/// Which servers of a zone must have all values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WaitFor {
+    /// Those that answer. The CA's resolver asks another server in place of one that does not.
+    #[default]
+    Answering,
+    /// All of them.
+    All,
 }
 
 /// A zone and the servers to query for it.

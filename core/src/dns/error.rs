@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::answer::FROM_RESOLVER;
 use crate::name::DnsName;
 
 /// A query that no server answered.
@@ -60,6 +61,11 @@ pub enum DnsError {
 }
 
 impl DnsError {
+    /// Whether a resolver answered in place of the zone's servers: the network probably intercepts port 53.
+    pub fn is_intercepted(&self) -> bool {
+        matches!(self, DnsError::Unanswered { attempts, .. } if attempts.contains(FROM_RESOLVER))
+    }
+
     /// The query for `name` did not end within `limit`.
     pub(crate) fn too_slow(name: &DnsName, limit: Duration) -> Self {
         DnsError::TooSlow {

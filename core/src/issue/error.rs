@@ -1,6 +1,7 @@
 //! Why there is no certificate.
 
 use super::aliases::Aliases;
+use super::silent::SilentServer;
 use crate::acme::{AcmeError, CaError};
 use crate::certificate::CertificateError;
 use crate::delegation::{Finding, Severity};
@@ -70,6 +71,8 @@ pub struct IssueFailure {
     pub error: IssueError,
     /// Why TXT values of this job may still be in a zone, one error for each zone.
     pub left_behind: Vec<ZoneError>,
+    /// The name servers that did not answer, beside the failure.
+    pub silent: Vec<SilentServer>,
 }
 
 impl IssueFailure {
@@ -92,6 +95,7 @@ impl From<IssueError> for IssueFailure {
         IssueFailure {
             error,
             left_behind: Vec::new(),
+            silent: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::preflight::Plan;
 use crate::crash::Point;
 use crate::store::CertificateId;
-use crate::zone::{CacheWait, Publication, Published};
+use crate::zone::{CacheWait, Lagging, Publication, Published};
 
 /// The step that begins now, with what is known by then.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub enum Step<'a> {
     Order,
     /// The TXT values are written, and awaited on every server.
     Publish(&'a Publication),
+    /// A server still does not have the values, after some seconds.
+    Lagging(&'a Lagging),
     /// The CA's resolver may still have older records of a name in its cache.
     OutlastCache(&'a CacheWait),
     /// The CA did not find the values, perhaps because of older ones in its cache. It is asked once more, with
@@ -40,7 +42,7 @@ impl Step<'_> {
             Step::Planned(_) => Point::Planned,
             Step::Order => Point::Order,
             Step::Publish(_) => Point::Publish,
-            Step::OutlastCache(_) | Step::Again => return None,
+            Step::Lagging(_) | Step::OutlastCache(_) | Step::Again => return None,
             Step::Validate(_) => Point::Validate,
             Step::Finalize => Point::Finalize,
             Step::Store => Point::Store,

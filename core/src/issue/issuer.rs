@@ -1,8 +1,10 @@
 //! The flow of one certificate.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{IssueError, IssueFailure};
@@ -10,16 +12,19 @@ use super::events::{Observer, Step};
 use super::order;
 use super::preflight::{self, Plan};
 use super::request::CertificateRequest;
+use super::silent::{self, SilentServer};
 use crate::acme::{AcmeError, Ca, CertificateKey, Order};
 use crate::certificate;
 use crate::clock::Clock;
 use crate::crash::{self, Point};
 use crate::delegation::{DelegationChecker, Finding};
+use crate::dns::while_running;
 use crate::lease::LeaseId;
 use crate::ledger::{Origin, RunId};
+use crate::name::DnsName;
 use crate::printable::printable;
 use crate::store::{NewVersion, Store, StoredCertificate, VersionOrigin};
-use crate::zone::{ChangeContext, Lagging, Publication, Published, Seat, ZoneError, Zones};
+use crate::zone::{ChangeContext, Publication, Published, Seat, ZoneError, Zones};
 
 /// A certificate that was obtained.
 #[derive(Clone, Debug)]
@@ -32,8 +37,8 @@ pub struct Issued {
     pub other_chain: Option<String>,
     /// What could not be withdrawn, one error for each zone.
     pub left_behind: Vec<ZoneError>,
-    /// The servers of alias zones that did not answer.
-    pub silent: Vec<Lagging>,
+    /// The servers of alias zones that did not answer, and that no warning names.
+    pub silent: Vec<SilentServer>,
 }
 
 /// An order, and what is to be published for it.
@@ -87,29 +92,33 @@ impl Issuer<'_> {
         plan: &Plan,
         mut seat: Seat,
     ) -> Result<Issued, IssueFailure> {
-        let mut opened = self.or_cancelled(self.open(request, plan)).await?;
-        let validated = self.or_cancelled(self.validate(request, &mut opened, &mut seat));
-        let validated = validated.await;
+        let failed = |error, left_behind, published: &[Published]| IssueFailure {
+            silent: silent::all(plan, published),
+            error,
+            left_behind,
+        };
+        let opened = self.or_cancelled(self.open(request, plan)).await;
+        let mut opened = opened.map_err(|error| failed(error, Vec::new(), &[]))?;
+        let mut published = Vec::new();
+        let validated = self.validate(request, &mut opened, &mut seat, &mut published);
+        let validated = self.or_cancelled(validated).await;
         self.begin(request, &Step::Withdraw);
         // The CA has looked at the values, whatever it says of them.
         let withdrawn = seat.withdraw();
-        let published = match validated {
-            Ok(published) => published,
-            Err(error) => {
-                let left_behind = withdrawn.await;
-                return Err(IssueFailure { error, left_behind });
-            }
-        };
+        if let Err(error) = validated {
+            let left_behind = withdrawn.await;
+            return Err(failed(error, left_behind, &published));
+        }
         let stored = self.or_cancelled(self.complete(request, opened));
         match tokio::join!(stored, withdrawn) {
             (Ok((stored, other_chain)), left_behind) => Ok(Issued {
                 stored,
-                warnings: plan.warnings.clone(),
+                warnings: silent::still_true(&plan.warnings, &published),
+                silent: silent::of_publication(plan, &published),
                 other_chain,
                 left_behind,
-                silent: published.into_iter().flat_map(|zone| zone.silent).collect(),
             }),
-            (Err(error), left_behind) => Err(IssueFailure { error, left_behind }),
+            (Err(error), left_behind) => Err(failed(error, left_behind, &published)),
         }
     }
 
@@ -141,13 +150,32 @@ impl Issuer<'_> {
         request: &CertificateRequest,
         opened: &mut Opened,
         seat: &mut Seat,
-    ) -> Result<Vec<Published>, IssueError> {
+        published: &mut Vec<Published>,
+    ) -> Result<(), IssueError> {
         self.begin(request, &Step::Publish(&opened.publication));
         let waiting = |wait: &_| self.begin(request, &Step::OutlastCache(wait));
-        let published = seat.publish(&opened.publication, waiting).await?;
-        self.begin(request, &Step::Validate(&published));
-        opened.order.validate().await?;
-        Ok(published)
+        let names = opened.publication.names();
+        let seen = while_running(
+            seat.publish(&opened.publication, waiting),
+            self.report_lagging(request, &names),
+        );
+        *published = seen.await?;
+        self.begin(request, &Step::Validate(published));
+        Ok(opened.order.validate().await?)
+    }
+
+    /// Reports the servers that are waited for, with the values at these names.
+    async fn report_lagging(&self, request: &CertificateRequest, names: &BTreeSet<DnsName>) {
+        let mut news = self.zones.dns.lagging_news();
+        loop {
+            match news.recv().await {
+                Ok(lagging) if names.contains(&lagging.name) => {
+                    self.begin(request, &Step::Lagging(&lagging));
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
     }
 
     /// From the validated order to the stored certificate.
@@ -205,13 +233,22 @@ impl Issuer<'_> {
         let published = self.or_cancelled(publish).await;
         self.begin(request, &Step::Withdraw);
         let mut left_behind = publication.withdraw().await;
+        let silent = silent::all(&plan, published.as_deref().unwrap_or_default());
         match published {
-            Ok(_) if left_behind.is_empty() => Ok(plan),
+            Ok(published) if left_behind.is_empty() => Ok(Plan {
+                warnings: silent::still_true(&plan.warnings, &published),
+                ..plan
+            }),
             Ok(_) => Err(IssueFailure {
                 error: left_behind.remove(0).into(),
                 left_behind,
+                silent,
             }),
-            Err(error) => Err(IssueFailure { error, left_behind }),
+            Err(error) => Err(IssueFailure {
+                error,
+                left_behind,
+                silent,
+            }),
         }
     }
 

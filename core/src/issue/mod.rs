@@ -10,6 +10,7 @@ mod issuer;
 mod order;
 mod preflight;
 mod request;
+mod silent;
 
 pub use self::aliases::Aliases;
 pub use self::error::{IssueError, IssueFailure};
@@ -17,3 +18,4 @@ pub use self::events::{NoObserver, Observer, Step};
 pub use self::issuer::{Issued, Issuer};
 pub use self::preflight::Plan;
 pub use self::request::{CertificateRequest, RequestedName};
+pub use self::silent::SilentServer;

@@ -164,7 +164,7 @@ async fn in_zone(
     };
     let dns = &first.publication.dns;
     // The servers are found first: without them nothing is written.
-    let servers = match dns.servers(zone).await {
+    let servers = match dns.propagation_servers(zone).await {
         Ok(servers) => servers,
         Err(source) => {
             let zone = zone.clone();

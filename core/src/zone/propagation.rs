@@ -1,19 +1,18 @@
-//! Waiting until the authoritative servers of a zone have a set of values: by asking them.
+//! Waiting until the servers that count have a set of values: by asking them.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::stream::{self, StreamExt};
 use hickory_proto::rr::RecordType;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::dns::{Dns, Server};
+use super::server_state::{NameAnswer, ServerState};
+use crate::dns::{Dns, Lagging, Server, WaitFor};
 use crate::name::DnsName;
-use crate::txt::TxtRecord;
-use crate::txt::TxtValue;
+use crate::txt::{TxtRecord, TxtValue};
 
 /// A secondary on the same network has the change within milliseconds of the NOTIFY.
 const FIRST_INTERVAL: Duration = Duration::from_millis(10);
@@ -21,25 +20,12 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(10);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 /// Queries that a server has to answer at a time.
 const NAMES_AT_ONCE: usize = 50;
-/// A server that answers none of so many rounds of queries, each with its time limit, is silent.
-const SILENT_AFTER: usize = 3;
-
-/// A server that did not have all values at the deadline, or did not answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lagging {
-    /// The server.
-    pub server: Server,
-    /// The name at which it lacked a value.
-    pub name: DnsName,
-    /// Its last answer, in words.
-    pub answer: String,
-}
-
-impl fmt::Display for Lagging {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} about {}: {}", self.server, self.name, self.answer)
-    }
-}
+/// A query to a server that has not answered anything yet has this time, in which it is sent several times.
+const TRY: Duration = Duration::from_secs(1);
+/// A server is not silent before this time: while it restarts, it refuses queries.
+const SILENT_TIME: Duration = Duration::from_secs(2);
+/// A server that is waited for longer than this is named in the progress.
+const NAMED_AFTER: Duration = Duration::from_secs(3);
 
 /// Values that did not reach every server in time.
 #[non_exhaustive]
@@ -73,8 +59,8 @@ pub(super) struct Propagation {
     pub(super) silent: Vec<Lagging>,
 }
 
-/// Waits until each of `servers` that answers has all of `records`, at most until the limit. If none
-/// answers, all of them lag.
+/// Waits until each of `servers` that counts has all of `records`, at most until the limit, and then for the
+/// configured extra time. If no server answers, all of them lag.
 pub(super) async fn wait<'a>(
     dns: &Dns,
     servers: &[Server],
@@ -86,28 +72,19 @@ pub(super) async fn wait<'a>(
     for record in records {
         names.entry(&record.name).or_default().push(&record.value);
     }
+    let policy = dns.propagation();
     let wait = Wait {
         dns,
         names,
         begun,
         deadline: begun + limit,
-        has_reached_one: AtomicBool::new(false),
+        all_count: policy.wait_for == WaitFor::All,
+        reached: watch::Sender::new(0),
     };
-    let mut asked = Vec::with_capacity(servers.len());
-    for server in servers {
-        asked.push(wait.server(server));
-    }
-    let outcomes = join_all(asked).await;
-    let mut propagation = Propagation::default();
-    for (server, outcome) in servers.iter().zip(outcomes) {
-        match outcome {
-            Outcome::Reached { after } => propagation.reached.push(Reached {
-                server: server.clone(),
-                after,
-            }),
-            Outcome::Lagging(lagging) => propagation.lagging.extend(lagging),
-            Outcome::Silent(silent) => propagation.silent.push(silent),
-        }
+    let propagation = wait.servers(servers).await;
+    if propagation.lagging.is_empty() && !propagation.reached.is_empty() {
+        // Not to wait for a server that is asked, but as the settings want it.
+        sleep(policy.extra_wait).await;
     }
     propagation
 }
@@ -118,8 +95,10 @@ struct Wait<'a> {
     names: BTreeMap<&'a DnsName, Vec<&'a TxtValue>>,
     begun: Instant,
     deadline: Instant,
-    /// Whether any server has everything.
-    has_reached_one: AtomicBool,
+    /// Whether a server that does not answer is waited for as well.
+    all_count: bool,
+    /// How many servers have everything.
+    reached: watch::Sender<usize>,
 }
 
 enum Outcome {
@@ -128,87 +107,151 @@ enum Outcome {
     Silent(Lagging),
 }
 
-/// What a server said about one name.
-enum Answer {
-    /// It has all values.
-    Complete,
-    /// It answers, but lacks a value, or is not authoritative.
-    Incomplete(String),
-    /// It does not answer, or not for this zone.
-    None(String),
-}
+impl<'a> Wait<'a> {
+    /// Asks all servers at once. Those that were silent a moment ago are asked beside the others, and do not
+    /// delay them.
+    async fn servers(&self, servers: &[Server]) -> Propagation {
+        let is_silent = |server: &&Server| self.last_silence(server).is_some();
+        let (silent, usual): (Vec<_>, Vec<_>) = servers.iter().partition(is_silent);
+        let (silent, usual) = if usual.is_empty() {
+            (usual, silent)
+        } else {
+            (silent, usual)
+        };
+        let (done, _) = watch::channel(false);
+        let all_usual = async {
+            let mut asked = Vec::with_capacity(usual.len());
+            for server in &usual {
+                asked.push(self.server(server));
+            }
+            let outcomes = join_all(asked).await;
+            done.send_replace(true);
+            outcomes
+        };
+        let mut asked = Vec::with_capacity(silent.len());
+        for server in &silent {
+            asked.push(self.silent_server(server, done.subscribe()));
+        }
+        let (usual_outcomes, silent_outcomes) = join(all_usual, join_all(asked)).await;
+        let mut propagation = Propagation::default();
+        let outcomes = usual_outcomes.into_iter().chain(silent_outcomes);
+        for (server, outcome) in usual.into_iter().chain(silent).zip(outcomes) {
+            match outcome {
+                Outcome::Reached { after } => propagation.reached.push(Reached {
+                    server: server.clone(),
+                    after,
+                }),
+                Outcome::Lagging(lagging) => propagation.lagging.extend(lagging),
+                Outcome::Silent(silent) => propagation.silent.push(silent),
+            }
+        }
+        propagation
+    }
 
-impl Wait<'_> {
+    /// The last answer of a server that was silent a moment ago and does not count.
+    fn last_silence(&self, server: &Server) -> Option<String> {
+        let last = self.dns.last_silence(server);
+        last.filter(|_| !self.all_count)
+    }
+
+    /// Asks a server that was silent a moment ago. It counts if it answers before the others are done.
+    async fn silent_server(&self, server: &Server, mut done: watch::Receiver<bool>) -> Outcome {
+        let first = self.names.keys().next().copied();
+        let answers = async {
+            if let Some(name) = first
+                && let Some(NameAnswer::None(_)) | None = self.ask(server, name).await
+            {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = answers => {}
+            // The sender lives as long as this.
+            _ = done.wait_for(|done| *done) => if let (Some(name), Some(answer)) = (first, self.last_silence(server)) {
+                let (server, name) = (server.clone(), name.clone());
+                return Outcome::Silent(Lagging { server, name, answer });
+            }
+        }
+        self.server(server).await
+    }
+
     /// Asks one server until it has everything.
     async fn server(&self, server: &Server) -> Outcome {
-        let mut missing: Vec<&DnsName> = self.names.keys().copied().collect();
+        let mut state = ServerState::new(server, self.names.keys().copied());
         let mut interval = FIRST_INTERVAL;
-        let mut has_answered = false;
-        let mut unanswered = 0;
-        let mut last: BTreeMap<&DnsName, String> = BTreeMap::new();
-        while !missing.is_empty() {
-            let mut asked = Vec::with_capacity(missing.len());
-            for name in missing.iter().copied() {
-                asked.push(async move { (name, self.ask(server, name).await) });
-            }
-            let answers = stream::iter(asked).buffer_unordered(NAMES_AT_ONCE);
-            let answers: Vec<_> = answers.collect().await;
-            unanswered += 1;
-            for (name, answer) in answers {
-                match answer {
-                    Some(Answer::Complete) => missing.retain(|missing| *missing != name),
-                    Some(Answer::Incomplete(words)) => {
-                        has_answered = true;
-                        last.insert(name, words);
-                    }
-                    Some(Answer::None(words)) => {
-                        last.insert(name, words);
-                    }
-                    None => {}
-                }
-            }
-            let Some(first) = missing.first().copied() else {
+        while !state.is_done() {
+            let asked = self.ask_missing(&state);
+            let limit = if self.all_count || state.has_answered() {
+                self.deadline
+            } else {
+                Instant::now() + TRY
+            };
+            let answers = timeout_at(limit, asked).await;
+            state.add(answers.unwrap_or_default());
+            if state.is_done() {
                 break;
-            };
-            let lagging = |name: &DnsName| Lagging {
-                server: server.clone(),
-                name: name.clone(),
-                answer: last
-                    .get(name)
-                    .cloned()
-                    .unwrap_or_else(|| "no answer yet".to_owned()),
-            };
-            let is_silent = !has_answered && unanswered >= SILENT_AFTER;
-            if is_silent && self.has_reached_one.load(Ordering::Relaxed) {
-                return Outcome::Silent(lagging(first));
             }
-            if Instant::now() + interval >= self.deadline {
-                return Outcome::Lagging(missing.into_iter().map(lagging).collect());
+            let is_silent = state.is_silent() && self.begun.elapsed() >= SILENT_TIME;
+            if is_silent
+                && !self.all_count
+                && *self.reached.borrow() > 0
+                && let Some(silent) = state.lagging().next()
+            {
+                self.dns.note_silent(server, &silent.answer);
+                return Outcome::Silent(silent);
+            }
+            if self.begun.elapsed() >= NAMED_AFTER
+                && let Some(lagging) = state.unnamed()
+            {
+                self.dns.tell_lagging(lagging);
+            }
+            let pause = if state.is_confirming() {
+                FIRST_INTERVAL
+            } else {
+                interval
+            };
+            if Instant::now() + pause >= self.deadline {
+                return Outcome::Lagging(state.lagging().collect());
             }
             // Not to wait for the server, but so as not to flood it while it catches up.
-            sleep(interval).await;
+            sleep(pause).await;
             interval = (interval * 3 / 2).min(LONGEST_INTERVAL);
         }
-        self.has_reached_one.store(true, Ordering::Relaxed);
+        self.dns.note_answering(server);
+        self.reached.send_modify(|reached| *reached += 1);
         Outcome::Reached {
             after: self.begun.elapsed(),
         }
     }
 
+    /// Asks for all names that are missing; for one only if the server has not answered anything yet.
+    async fn ask_missing(&self, state: &ServerState<'a>) -> Vec<(&'a DnsName, Option<NameAnswer>)> {
+        let mut asked = Vec::new();
+        for name in state.next() {
+            asked.push(async move { (name, self.ask(state.server(), name).await) });
+        }
+        let answers = stream::iter(asked).buffer_unordered(NAMES_AT_ONCE);
+        answers.collect().await
+    }
+
     /// `None` if there was no time left.
-    async fn ask(&self, server: &Server, name: &DnsName) -> Option<Answer> {
-        let asked = self.dns.ask_server(server, name, RecordType::TXT);
+    async fn ask(&self, server: &Server, name: &DnsName) -> Option<NameAnswer> {
+        let asked = self.dns.ask_propagation(server, name, RecordType::TXT);
         let answer = match timeout_at(self.deadline, asked).await.ok()? {
             Ok(answer) => answer,
-            Err(error) => return Some(Answer::None(error.to_string())),
+            Err(error) => return Some(NameAnswer::None(error.to_string())),
         };
         let values = self.names.get(name).into_iter().flatten().copied();
-        Some(if answer.is_authoritative() && answer.has_txt(values) {
-            Answer::Complete
+        let is_wanted = answer.is_authoritative() || !self.dns.propagation().resolvers.is_empty();
+        Some(if is_wanted && answer.has_txt(values) {
+            NameAnswer::Complete
         } else if answer.is_error() {
-            Answer::None(answer.to_string())
+            NameAnswer::None(answer.to_string())
+        } else if answer.is_authoritative() && !answer.txt().is_empty() {
+            NameAnswer::Incomplete("older TXT records".to_owned())
         } else {
-            Answer::Incomplete(answer.to_string())
+            NameAnswer::Incomplete(answer.to_string())
         })
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::existing::Existing;
-use super::propagation::{Lagging, Reached};
+use super::propagation::Reached;
 use super::recorder::{ChangeContext, Requested};
 use super::writer::ZoneWriter;
-use crate::dns::Dns;
+use crate::dns::{Dns, Lagging};
 use crate::name::DnsName;
 use crate::txt::{Action, TxtChange, TxtRecord};
 

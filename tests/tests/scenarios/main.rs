@@ -21,6 +21,7 @@ mod dns_queries;
 mod dnssec;
 mod failure_matrix;
 mod far;
+mod faulty_servers;
 mod guides;
 mod hostile;
 mod ids;
