@@ -178,6 +178,7 @@ impl TestBed {
             resolver: self.resolver(),
             trust_anchor: None,
             propagation_timeout: "30s",
+            dns: String::new(),
             zones: self.main_zones.iter().chain(top).map(main_zone).collect(),
             providers: zones().map(provider).collect(),
             alias_zones: zones().map(alias_zone).collect(),

@@ -24,6 +24,8 @@ pub struct Settings {
     pub trust_anchor: Option<PathBuf>,
     /// How long to wait for all servers of an alias zone.
     pub propagation_timeout: &'static str,
+    /// More lines for `[dns]`.
+    pub dns: String,
     /// Zones and the servers to ask about them.
     pub zones: Vec<(String, Vec<SocketAddr>)>,
     /// The providers.
@@ -116,6 +118,7 @@ impl Display for Settings {
         }
         let timeout = quoted(self.propagation_timeout);
         writeln!(f, "timeout = \"1s\"\npropagation-timeout = {timeout}")?;
+        writeln!(f, "{}", self.dns)?;
         for (zone, servers) in &self.zones {
             let (zone, servers) = (quoted(zone), list(servers));
             writeln!(f, "\n[[dns.zones]]\nzone = {zone}\nservers = {servers}")?;

@@ -6,7 +6,7 @@ use acme_alias_core::engine::{JobOutcome, Reconciliation, RunError, RunReport};
 use acme_alias_core::store::CertificateId;
 
 use crate::failure::{self, Failure, Part};
-use crate::output::{Deployed, Obtained, Output, Renewal, Report};
+use crate::output::{Deployed, Obtained, Output, Renewal, Report, Warnings};
 
 /// The report of a run for one certificate.
 pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> {
@@ -14,13 +14,16 @@ pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> 
     let Some(job) = run.jobs.into_iter().next() else {
         return Err(Failure::new(Part::Interrupted, &"interrupted", None));
     };
+    let mut warnings = Warnings::default();
     match job.outcome? {
         JobOutcome::Issued { issued, undeployed } => {
-            output.warn_issued(&issued);
+            warnings.add_issued(&issued);
+            output.warn_of_all(warnings);
             Ok(Report::Issued(Obtained::new(*issued, undeployed.as_ref())))
         }
         JobOutcome::Rehearsed(plan) => {
-            output.warn_findings(&plan.warnings);
+            warnings.add_plan(&plan);
+            output.warn_of_all(warnings);
             Ok(Report::Rehearsed {
                 plans: vec![(job.id, plan)],
                 failed: Vec::new(),
@@ -51,11 +54,12 @@ pub(super) fn of_many(
         ..Renewal::default()
     };
     let mut plans = Vec::new();
+    let mut warnings = Warnings::default();
     for job in run.jobs {
         let id = job.id;
         match job.outcome {
             Ok(JobOutcome::Issued { issued, undeployed }) => {
-                output.warn_issued(&issued);
+                warnings.add_issued(&issued);
                 renewal
                     .renewed
                     .push(Obtained::new(*issued, undeployed.as_ref()));
@@ -69,7 +73,7 @@ pub(super) fn of_many(
                 failure: Some(error.to_string()),
             }),
             Ok(JobOutcome::Rehearsed(plan)) => {
-                output.warn_findings(&plan.warnings);
+                warnings.add_plan(&plan);
                 plans.push((id, plan));
             }
             Ok(JobOutcome::UpToDate(_)) => renewal.up_to_date.push(id),
@@ -77,6 +81,7 @@ pub(super) fn of_many(
             Err(error) => renewal.failed.push((id, error.into())),
         }
     }
+    output.warn_of_all(warnings);
     renewal
         .failed
         .sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -44,11 +44,16 @@ fn unknown(id: &CertificateId) -> Failure {
 }
 
 fn of_issue(failure: IssueFailure) -> Failure {
-    let IssueFailure { error, left_behind } = failure;
+    let IssueFailure {
+        error,
+        left_behind,
+        silent,
+    } = failure;
     let left_behind: Vec<_> = left_behind.iter().map(zone_in_words).collect();
     let left_behind = (!left_behind.is_empty()).then(|| left_behind.join("; "));
     Failure {
         left_behind,
+        silent,
         ..of_step(error)
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use acme_alias_core::delegation::Finding;
+use acme_alias_core::issue::SilentServer;
 use serde::Serialize;
 
 use crate::settings::SettingsError;
@@ -43,6 +44,8 @@ pub(crate) struct Failure {
     pub(crate) findings: Vec<Finding>,
     /// TXT values that may still be in a zone, in words.
     pub(crate) left_behind: Option<String>,
+    /// The name servers that did not answer, beside the failure.
+    pub(crate) silent: Vec<SilentServer>,
     /// Settings with their source are shown as the snippets that the reader wrote.
     pub(crate) settings: Option<Box<SettingsError>>,
 }
@@ -59,6 +62,7 @@ impl Failure {
             remedy: remedy.into(),
             findings: Vec::new(),
             left_behind: None,
+            silent: Vec::new(),
             settings: None,
         }
     }

@@ -1,7 +1,7 @@
 //! An alias zone that could not be changed.
 
 use acme_alias_core::txt::Action;
-use acme_alias_core::zone::{OpenError, WriteError, ZoneError};
+use acme_alias_core::zone::{Lagging, OpenError, WriteError, ZoneError};
 
 use super::ledger::remedy as ledger_remedy;
 use super::model::{Failure, Part};
@@ -35,6 +35,13 @@ fn zone_remedy(error: &ZoneError) -> Option<String> {
         }
         ZoneError::Read { source, .. } => source.remedy.clone(),
         ZoneError::Write { source, .. } => write_remedy(source)?,
+        ZoneError::Propagation { source, .. }
+            if source.lagging.iter().any(Lagging::is_intercepted) =>
+        {
+            "this network probably intercepts port 53: let queries to these servers pass, or name resolvers to \
+             ask in their place as `dns.propagation-resolvers`"
+                .to_owned()
+        }
         ZoneError::Propagation { .. } => {
             "check the zone transfer to this server (NOTIFY, `allow-transfer`, its log); \
              `dns.propagation-timeout` allows more time, and `servers` of the alias zone lists the \

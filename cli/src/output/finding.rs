@@ -4,12 +4,19 @@ use acme_alias_core::delegation::{Finding, Severity};
 
 use super::remedy;
 
+/// Domains that are named; the others are counted.
+const DOMAINS_SHOWN: usize = 20;
+
 pub(super) fn of_finding(finding: &Finding) -> String {
     let severity = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
     };
-    let domains: Vec<_> = finding.domains.iter().map(ToString::to_string).collect();
+    let domains = finding.domains.iter().take(DOMAINS_SHOWN);
+    let mut domains: Vec<_> = domains.map(ToString::to_string).collect();
+    if finding.domains.len() > DOMAINS_SHOWN {
+        domains.push(format!("{} more", finding.domains.len() - DOMAINS_SHOWN));
+    }
     let mut text = format!("{severity}: {}\n", domains.join(", "));
     text.push_str(&format!("  {}: {}\n", finding.name.fqdn(), finding.answer));
     if let Some(server) = &finding.server {

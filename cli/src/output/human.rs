@@ -215,6 +215,9 @@ pub(super) fn failure(failure: &Failure) {
             "also: TXT values may be left in a zone: {left_behind}\n"
         ));
     }
+    for silent in &failure.silent {
+        text.push_str(&format!("also: {} did not answer\n", silent.server));
+    }
     stderr(&text);
 }
 

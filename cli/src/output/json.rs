@@ -138,6 +138,7 @@ fn error(failure: &Failure) -> Value {
         "remedy": failure.remedy,
         "findings": failure.findings.iter().map(finding).collect::<Vec<_>>(),
         "left_behind": failure.left_behind,
+        "silent_servers": failure.silent.iter().map(|silent| &silent.server).collect::<Vec<_>>(),
     })
 }
 

@@ -15,12 +15,13 @@ mod records;
 mod remedy;
 mod report;
 mod stream;
+mod warnings;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 
 use acme_alias_core::delegation::Finding;
-use acme_alias_core::issue::{Issued, NoObserver, Observer};
+use acme_alias_core::issue::{NoObserver, Observer};
 
 pub(crate) use self::format::Format;
 use self::ledger::LedgerPrinter;
@@ -28,6 +29,7 @@ pub(crate) use self::records::RecordFormat;
 pub(crate) use self::report::{
     Audited, Checked, CheckedName, Deployed, Listed, Obtained, Offboarding, Probed, Renewal, Report,
 };
+pub(crate) use self::warnings::Warnings;
 use crate::failure::Failure;
 
 /// Prints a page that is no result.
@@ -94,12 +96,13 @@ impl Output {
         }
     }
 
-    /// What is not as it might be with a certificate that was obtained.
-    pub(crate) fn warn_issued(self, issued: &Issued) {
-        self.warn_findings(&issued.warnings);
-        if let Some(other) = &issued.other_chain {
-            let id = &issued.stored.id;
-            self.warning(&format!("{id}: {other}; the CA's choice was stored"));
+    /// What is not as it might be with the certificates of a run: each finding, and each name server that did
+    /// not answer, once.
+    pub(crate) fn warn_of_all(self, warnings: Warnings) {
+        let (findings, others) = warnings.into_parts();
+        self.warn_findings(&findings);
+        for warning in others {
+            self.warning(&warning);
         }
     }
 }

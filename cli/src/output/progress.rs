@@ -1,13 +1,13 @@
 //! How far the work is: a moving display on a terminal, plain lines elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acme_alias_core::issue::{Observer, Step};
 use acme_alias_core::store::CertificateId;
-use acme_alias_core::zone::CacheWait;
+use acme_alias_core::zone::{CacheWait, Lagging};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::stream::line;
@@ -19,6 +19,8 @@ const NAMES_SHOWN: usize = 8;
 #[derive(Default)]
 pub(super) struct Lines {
     began: Mutex<HashMap<CertificateId, Instant>>,
+    /// The servers that were named, each once for all certificates.
+    lagging: Mutex<HashSet<String>>,
 }
 
 impl Observer for Lines {
@@ -27,6 +29,11 @@ impl Observer for Lines {
             .entry(certificate.clone())
             .or_insert_with(Instant::now)
             .elapsed();
+        if let Step::Lagging(lagging) = step
+            && !locked(&self.lagging).insert(lagging.server.to_string())
+        {
+            return;
+        }
         line(&format!(
             "{certificate}: {} [{:.1} s]",
             in_words(step),
@@ -134,10 +141,13 @@ fn in_words(step: &Step<'_>) -> String {
                 "nothing to write: the CA has validated these names before".to_owned()
             } else {
                 format!(
-                    "writing TXT values, waiting for every server: {}",
+                    "writing TXT values, waiting for the name servers: {}",
                     zones.join(", ")
                 )
             }
+        }
+        Step::Lagging(Lagging { server, answer, .. }) => {
+            format!("waiting for {server}: {answer}")
         }
         Step::OutlastCache(CacheWait { name, rest }) => format!(
             "waiting {} s: the CA may have cached older TXT records of this name ({name})",
@@ -168,7 +178,9 @@ fn in_words(step: &Step<'_>) -> String {
 fn state(step: &Step<'_>) -> &'static str {
     match step {
         Step::Preflight | Step::Planned(_) | Step::Order => "delegated",
-        Step::Publish(_) | Step::OutlastCache(_) | Step::Again => "being written",
+        Step::Publish(_) | Step::Lagging(_) | Step::OutlastCache(_) | Step::Again => {
+            "being written"
+        }
         Step::Validate(_) => "on every server",
         Step::Withdraw | Step::Finalize | Step::Store => "validated",
         _ => "",

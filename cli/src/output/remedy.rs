@@ -15,6 +15,7 @@ fn hint(kind: FindingKind) -> Option<&'static str> {
         FindingKind::Unanswered => {
             "`dns.resolver`, `[[dns.zones]]`; `--skip-preflight` leaves this check out"
         }
+        FindingKind::Intercepted => "`skip-preflight`, `dns.propagation-resolvers`",
         FindingKind::OutsideAliasZones => "`[[alias-zones]]`, `--provider`",
         FindingKind::AliasIsCname | FindingKind::CnameElsewhere => {
             "`domain-alias`, `challenge-alias`"

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use acme_alias_core::acme::{KeyType, Timeouts};
-use acme_alias_core::dns::ZoneServers;
+use acme_alias_core::dns::{Propagation, ZoneServers};
 use acme_alias_core::name::{DnsName, Identifier, NameError};
 use acme_alias_core::store::CertificateId;
 
@@ -66,6 +66,7 @@ pub(crate) struct DnsSettings {
     pub(crate) trust_anchor: Option<PathBuf>,
     pub(crate) timeout: Duration,
     pub(crate) propagation_timeout: Duration,
+    pub(crate) propagation: Propagation,
     pub(crate) zones: Vec<ZoneServers>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use acme_alias_core::acme::Timeouts;
-use acme_alias_core::dns::ZoneServers;
+use acme_alias_core::dns::{Propagation, WaitFor, ZoneServers};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::{self, ProviderKind};
@@ -58,6 +58,7 @@ impl Settings {
             propagation_timeout: reader
                 .duration("dns.propagation-timeout")
                 .unwrap_or_default(),
+            propagation: propagation(&mut reader),
             zones: zones(&mut reader),
         };
         let providers = providers(&mut reader);
@@ -138,6 +139,27 @@ fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
             order: reader.duration("acme.order-timeout").unwrap_or_default(),
         },
         eab,
+    }
+}
+
+fn propagation(reader: &mut Reader<'_>) -> Propagation {
+    let path = "dns.propagation";
+    let wait_for = match reader.text(path).as_deref() {
+        None | Some("answering") => WaitFor::Answering,
+        Some("all") => WaitFor::All,
+        Some(other) => {
+            let help = nearest(other, ["answering", "all"].into_iter());
+            let problem = format!("is no such word: `{}`", other.escape_debug());
+            reader.wrong(path, problem, Some(help));
+            WaitFor::All
+        }
+    };
+    Propagation {
+        wait_for,
+        extra_wait: reader
+            .duration("dns.propagation-extra-wait")
+            .unwrap_or_default(),
+        resolvers: reader.servers("dns.propagation-resolvers"),
     }
 }
 

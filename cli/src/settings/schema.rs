@@ -171,6 +171,24 @@ const DNS: &[Key] = &[
     )
     .or("`5m`"),
     key(
+        "propagation",
+        Shape::Word(&["answering", "all"]),
+        "which name servers must have the values before the CA is told so: `answering` leaves out those that do \
+         not answer, `all` waits for them as well",
+    )
+    .or("`answering`"),
+    key(
+        "propagation-extra-wait",
+        Shape::Duration,
+        "how long to wait in addition, after these servers have the values",
+    ),
+    key(
+        "propagation-resolvers",
+        Shape::Texts,
+        "resolvers to ask for the values in place of the name servers, for networks that block or intercept \
+         port 53",
+    ),
+    key(
         "zones",
         Shape::Tables(DNS_ZONE),
         "zones with servers to ask in place of their NS sets: split horizon, closed networks",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use acme_alias_core::acme::KeyType;
+use acme_alias_core::dns::{Propagation, WaitFor};
 use proptest::prelude::*;
 
 use super::origins::DEFAULTS;
@@ -87,6 +88,21 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[acme]\neab-kid = \"x\"\n", "2:11", "eab-hmac-key"),
     ("[dns]\nresolver = \"dns.example\"\n", "2:12", "IP address"),
     ("[dns]\ntimeout = \"0s\"\n", "2:11", "above zero"),
+    (
+        "[dns]\npropagation = \"answer\"\n",
+        "2:15",
+        "did you mean `answering`",
+    ),
+    (
+        "[dns]\npropagation-extra-wait = \"soon\"\n",
+        "2:26",
+        "a time above zero",
+    ),
+    (
+        "[dns]\npropagation-resolvers = [\"dns.example\"]\n",
+        "2:26",
+        "IP address",
+    ),
     (
         "[[dns.zones]]\nzone = \"example.com\"\n",
         "1:",
@@ -186,6 +202,18 @@ fn what_is_no_toml_is_shown_where_it_breaks() {
         SettingsError::from(Layer::parse("site.toml", "[acme]\ncontact = [\n").unwrap_err());
     assert!(error.to_string().starts_with("site.toml:"), "{error}");
     assert!(error.render().contains("TOML"), "{}", error.render());
+}
+
+#[test]
+fn servers_that_do_not_answer_are_waited_for_on_request_only() {
+    let propagation = |text| read(text).unwrap().dns.propagation;
+    assert_eq!(propagation(""), Propagation::default());
+    let all = propagation(
+        "[dns]\npropagation = \"all\"\npropagation-extra-wait = \"30s\"\npropagation-resolvers = \"192.0.2.1\"\n",
+    );
+    assert_eq!(all.wait_for, WaitFor::All);
+    assert_eq!(all.extra_wait, Duration::from_secs(30));
+    assert_eq!(all.resolvers, ["192.0.2.1:53".parse().unwrap()]);
 }
 
 #[test]

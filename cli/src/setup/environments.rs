@@ -135,6 +135,7 @@ fn dns_config(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<dns::Config
             settings.dns.resolver.clone()
         },
         timeout: settings.dns.timeout,
+        propagation: settings.dns.propagation.clone(),
         trust_anchors,
         clock: Arc::clone(clock),
         // The servers to wait for in an alias zone come first, so that they count there.
