@@ -20,6 +20,7 @@ use crate::names::ALIAS_ZONE;
 use crate::pebble::Pebble;
 use crate::port::Port;
 use crate::program::{Outcome, Program};
+use crate::query_proxy::QueryProxy;
 use crate::settings::{AliasZone, Provider, Settings};
 use crate::traffic::BedServer;
 use crate::tsig::Key;
@@ -100,6 +101,17 @@ impl TestBed {
     /// The servers of the alias zones of which something is wrong, in the order of their builder.
     pub fn faulty_servers(&self) -> Vec<SocketAddr> {
         self.faulty.iter().map(FaultyServer::address).collect()
+    }
+
+    /// Another server of the alias zones, which answers like the secondary and never has a TXT record: a run waits
+    /// for it.
+    pub fn stuck_server(&self) -> Result<QueryProxy> {
+        QueryProxy::start(self.secondary(), |_, mut answer| {
+            answer
+                .answers
+                .retain(|record| record.record_type() != RecordType::TXT);
+            vec![answer]
+        })
     }
 
     /// The resolver of the program. It is the secondary, which does not cache what the bed serves.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, Outcome, Port, QueryProxy, Result, Running, SilentServer, TestBed,
+    ALIAS_NAME, ALIAS_ZONE, Outcome, Port, QueryProxy, Result, Running, TestBed,
 };
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::TXT;
@@ -205,9 +205,9 @@ fn servers_that_are_dead_lame_late_or_disagree_are_named() -> Result {
 fn values_at_the_alias_name_are_reported_as_own_foreign_or_shared() -> Result {
     let bed = TestBed::start()?;
     let check = ["check", "example.com", "--output", "json"];
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let mut settings = bed.settings();
-    settings.alias_zones[0].servers.push(silent.address());
+    settings.alias_zones[0].servers.push(stuck.address());
     let running = bed.program(settings)?.spawn(&["issue", "example.com"])?;
     bed.wait_until("the primary has the value", |bed| {
         Ok(!bed.txt()?.is_empty())

@@ -1,22 +1,20 @@
 //! Nothing of ours stays in the zone, however a run ends.
 
-use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, Fault, Outcome, Result, Running, SilentServer, TestBed,
-};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Outcome, Result, Running, TestBed};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
-/// Starts a run that waits for a server which never answers, does `then` as soon as the value is
+/// Starts a run that waits for a server which never has the value, does `then` as soon as the value is
 /// at the primary, and returns how the run ends.
 fn disturb(
     bed: &TestBed,
     propagation_timeout: &'static str,
     then: impl FnOnce(&Running) -> Result,
 ) -> Result<Outcome> {
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let mut settings = bed.settings();
     settings.propagation_timeout = propagation_timeout;
-    settings.alias_zones[0].servers.push(silent.address());
+    settings.alias_zones[0].servers.push(stuck.address());
     let program = bed.program(settings)?;
     let running = program.spawn(&ISSUE)?;
     bed.wait_until("the primary has the value", |bed| {
@@ -48,15 +46,13 @@ fn after_ctrl_c_the_values_are_withdrawn_and_foreign_ones_stay() -> Result {
 
 #[test]
 fn after_a_server_has_lagged_too_long_the_values_are_withdrawn_and_it_is_named() -> Result {
-    let bed = TestBed::builder()
-        .delegate(&["example.com"])
-        .faulty_server(Fault::Stale)
-        .start()?;
-    let stale = bed.faulty_servers()[0].to_string();
+    let bed = TestBed::start()?;
+    let stuck = bed.stuck_server()?;
     let mut settings = bed.settings();
     settings.propagation_timeout = "3s";
+    settings.alias_zones[0].servers.push(stuck.address());
     let outcome = bed.program(settings)?.run(&ISSUE)?;
-    outcome.assert_failure(4, &[&stale, ALIAS_NAME, "3s"]);
+    outcome.assert_failure(4, &[&stuck.address().to_string(), ALIAS_NAME, "3s"]);
     let said = &outcome.stderr;
     assert!(!said.contains(&bed.secondary().to_string()), "{said}");
     bed.assert_only_txt_was_touched(&[])

@@ -2,17 +2,15 @@
 
 use std::fs;
 
-use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, Result, Running, SECOND_ALIAS_ZONE, SilentServer, TestBed,
-};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Result, Running, SECOND_ALIAS_ZONE, TestBed};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
 /// A run that waits for a server which never answers, killed as soon as its value is in the zone.
 fn kill_one(bed: &TestBed) -> Result {
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let mut settings = bed.settings();
-    settings.alias_zones[0].servers.push(silent.address());
+    settings.alias_zones[0].servers.push(stuck.address());
     let running = bed.program(settings)?.spawn(&ISSUE)?;
     bed.wait_until("the primary has the value", |bed| {
         Ok(bed.txt()?.iter().any(|txt| txt.value != "foreign"))
@@ -159,7 +157,7 @@ fn what_a_killed_run_left_is_removed_on_demand() -> Result {
 #[test]
 fn what_a_killed_run_with_nothing_but_flags_left_is_removed_by_the_same_command() -> Result {
     let bed = TestBed::start()?;
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let secret = format!("file:{}", bed.secret_file("acme-key").display());
     let server = bed.primary().to_string();
     let issue = [
@@ -182,7 +180,7 @@ fn what_a_killed_run_with_nothing_but_flags_left_is_removed_by_the_same_command(
         .push((ALIAS_ZONE.to_owned(), servers.clone()));
     let program = bed.program(settings.clone())?;
     // The run that is to be killed waits for a server that never answers.
-    servers.push(silent.address());
+    servers.push(stuck.address());
     settings.zones.pop();
     settings.zones.push((ALIAS_ZONE.to_owned(), servers));
     let running = bed.program(settings)?.spawn(&issue)?;
@@ -200,9 +198,9 @@ fn what_a_killed_run_with_nothing_but_flags_left_is_removed_by_the_same_command(
 #[test]
 fn the_values_of_a_run_that_lives_are_left_alone() -> Result {
     let bed = TestBed::start()?;
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let mut settings = bed.settings();
-    settings.alias_zones[0].servers.push(silent.address());
+    settings.alias_zones[0].servers.push(stuck.address());
     let running = bed.program(settings)?.spawn(&ISSUE)?;
     bed.wait_until("the primary has the value", |bed| {
         Ok(!bed.txt()?.is_empty())

@@ -1,8 +1,7 @@
 //! TXT records that killed runs left where they cannot be removed, and runs that are interrupted.
 
 use acme_alias_tests::{
-    ALIAS_NAME, Outcome, Program, Result, Running, SECOND_ALIAS_ZONE, Settings, SilentServer,
-    TestBed,
+    ALIAS_NAME, Outcome, Program, Result, Running, SECOND_ALIAS_ZONE, Settings, TestBed,
 };
 
 /// Two certificates, each with an alias name in a zone of its own.
@@ -36,12 +35,12 @@ impl TwoZones {
         self.bed.program(settings)
     }
 
-    /// Leaves a TXT record in each zone: kills a run that waits for a server that never answers.
+    /// Leaves a TXT record in each zone: kills a run that waits for a server that never has it.
     fn kill_a_run(&self, arguments: &[&str]) -> Result {
-        let silent = SilentServer::start()?;
+        let stuck = self.bed.stuck_server()?;
         let mut settings = self.settings();
         for zone in &mut settings.alias_zones {
-            zone.servers.push(silent.address());
+            zone.servers.push(stuck.address());
         }
         let running = self.bed.program(settings)?.spawn(arguments)?;
         self.bed
@@ -135,11 +134,11 @@ fn every_signal_that_ends_a_run_withdraws_its_records() -> Result {
         ("SIGQUIT", Running::quit),
     ];
     let zones = TwoZones::start()?;
-    let silent = SilentServer::start()?;
+    let stuck = zones.bed.stuck_server()?;
     let mut settings = zones.settings();
     settings.propagation_timeout = "2m";
     for zone in &mut settings.alias_zones {
-        zone.servers.push(silent.address());
+        zone.servers.push(stuck.address());
     }
     let program = zones.bed.program(settings)?;
     // A rehearsal writes probes, which are withdrawn as well.

@@ -11,7 +11,7 @@ use acme_alias_core::issue::CertificateRequest;
 use acme_alias_core::ledger::FileLedger;
 use acme_alias_core::store::{FileStore, FileStoreOptions};
 use acme_alias_rfc2136::{Rfc2136, TsigKey};
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Example, Result, Settings, SilentServer, TestBed};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Example, Result, Settings, TestBed};
 
 /// Waits until the primary has the TXT value of a run.
 fn wait_for_value(bed: &TestBed) -> Result {
@@ -40,11 +40,11 @@ fn the_example_obtains_a_certificate() -> Result {
 fn the_example_removes_what_a_killed_run_left() -> Result {
     let bed = TestBed::start()?;
     let example = Example::build(&bed)?;
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let mut waiting = example.clone();
     waiting.settings.alias_zones[0]
         .servers
-        .push(silent.address());
+        .push(stuck.address());
 
     let running = waiting.spawn("example.com")?;
     wait_for_value(&bed)?;
@@ -103,9 +103,9 @@ async fn run(engine: Engine) -> Result<RunReport> {
 fn a_run_whose_future_is_dropped_leaves_nothing_that_the_next_run_does_not_remove() -> Result {
     let bed = TestBed::start()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let mut settings = bed.settings();
-    settings.alias_zones[0].servers.push(silent.address());
+    settings.alias_zones[0].servers.push(stuck.address());
 
     // The future is dropped, and the process and its runtime go on.
     let dropped = runtime.spawn(run(runtime.block_on(engine(&bed, &settings))?));

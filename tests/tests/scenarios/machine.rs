@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use acme_alias_tests::{ALIAS_ZONE, Result, Running, SilentServer, TestBed};
+use acme_alias_tests::{ALIAS_ZONE, Result, Running, TestBed};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
@@ -172,9 +172,9 @@ fn twenty_processes_share_one_state_folder() -> Result {
 #[test]
 fn two_processes_on_one_certificate_leave_with_a_word_or_wait() -> Result {
     let bed = TestBed::start()?;
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let mut settings = bed.settings();
-    settings.alias_zones[0].servers.push(silent.address());
+    settings.alias_zones[0].servers.push(stuck.address());
     let first = bed.program(settings)?.spawn(&ISSUE)?;
     bed.wait_until("the primary has the value", |bed| {
         Ok(!bed.txt()?.is_empty())

@@ -176,9 +176,9 @@ fn a_zone_that_is_frozen_is_reported_and_nothing_is_left() -> Result {
 #[test]
 fn a_key_that_is_taken_away_before_the_clean_up_is_reported_and_repaired_later() -> Result {
     let bed = TestBed::start()?;
-    let silent = SilentServer::start()?;
+    let stuck = bed.stuck_server()?;
     let program = with(&bed, |settings| {
-        settings.alias_zones[0].servers.push(silent.address());
+        settings.alias_zones[0].servers.push(stuck.address());
     })?;
     let running = program.spawn(&ISSUE)?;
     bed.wait_until("the primary has the value", |bed| {

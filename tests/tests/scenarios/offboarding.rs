@@ -1,6 +1,6 @@
 //! `check --offboard`: what is left of a domain that leaves, and in which order it is to be removed.
 
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Outcome, Result, Running, SilentServer, TestBed};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Outcome, Result, Running, TestBed};
 use serde_json::Value;
 
 /// The steps, one after the other.
@@ -88,8 +88,8 @@ fn an_alias_name_that_was_made_up_and_a_value_that_was_left_are_looked_after_las
     let mut settings = there.settings();
     settings.state = bed.settings().state;
     let program = there.program(settings.clone())?;
-    let silent = SilentServer::start()?;
-    settings.alias_zones[0].servers.push(silent.address());
+    let stuck = there.stuck_server()?;
+    settings.alias_zones[0].servers.push(stuck.address());
     let running = there.program(settings)?.spawn(&["issue", "example.com"])?;
     there.wait_until("the primary has the value", |there| {
         Ok(!there.txt()?.is_empty())

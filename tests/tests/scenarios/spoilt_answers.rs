@@ -8,6 +8,9 @@ use hickory_proto::rr::RecordType;
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
+/// A server that does not answer is waited for as well.
+const WAIT_FOR_ALL: &str = "propagation = \"all\"";
+
 /// Runs with a third server for the alias zone, whose answers are spoilt; nothing may be left.
 fn run(
     bed: &TestBed,
@@ -57,6 +60,7 @@ fn an_answer_to_another_question_is_not_believed() -> Result {
     })?;
     let mut settings = bed.settings();
     settings.propagation_timeout = "3s";
+    settings.dns = WAIT_FOR_ALL.to_owned();
     settings.alias_zones[0].servers.push(third.address());
     let outcome = bed.program(settings)?.run(&ISSUE)?;
     // It counts as a server that does not answer.
@@ -109,6 +113,7 @@ fn a_server_that_is_dead_is_named_and_nothing_is_left() -> Result {
     let dead = Port::claim()?;
     let mut settings = bed.settings();
     settings.propagation_timeout = "2s";
+    settings.dns = WAIT_FOR_ALL.to_owned();
     settings.alias_zones[0].servers.push(dead.address());
     let outcome = bed.program(settings)?.run(&ISSUE)?;
     outcome.assert_failure(
