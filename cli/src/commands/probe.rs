@@ -75,7 +75,7 @@ async fn write_in(
     };
     match published {
         Err(failure) if !left.is_empty() => Err(Failure {
-            left_behind: Some(left_behind()),
+            left_behind: Some(left_behind().into()),
             ..failure
         }),
         Ok(_) if !left.is_empty() => Err(left[0].clone().into()),

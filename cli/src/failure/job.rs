@@ -50,10 +50,10 @@ fn of_issue(failure: IssueFailure) -> Failure {
         silent,
     } = failure;
     let left_behind: Vec<_> = left_behind.iter().map(zone_in_words).collect();
-    let left_behind = (!left_behind.is_empty()).then(|| left_behind.join("; "));
+    let left_behind = (!left_behind.is_empty()).then(|| left_behind.join("; ").into());
     Failure {
         left_behind,
-        silent,
+        silent: silent.into(),
         ..of_step(error)
     }
 }

@@ -43,9 +43,9 @@ pub(crate) struct Failure {
     pub(crate) remedy: Option<String>,
     pub(crate) findings: Vec<Finding>,
     /// TXT values that may still be in a zone, in words.
-    pub(crate) left_behind: Option<String>,
+    pub(crate) left_behind: Option<Box<str>>,
     /// The name servers that did not answer, beside the failure.
-    pub(crate) silent: Vec<SilentServer>,
+    pub(crate) silent: Box<[SilentServer]>,
     /// Settings with their source are shown as the snippets that the reader wrote.
     pub(crate) settings: Option<Box<SettingsError>>,
 }
@@ -62,7 +62,7 @@ impl Failure {
             remedy: remedy.into(),
             findings: Vec::new(),
             left_behind: None,
-            silent: Vec::new(),
+            silent: Box::default(),
             settings: None,
         }
     }

@@ -93,17 +93,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_server_is_remembered_for_a_minute_or_until_it_answers() {
-        let dns = Unresponsive::default();
+        let unresponsive = Unresponsive::default();
         let servers = [1, 2].map(|port| Server::at(SocketAddr::from(([192, 0, 2, 53], port))));
-        assert_eq!(dns.last_silence(&servers[0]), None);
-        servers
-            .iter()
-            .for_each(|server| dns.add_silent(server, "no answer"));
-        dns.remove_silent(&servers[0]);
-        assert_eq!(dns.last_silence(&servers[0]), None);
-        assert_eq!(dns.last_silence(&servers[1]).as_deref(), Some("no answer"));
+        assert_eq!(unresponsive.last_silence(&servers[0]), None);
+        for server in &servers {
+            unresponsive.add_silent(server, "no answer");
+        }
+        unresponsive.remove_silent(&servers[0]);
+        assert_eq!(unresponsive.last_silence(&servers[0]), None);
+        assert_eq!(
+            unresponsive.last_silence(&servers[1]).as_deref(),
+            Some("no answer")
+        );
         advance(FORGET_AFTER).await;
-        assert_eq!(dns.last_silence(&servers[1]), None);
+        assert_eq!(unresponsive.last_silence(&servers[1]), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -93,7 +93,7 @@ impl Issuer<'_> {
         mut seat: Seat,
     ) -> Result<Issued, IssueFailure> {
         let failed = |error, left_behind, published: &[Published]| IssueFailure {
-            silent: silent::all(plan, published),
+            silent: silent::all(&plan.warnings, published),
             error,
             left_behind,
         };
@@ -114,7 +114,7 @@ impl Issuer<'_> {
             (Ok((stored, other_chain)), left_behind) => Ok(Issued {
                 stored,
                 warnings: silent::still_true(&plan.warnings, &published),
-                silent: silent::of_publication(plan, &published),
+                silent: silent::of_publication(&plan.warnings, &published),
                 other_chain,
                 left_behind,
             }),
@@ -233,7 +233,7 @@ impl Issuer<'_> {
         let published = self.or_cancelled(publish).await;
         self.begin(request, &Step::Withdraw);
         let mut left_behind = publication.withdraw().await;
-        let silent = silent::all(&plan, published.as_deref().unwrap_or_default());
+        let silent = silent::all(&plan.warnings, published.as_deref().unwrap_or_default());
         match published {
             Ok(published) if left_behind.is_empty() => Ok(Plan {
                 warnings: silent::still_true(&plan.warnings, &published),

@@ -1,6 +1,5 @@
 //! Name servers that did not answer while a certificate was obtained.
 
-use super::preflight::Plan;
 use crate::delegation::{Finding, FindingKind};
 use crate::name::DnsName;
 use crate::zone::Published;
@@ -16,27 +15,27 @@ pub struct SilentServer {
 }
 
 /// The servers that did not answer in the pre-flight, or when they were asked for the values.
-pub(super) fn all(plan: &Plan, published: &[Published]) -> Vec<SilentServer> {
-    let mut silent: Vec<_> = in_preflight(plan).collect();
-    silent.extend(of_publication(plan, published));
+pub(super) fn all(warnings: &[Finding], published: &[Published]) -> Vec<SilentServer> {
+    let mut silent: Vec<_> = in_preflight(warnings).collect();
+    silent.extend(of_publication(warnings, published));
     silent
 }
 
 /// The servers that did not answer when they were asked for the values, without those that a warning of the
 /// pre-flight names.
-pub(super) fn of_publication(plan: &Plan, published: &[Published]) -> Vec<SilentServer> {
+pub(super) fn of_publication(warnings: &[Finding], published: &[Published]) -> Vec<SilentServer> {
     let silent = published.iter().flat_map(|zone| &zone.silent);
     let silent = silent.map(|lagging| SilentServer {
         server: lagging.server.to_string(),
         answer: lagging.answer.clone(),
     });
     let is_new =
-        |silent: &SilentServer| in_preflight(plan).all(|known| known.server != silent.server);
+        |silent: &SilentServer| in_preflight(warnings).all(|known| known.server != silent.server);
     silent.filter(is_new).collect()
 }
 
-fn in_preflight(plan: &Plan) -> impl Iterator<Item = SilentServer> {
-    let lame = plan.warnings.iter();
+fn in_preflight(warnings: &[Finding]) -> impl Iterator<Item = SilentServer> {
+    let lame = warnings.iter();
     let lame = lame.filter(|finding| finding.kind == FindingKind::LameServer);
     lame.filter_map(|finding| {
         Some(SilentServer {

@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all};
 use futures_util::stream::{self, StreamExt};
 use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::server_state::{NameAnswer, ServerState};
 use crate::dns::{Dns, Lagging, Server, WaitFor};
@@ -181,14 +181,8 @@ impl<'a> Wait<'a> {
         let mut state = ServerState::new(server, self.names.keys().copied());
         let mut interval = FIRST_INTERVAL;
         while !state.is_done() {
-            let asked = self.ask_missing(&state);
-            let limit = if self.all_count || state.has_answered() {
-                self.deadline
-            } else {
-                Instant::now() + TRY
-            };
-            let answers = timeout_at(limit, asked).await;
-            state.add(answers.unwrap_or_default());
+            let answers = self.ask_missing(&state).await;
+            state.add(answers);
             if state.is_done() {
                 break;
             }
@@ -227,9 +221,15 @@ impl<'a> Wait<'a> {
 
     /// Asks for all names that are missing; for one only if the server has not answered anything yet.
     async fn ask_missing(&self, state: &ServerState<'a>) -> Vec<(&'a DnsName, Option<NameAnswer>)> {
+        let is_patient = self.all_count || state.has_answered();
+        let limit = if is_patient { Duration::MAX } else { TRY };
         let mut asked = Vec::new();
         for name in state.next() {
-            asked.push(async move { (name, self.ask(state.server(), name).await) });
+            asked.push(async move {
+                let asked = timeout(limit, self.ask(state.server(), name));
+                let none = || Some(NameAnswer::None(format!("no answer within {limit:?}")));
+                (name, asked.await.unwrap_or_else(|_| none()))
+            });
         }
         let answers = stream::iter(asked).buffer_unordered(NAMES_AT_ONCE);
         answers.collect().await

@@ -133,3 +133,76 @@ impl<'a> ServerState<'a> {
         self.lagging().next().filter(|_| is_first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::NameAnswer::Complete;
+    use super::*;
+
+    fn incomplete() -> NameAnswer {
+        NameAnswer::Incomplete("older TXT records".to_owned())
+    }
+
+    fn none() -> NameAnswer {
+        NameAnswer::None("REFUSED".to_owned())
+    }
+
+    /// What has become of a server that answers about one name like this, round after round.
+    fn after(answers: impl IntoIterator<Item = NameAnswer>) -> String {
+        let server = Server {
+            name: None,
+            addresses: vec![SocketAddr::from(([192, 0, 2, 53], 53))],
+        };
+        let name = "a.example".parse().unwrap();
+        let mut state = ServerState::new(&server, std::iter::once(&name));
+        for answer in answers {
+            state.add(vec![(&name, Some(answer))]);
+        }
+        match state.lagging().next() {
+            None => "done".to_owned(),
+            Some(_) if state.is_silent() => "silent".to_owned(),
+            Some(_) if state.is_confirming() => "confirming".to_owned(),
+            Some(lagging) => lagging.answer,
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_complete_at_once_is_done() {
+        assert_eq!(after([Complete]), "done");
+        assert_eq!(after([none(), Complete]), "done");
+    }
+
+    #[test]
+    fn a_server_that_was_incomplete_must_be_complete_twice_in_a_row() {
+        assert_eq!(after([incomplete(), Complete]), "confirming");
+        assert_eq!(after([incomplete(), Complete, Complete]), "done");
+        assert_eq!(
+            after([incomplete(), Complete, incomplete()]),
+            "new and old data in turns, the last time older TXT records"
+        );
+    }
+
+    #[test]
+    fn a_server_is_silent_that_has_never_answered_in_several_tries() {
+        assert_eq!(after([none(), none()]), "REFUSED");
+        assert_eq!(after([none(), none(), none()]), "silent");
+        assert_eq!(after([incomplete(), none(), none(), none()]), "REFUSED");
+    }
+
+    #[test]
+    fn one_name_is_enough_to_ask_a_server_that_has_not_answered() {
+        let server = Server {
+            name: None,
+            addresses: Vec::new(),
+        };
+        let names = ["a.example", "b.example"].map(|name| name.parse().unwrap());
+        let mut state = ServerState::new(&server, names.iter());
+        assert_eq!(state.next().len(), 2);
+        state.add(vec![(&names[0], Some(none())), (&names[1], Some(none()))]);
+        assert_eq!(state.next().len(), 1);
+        state.add(vec![(&names[0], Some(incomplete()))]);
+        assert_eq!(state.next().len(), 2);
+    }
+}
