@@ -149,9 +149,9 @@ fn in_words(step: &Step<'_>) -> String {
         Step::Lagging(Lagging { server, answer, .. }) => {
             format!("waiting for {server}: {answer}")
         }
-        Step::OutlastCache(CacheWait { name, rest }) => format!(
+        Step::OutlastCache(CacheWait { name, remaining }) => format!(
             "waiting {} s: the CA may have cached older TXT records of this name ({name})",
-            rest.as_secs().max(1)
+            remaining.as_secs().max(1)
         ),
         Step::Again => {
             "trying once more: the CA saw other TXT records, perhaps from its cache".to_owned()

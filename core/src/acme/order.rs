@@ -321,6 +321,7 @@ impl Order {
         response: &Response<Bytes>,
     ) -> Result<(), AcmeError> {
         let mut state = State::parse(operation, response)?;
+        state.authorizations = state.authorizations.or(self.state.authorizations.take());
         state.finalize = state.finalize.or(self.state.finalize.take());
         state.certificate = state.certificate.or(self.state.certificate.take());
         self.state = state;

@@ -8,6 +8,7 @@ use super::error::{AcmeError, Operation};
 
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_GROWTH: f64 = 1.4;
+const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 
 /// The pauses while one operation is waited for. They grow from a short one.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl Polls {
     pub(super) async fn wait(&mut self, asked_for: Option<Duration>) -> Result<(), AcmeError> {
         let pause = asked_for.filter(|pause| !pause.is_zero());
         let pause = pause.unwrap_or_else(|| {
-            let grown = self.pause.mul_f64(PAUSE_GROWTH);
+            let grown = self.pause.mul_f64(PAUSE_GROWTH).min(PAUSE_LONGEST);
             std::mem::replace(&mut self.pause, grown)
         });
         if Instant::now() + pause > self.deadline {

@@ -20,20 +20,22 @@ use crate::store::{CertificateId, StoreError, StoredCertificate};
 use crate::zone::Seat;
 
 impl Engine {
-    /// Obtains a certificate that was prepared. It concerns no other, however it ends.
+    /// Obtains a certificate that was prepared, under its lease. It concerns no other, however it ends.
     pub(super) async fn obtain(
         &self,
         prepared: &Prepared,
         context: &JobContext,
+        lease: HeldLease,
         seat: Seat,
     ) -> Result<JobOutcome, JobError> {
         let certificate = &*prepared.certificate;
-        let Some(lease) = self.lease(certificate.id(), context).await? else {
-            return Ok(JobOutcome::InProgress);
-        };
         let outcome = match self.needed(certificate, context).await {
             Ok(Needed::Obtain) => self.under_lease(prepared, context, &lease, seat).await,
-            Ok(Needed::Deploy(stored)) => Ok(self.deploy_stored(certificate, stored).await),
+            Ok(Needed::Deploy(stored)) => {
+                // The others of the round do not wait for its hook.
+                drop(seat);
+                Ok(self.deploy_stored(certificate, stored).await)
+            }
             Ok(Needed::Nothing(stored)) => Ok(JobOutcome::UpToDate(Box::new(stored))),
             Err(error) => Err(error),
         };
@@ -48,7 +50,7 @@ impl Engine {
         context: &JobContext,
     ) -> Result<JobOutcome, JobError> {
         let certificate = self.certificate(&id).await?;
-        let Some(lease) = self.lease(&id, context).await? else {
+        let Some(lease) = self.lease(&id, context, context.wait).await? else {
             return Ok(JobOutcome::InProgress);
         };
         let outcome = match self.parts.store.certificate(&id).await {
@@ -79,16 +81,19 @@ impl Engine {
     }
 
     /// The lease of a certificate; `None` if another process has it, and that is no error.
-    async fn lease(
+    pub(super) async fn lease(
         &self,
         id: &CertificateId,
         context: &JobContext,
+        wait: bool,
     ) -> Result<Option<HeldLease>, JobError> {
         let job = JobName::certificate(id);
-        let acquire = HeldLease::acquire(&self.parts.store, &job, context.wait);
+        let acquire = HeldLease::acquire(&self.parts.store, &job, wait);
+        // If it is to be waited for, it is asked for without a wait first.
+        let may_be_busy = !context.must_obtain || (context.wait && !wait);
         match context.cancel.run_until_cancelled(acquire).await {
             None => Err(interrupted()),
-            Some(Err(StoreError::Busy { .. })) if !context.must_obtain => Ok(None),
+            Some(Err(StoreError::Busy { .. })) if may_be_busy => Ok(None),
             Some(lease) => Ok(Some(lease?)),
         }
     }
@@ -137,14 +142,17 @@ impl Engine {
             issued = issuer.issue(&certificate.request, plan, seat) => issued,
             never = stop => match never {},
         };
-        let mut issued = match issued {
+        let (mut issued, withdrawal) = match issued {
             Err(failure) if is_interrupted(&failure) && lost.is_cancelled() => {
                 let id = certificate.id().clone();
                 return Err(JobError::LeaseLost { id });
             }
             issued => issued?,
         };
-        let undeployed = self.deploy(certificate, &mut issued.stored).await.err();
+        let deploy = self.deploy(certificate, &mut issued.stored);
+        let (deployed, left_behind) = tokio::join!(deploy, withdrawal.done());
+        let undeployed = deployed.err();
+        issued.left_behind = left_behind;
         Ok(JobOutcome::Issued {
             issued: Box::new(issued),
             undeployed,

@@ -12,6 +12,7 @@ use crate::acme::{AcmeError, ValidationFailure};
 use crate::issue::{IssueError, IssueFailure, Plan};
 use crate::name::DnsName;
 use crate::store::CertificateId;
+use crate::zone::cache_time;
 
 /// A certificate and its plan.
 #[derive(Clone, Debug)]
@@ -54,22 +55,21 @@ impl Engine {
         })
     }
 
-    /// How long the values that others have, or had, at the certificate's alias names may stay in the cache of
-    /// the CA's resolver; `None` if that is not why the CA did not find ours.
-    pub(super) async fn cached_from_others(
+    /// What the CA may have seen instead of the values of a certificate that failed; `None` if that is not why.
+    pub(super) async fn seen_instead(
         &self,
         prepared: &Prepared,
         outcome: &Result<JobOutcome, JobError>,
-    ) -> Option<Duration> {
+    ) -> Option<SeenInstead> {
         let Err(JobError::Issue(failure)) = outcome else {
             return None;
         };
         let IssueError::Acme(AcmeError::Validation(failures)) = &failure.error else {
             return None;
         };
-        // The CA found other values, or none (RFC 8555 §6.7). We saw ours on every server.
+        // The CA found other values, or none (RFC 8555 §6.7). We saw ours on every server that answers.
         let is_value = |failure: &ValidationFailure| {
-            matches!(failure.kind.as_str(), "unauthorized" | "incorrectResponse")
+            matches!(failure.kind.as_str(), "unauthorized" | "incorrectResponse" | "dns")
         };
         if !failures.iter().any(is_value) {
             return None;
@@ -78,10 +78,26 @@ impl Engine {
         let environment = &certificate.environment;
         let zones = environment.zones(&self.parts.writers, certificate.provider.as_ref());
         let names = prepared.plan.aliases.names();
-        zones
-            .cached_from_others(&names, &prepared.plan.existing)
-            .await
+        let now = zones.existing(&names).await.unwrap_or_default();
+        let before = &prepared.plan.existing;
+        let sets = before.sets.values().chain(now.sets.values());
+        let cached = sets.filter_map(|set| set.ttl).map(cache_time).max();
+        // Another host may have written here as this one does, and withdrawn it again.
+        let own = Some(zones.longest_ttl(&names).await).filter(|ttl| *ttl > 0);
+        Some(SeenInstead {
+            cached: cached.max(own.map(cache_time))?,
+            has_others: cached.is_some(),
+        })
     }
+}
+
+/// What the CA may have seen instead of our values.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenInstead {
+    /// How long it may stay in the cache of the CA's resolver.
+    pub(super) cached: Duration,
+    /// Whether values of others are, or were, at the alias names.
+    pub(super) has_others: bool,
 }
 
 #[cfg(test)]

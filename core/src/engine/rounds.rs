@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
 use super::groups::groups;
-use super::prepared::Prepared;
+use super::held_lease::HeldLease;
+use super::prepared::{Prepared, SeenInstead};
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
 use crate::store::CertificateId;
@@ -24,6 +26,8 @@ use crate::zone::{Round, Seat};
 const PREPARED_AT_ONCE: usize = 50;
 /// Certificates that are in rounds at a time.
 const IN_ROUNDS: usize = 100;
+/// Certificates in one round, so that a large group leaves room for others.
+const IN_ONE_ROUND: usize = 50;
 /// Certificates that were prepared and are not obtained yet, so that memory does not grow with their number.
 const PREPARED_AHEAD: usize = 400;
 /// How long certificates wait for others that may share an alias name with them.
@@ -38,9 +42,11 @@ struct Pipeline {
     gathered: Vec<Prepared>,
     /// When the oldest of them has waited long enough.
     until: Option<Instant>,
-    rounds: JoinSet<Vec<JobReport>>,
-    /// Certificates in `rounds`.
-    waiting: usize,
+    groups: JoinSet<()>,
+    /// Certificates that are in groups and have no report yet.
+    in_groups: BTreeSet<CertificateId>,
+    sender: mpsc::UnboundedSender<JobReport>,
+    receiver: mpsc::UnboundedReceiver<JobReport>,
     reports: Vec<JobReport>,
 }
 
@@ -52,6 +58,7 @@ impl Engine {
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
     ) -> Vec<JobReport> {
+        let (sender, receiver) = mpsc::unbounded_channel();
         let pipeline = Pipeline {
             engine: self.clone(),
             context,
@@ -59,8 +66,10 @@ impl Engine {
             preparing: JoinSet::new(),
             gathered: Vec::new(),
             until: None,
-            rounds: JoinSet::new(),
-            waiting: 0,
+            groups: JoinSet::new(),
+            in_groups: BTreeSet::new(),
+            sender,
+            receiver,
             reports: Vec::new(),
         };
         pipeline.run(ids, given).await
@@ -83,30 +92,31 @@ impl Pipeline {
             if self.preparing.is_empty() {
                 self.send_off();
             }
-            let until = self.until;
-            // In the end nothing is left to wait for.
+            if self.preparing.is_empty() && self.groups.is_empty() {
+                break;
+            }
+            let until = self.until.unwrap_or_else(Instant::now);
             tokio::select! {
-                Some(prepared) = self.preparing.join_next() => match prepared {
-                    Ok(Ok(prepared)) => {
-                        self.until.get_or_insert_with(|| Instant::now() + GATHERING);
-                        self.gathered.push(prepared);
-                    }
-                    Ok(Err(report)) => self.reports.push(report),
-                    Err(_) => {}
-                },
-                Some(reports) = self.rounds.join_next() => {
-                    let reports = reports.unwrap_or_default();
-                    self.waiting = self.waiting.saturating_sub(reports.len());
-                    self.reports.extend(reports);
-                }
-                () = elapsed(until), if until.is_some() => self.send_off(),
-                else => return self.reports,
+                Some(prepared) = self.preparing.join_next() => self.prepared(prepared),
+                Some(report) = self.receiver.recv() => self.reported(report),
+                Some(_) = self.groups.join_next() => {}
+                () = sleep_until(until), if self.until.is_some() => self.send_off(),
             }
         }
+        while let Ok(report) = self.receiver.try_recv() {
+            self.reported(report);
+        }
+        // Only a defect ends a group before it has reported everything.
+        let lost = self.in_groups.into_iter().map(|id| JobReport {
+            outcome: Err(JobError::Defect { id: id.clone() }),
+            id,
+        });
+        self.reports.extend(lost);
+        self.reports
     }
 
     fn has_room(&self) -> bool {
-        let ahead = self.preparing.len() + self.gathered.len() + self.waiting;
+        let ahead = self.preparing.len() + self.gathered.len() + self.in_groups.len();
         self.preparing.len() < PREPARED_AT_ONCE && ahead < PREPARED_AHEAD
     }
 
@@ -123,17 +133,36 @@ impl Pipeline {
         });
     }
 
+    fn prepared(&mut self, prepared: Result<Result<Prepared, JobReport>, JoinError>) {
+        match prepared {
+            Ok(Ok(prepared)) => {
+                self.until.get_or_insert_with(|| Instant::now() + GATHERING);
+                self.gathered.push(prepared);
+            }
+            Ok(Err(report)) => self.reports.push(report),
+            // A task that panics is reported by `guarded`.
+            Err(_) => {}
+        }
+    }
+
+    fn reported(&mut self, report: JobReport) {
+        self.in_groups.remove(&report.id);
+        self.reports.push(report);
+    }
+
     /// Lets the certificates that were gathered go on, in groups that share alias names.
     fn send_off(&mut self) {
         self.until = None;
-        self.waiting += self.gathered.len();
+        let ids = self.gathered.iter().map(|prepared| prepared.id().clone());
+        self.in_groups.extend(ids);
         for members in groups(std::mem::take(&mut self.gathered)) {
             let group = Group {
                 engine: self.engine.clone(),
                 context: self.context.clone(),
                 in_rounds: Arc::clone(&self.in_rounds),
+                reports: self.sender.clone(),
             };
-            self.rounds.spawn(group.obtain(members));
+            self.groups.spawn(group.obtain(members));
         }
     }
 }
@@ -143,6 +172,7 @@ struct Group {
     engine: Engine,
     context: JobContext,
     in_rounds: Arc<Semaphore>,
+    reports: mpsc::UnboundedSender<JobReport>,
 }
 
 /// What became of a certificate in a round.
@@ -152,91 +182,184 @@ struct Done {
 }
 
 impl Group {
-    async fn obtain(self, mut members: Vec<Prepared>) -> Vec<JobReport> {
-        let mut reports = Vec::new();
+    async fn obtain(self, mut members: Vec<Prepared>) {
+        let mut again = Vec::new();
         while !members.is_empty() {
-            let next = members.split_off(members.len().saturating_sub(IN_ROUNDS));
-            let done = self.round(next, Duration::ZERO).await;
-            reports.extend(self.once_more(done).await);
+            let next = members.split_off(members.len().saturating_sub(IN_ONE_ROUND));
+            let busy = self.round(next, Duration::ZERO, &mut again).await;
+            // Another process works on these: the others did not wait for it.
+            for prepared in busy {
+                self.wait_for(prepared, &mut again).await;
+            }
         }
-        reports
+        self.once_more(again).await;
     }
 
     /// Certificates that failed because the CA may have seen the values of others are tried once more, with
     /// new orders, when these have left its cache.
-    async fn once_more(&self, done: Vec<Done>) -> Vec<JobReport> {
-        let (mut reports, mut again, mut wait) = (Vec::new(), Vec::new(), Duration::ZERO);
-        for Done { prepared, outcome } in done {
-            let cached = self.engine.cached_from_others(&prepared, &outcome).await;
-            match cached.filter(|_| !self.context.cancel.is_cancelled()) {
-                Some(cached) => {
-                    wait = wait.max(cached);
-                    again.push(prepared);
+    async fn once_more(&self, failed: Vec<Failed>) {
+        let observer = &self.engine.parts.observer;
+        let mut minimum_wait = Duration::ZERO;
+        let mut members = Vec::new();
+        for Failed { done, seen } in failed {
+            if self.context.cancel.is_cancelled() {
+                self.report(done);
+                continue;
+            }
+            observer.step(done.prepared.id(), &Step::Again);
+            minimum_wait = minimum_wait.max(seen.cached);
+            members.push(done.prepared);
+        }
+        while !members.is_empty() {
+            let next = members.split_off(members.len().saturating_sub(IN_ONE_ROUND));
+            let mut failed = Vec::new();
+            let busy = self.round(next, minimum_wait, &mut failed).await;
+            for Failed { mut done, seen } in failed {
+                if seen.has_others
+                    && let Err(JobError::Issue(failure)) = done.outcome
+                {
+                    let failure = failure.seen_with_others(&done.prepared.plan.aliases);
+                    done.outcome = Err(failure.into());
                 }
-                None => reports.push(report(&prepared, outcome)),
+                self.report(done);
+            }
+            for prepared in busy {
+                self.report(Done {
+                    prepared,
+                    outcome: Ok(JobOutcome::InProgress),
+                });
             }
         }
-        if again.is_empty() {
-            return reports;
-        }
-        for prepared in &again {
-            let observer = &self.engine.parts.observer;
-            observer.step(prepared.id(), &Step::Again);
-        }
-        for Done { prepared, outcome } in self.round(again, wait).await {
-            let cached = self.engine.cached_from_others(&prepared, &outcome).await;
-            let outcome = match outcome {
-                Err(JobError::Issue(failure)) if cached.is_some() => {
-                    Err(failure.seen_with_others(&prepared.plan.aliases).into())
-                }
-                outcome => outcome,
-            };
-            reports.push(report(&prepared, outcome));
-        }
-        reports
     }
 
-    /// One round, when no other one of this process uses the alias names. Values are visible for `rest` at
-    /// least before the CA looks at them.
-    async fn round(&self, members: Vec<Prepared>, rest: Duration) -> Vec<Done> {
+    /// Waits for another process that works on a certificate, and obtains it if it is still needed.
+    async fn wait_for(&self, prepared: Prepared, again: &mut Vec<Failed>) {
+        let lease = self.engine.lease(prepared.id(), &self.context, true).await;
+        match lease {
+            Ok(Some(lease)) => {
+                let leased = vec![(prepared, lease)];
+                self.leased_round(leased, Duration::ZERO, again).await;
+            }
+            Ok(None) => self.report(Done {
+                prepared,
+                outcome: Ok(JobOutcome::InProgress),
+            }),
+            Err(error) => self.report(Done {
+                prepared,
+                outcome: Err(error),
+            }),
+        }
+    }
+
+    /// One round of the certificates on which no other process works. Returns those that are to be waited for.
+    ///
+    /// The leases come before the round, so that no two processes wait for each other in rounds of theirs.
+    async fn round(
+        &self,
+        members: Vec<Prepared>,
+        minimum_wait: Duration,
+        again: &mut Vec<Failed>,
+    ) -> Vec<Prepared> {
+        let (mut leased, mut busy) = (Vec::new(), Vec::new());
+        for prepared in members {
+            let lease = self.engine.lease(prepared.id(), &self.context, false).await;
+            match lease {
+                Ok(Some(lease)) => leased.push((prepared, lease)),
+                Ok(None) if self.context.wait => busy.push(prepared),
+                Ok(None) => self.report(Done {
+                    prepared,
+                    outcome: Ok(JobOutcome::InProgress),
+                }),
+                Err(error) => self.report(Done {
+                    prepared,
+                    outcome: Err(error),
+                }),
+            }
+        }
+        self.leased_round(leased, minimum_wait, again).await;
+        busy
+    }
+
+    /// One round, when no other one of this process uses the alias names. Values are visible for `minimum_wait`
+    /// before the CA looks at them. Certificates that may be tried once more are added to `again`.
+    async fn leased_round(
+        &self,
+        members: Vec<(Prepared, HeldLease)>,
+        minimum_wait: Duration,
+        again: &mut Vec<Failed>,
+    ) {
         let Ok(permits) = u32::try_from(members.len()) else {
-            return Vec::new();
+            return;
         };
-        let names: BTreeSet<_> = members.iter().flat_map(Prepared::alias_names).collect();
+        let names = members.iter().flat_map(|(member, _)| member.alias_names());
+        let names: BTreeSet<_> = names.collect();
         let _names = self.engine.parts.names.lock(&names).await;
         // The semaphore is never closed, so this never fails.
         let _permits = self.in_rounds.acquire_many(permits).await;
         let parts = &self.engine.parts;
         let (writers, clock) = (Arc::clone(&parts.writers), Arc::clone(&parts.clock));
         let (round, seats) = Round::new(writers, clock, members.len());
-        let round = tokio::spawn(round.with_rest(rest).run());
+        let round = tokio::spawn(round.with_minimum_wait(minimum_wait).run());
         let mut jobs = JoinSet::new();
-        for (prepared, seat) in members.into_iter().zip(seats) {
-            jobs.spawn(self.job(prepared, seat));
+        for ((prepared, lease), seat) in members.into_iter().zip(seats) {
+            jobs.spawn(self.job(prepared, lease, seat));
         }
-        let done = jobs.join_all().await;
+        let mut failed = Vec::new();
+        while let Some(done) = jobs.join_next().await {
+            match done {
+                Ok(done) if done.outcome.is_err() => failed.push(done),
+                Ok(done) => self.report(done),
+                // A job that panics is reported by `guarded`.
+                Err(_) => {}
+            }
+        }
         // Its last seat is gone, so it ends as soon as everything is withdrawn.
         let _ = round.await;
-        done
+        let looked = failed.into_iter().map(|done| self.look_at(done));
+        for (done, seen) in join_all(looked).await {
+            match seen {
+                Some(seen) => again.push(Failed { done, seen }),
+                None => self.report(done),
+            }
+        }
     }
 
-    fn job(&self, prepared: Prepared, seat: Seat) -> impl Future<Output = Done> + Send + 'static {
+    /// Whether the values of others may be why a certificate failed.
+    async fn look_at(&self, done: Done) -> (Done, Option<SeenInstead>) {
+        let look = self.engine.seen_instead(&done.prepared, &done.outcome);
+        let seen = self.context.cancel.run_until_cancelled(look).await;
+        (done, seen.flatten())
+    }
+
+    fn job(
+        &self,
+        prepared: Prepared,
+        lease: HeldLease,
+        seat: Seat,
+    ) -> impl Future<Output = Done> + Send + 'static {
         let (engine, context) = (self.engine.clone(), self.context.clone());
         async move {
             // In a box, so that the tasks stay small.
-            let obtained = Box::pin(engine.obtain(&prepared, &context, seat));
+            let obtained = Box::pin(engine.obtain(&prepared, &context, lease, seat));
             let outcome = guarded(prepared.id(), obtained).await;
             engine.parts.observer.ended(prepared.id());
             Done { prepared, outcome }
         }
     }
+
+    fn report(&self, done: Done) {
+        // The pipeline listens until all groups have ended.
+        let _ = self.reports.send(JobReport {
+            id: done.prepared.id().clone(),
+            outcome: done.outcome,
+        });
+    }
 }
 
-fn report(prepared: &Prepared, outcome: Result<JobOutcome, JobError>) -> JobReport {
-    JobReport {
-        id: prepared.id().clone(),
-        outcome,
-    }
+/// A certificate that may be tried once more.
+struct Failed {
+    done: Done,
+    seen: SeenInstead,
 }
 
 /// A defect in the work for one certificate must not end that for the others.
@@ -246,12 +369,4 @@ pub(super) async fn guarded<T>(
 ) -> Result<T, JobError> {
     let outcome = AssertUnwindSafe(work).catch_unwind().await;
     outcome.unwrap_or_else(|_| Err(JobError::Defect { id: id.clone() }))
-}
-
-/// Ends at this time; never without one.
-async fn elapsed(until: Option<Instant>) {
-    match until {
-        Some(until) => sleep_until(until).await,
-        None => std::future::pending().await,
-    }
 }

@@ -24,7 +24,7 @@ use crate::ledger::{Origin, RunId};
 use crate::name::DnsName;
 use crate::printable::printable;
 use crate::store::{NewVersion, Store, StoredCertificate, VersionOrigin};
-use crate::zone::{ChangeContext, Publication, Published, Seat, ZoneError, Zones};
+use crate::zone::{ChangeContext, Publication, Published, Seat, Withdrawal, ZoneError, Zones};
 
 /// A certificate that was obtained.
 #[derive(Clone, Debug)]
@@ -85,13 +85,14 @@ impl Issuer<'_> {
     }
 
     /// Obtains the certificate that was prepared and stores it. An error leaves no TXT record behind that it
-    /// does not name.
+    /// does not name. After a success the withdrawal may still be under way, for the others of the round: what it
+    /// leaves behind belongs into [`Issued::left_behind`].
     pub async fn issue(
         &self,
         request: &CertificateRequest,
         plan: &Plan,
         mut seat: Seat,
-    ) -> Result<Issued, IssueFailure> {
+    ) -> Result<(Issued, Withdrawal), IssueFailure> {
         let failed = |error, left_behind, published: &[Published]| IssueFailure {
             silent: silent::all(&plan.warnings, published),
             error,
@@ -104,21 +105,23 @@ impl Issuer<'_> {
         let validated = self.or_cancelled(validated).await;
         self.begin(request, &Step::Withdraw);
         // The CA has looked at the values, whatever it says of them.
-        let withdrawn = seat.withdraw();
-        if let Err(error) = validated {
-            let left_behind = withdrawn.await;
-            return Err(failed(error, left_behind, &published));
-        }
-        let stored = self.or_cancelled(self.complete(request, opened));
-        match tokio::join!(stored, withdrawn) {
-            (Ok((stored, other_chain)), left_behind) => Ok(Issued {
-                stored,
-                warnings: silent::still_true(&plan.warnings, &published),
-                silent: silent::of_publication(&plan.warnings, &published),
-                other_chain,
-                left_behind,
-            }),
-            (Err(error), left_behind) => Err(failed(error, left_behind, &published)),
+        let withdrawal = seat.withdraw();
+        let stored = match validated {
+            Ok(()) => self.or_cancelled(self.complete(request, opened)).await,
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok((stored, other_chain)) => {
+                let issued = Issued {
+                    stored,
+                    warnings: silent::still_true(&plan.warnings, &published),
+                    silent: silent::of_publication(&plan.warnings, &published),
+                    other_chain,
+                    left_behind: Vec::new(),
+                };
+                Ok((issued, withdrawal))
+            }
+            Err(error) => Err(failed(error, withdrawal.done().await, &published)),
         }
     }
 

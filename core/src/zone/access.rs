@@ -9,7 +9,7 @@ use futures_util::future::{join_all, try_join_all};
 use super::alias_zones::AliasZones;
 use super::configured_provider::ConfiguredProvider;
 use super::error::ZoneError;
-use super::existing::{Existing, cache_time};
+use super::existing::Existing;
 use super::publication::{ByZone, Publication};
 use super::recorder::ChangeContext;
 use super::writer::ZoneWriter;
@@ -96,24 +96,12 @@ impl Zones {
         Ok(existing)
     }
 
-    /// How long a CA's resolver may keep what others had at these names, where there was what `before` has;
-    /// `None` if nobody else uses the names, as far as can be seen.
-    pub async fn cached_from_others(
-        &self,
-        alias_names: &[DnsName],
-        before: &Existing,
-    ) -> Option<Duration> {
-        let now = self.existing(alias_names).await.unwrap_or_default();
-        let sets = before.sets.values().chain(now.sets.values());
-        let mut ttls: Vec<_> = sets.filter_map(|set| set.ttl).collect();
-        // Another host may have written here as this one does, and withdrawn it again.
-        let writers = try_join_all(alias_names.iter().map(|name| self.writer(name))).await;
-        let own = writers
-            .unwrap_or_default()
-            .into_iter()
-            .map(|writer| writer.ttl());
-        ttls.extend(own.filter(|ttl| *ttl > 0));
-        ttls.into_iter().map(cache_time).max()
+    /// The longest TTL, in seconds, that records have that are written at these names.
+    pub async fn longest_ttl(&self, alias_names: &[DnsName]) -> u32 {
+        let writers = alias_names.iter().map(|name| self.writer(name));
+        let writers = try_join_all(writers).await.unwrap_or_default();
+        let ttls = writers.iter().map(|writer| writer.ttl());
+        ttls.max().unwrap_or_default()
     }
 
     /// A publication of `records`, at names where there was what `existing` has. Nothing is written before a

@@ -25,9 +25,10 @@ impl Existing {
         self.sets.get(name)?.ttl
     }
 
-    /// How many values are at a name.
-    pub fn count(&self, name: &DnsName) -> usize {
-        self.sets.get(name).map_or(0, |set| set.values.len())
+    /// How many values at a name are not ours.
+    pub fn foreign_values(&self, name: &DnsName) -> usize {
+        let at_name = |record: &&TxtRecord| record.name == *name;
+        self.foreign.iter().filter(at_name).count()
     }
 }
 

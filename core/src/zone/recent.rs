@@ -46,10 +46,10 @@ impl RecentSets {
         let longest = SignedDuration::try_from(cache_time(u32::MAX)).unwrap_or_default();
         let mut state = self.state.lock().await;
         // Another line may have been written at the time of the newest one.
-        let since = state.newest.unwrap_or(now - longest);
+        let since = state.newest.unwrap_or_default().max(now - longest);
         let mut lines = self.ledger.lines_since(since);
         while let Some(line) = lines.next().await {
-            state.add(&line?);
+            state.add(&line?, now);
         }
         state.cached_until.retain(|_, until| *until > now);
         let until = |name: &DnsName| Some((name.clone(), *state.cached_until.get(name)?));
@@ -58,15 +58,17 @@ impl RecentSets {
 }
 
 impl State {
-    fn add(&mut self, line: &Line) {
-        self.newest = self.newest.max(Some(line.time));
+    fn add(&mut self, line: &Line, now: Timestamp) {
+        // The clock may have been ahead when the line was written.
+        let time = line.time.min(now);
+        self.newest = self.newest.max(Some(time));
         // Until its removal a value is found in the zone itself.
         let ttl = line.entry.ttl.filter(|ttl| *ttl > 0);
         let Some(ttl) = ttl.filter(|_| line.entry.action == Action::Remove) else {
             return;
         };
         let lasts = SignedDuration::try_from(cache_time(ttl)).unwrap_or_default();
-        let until = line.time + lasts;
+        let until = time + lasts;
         let known = self.cached_until.entry(line.entry.name.clone());
         let known = known.or_insert(until);
         *known = (*known).max(until);

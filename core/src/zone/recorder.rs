@@ -39,7 +39,7 @@ pub(super) struct ChangeRecorder {
     identity: Identity,
     provider: Arc<ConfiguredProvider>,
     ledger: Arc<dyn Ledger>,
-    /// The longest time to live, in seconds, that the backend gave records which came without one.
+    /// The time to live, in seconds, that the backend gave the last records which came without one.
     served_ttl: AtomicU32,
 }
 
@@ -72,7 +72,7 @@ impl ChangeRecorder {
                 && change.ttl.is_none()
                 && let Some(ttl) = read_back.get(&change.name).and_then(|set| set.ttl)
             {
-                self.served_ttl.fetch_max(ttl, Ordering::Relaxed);
+                self.served_ttl.store(ttl, Ordering::Relaxed);
             }
         }
     }

@@ -8,153 +8,60 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use futures_util::future::join;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
-use tracing::{info, warn};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::info;
 
 use super::error::{WriteError, ZoneError};
-use super::existing::cache_time;
 use super::joint;
+use super::older_sets::OlderSets;
 use super::publication::{Publication, Published};
+use super::seat::{CacheWait, Message, Outcome, Progress, Seat};
+use super::worker::ALWAYS_ACCEPTED;
 use super::writers::ZoneWriters;
 use crate::clock::Clock;
-use crate::ledger::OpenValue;
 use crate::name::DnsName;
 use crate::provider::Failure;
 use crate::txt::Action;
 
-/// A backend that answers to so few values that it cannot work does not mean their number.
-const ALWAYS_ACCEPTED: usize = 4;
+/// How long a round waits for jobs that have not handed their values in, from the first that has. Those that
+/// are late are published after the others.
+const GATHERING: Duration = Duration::from_secs(10);
 
-/// What a job in a round waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheWait {
-    /// The alias name of which the CA may have older TXT records in its cache.
-    pub name: DnsName,
-    /// How long that is waited for.
-    pub rest: Duration,
-}
-
-/// A round: it publishes the values of its seats when each of them has handed them in or has left, and
+/// A round: it publishes the values of its seats when each of them has handed them in or was given up, and
 /// withdraws them when no job needs them any more.
 #[derive(Debug)]
 pub struct Round {
     writers: Arc<ZoneWriters>,
     clock: Arc<dyn Clock>,
-    seats: usize,
     /// How long values are visible at least before the CA looks at them.
-    rest: Duration,
-    inbox: mpsc::UnboundedReceiver<(usize, Message)>,
+    minimum_wait: Duration,
+    inbox: Inbox,
 }
 
-/// The place of one job in a round. A job that drops it leaves the round: its values are withdrawn, and
-/// the others do not wait for it.
+/// What the jobs of a round have told it.
 #[derive(Debug)]
-pub struct Seat {
-    number: usize,
-    outbox: mpsc::UnboundedSender<(usize, Message)>,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Empty,
-    HandedIn,
-    Left,
-}
-
-type Outcome = Result<Vec<Published>, ZoneError>;
-
-#[derive(Debug)]
-enum Message {
-    /// The values of a job, and where it hears of them.
-    Publish(Publication, mpsc::UnboundedSender<News>),
-    /// The values are not needed any more; the sender hears what may be left of them.
-    Withdraw(oneshot::Sender<Vec<ZoneError>>),
-    /// The job ended without a word.
-    Left,
-}
-
-#[derive(Debug)]
-enum News {
-    Waiting(CacheWait),
-    Published(Outcome),
+struct Inbox {
+    messages: mpsc::UnboundedReceiver<(usize, Message)>,
+    /// Seats that have neither handed values in nor been given up.
+    awaited: usize,
+    /// Until when they are waited for.
+    until: Option<Instant>,
+    /// Jobs whose values are to be published.
+    members: Vec<Member>,
+    /// Jobs that have given their values up, with those that listen to what may be left of them.
+    given_up: BTreeMap<usize, Option<oneshot::Sender<Vec<ZoneError>>>>,
 }
 
 /// A job that has handed its values in.
+#[derive(Debug)]
 struct Member {
     number: usize,
     publication: Publication,
-    news: mpsc::UnboundedSender<News>,
-}
-
-/// Jobs whose values are no longer needed.
-type Withdrawn = BTreeMap<usize, Gone>;
-
-/// A job that gave its values up.
-enum Gone {
-    /// It wants to hear what may be left of them.
-    Listening(oneshot::Sender<Vec<ZoneError>>),
-    /// It ended without a word.
-    Silent,
-}
-
-impl Gone {
-    fn answer(self, left_behind: Vec<ZoneError>) {
-        if let Gone::Listening(done) = self {
-            // A job that was cancelled does not listen.
-            let _ = done.send(left_behind);
-        }
-    }
-}
-
-impl Seat {
-    /// Hands the values in. Returns when every server that counts has them, and no older set can be in
-    /// the cache of the CA's resolver. `waiting` is called before a wait for caches.
-    pub async fn publish(
-        &mut self,
-        publication: &Publication,
-        waiting: impl Fn(&CacheWait),
-    ) -> Outcome {
-        let (news, mut heard) = mpsc::unbounded_channel();
-        self.state = State::HandedIn;
-        self.send(Message::Publish(publication.clone(), news));
-        loop {
-            match heard.recv().await {
-                Some(News::Waiting(wait)) => waiting(&wait),
-                Some(News::Published(outcome)) => return outcome,
-                // The round has ended, which it does only after it has told everybody.
-                None => return Ok(Vec::new()),
-            }
-        }
-    }
-
-    /// Gives the values up. Returns when they are withdrawn, with an error for each zone that may still have
-    /// some; the others of the round may need theirs longer.
-    pub async fn withdraw(mut self) -> Vec<ZoneError> {
-        if self.state == State::Empty {
-            return Vec::new();
-        }
-        self.state = State::Left;
-        let (done, withdrawn) = oneshot::channel();
-        self.send(Message::Withdraw(done));
-        withdrawn.await.unwrap_or_default()
-    }
-
-    fn send(&self, message: Message) {
-        // The round outlives its seats, unless the whole process ends.
-        let _ = self.outbox.send((self.number, message));
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        if self.state != State::Left {
-            self.send(Message::Left);
-        }
-    }
+    progress: mpsc::UnboundedSender<Progress>,
 }
 
 impl Round {
@@ -164,195 +71,240 @@ impl Round {
         clock: Arc<dyn Clock>,
         seats: usize,
     ) -> (Self, Vec<Seat>) {
-        let (outbox, inbox) = mpsc::unbounded_channel();
+        let (outbox, messages) = mpsc::unbounded_channel();
         let round = Round {
             writers,
             clock,
-            seats,
-            rest: Duration::ZERO,
-            inbox,
+            minimum_wait: Duration::ZERO,
+            inbox: Inbox {
+                messages,
+                awaited: seats,
+                until: None,
+                members: Vec::new(),
+                given_up: BTreeMap::new(),
+            },
         };
-        let seat = |number| Seat {
-            number,
-            outbox: outbox.clone(),
-            state: State::Empty,
-        };
+        let seat = |number| Seat::new(number, outbox.clone());
         (round, (0..seats).map(seat).collect())
     }
 
-    /// Sets how long values are visible at least before the CA looks at them: its resolver may have had a
-    /// reason to cache the names that nobody here knows.
+    /// Sets how long values are visible at least before the CA looks at them: its resolver may have cached
+    /// older ones for a reason that nobody here knows.
     #[must_use]
-    pub fn with_rest(mut self, rest: Duration) -> Self {
-        self.rest = rest;
+    pub fn with_minimum_wait(mut self, minimum_wait: Duration) -> Self {
+        self.minimum_wait = minimum_wait;
         self
     }
 
     /// Carries the round out, until all values are withdrawn. It must be polled beside the jobs.
     pub async fn run(mut self) {
-        let (mut members, mut withdrawn) = self.gather().await;
         loop {
-            drop_gone(&mut members, &mut withdrawn);
-            if members.is_empty() {
-                return;
+            self.inbox.gather().await;
+            self.inbox.drop_given_up();
+            let part = next_part(&mut self.inbox.members);
+            if part.is_empty() {
+                if self.inbox.awaited == 0 {
+                    return;
+                }
+                continue;
             }
-            let part = next_part(&mut members);
-            members.extend(self.carry_out(part, &mut withdrawn).await);
+            let again = self.carry_out(part).await;
+            self.inbox.members.splice(0..0, again);
         }
-    }
-
-    /// Waits until every seat has handed its values in or was given up.
-    async fn gather(&mut self) -> (Vec<Member>, Withdrawn) {
-        let mut members: Vec<Member> = Vec::new();
-        let mut withdrawn = Withdrawn::new();
-        let mut awaited = self.seats;
-        while awaited > 0 {
-            let Some((number, message)) = self.inbox.recv().await else {
-                break;
-            };
-            match message {
-                Message::Publish(publication, news) => {
-                    awaited -= 1;
-                    members.push(Member {
-                        number,
-                        publication,
-                        news,
-                    });
-                }
-                Message::Withdraw(done) => {
-                    withdrawn.insert(number, Gone::Listening(done));
-                }
-                Message::Left if members.iter().any(|member| member.number == number) => {
-                    withdrawn.insert(number, Gone::Silent);
-                }
-                Message::Left => awaited -= 1,
-            }
-        }
-        (members, withdrawn)
     }
 
     /// Publishes the values of some members, and withdraws them when none of these needs them any more.
     /// Returns the members that the backend had no room for.
-    async fn carry_out(&mut self, part: Vec<Member>, withdrawn: &mut Withdrawn) -> Vec<Member> {
-        let publications: Vec<_> = part
-            .iter()
-            .map(|member| member.publication.clone())
-            .collect();
+    async fn carry_out(&mut self, part: Vec<Member>) -> Vec<Member> {
+        let Round {
+            writers,
+            clock,
+            minimum_wait,
+            inbox,
+        } = self;
+        let publications = part.iter().map(|member| member.publication.clone());
+        let publications: Vec<_> = publications.collect();
         let numbers: BTreeSet<_> = part.iter().map(|member| member.number).collect();
-        let publish = publish(&self.writers, &*self.clock, self.rest, &part, &publications);
+        let publish = publish(writers, &**clock, *minimum_wait, &part, &publications);
         let refused = tokio::select! {
             refused = publish => refused,
             // Nobody waits for the servers any more.
-            () = all_gone(&mut self.inbox, &numbers, withdrawn) => BTreeSet::new(),
+            () = inbox.all_given_up(&numbers) => BTreeSet::new(),
         };
         let kept = numbers.difference(&refused).copied().collect();
-        all_gone(&mut self.inbox, &kept, withdrawn).await;
+        inbox.all_given_up(&kept).await;
         let left_behind = joint::withdraw(&publications).await;
-        for (member, left_behind) in part.iter().zip(left_behind) {
-            if !refused.contains(&member.number)
-                && let Some(gone) = withdrawn.remove(&member.number)
-            {
-                gone.answer(left_behind);
+        let mut again = Vec::new();
+        for (member, left_behind) in part.into_iter().zip(left_behind) {
+            if !inbox.answer(member.number, left_behind) {
+                again.push(member);
             }
         }
-        let mut again = part;
-        again.retain(|member| refused.contains(&member.number));
         again
     }
 }
 
-/// Answers those that gave their values up before anything was written.
-fn drop_gone(members: &mut Vec<Member>, withdrawn: &mut Withdrawn) {
-    members.retain(|member| match withdrawn.remove(&member.number) {
-        None => true,
-        Some(gone) => {
-            gone.answer(Vec::new());
-            false
+impl Inbox {
+    /// Waits until every seat has handed its values in or was given up, or is late.
+    async fn gather(&mut self) {
+        while self.awaited > 0 && self.members.is_empty() {
+            self.receive().await;
         }
-    });
+        let until = *self
+            .until
+            .get_or_insert_with(|| Instant::now() + GATHERING);
+        while self.awaited > 0 {
+            if timeout_at(until, self.receive()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes the next message in.
+    async fn receive(&mut self) {
+        let Some((number, message)) = self.messages.recv().await else {
+            // All seats are gone.
+            self.awaited = 0;
+            return;
+        };
+        match message {
+            Message::HandIn(publication, progress) => {
+                self.awaited -= 1;
+                self.members.push(Member {
+                    number,
+                    publication,
+                    progress,
+                });
+            }
+            Message::GiveUp(listener) => {
+                self.given_up.insert(number, listener);
+            }
+            Message::Leave => self.awaited -= 1,
+        }
+    }
+
+    /// Returns when all these jobs have given their values up.
+    async fn all_given_up(&mut self, jobs: &BTreeSet<usize>) {
+        while !jobs.iter().all(|job| self.given_up.contains_key(job)) {
+            self.receive().await;
+        }
+    }
+
+    /// Answers those that gave their values up before anything was written.
+    fn drop_given_up(&mut self) {
+        let members = std::mem::take(&mut self.members).into_iter();
+        let stay = members.filter(|member| !self.answer(member.number, Vec::new()));
+        self.members = stay.collect();
+    }
+
+    /// Tells a job that has given its values up what may be left of them; returns whether it has.
+    fn answer(&mut self, number: usize, left_behind: Vec<ZoneError>) -> bool {
+        let Some(listener) = self.given_up.remove(&number) else {
+            return false;
+        };
+        if let Some(listener) = listener {
+            // A job that was cancelled does not listen.
+            let _ = listener.send(left_behind);
+        }
+        true
+    }
 }
 
 /// Takes as many members out of the list as the backends have room for, at least one.
 fn next_part(members: &mut Vec<Member>) -> Vec<Member> {
     let mut counts: BTreeMap<DnsName, usize> = BTreeMap::new();
-    let mut fits = |member: &mut Member| {
-        let first = counts.is_empty();
+    let mut is_first = true;
+    let fits = |member: &mut Member| {
         let mut with = counts.clone();
         let publication = &member.publication;
         for (writer, records) in publication.zones.iter() {
             for record in records {
-                let existing = || publication.existing.count(&record.name);
-                let count = with.entry(record.name.clone()).or_insert_with(existing);
+                let foreign = || publication.existing.foreign_values(&record.name);
+                let count = with.entry(record.name.clone()).or_insert_with(foreign);
                 *count += 1;
-                if *count > writer.values_per_name() && !first {
+                if *count > writer.values_per_name() && !is_first {
                     return false;
                 }
             }
         }
+        is_first = false;
         counts = with;
         true
     };
-    members.extract_if(.., |member| fits(member)).collect()
+    members.extract_if(.., fits).collect()
 }
 
-/// Returns when all these seats have given their values up.
-async fn all_gone(
-    inbox: &mut mpsc::UnboundedReceiver<(usize, Message)>,
-    seats: &BTreeSet<usize>,
-    withdrawn: &mut Withdrawn,
-) {
-    while !seats.iter().all(|seat| withdrawn.contains_key(seat)) {
-        let Some((number, message)) = inbox.recv().await else {
-            return;
-        };
-        withdrawn.insert(
-            number,
-            match message {
-                Message::Withdraw(done) => Gone::Listening(done),
-                // No seat hands values in twice.
-                Message::Left | Message::Publish(..) => Gone::Silent,
-            },
-        );
-    }
-}
-
-/// Publishes the values of all members, and tells each of them. Returns those that the backend had no room
-/// for beside the others.
+/// Publishes the values of all members, and tells each of them as soon as its own can be seen. Returns those
+/// that the backend had no room for beside the others.
 async fn publish(
     writers: &ZoneWriters,
     clock: &dyn Clock,
-    rest: Duration,
+    minimum_wait: Duration,
     part: &[Member],
     publications: &[Publication],
 ) -> BTreeSet<usize> {
-    let mut refused = BTreeSet::new();
-    let mut published = Vec::new();
-    joint::publish(publications, |index, outcome| {
-        match outcome {
-            Ok(zones) => published.push((index, zones)),
-            Err(error) if has_company(part, index) && is_too_many(&error, part) => {
-                info!(%error, "fewer values at a time");
-                refused.insert(part[index].number);
+    let (visible, waiting) = mpsc::unbounded_channel();
+    let write = async move {
+        let mut refused = BTreeSet::new();
+        joint::publish(publications, |index, outcome| {
+            match outcome {
+                Ok(zones) => {
+                    // The receiver is polled beside this, and ends after it.
+                    let _ = visible.send((index, zones));
+                }
+                Err(error) if has_company(part, index) && is_too_many(&error, part) => {
+                    info!(%error, "publishing fewer values at a time");
+                    refused.insert(part[index].number);
+                }
+                Err(error) => part[index].tell(Err(error)),
             }
-            Err(error) => part[index].tell(Err(error)),
-        }
-        ControlFlow::Continue(())
-    })
-    .await;
+            ControlFlow::Continue(())
+        })
+        .await;
+        refused
+    };
+    let tell = tell_when_uncached(writers, clock, minimum_wait, part, publications, waiting);
+    let (refused, ()) = join(write, tell).await;
     if !refused.is_empty() {
         limit(part, &refused);
     }
-    // Not by closures, which the compiler cannot see to be `Send` here.
-    let mut told = Vec::new();
-    for (index, zones) in published {
-        told.push(async move {
-            let cached = cached(writers, clock, &part[index].publication, publications).await;
-            part[index].outlast(cached, rest, clock.now()).await;
-            part[index].tell(Ok(zones));
-        });
-    }
-    join_all(told).await;
     refused
+}
+
+/// Tells each member whose values are visible, when no older set of its names can be cached.
+async fn tell_when_uncached(
+    writers: &ZoneWriters,
+    clock: &dyn Clock,
+    minimum_wait: Duration,
+    part: &[Member],
+    publications: &[Publication],
+    mut visible: mpsc::UnboundedReceiver<(usize, Vec<Published>)>,
+) {
+    let mut older: Option<OlderSets> = None;
+    let mut told = FuturesUnordered::new();
+    let mut is_open = true;
+    loop {
+        tokio::select! {
+            next = visible.recv(), if is_open => {
+                let Some((index, zones)) = next else {
+                    is_open = false;
+                    continue;
+                };
+                let member = &part[index];
+                if older.is_none() {
+                    older = Some(OlderSets::read(writers, publications).await);
+                }
+                let now = clock.now();
+                let cached = older.as_ref().and_then(|older| older.cached(&member.publication, now));
+                told.push(async move {
+                    member.outlast(cached, minimum_wait, now).await;
+                    member.tell(Ok(zones));
+                });
+            }
+            Some(()) = told.next() => {}
+            else => return,
+        }
+    }
 }
 
 /// Whether another member of the part has a name in common with this one.
@@ -369,7 +321,7 @@ fn is_too_many(error: &ZoneError, part: &[Member]) -> bool {
         return false;
     };
     match source {
-        // It may be that, or anything else: what a few values do not cure is something else.
+        // With few values the cause is another one.
         WriteError::Provider(error) => {
             let values: usize = part.iter().map(Member::values).sum();
             error.failure == Failure::TooMany && values > ALWAYS_ACCEPTED
@@ -383,114 +335,66 @@ fn is_too_many(error: &ZoneError, part: &[Member]) -> bool {
 fn limit(part: &[Member], refused: &BTreeSet<usize>) {
     let mut names: BTreeMap<&DnsName, (usize, usize)> = BTreeMap::new();
     for member in part {
-        let accepted = !refused.contains(&member.number);
-        for record in member
-            .publication
-            .zones
-            .iter()
-            .flat_map(|(_, records)| records)
-        {
-            let (all, kept) = names.entry(&record.name).or_default();
+        let is_accepted = !refused.contains(&member.number);
+        let records = member.publication.zones.iter();
+        for record in records.flat_map(|(_, records)| records) {
+            let (all, accepted) = names.entry(&record.name).or_default();
             *all += 1;
-            *kept += usize::from(accepted);
+            *accepted += usize::from(is_accepted);
         }
     }
-    for member in part
-        .iter()
-        .filter(|member| refused.contains(&member.number))
+    let refused = part.iter().filter(|member| refused.contains(&member.number));
+    for Publication {
+        zones, existing, ..
+    } in refused.map(|member| &member.publication)
     {
-        let Publication {
-            zones, existing, ..
-        } = &member.publication;
         for (writer, records) in zones.iter() {
             for record in records {
-                let (all, kept) = names.get(&record.name).copied().unwrap_or_default();
-                let room = if kept > 0 { kept } else { all / 2 };
+                let (all, accepted) = names.get(&record.name).copied().unwrap_or_default();
+                let room = if accepted > 0 { accepted } else { all / 2 };
                 if all > 1 {
-                    writer.limit_values_per_name(existing.count(&record.name) + room);
+                    writer.limit_values_per_name(existing.foreign_values(&record.name) + room);
                 }
             }
         }
     }
 }
 
-/// The name of which the CA's resolver may keep an older set for longest, and until when; `None` if there is
-/// no such name.
-async fn cached(
-    writers: &ZoneWriters,
-    clock: &dyn Clock,
-    publication: &Publication,
-    all: &[Publication],
-) -> Option<(DnsName, Timestamp)> {
-    let now = clock.now();
-    let after = |ttl| now + SignedDuration::try_from(cache_time(ttl)).unwrap_or_default();
-    let mut cached = Vec::new();
-    for (writer, records) in publication.zones.iter() {
-        let names: BTreeSet<_> = records.iter().map(|record| record.name.clone()).collect();
-        let names: Vec<_> = names.into_iter().collect();
-        for name in &names {
-            let ttl = publication.existing.ttl(name).unwrap_or_default();
-            if ttl > 0 {
-                cached.push((name.clone(), after(ttl)));
-            }
-        }
-        let ttl = writer.ttl();
-        if ttl == 0 {
-            continue;
-        }
-        match writers.cached_until(&names).await {
-            Ok(recent) => cached.extend(recent),
-            Err(error) => warn!(%error, "the ledger does not tell what caches may have"),
-        }
-        let open = writers
-            .ledger()
-            .open_values_at(&names)
-            .await
-            .unwrap_or_default();
-        let others = open.into_iter().filter(|open| !is_of(open, all));
-        cached.extend(others.map(|open| (open.name, after(ttl))));
-    }
-    cached.into_iter().max_by_key(|(_, until)| *until)
-}
-
-fn is_of(open: &OpenValue, publications: &[Publication]) -> bool {
-    let zones = publications
-        .iter()
-        .flat_map(|publication| publication.zones.iter());
-    let mut records = zones.flat_map(|(_, records)| records);
-    records.any(|record| record.name == open.name && record.value == open.value)
-}
-
 impl Member {
     fn values(&self) -> usize {
-        self.publication
-            .records()
-            .map(|(_, records)| records.len())
-            .sum()
+        let records = self.publication.records();
+        records.map(|(_, records)| records.len()).sum()
     }
 
     fn tell(&self, outcome: Outcome) {
         // A job that was cancelled does not listen.
-        let _ = self.news.send(News::Published(outcome));
+        let _ = self.progress.send(Progress::Done(outcome));
     }
 
-    /// Waits until the name has left the caches, and for `rest` at least.
-    async fn outlast(&self, cached: Option<(DnsName, Timestamp)>, rest: Duration, now: Timestamp) {
-        let first = self.publication.names().into_iter().next();
-        let least = first.map(|name| (name, rest));
+    /// Waits until `cached` has left the caches, and for `minimum_wait`.
+    async fn outlast(
+        &self,
+        cached: Option<(DnsName, Timestamp)>,
+        minimum_wait: Duration,
+        now: Timestamp,
+    ) {
         let cached = cached.map(|(name, until)| {
-            let rest = Duration::try_from(now.duration_until(until)).unwrap_or_default();
-            (name, rest)
+            let remaining = Duration::try_from(now.duration_until(until)).unwrap_or_default();
+            CacheWait { name, remaining }
         });
-        let longest = cached
-            .into_iter()
-            .chain(least)
-            .max_by_key(|(_, rest)| *rest);
-        if let Some((name, rest)) = longest.filter(|(_, rest)| !rest.is_zero()) {
+        let name = self.publication.names().into_iter().next();
+        let minimum = name.map(|name| CacheWait {
+            name,
+            remaining: minimum_wait,
+        });
+        let waits = cached.into_iter().chain(minimum);
+        let longest = waits.max_by_key(|wait| wait.remaining);
+        if let Some(wait) = longest.filter(|wait| !wait.remaining.is_zero()) {
+            let remaining = wait.remaining;
             // A job that was cancelled does not listen.
-            let _ = self.news.send(News::Waiting(CacheWait { name, rest }));
+            let _ = self.progress.send(Progress::Waiting(wait));
             // Not to wait for a server: the CA must not see what it may have in its cache.
-            sleep(rest).await;
+            sleep(remaining).await;
         }
     }
 }

@@ -24,6 +24,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How often a change whose outcome is unknown is sent again.
 const RESENDS: usize = 1;
+/// So few values at all names together are accepted by every backend: if it cannot work, the cause is another one.
+pub(super) const ALWAYS_ACCEPTED: usize = 4;
 /// How long the serial of the zone is waited for.
 const SERIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -31,7 +33,7 @@ const SERIAL_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Batch {
     pub(super) changes: Vec<Requested>,
     /// Told when the backend has acknowledged the changes, before they are read back.
-    pub(super) acknowledged: oneshot::Sender<Applied>,
+    pub(super) acknowledged: Option<oneshot::Sender<Applied>>,
     pub(super) done: oneshot::Sender<Result<Applied, WriteError>>,
 }
 
@@ -45,38 +47,49 @@ impl Worker {
     /// Carries out batches until the last handle of the writer is dropped. What waits while a request
     /// is under way goes out together in the next one.
     pub(super) async fn run(self, mut batches: mpsc::UnboundedReceiver<Vec<Batch>>) {
-        while let Some(mut waiting) = batches.recv().await {
+        while let Some(first) = batches.recv().await {
+            let mut waiting = vec![first];
             while let Ok(next) = batches.try_recv() {
-                waiting.extend(next);
+                waiting.push(next);
             }
             self.carry_out(waiting).await;
         }
     }
 
-    async fn carry_out(&self, batches: Vec<Batch>) {
-        let (mut all, mut waiting, mut acknowledged) = (Vec::new(), Vec::new(), Vec::new());
-        for batch in batches {
+    /// Carries out lists of batches in one request. A list is what one caller asked for together.
+    async fn carry_out(&self, mut lists: Vec<Vec<Batch>>) {
+        let (mut all, mut acknowledged) = (Vec::new(), Vec::new());
+        for batch in lists.iter_mut().flatten() {
             all.extend(batch.changes.iter().cloned());
-            waiting.push((batch.changes, batch.done));
-            acknowledged.push(batch.acknowledged);
+            acknowledged.extend(batch.acknowledged.take());
         }
-        let can_split = waiting.len() > 1;
+        let batches: usize = lists.iter().map(Vec::len).sum();
+        let can_split = batches > 1 && (lists.len() > 1 || all.len() > ALWAYS_ACCEPTED);
         match self.change(&all, can_split, acknowledged).await {
+            // What is too much together may be accepted one after the other.
+            Err(WriteError::Provider(error))
+                if lists.len() > 1 && error.failure == Failure::TooMany =>
+            {
+                for list in lists {
+                    // In a box, because it is the same again.
+                    Box::pin(self.carry_out(vec![list])).await;
+                }
+            }
             // One change that the backend refuses must not fail those of others.
-            Err(WriteError::Provider(error)) if can_split && is_about_a_change(&error) => {
-                for (changes, done) in waiting {
+            Err(WriteError::Provider(error)) if batches > 1 && is_about_a_change(&error) => {
+                for Batch { changes, done, .. } in lists.into_iter().flatten() {
                     let outcome = self.change(&changes, false, Vec::new()).await;
                     let _ = done.send(outcome);
                 }
             }
-            Err(WriteError::NotCarriedOut { server, .. }) if can_split => {
-                for (changes, done) in waiting {
+            Err(WriteError::NotCarriedOut { server, .. }) if batches > 1 => {
+                for Batch { changes, done, .. } in lists.into_iter().flatten() {
                     let outcome = self.confirm(&changes, &server, None).await;
                     let _ = done.send(outcome.map(|()| Applied::default()));
                 }
             }
             outcome => {
-                for (_, done) in waiting {
+                for Batch { done, .. } in lists.into_iter().flatten() {
                     // The receiver is gone if the job was cancelled. The change stands, and the
                     // job's withdrawal follows in this queue.
                     let _ = done.send(outcome.clone());

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +17,9 @@ use crate::name::DnsName;
 use crate::provider::{Applied, ProviderError, TxtProvider};
 use crate::txt::{Action, TxtChange, TxtSets};
 
+/// How long a limit that was learned holds: the backend may have been unable to work for another reason.
+const REMEMBER_LIMIT: Duration = Duration::from_hours(1);
+
 /// The writer of one zone through one provider. What waits while a request is under way goes out
 /// together in the next one, so a thousand certificates cost a handful of requests, and no two requests
 /// of one process race each other.
@@ -28,8 +31,8 @@ pub struct ZoneWriter {
     provider: Arc<dyn TxtProvider>,
     recorder: Arc<ChangeRecorder>,
     queue: mpsc::UnboundedSender<Vec<Batch>>,
-    /// How many values at one name the backend has been found to accept.
-    values_per_name: AtomicUsize,
+    /// How many values at one name the backend has been found to accept, and when.
+    learned: Mutex<Option<(usize, Instant)>>,
 }
 
 /// Changes that were handed to a writer.
@@ -90,7 +93,7 @@ impl ZoneWriter {
         };
         tokio::spawn(worker.run(batches));
         ZoneWriter {
-            values_per_name: AtomicUsize::new(provider.limits().values_per_name),
+            learned: Mutex::default(),
             zone,
             provider,
             recorder,
@@ -120,13 +123,17 @@ impl ZoneWriter {
 
     /// How many values at one name the backend accepts, as far as is known.
     pub fn values_per_name(&self) -> usize {
-        self.values_per_name.load(Ordering::Relaxed)
+        let limit = self.provider.limits().values_per_name;
+        let learned = *self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let learned = learned.filter(|(_, since)| since.elapsed() < REMEMBER_LIMIT);
+        learned.map_or(limit, |(learned, _)| learned.min(limit))
     }
 
     /// Notes that the backend did not accept more values at one name.
     pub(super) fn limit_values_per_name(&self, values: usize) {
-        self.values_per_name
-            .fetch_min(values.max(1), Ordering::Relaxed);
+        let known = self.values_per_name();
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        *learned = Some((known.min(values.max(1)), Instant::now()));
     }
 
     /// The time to live of records that are written here, in seconds: what is configured, or what the backend
@@ -153,7 +160,7 @@ impl ZoneWriter {
             let (done, outcome) = oneshot::channel();
             batches.push(Batch {
                 changes,
-                acknowledged: acknowledge,
+                acknowledged: Some(acknowledge),
                 done,
             });
             writes.push(Write {
@@ -185,7 +192,7 @@ impl ZoneWriter {
                 name: open.name.clone(),
                 value: open.value.clone(),
                 action: Action::Remove,
-                ttl: None,
+                ttl: there.get(&open.name).and_then(|set| set.ttl),
             },
             context: ChangeContext {
                 run: context.run.clone(),
