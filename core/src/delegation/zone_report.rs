@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::{join_all, join3};
-use futures_util::stream::FuturesUnordered;
 use hickory_proto::rr::RecordType;
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
-use crate::dns::{Dns, Server, Soa, Timed};
+use crate::dns::{Dns, Server, Soa, Timed, ask_at_once};
 use crate::dnssec::{Security, Validator};
 use crate::name::DnsName;
 
@@ -18,9 +16,6 @@ use crate::name::DnsName;
 const KEPT_MAX: Duration = Duration::from_mins(5);
 /// The longest time for which a report of a problem is kept: somebody may be solving it.
 const PROBLEM_KEPT_MAX: Duration = Duration::from_secs(30);
-/// How long a server may take after another one has answered. A query is sent several times meanwhile. A zone
-/// with a dead server is not checked more slowly than this.
-const OTHERS_TIME: Duration = Duration::from_secs(1);
 /// Pauses before servers that are behind are asked again: a zone transfer takes a moment, and a zone that is
 /// written to is always in one.
 const TRANSFER_PAUSES: [Duration; 3] = [
@@ -152,7 +147,7 @@ async fn ask_own(dns: &Dns, zone: &DnsName) -> (Vec<ServerAnswer>, Instant) {
     (answers, own.expires)
 }
 
-/// Asks all servers at once. When one has answered, the others have [`OTHERS_TIME`] left.
+/// Asks all servers at once, and notes which of them do not serve the zone.
 async fn ask_all(
     dns: &Dns,
     zone: &DnsName,
@@ -160,18 +155,11 @@ async fn ask_all(
     above_only: bool,
 ) -> Vec<ServerAnswer> {
     let begun = Instant::now();
-    let mut asked = FuturesUnordered::new();
-    for (position, server) in servers.iter().enumerate() {
-        asked.push(async move { (position, ask(dns, zone, server, above_only).await) });
-    }
-    let mut answers: Vec<Option<ServerAnswer>> = servers.iter().map(|_| None).collect();
-    let mut deadline = None;
-    while let Some((position, answer)) = in_time(deadline, asked.next()).await {
-        if answer.report.serial.is_some() {
-            deadline.get_or_insert_with(|| Instant::now() + OTHERS_TIME);
-        }
-        answers[position] = Some(answer);
-    }
+    let asked = servers
+        .iter()
+        .map(|server| ask(dns, zone, server, above_only));
+    let serves = |answer: &ServerAnswer| answer.report.problem.is_none();
+    let answers = ask_at_once(asked.collect::<Vec<_>>(), serves).await;
     let waited = begun.elapsed();
     let answers = servers.iter().zip(answers).map(|(server, answer)| {
         answer.unwrap_or_else(|| {
@@ -190,14 +178,6 @@ async fn ask_all(
         }
     }
     answers
-}
-
-/// The next of something; `None` also when its time is over.
-async fn in_time<T>(deadline: Option<Instant>, next: impl Future<Output = Option<T>>) -> Option<T> {
-    match deadline {
-        Some(deadline) => timeout_at(deadline, next).await.ok().flatten(),
-        None => next.await,
-    }
 }
 
 async fn ask(dns: &Dns, zone: &DnsName, server: &Server, above_only: bool) -> ServerAnswer {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
 use hickory_proto::rr::RecordType;
 
 use super::authoritative::REFERRALS_MAX;
 use super::client::Dns;
 use super::records::Referral;
 use super::server::Server;
+use super::stragglers::ask_at_once;
 use crate::name::DnsName;
 
 /// The parent's side of a zone cut.
@@ -60,7 +61,8 @@ impl Dns {
             let mut delegation = Delegation::default();
             let mut named: BTreeMap<DnsName, Vec<IpAddr>> = BTreeMap::new();
             let mut between = None;
-            for answer in join_all(asked).await.into_iter().flatten() {
+            let answers = ask_at_once(asked, Option::is_some).await;
+            for answer in answers.into_iter().flatten().flatten() {
                 match answer {
                     ParentAnswer::Refers(referral) if referral.zone == *zone => {
                         named.extend(referral.servers);

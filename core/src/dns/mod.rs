@@ -25,6 +25,7 @@ mod records;
 mod resolver;
 mod server;
 mod signed;
+mod stragglers;
 #[cfg(test)]
 pub(crate) mod stub;
 #[cfg(test)]
@@ -47,4 +48,5 @@ pub(crate) use self::records::Soa;
 pub use self::server::Server;
 pub(crate) use self::server::ZoneCut;
 pub(crate) use self::signed::is_of_root;
+pub(crate) use self::stragglers::ask_at_once;
 pub use self::trust_anchors::{TrustAnchorError, TrustAnchors};

@@ -12,6 +12,7 @@ const MODULES: [&str; 17] = [
     "canary",
     "clean_up",
     "crashes",
+    "faulty_servers",
     "ids",
     "kills",
     "ledger",

@@ -256,3 +256,19 @@ fn a_secondary_that_lags_behind_our_own_update_is_no_warning() -> Result {
     assert!(!outcome.stderr.contains("serials"), "{outcome}");
     bed.assert_only_txt_was_touched(&[])
 }
+
+#[test]
+fn a_dead_server_of_every_zone_on_the_way_delays_a_run_by_little() -> Result {
+    let bed = bed(&[Fault::Silent])?;
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let mut settings = bed.settings_with(&ca);
+    for (_, servers) in &mut settings.zones {
+        servers.insert(0, bed.faulty_servers()[0]);
+    }
+    let outcome = patient(&bed, settings)?.run(&ISSUE)?;
+    outcome.assert_success();
+    let wall = outcome.usage.wall;
+    println!("{wall:?}");
+    assert!(wall < 2 * COST, "{outcome}");
+    bed.assert_only_txt_was_touched(&[])
+}
