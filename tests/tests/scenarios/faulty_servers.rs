@@ -11,9 +11,9 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
-/// What servers that do not answer may cost a run, on a busy machine. By the settings, one answer may take three
-/// times as long.
-const COST: Duration = Duration::from_secs(2);
+/// What servers that do not answer may cost a run, on a busy machine. By the settings, a single answer may take
+/// longer.
+const COST: Duration = Duration::from_secs(4);
 
 fn bed(faults: &[Fault]) -> Result<TestBed> {
     let builder = TestBed::builder().delegate(&["example.com"]);
@@ -268,7 +268,6 @@ fn a_dead_server_of_every_zone_on_the_way_delays_a_run_by_little() -> Result {
     let outcome = patient(&bed, settings)?.run(&ISSUE)?;
     outcome.assert_success();
     let wall = outcome.usage.wall;
-    println!("{wall:?}");
-    assert!(wall < 2 * COST, "{outcome}");
+    assert!(wall < COST, "{outcome}");
     bed.assert_only_txt_was_touched(&[])
 }
