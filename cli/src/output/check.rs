@@ -149,6 +149,10 @@ fn probed(
             let millis = reached.after.as_millis();
             text.push_str(&format!("\n  {} had it after {millis} ms", reached.server));
         }
+        for silent in &published.silent {
+            let (server, answer) = (&silent.server, &silent.answer);
+            text.push_str(&format!("\n  {server} did not answer: {answer}"));
+        }
         text.push_str("\n  it was withdrawn\n");
     }
     if !left_out.is_empty() {
