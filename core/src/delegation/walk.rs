@@ -124,7 +124,7 @@ impl<'a> Walk<'a> {
     /// Asks about the last name of the chain.
     async fn step(&mut self) {
         let name = self.chain.last().clone();
-        let step = timeout_at(self.deadline, look_up(self.dns, &name)).await;
+        let step = timeout_at(self.deadline, look_up(self.dns, &name, !self.chain.hops.is_empty())).await;
         let step = step.unwrap_or_else(|_| Err(DnsError::too_slow(&name, self.limit)));
         let end = match step {
             Ok(Step::Hop(hop)) => {
@@ -154,16 +154,16 @@ enum Step {
     End(End, Option<DnsName>),
 }
 
-/// Asks for the CNAME at `name`, and for TXT records: a resolver of the CA asks for those, and servers that
-/// have both answer with either.
-async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
-    let (cname, txt) = join(
-        dns.ask(name, RecordType::CNAME),
-        dns.ask(name, RecordType::TXT),
-    )
-    .await;
-    let answer = cname?;
-    let txt = txt.map(|answer| answer.txt()).unwrap_or_default();
+/// Asks for TXT records at `name`, as a resolver of the CA does: if there is a CNAME, it is the answer (RFC 1034
+/// §3.6.2). Servers that have both answer with either, so the CNAME is asked for as well if there is any doubt.
+/// At the target of a CNAME there is none if there are no records.
+async fn look_up(dns: &Dns, name: &DnsName, is_target: bool) -> Result<Step, DnsError> {
+    let answer = dns.ask(name, RecordType::TXT).await;
+    let txt = answer.as_ref().map(Answer::txt).unwrap_or_default();
+    let answer = match answer {
+        Ok(answer) if answer.cname().is_some() || (is_target && txt.is_empty()) => answer,
+        _ => dns.ask(name, RecordType::CNAME).await?,
+    };
     let server = answer.server.to_string();
     let Some(cname) = answer.cname() else {
         let end = End::At {

@@ -260,3 +260,64 @@ fn refusal(code: ResponseCode, response: &Message, now: u64) -> Refusal {
             .map(|(theirs, ours)| theirs - ours),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use acme_alias_core::clock::SystemClock;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::key::TsigAlgorithm;
+    use crate::message;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// Sends a message on a connection that is open already, and that the server ends when it has the
+    /// message. Returns the outcome, and how often the server got it.
+    async fn sent_as_the_server_leaves(request: &Message) -> (ExchangeError, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Connections::default();
+        let key = TsigKey::new("key", TsigAlgorithm::HmacSha256, "c2VjcmV0").unwrap();
+        let client = Client {
+            key: &key,
+            timeout: LIMIT,
+            clock: &SystemClock,
+            connections: &connections,
+        };
+        connections.get(address, LIMIT).await.unwrap();
+        let server = ServerAddress::from(address);
+        let request = [request.clone()];
+        let exchange = client.exchange(&server, &request);
+        let mut received = 0;
+        let serve = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_message(&mut stream).await.unwrap();
+                received += 1;
+            }
+        };
+        let error = tokio::select! {
+            outcome = exchange => outcome.unwrap_err(),
+            () = serve => unreachable!(),
+        };
+        (error, received)
+    }
+
+    #[tokio::test]
+    async fn an_update_is_not_sent_again_when_the_server_ends_the_connection() {
+        let zone = "auth.example.net".parse().unwrap();
+        let update = message::updates(&zone, &[], 0).unwrap().remove(0);
+        let (error, received) = sent_as_the_server_leaves(&update).await;
+        assert!(matches!(error, ExchangeError::NoResponse(_)), "{error:?}");
+        assert_eq!(received, 1);
+    }
+
+    #[tokio::test]
+    async fn a_query_is_sent_again_on_a_new_connection() {
+        let query = message::soa_query(&"auth.example.net".parse().unwrap()).unwrap();
+        let (error, received) = sent_as_the_server_leaves(&query).await;
+        assert!(matches!(error, ExchangeError::NoResponse(_)), "{error:?}");
+        assert_eq!(received, 2);
+    }
+}

@@ -116,6 +116,29 @@ fn relays_count_every_request_by_server_name_and_type() -> Result {
 }
 
 #[test]
+fn one_certificate_waits_for_few_round_trips_and_fifty_names_for_hardly_more() -> Result {
+    let hosts: Vec<_> = (1..=50).map(|i| format!("host{i:02}.example.com")).collect();
+    // So long that the time of the program itself hardly counts.
+    let rtt = Duration::from_millis(400);
+    for (names, round_trips, queries) in [(&hosts[..1], 18, 40), (&hosts, 22, 450)] {
+        let bed = TestBed::builder().delegate_apart(names).start()?;
+        let far = bed.far(rtt)?;
+        let lines = format!("domains = {names:?}");
+        let program = bed.program(far.settings().certificate("measured", &lines))?;
+        // The first run makes the account.
+        program.run(&["renew"])?.assert_success();
+        let before = far.traffic();
+        let outcome = program.run(&["renew", "--force"])?;
+        outcome.assert_success();
+        let wall = outcome.usage.wall;
+        assert!(wall < rtt * round_trips, "{} names: {wall:?}", names.len());
+        let traffic = far.traffic().since(&before);
+        assert!(traffic.dns_queries() <= queries, "{traffic:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_certificate_is_obtained_from_servers_40_ms_away() -> Result {
     let bed = TestBed::start()?;
     let far = bed.far(RTT)?;
@@ -135,6 +158,9 @@ fn a_certificate_is_obtained_from_servers_40_ms_away() -> Result {
         assert!(traffic.volume(server).sent > 0, "{server:?}");
     }
     assert!(traffic.volume(BedServer::Ca).connections > 0);
-    assert!(traffic.updates(BedServer::Primary) >= 2, "{traffic:?}");
+    assert_eq!(traffic.updates(BedServer::Primary), 2, "{traffic:?}");
+    // The read before the order, both updates, and what is read back.
+    assert_eq!(traffic.volume(BedServer::Primary).connections, 1);
+    assert!(traffic.dns_queries() <= 40, "{traffic:?}");
     bed.assert_only_txt_was_touched(&[])
 }
