@@ -49,6 +49,7 @@ const BENCHMARKS: &[Benchmark] = &[
 
 pub(crate) fn run(runs: u32) -> Result<(), Failure> {
     setup::run(&[SERVERS, &[LEGO]].concat())?;
+    setup::certbot()?;
     cargo("build --package acme-alias --release")?;
     for benchmark in BENCHMARKS {
         cargo(&benchmark.arguments(runs))?;

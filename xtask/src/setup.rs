@@ -106,7 +106,15 @@ const CARGO_DENY: CargoTool = CargoTool {
     version: "0.20.2",
 };
 /// A Route 53 for tests. The test bed looks for it in [`TOOLS`].
-const MOTO: &str = "moto[server]==5.2.5";
+const MOTO: PythonTool = PythonTool {
+    name: "moto",
+    requirement: "moto[server]==5.2.5",
+};
+/// A program that the benchmark compares with.
+const CERTBOT: PythonTool = PythonTool {
+    name: "certbot",
+    requirement: "certbot==5.8.0",
+};
 
 /// The folders of servers on Debian. They are not in the `PATH` of a normal user.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
@@ -143,36 +151,56 @@ fn install(packages: &[&str]) -> Result<(), Failure> {
 /// Installs everything that tests need.
 pub(crate) fn all() -> Result<(), Failure> {
     run(SERVERS)?;
-    moto()?;
+    MOTO.install()?;
     cargo_hack()?;
     cargo_deny().map(drop)
 }
 
-/// Installs moto in a virtual environment.
-fn moto() -> Result<(), Failure> {
-    let folder = format!("{TOOLS}/moto");
-    let stamp = PathBuf::from(&folder).join("installed");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == MOTO) {
-        return Ok(());
+/// A program of PyPI's.
+struct PythonTool {
+    name: &'static str,
+    requirement: &'static str,
+}
+
+/// Installs certbot, with which the benchmark compares.
+pub(crate) fn certbot() -> Result<(), Failure> {
+    CERTBOT.install()
+}
+
+impl PythonTool {
+    /// Installs it in a virtual environment of its own.
+    fn install(&self) -> Result<(), Failure> {
+        let PythonTool { name, requirement } = self;
+        let folder = format!("{TOOLS}/{name}");
+        let stamp = PathBuf::from(&folder).join("installed");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == *requirement) {
+            return Ok(());
+        }
+        // On Debian this part of Python is a separate package.
+        let mut python = Command::new("python3");
+        let has_venv = python.args(["-c", "import ensurepip"]).status();
+        if !has_venv.is_ok_and(|status| status.success()) {
+            install(&["python3-venv"])?;
+        }
+        let pip = format!("{folder}/bin/pip");
+        let venv = ["-m", "venv", "--clear", &folder];
+        step::run(
+            &format!("python3 {}", venv.join(" ")),
+            Command::new("python3").args(venv),
+        )?;
+        let install = [
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            requirement,
+        ];
+        step::run(
+            &format!("{pip} {}", install.join(" ")),
+            Command::new(&pip).args(install),
+        )?;
+        let written = fs::write(&stamp, requirement);
+        written.map_err(|error| Failure::Other(format!("{}: {error}", stamp.display())))
     }
-    // On Debian this part of Python is a separate package.
-    let mut python = Command::new("python3");
-    let has_venv = python.args(["-c", "import ensurepip"]).status();
-    if !has_venv.is_ok_and(|status| status.success()) {
-        install(&["python3-venv"])?;
-    }
-    let pip = format!("{folder}/bin/pip");
-    let venv = ["-m", "venv", "--clear", &folder];
-    step::run(
-        &format!("python3 {}", venv.join(" ")),
-        Command::new("python3").args(venv),
-    )?;
-    let install = ["install", "--quiet", "--disable-pip-version-check", MOTO];
-    step::run(
-        &format!("{pip} {}", install.join(" ")),
-        Command::new(&pip).args(install),
-    )?;
-    fs::write(&stamp, MOTO).map_err(|error| Failure::Other(format!("{}: {error}", stamp.display())))
 }
 
 /// A subcommand of cargo.

@@ -124,7 +124,11 @@ impl<'a> Walk<'a> {
     /// Asks about the last name of the chain.
     async fn step(&mut self) {
         let name = self.chain.last().clone();
-        let step = timeout_at(self.deadline, look_up(self.dns, &name, !self.chain.hops.is_empty())).await;
+        let step = timeout_at(
+            self.deadline,
+            look_up(self.dns, &name, !self.chain.hops.is_empty()),
+        )
+        .await;
         let step = step.unwrap_or_else(|_| Err(DnsError::too_slow(&name, self.limit)));
         let end = match step {
             Ok(Step::Hop(hop)) => {
