@@ -156,7 +156,7 @@ pub(crate) fn all() -> Result<(), Failure> {
     cargo_deny().map(drop)
 }
 
-/// A program of PyPI's.
+/// A Python program, with the requirement that pip installs.
 struct PythonTool {
     name: &'static str,
     requirement: &'static str,

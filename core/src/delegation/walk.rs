@@ -158,15 +158,24 @@ enum Step {
     End(End, Option<DnsName>),
 }
 
-/// Asks for TXT records at `name`, as a resolver of the CA does: if there is a CNAME, it is the answer (RFC 1034
-/// §3.6.2). Servers that have both answer with either, so the CNAME is asked for as well if there is any doubt.
-/// At the target of a CNAME there is none if there are no records.
+/// Asks for the CNAME at `name`, and for TXT records: a resolver of the CA asks for those, and servers that
+/// have both answer with either. At the target of a CNAME the query for TXT records is enough, if it finds
+/// none: had the name a CNAME, that would be the answer (RFC 1034 §3.6.2).
 async fn look_up(dns: &Dns, name: &DnsName, is_target: bool) -> Result<Step, DnsError> {
-    let answer = dns.ask(name, RecordType::TXT).await;
-    let txt = answer.as_ref().map(Answer::txt).unwrap_or_default();
-    let answer = match answer {
-        Ok(answer) if answer.cname().is_some() || (is_target && txt.is_empty()) => answer,
-        _ => dns.ask(name, RecordType::CNAME).await?,
+    let (answer, txt) = if is_target {
+        let answer = dns.ask(name, RecordType::TXT).await;
+        let txt = answer.as_ref().map(Answer::txt).unwrap_or_default();
+        match answer {
+            Ok(answer) if txt.is_empty() => (answer, txt),
+            _ => (dns.ask(name, RecordType::CNAME).await?, txt),
+        }
+    } else {
+        let (cname, txt) = join(
+            dns.ask(name, RecordType::CNAME),
+            dns.ask(name, RecordType::TXT),
+        )
+        .await;
+        (cname?, txt.map(|answer| answer.txt()).unwrap_or_default())
     };
     let server = answer.server.to_string();
     let Some(cname) = answer.cname() else {

@@ -92,7 +92,8 @@ const HOSTILE: [Hostile; 11] = [
         |question, answer| {
             changed(answer, |message| {
                 let question = Message::from_vec(question).unwrap_or_else(|_| Message::query());
-                if is_about(&question, RecordType::CNAME) {
+                let kinds = [RecordType::CNAME, RecordType::TXT];
+                if kinds.iter().any(|kind| is_about(&question, *kind)) {
                     let name = question.queries[0].name().clone();
                     let target = name.prepend_label("a").unwrap_or_default();
                     message.metadata.response_code = ResponseCode::NoError;
