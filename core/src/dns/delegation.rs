@@ -98,8 +98,8 @@ impl Dns {
     ) -> Option<ParentAnswer> {
         // A server that serves both zones answers from the lower one, except for DS (RFC 4035 §3.1.4.1).
         let (answer, ds) = join(
-            self.ask_server(server, zone, RecordType::NS),
-            self.ask_server(server, zone, RecordType::DS),
+            Box::pin(self.ask_server(server, zone, RecordType::NS)),
+            Box::pin(self.ask_server(server, zone, RecordType::DS)),
         )
         .await;
         let answer = answer.ok()?;

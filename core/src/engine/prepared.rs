@@ -69,7 +69,10 @@ impl Engine {
         };
         // The CA found other values, or none (RFC 8555 §6.7). We saw ours on every server that answers.
         let is_value = |failure: &ValidationFailure| {
-            matches!(failure.kind.as_str(), "unauthorized" | "incorrectResponse" | "dns")
+            matches!(
+                failure.kind.as_str(),
+                "unauthorized" | "incorrectResponse" | "dns"
+            )
         };
         if !failures.iter().any(is_value) {
             return None;

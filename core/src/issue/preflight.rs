@@ -39,6 +39,28 @@ struct Challenge {
     wanted: Option<DnsName>,
 }
 
+impl Challenge {
+    /// What has to be true of its delegation.
+    fn check<'a>(
+        &'a self,
+        zones: &'a Zones,
+        identity: Option<&'a CaaIdentity>,
+    ) -> DelegationCheck<'a> {
+        DelegationCheck {
+            challenge_name: &self.name,
+            expectation: Expectation {
+                identifiers: &self.identifiers,
+                alias_name: self.wanted.as_ref(),
+                alias_zones: zones.alias_zones.apexes(),
+                any_zone: zones.fallback.is_some(),
+            },
+            certificate: None,
+            caa: identity,
+            own_values: None,
+        }
+    }
+}
+
 /// Checks every delegation of the request, as `check` does, and reports all findings together. Then
 /// looks whether the alias zones can be changed.
 pub(super) async fn plan(
@@ -51,18 +73,9 @@ pub(super) async fn plan(
     if request.skip_preflight {
         return as_configured(zones, challenges).await;
     }
-    let checks = challenges.iter().map(|challenge| DelegationCheck {
-        challenge_name: &challenge.name,
-        expectation: Expectation {
-            identifiers: &challenge.identifiers,
-            alias_name: challenge.wanted.as_ref(),
-            alias_zones: zones.alias_zones.apexes(),
-            any_zone: zones.fallback.is_some(),
-        },
-        certificate: None,
-        caa: identity,
-        own_values: None,
-    });
+    let checks = challenges
+        .iter()
+        .map(|challenge| challenge.check(zones, identity));
     let checks: Vec<_> = checks.collect();
     let (found, mut ends) = mpsc::unbounded_channel();
     let told = move |alias: Option<&DnsName>| {

@@ -148,17 +148,17 @@ fn changes(parts: &[Part<'_>], action: Action) -> Vec<Vec<Requested>> {
     changes.collect()
 }
 
+type Outcomes = Vec<(usize, Result<Published, ZoneError>)>;
+
+fn all_failed(parts: &[Part<'_>], error: &ZoneError) -> Outcomes {
+    let failed = parts.iter().map(|part| (part.index, Err(error.clone())));
+    failed.collect()
+}
+
 /// Writes what the publications have in one zone, and waits until its servers have it. The servers are asked
 /// while the changes are read back at the one that made them.
-async fn in_zone(
-    writer: &ZoneWriter,
-    parts: Vec<Part<'_>>,
-) -> Vec<(usize, Result<Published, ZoneError>)> {
+async fn in_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Outcomes {
     let zone = writer.zone();
-    let all = |parts: &[Part<'_>], error: &ZoneError| {
-        let failed = parts.iter().map(|part| (part.index, Err(error.clone())));
-        failed.collect::<Vec<_>>()
-    };
     let Some(first) = parts.first() else {
         return Vec::new();
     };
@@ -168,7 +168,7 @@ async fn in_zone(
         Ok(servers) => servers,
         Err(source) => {
             let zone = zone.clone();
-            return all(&parts, &ZoneError::Servers { zone, source });
+            return all_failed(&parts, &ZoneError::Servers { zone, source });
         }
     };
     let failed = |source| ZoneError::Write {
@@ -212,7 +212,7 @@ async fn in_zone(
                 .map(|part| (part.index, published(part, zone, &seen, propagation, limit)));
             outcomes.extend(published);
         }
-        Err(error) => outcomes.extend(all(&written, &failed(error.into()))),
+        Err(error) => outcomes.extend(all_failed(&written, &failed(error.into()))),
     }
     outcomes
 }

@@ -46,7 +46,9 @@ impl OlderSets {
             Ok(open) => {
                 let others = open.into_iter().filter(|open| !is_of(open, publications));
                 let with_ttl = others.filter_map(|open| Some((ttls.get(&open.name)?, open.name)));
-                older.others.extend(with_ttl.map(|(ttl, name)| (name, *ttl)));
+                older
+                    .others
+                    .extend(with_ttl.map(|(ttl, name)| (name, *ttl)));
             }
             Err(error) => warn!(%error, "caches of the values of other jobs are not outlasted"),
         }
@@ -62,20 +64,27 @@ impl OlderSets {
     ) -> Option<(DnsName, Timestamp)> {
         let after = |ttl| now + SignedDuration::try_from(cache_time(ttl)).unwrap_or_default();
         let until = |name: &DnsName| {
-            let ttls = [publication.existing.ttl(name), self.others.get(name).copied()];
+            let ttls = [
+                publication.existing.ttl(name),
+                self.others.get(name).copied(),
+            ];
             let ttls = ttls.into_iter().flatten().filter(|ttl| *ttl > 0);
             let until = ttls.map(after).chain(self.withdrawn.get(name).copied());
             until.max()
         };
         let names: BTreeSet<_> = publication.names();
-        let cached = names.into_iter().filter_map(|name| Some((until(&name)?, name)));
+        let cached = names
+            .into_iter()
+            .filter_map(|name| Some((until(&name)?, name)));
         let (until, name) = cached.filter(|(until, _)| *until > now).max()?;
         Some((name, until))
     }
 }
 
 fn is_of(open: &OpenValue, publications: &[Publication]) -> bool {
-    let zones = publications.iter().flat_map(|publication| publication.zones.iter());
+    let zones = publications
+        .iter()
+        .flat_map(|publication| publication.zones.iter());
     let mut records = zones.flat_map(|(_, records)| records);
     records.any(|record| record.name == open.name && record.value == open.value)
 }

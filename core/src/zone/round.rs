@@ -150,9 +150,7 @@ impl Inbox {
         while self.awaited > 0 && self.members.is_empty() {
             self.receive().await;
         }
-        let until = *self
-            .until
-            .get_or_insert_with(|| Instant::now() + GATHERING);
+        let until = *self.until.get_or_insert_with(|| Instant::now() + GATHERING);
         while self.awaited > 0 {
             if timeout_at(until, self.receive()).await.is_err() {
                 return;
@@ -343,7 +341,9 @@ fn limit(part: &[Member], refused: &BTreeSet<usize>) {
             *accepted += usize::from(is_accepted);
         }
     }
-    let refused = part.iter().filter(|member| refused.contains(&member.number));
+    let refused = part
+        .iter()
+        .filter(|member| refused.contains(&member.number));
     for Publication {
         zones, existing, ..
     } in refused.map(|member| &member.publication)

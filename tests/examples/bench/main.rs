@@ -1,4 +1,4 @@
-//! This program beside Debian's `lego` and PyPI's `certbot`, on loopback and with every server 40 ms away: medians,
+//! This program beside Debian's `lego` and the newest `certbot`, on loopback and with every server 40 ms away: medians,
 //! as Markdown tables. `cargo xtask bench` runs it.
 
 #![expect(
@@ -7,6 +7,7 @@
     reason = "a benchmark prints its tables and reports its progress"
 )]
 
+mod case;
 mod peers;
 
 use std::time::Duration;
@@ -15,16 +16,11 @@ use acme_alias_tests::{
     ALIAS_ZONE, Far, Profile, Program, Result, Settings, TestBed, Usage, median,
 };
 
+use self::case::{Case, Contender};
 use self::peers::{Certbot, Lego};
 
 const CERTIFICATES: usize = 20;
 const RTT: Duration = Duration::from_millis(40);
-
-/// Something to obtain: certificates, each with its names.
-struct Case {
-    title: &'static str,
-    certificates: Vec<Vec<String>>,
-}
 
 /// What one run needed, and what the servers saw of it.
 struct Sample {
@@ -34,13 +30,6 @@ struct Sample {
     txt_left: usize,
     /// DNS queries that passed the relays.
     queries: usize,
-}
-
-/// A program that can be measured.
-trait Contender {
-    fn title(&self) -> &'static str;
-    /// Obtains the certificates of a case.
-    fn obtain(&self, bed: &TestBed, case: &Case) -> Result<Usage>;
 }
 
 fn main() -> Result {

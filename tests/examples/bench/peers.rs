@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use acme_alias_tests::{ALIAS_ZONE, Error, Result, Settings, TestBed, Usage, measure};
 
-use super::{Case, Contender};
+use super::case::{Case, Contender};
 
 /// Where `cargo xtask bench` installs certbot.
 const CERTBOT: &str = concat!(
@@ -109,7 +109,7 @@ impl Contender for Lego {
     }
 }
 
-/// PyPI's `certbot` with a hook that runs `nsupdate`, without any waiting. Its own plugin for RFC 2136 does not
+/// `certbot` with a hook that runs `nsupdate`, without any waiting. Its own plugin for RFC 2136 does not
 /// follow CNAMEs.
 pub(super) struct Certbot {
     servers: Servers,
