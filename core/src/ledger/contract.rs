@@ -46,6 +46,12 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         self.lines().filter(is_recent).boxed()
     }
 
+    /// The same for a time that is a minute ago or so. It may leave out lines that were written while the clock
+    /// was set back. A ledger that can find the newest lines from its end overrides this.
+    fn newest_lines(&self, since: Timestamp) -> BoxStream<'_, Result<Line, LedgerError>> {
+        self.lines_since(since)
+    }
+
     /// Saves what makes the next process start faster, where there is something to save. Call it before
     /// the process ends. A failure is not reported: it costs only time.
     async fn checkpoint(&self) {}

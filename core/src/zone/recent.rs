@@ -47,7 +47,7 @@ impl RecentSets {
         let mut state = self.state.lock().await;
         // Another line may have been written at the time of the newest one.
         let since = state.newest.unwrap_or_default().max(now - longest);
-        let mut lines = self.ledger.lines_since(since);
+        let mut lines = self.ledger.newest_lines(since);
         while let Some(line) = lines.next().await {
             state.add(&line?, now);
         }

@@ -137,6 +137,10 @@ impl Ledger for FileLedger {
         stream::lines(&self.folder, Some(since))
     }
 
+    fn newest_lines(&self, since: Timestamp) -> BoxStream<'_, Result<Line, LedgerError>> {
+        stream::newest_lines(&self.folder, since)
+    }
+
     async fn checkpoint(&self) {
         let (done, written) = oneshot::channel();
         if let Some(requests) = &self.requests

@@ -72,6 +72,17 @@ impl LineReader {
         }
     }
 
+    /// Reads these files, the first from this offset on. What it has of a line there cannot be parsed.
+    pub(super) fn at(
+        folder: &Folder,
+        files: Vec<String>,
+        offset: u64,
+    ) -> Result<Self, LedgerError> {
+        let mut reader = LineReader::new(folder, files);
+        reader.open_next(offset)?;
+        Ok(reader)
+    }
+
     /// Reads what follows `position` in these files.
     pub(super) fn after(
         folder: &Folder,

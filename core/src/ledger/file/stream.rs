@@ -12,17 +12,55 @@ use crate::ledger::line::Line;
 /// How many octets are read in one piece of work, at least.
 const OCTETS: usize = 1 << 18;
 
+/// How much is looked at first at the end of a file, in octets.
+const NEWEST_OCTETS: u64 = 1 << 14;
+
 /// All lines that can be read, in order; with `since` only those that were written then or later.
 pub(super) fn lines<'a>(
     folder: &Folder,
     since: Option<Timestamp>,
 ) -> BoxStream<'a, Result<Line, LedgerError>> {
+    let first = move |folder: &Folder| {
+        let months = months_since(folder, since)?;
+        Ok(LineReader::new(folder, months))
+    };
+    read(folder, first, since)
+}
+
+/// The lines that were written then or later, found from the end of the files.
+pub(super) fn newest_lines<'a>(
+    folder: &Folder,
+    since: Timestamp,
+) -> BoxStream<'a, Result<Line, LedgerError>> {
+    let first = move |folder: &Folder| {
+        let months = months_since(folder, Some(since))?;
+        let offset = match months.first() {
+            Some(month) => offset_before(folder, month, since)?,
+            None => 0,
+        };
+        LineReader::at(folder, months, offset)
+    };
+    read(folder, first, Some(since))
+}
+
+/// The lines from the reader that `first` makes; with `since` only those that were written then or later.
+fn read<'a>(
+    folder: &Folder,
+    first: impl Fn(&Folder) -> Result<LineReader, LedgerError> + Clone + Send + 'static,
+    since: Option<Timestamp>,
+) -> BoxStream<'a, Result<Line, LedgerError>> {
     let start = (folder.clone(), None);
-    let batches = stream::try_unfold(start, move |(folder, reader)| async move {
-        let of = folder.clone();
-        let read = move || next_batch(&of, reader, since);
-        let batch = blocking(&folder, LedgerAction::Read, read).await??;
-        Ok(batch.map(|(lines, reader)| (lines, (folder, Some(reader)))))
+    let batches = stream::try_unfold(start, move |(folder, reader)| {
+        let first = first.clone();
+        async move {
+            let of = folder.clone();
+            let read = move || {
+                let reader = reader.map_or_else(|| first(&of), Ok)?;
+                next_batch(reader, since)
+            };
+            let batch = blocking(&folder, LedgerAction::Read, read).await??;
+            Ok(batch.map(|(lines, reader)| (lines, (folder, Some(reader)))))
+        }
     });
     batches
         .map_ok(|lines| stream::iter(lines.into_iter().map(Ok)))
@@ -32,14 +70,9 @@ pub(super) fn lines<'a>(
 
 /// The next lines, and the reader for those after them; none at the end.
 fn next_batch(
-    folder: &Folder,
-    reader: Option<LineReader>,
+    mut reader: LineReader,
     since: Option<Timestamp>,
 ) -> Result<Option<(Vec<Line>, LineReader)>, LedgerError> {
-    let mut reader = match reader {
-        Some(reader) => reader,
-        None => LineReader::new(folder, months_since(folder, since)?),
-    };
     let mut lines = Vec::new();
     let mut octets = 0;
     while octets < OCTETS {
@@ -59,4 +92,21 @@ fn months_since(folder: &Folder, since: Option<Timestamp>) -> Result<Vec<String>
         months.retain(|month| *month >= first);
     }
     Ok(months)
+}
+
+/// An offset in a file before which all lines are older; it may be within a line.
+fn offset_before(folder: &Folder, file: &str, since: Timestamp) -> Result<u64, LedgerError> {
+    let length = folder.length(file)?;
+    let mut window = NEWEST_OCTETS;
+    while window < length {
+        let mut reader = LineReader::at(folder, vec![file.to_owned()], length - window)?;
+        // The rest of a line.
+        reader.next()?;
+        let line = reader.next()?.and_then(|raw| raw.parse());
+        if line.is_some_and(|line| line.time < since) {
+            return Ok(length - window);
+        }
+        window *= 4;
+    }
+    Ok(0)
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::bed::{append, clock, files, lines, only_file, open, open_at, open_texts, run, verify};
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::ledger::sample::{entry, intent};
 use crate::ledger::{Entry, Event, Ledger, LedgerError};
 use crate::testkit;
@@ -147,6 +147,29 @@ async fn a_clock_that_is_set_back_does_not_reorder_lines() {
     let since: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
     let found: Vec<_> = ledger.lines_since(since).try_collect().await.unwrap();
     assert_eq!(found.len(), 2);
+}
+
+#[tokio::test]
+async fn the_newest_lines_are_found_from_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = clock("2026-11-30T23:00:00Z");
+    let ledger = open_at(folder.path(), &clock).await;
+    // An hour and a half, in two files, each longer than what is looked at first.
+    for number in 0..540 {
+        ledger
+            .record(&run(), intent(&format!("v{number}")))
+            .await
+            .unwrap();
+        clock.advance(SignedDuration::from_secs(10));
+    }
+    assert_eq!(files(folder.path()).len(), 2);
+    let end = Clock::now(&*clock);
+    for ago in [0, 5, 60, 600, 1_800, 3_600, 5_400, 10_000] {
+        let since = end - SignedDuration::from_secs(ago);
+        let all: Vec<_> = ledger.lines_since(since).try_collect().await.unwrap();
+        let found: Vec<_> = ledger.newest_lines(since).try_collect().await.unwrap();
+        assert_eq!(found, all, "{ago} s ago");
+    }
 }
 
 /// Writes these lines as the only file, continues the ledger, and returns the first damage.
