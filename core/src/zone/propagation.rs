@@ -186,7 +186,14 @@ impl<'a> Wait<'a> {
             if state.is_done() {
                 break;
             }
-            let is_silent = state.is_silent() && self.begun.elapsed() >= SILENT_TIME;
+            let pause = if state.is_confirming() {
+                FIRST_INTERVAL
+            } else {
+                interval
+            };
+            let is_late = Instant::now() + pause >= self.deadline;
+            let is_silent = state.is_silent() && self.begun.elapsed() >= SILENT_TIME
+                || is_late && !state.has_answered();
             if is_silent
                 && !self.all_count
                 && *self.reached.borrow() > 0
@@ -200,12 +207,7 @@ impl<'a> Wait<'a> {
             {
                 self.dns.tell_lagging(lagging);
             }
-            let pause = if state.is_confirming() {
-                FIRST_INTERVAL
-            } else {
-                interval
-            };
-            if Instant::now() + pause >= self.deadline {
+            if is_late {
                 return Outcome::Lagging(state.lagging().collect());
             }
             // Not to wait for the server, but so as not to flood it while it catches up.
