@@ -12,8 +12,7 @@ use crate::parameters::{EndpointUrl, HostedZoneId};
 /// <https://docs.aws.amazon.com/general/latest/gr/r53.html>.
 const REGION: &str = "us-east-1";
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// In seconds.
-/// A resolver does not cache the records at all, so that a value which is added later is seen at once.
+/// In seconds. A resolver does not cache the records at all, so that a value which is added later is seen at once.
 const TTL: u32 = 0;
 /// In seconds (RFC 2181 §8).
 const TTL_MAX: u32 = 2_147_483_647;
@@ -63,7 +62,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         help: "Time to live of new record sets, in seconds",
         kind: OptionKind::Number,
         required: false,
-        default: Some("60"),
+        default: Some("0"),
     },
     OptionSpec {
         name: "timeout",

@@ -49,7 +49,7 @@
 //! | `assume-role-arn` | the ARN of a role to assume | |
 //! | `region` | the region that requests are signed for | `us-east-1` |
 //! | `endpoint-url` | the URL of the API | that of AWS |
-//! | `ttl` | time to live of new record sets, in seconds | `60` |
+//! | `ttl` | time to live of new record sets, in seconds | `0` |
 //! | `timeout` | how long one request may take | `30s` |
 //! | `requests-per-second` | largest number of requests per second | `4` |
 //!

@@ -117,7 +117,7 @@ impl Route53 {
     }
 
     /// Sets the time to live of new record sets, in seconds: 0 to 2,147,483,647. Larger values become
-    /// the largest. The default is 60.
+    /// the largest. The default is 0: resolvers do not cache them.
     #[must_use]
     pub fn with_ttl(mut self, seconds: u32) -> Self {
         self.client.config_mut().ttl = clamped_ttl(seconds);
