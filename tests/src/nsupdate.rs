@@ -22,7 +22,8 @@ pub(crate) fn add_txt(
     name: &str,
     value: &str,
 ) -> Result {
-    let line = format!("update add {name} 3600 TXT \"{value}\"\n");
+    // Without a TTL, so that nothing has to wait for caches.
+    let line = format!("update add {name} 0 TXT \"{value}\"\n");
     run(folder, server, key, zone, &line)
 }
 
