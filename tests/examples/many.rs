@@ -15,8 +15,8 @@ use acme_alias_tests::{
 
 /// Certificates in a run by default.
 const NUMBERS: [u32; 2] = [1_000, 10_000];
-/// With more certificates than this, Pebble is the bottleneck.
-const PEBBLE_MAX: u32 = 1_000;
+/// With more certificates than this, Pebble stops answering: it locks itself up when many orders are opened at once.
+const PEBBLE_MAX: u32 = 100;
 const DISTANCES: [(&str, Duration); 2] = [
     ("near", Duration::ZERO),
     ("40 ms away", Duration::from_millis(40)),
