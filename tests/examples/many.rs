@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use acme_alias_tests::{
-    BedServer, Far, Profile, Program, Result, SimulatedCa, TestBed, Usage, Validation,
+    BedServer, Far, Fault, Profile, Program, Result, SimulatedCa, TestBed, Usage, Validation,
 };
 
 /// Certificates in a run by default.
@@ -43,6 +43,7 @@ fn main() -> Result {
         for (distance, rtt) in DISTANCES {
             beds.push(measure(number, distance, rtt)?);
         }
+        beds.push(recover(number)?);
     }
     println!(
         "\nOne run each. The account does not exist before. DNS queries are those of the program, \
@@ -77,6 +78,45 @@ fn measure(number: u32, distance: &str, rtt: Duration) -> Result<TestBed> {
         distance,
     };
     run.row("all due")?;
+    run.row("none due")?;
+    Ok(bed)
+}
+
+/// How far a run has come when it is killed.
+const KILLED_AFTER: Duration = Duration::from_secs(3);
+
+/// Prints a row for the `renew` that follows a `kill -9` in the middle of a run. All servers are 40 ms away, one
+/// more name server of the alias zone is dead, and the CA's resolver caches.
+fn recover(number: u32) -> Result<TestBed> {
+    let hosts: Vec<_> = (1..=number).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder()
+        .delegate_apart(&hosts)
+        .faulty_server(Fault::Dead)
+        .profile(Profile::Release)
+        .start()?;
+    let ca = SimulatedCa::start(Validation::At(bed.ca_resolver()))?;
+    let far = bed.far_with(DISTANCES[1].1, &ca)?;
+    let program = bed
+        .program(far.settings().certificates(&hosts))?
+        .limit(LIMIT);
+    let killed = program.spawn(&["renew"])?;
+    // The moment is arbitrary: somewhere in the middle.
+    std::thread::sleep(KILLED_AFTER);
+    killed.kill()?;
+    eprintln!(
+        "killed: {} TXT records left, {} orders",
+        bed.txt()?.len(),
+        ca.orders()
+    );
+    let run = Run {
+        bed: &bed,
+        ca: Some(&ca),
+        program,
+        far: &far,
+        number,
+        distance: "40 ms away, one more is dead",
+    };
+    run.row("after `kill -9`")?;
     run.row("none due")?;
     Ok(bed)
 }

@@ -25,6 +25,7 @@ use crate::zone::Zone;
 pub struct Builder {
     main_zones: Vec<Zone>,
     third_alias_zone: Option<Zone>,
+    negative_ttl: Option<u32>,
     algorithm: Algorithm,
     alias_servers: AliasServers,
     faults: Vec<Fault>,
@@ -52,6 +53,7 @@ impl Default for Builder {
         Builder {
             main_zones: MAIN_ZONES.map(Zone::new).to_vec(),
             third_alias_zone: None,
+            negative_ttl: None,
             algorithm: Algorithm::Sha256,
             alias_servers: AliasServers::default(),
             faults: Vec::new(),
@@ -186,6 +188,13 @@ impl Builder {
         self
     }
 
+    /// How long resolvers may cache, in seconds, that there are no records in the first alias zone.
+    #[must_use]
+    pub fn negative_ttl(mut self, seconds: u32) -> Self {
+        self.negative_ttl = Some(seconds);
+        self
+    }
+
     /// Adds a name server of the alias zones of which something is wrong. The settings name it, and the CA's
     /// resolver asks it, too.
     #[must_use]
@@ -261,6 +270,7 @@ impl Builder {
     /// The alias zones, each with a fresh key.
     fn updatable_zones(&self) -> Vec<UpdatableZone> {
         let mut first = Zone::new(ALIAS_ZONE);
+        first.negative_ttl = self.negative_ttl.unwrap_or(first.negative_ttl);
         for line in &self.alias_records {
             first.add(line.clone());
         }

@@ -13,6 +13,8 @@ pub(crate) struct Zone {
     records: Vec<String>,
     /// Whether its file has an error, so that the server answers SERVFAIL.
     pub(crate) broken: bool,
+    /// How long the absence of records may be cached, in seconds (RFC 2308 §4).
+    pub(crate) negative_ttl: u32,
 }
 
 impl Zone {
@@ -21,6 +23,7 @@ impl Zone {
             apex: apex.to_owned(),
             records: Vec::new(),
             broken: false,
+            negative_ttl: 60,
         }
     }
 
@@ -60,14 +63,19 @@ impl Zone {
 /// The zone file (RFC 1035 §5).
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Zone { apex, broken, .. } = self;
+        let Zone {
+            apex,
+            broken,
+            negative_ttl,
+            ..
+        } = self;
         if *broken {
             return writeln!(f, "; no SOA record, no NS record");
         }
         let (host, contact) = (self.child("ns1"), self.child("hostmaster"));
         writeln!(
             f,
-            "{apex}. 600 IN SOA {host} {contact} {FIRST_SERIAL} 3600 600 86400 60"
+            "{apex}. 600 IN SOA {host} {contact} {FIRST_SERIAL} 3600 600 86400 {negative_ttl}"
         )?;
         writeln!(f, "{apex}. 600 IN NS {host}")?;
         writeln!(f, "{host} 600 IN A 127.0.0.1")?;

@@ -226,7 +226,7 @@ fn fresh_label() -> String {
         .collect()
 }
 
-/// CAA records: who may issue for these names, and that nobody may for the alias zones (RFC 8659, RFC 8657).
+/// The CAA records (RFC 8659, RFC 8657) that allow one CA for these names, and none for the alias zones.
 async fn caa(
     args: &DelegateArgs,
     setup: &Setup,

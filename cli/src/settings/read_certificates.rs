@@ -58,7 +58,7 @@ fn alias(reader: &mut Reader<'_>, table: &str) -> Option<Alias> {
     if challenge.is_some() && domain.is_some() {
         reader.wrong(
             &format!("{table}.domain-alias"),
-            "stands beside `challenge-alias`, and only one of them can be meant",
+            "and `challenge-alias` are both set; set only one of them",
             Some(
                 "challenge-alias adds `_acme-challenge.`, domain-alias is the TXT name itself"
                     .into(),

@@ -173,8 +173,8 @@ const DNS: &[Key] = &[
     key(
         "propagation",
         Shape::Word(&["answering", "all"]),
-        "which name servers must have the values before the CA is told so: `answering` leaves out those that do \
-         not answer, `all` waits for them as well",
+        "which name servers must have the values before the CA is asked to validate: `answering` ignores servers that do \
+         not answer, `all` does not",
     )
     .or("`answering`"),
     key(

@@ -11,7 +11,7 @@ const METHOD: &str = "dns-01";
 /// A value that follows the grammar. Two values with the same meaning are equal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Property {
-    /// The CA's domain in lower case; empty if nobody may issue.
+    /// The CA's domain in lower case; empty if the record forbids issuance.
     issuer: String,
     /// By their tags in lower case.
     parameters: BTreeMap<String, String>,

@@ -27,7 +27,7 @@ use crate::name::DnsName;
 const REACHABLE: &str =
     "check that all servers of these zones can be reached from here: a CA may query any of them";
 
-/// Is told, once, which alias name the CNAME leads to: as soon as that is known, or with none if it leads to none.
+/// Receives the alias name once, as soon as it is known; `None` if the CNAME leads to none.
 pub(super) type Told<'a> = &'a (dyn Fn(Option<&DnsName>) + Sync);
 
 /// Checks one challenge name. It always ends: each of its parts has a time limit.

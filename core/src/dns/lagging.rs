@@ -35,7 +35,7 @@ impl fmt::Display for Lagging {
     }
 }
 
-/// Who is told of servers that are waited for.
+/// Receives the servers that a publication waits for.
 #[derive(Debug)]
 pub(super) struct LaggingNews(pub(super) broadcast::Sender<Lagging>);
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 const MIN: Duration = Duration::from_secs(5);
 /// The longest lifetime of records that exist.
 const MAX: Duration = Duration::from_hours(1);
-/// The longest lifetime of an answer that there are none. Whoever has just added a record waits for it.
+/// The longest lifetime of a negative answer. It delays users who have just added a record.
 const MAX_NEGATIVE: Duration = Duration::from_mins(5);
 
 /// The moment at which `message` must be asked for again.

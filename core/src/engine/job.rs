@@ -43,7 +43,7 @@ impl Engine {
         outcome
     }
 
-    /// Deploys a certificate that is stored, or obtains it if it has become due or is lost.
+    /// Deploys a certificate that is stored, unless another process has done so.
     pub(super) async fn deploy_only(
         &self,
         id: CertificateId,

@@ -10,6 +10,7 @@ use super::core::Engine;
 use super::report::{JobError, JobOutcome};
 use crate::acme::{AcmeError, ValidationFailure};
 use crate::issue::{IssueError, IssueFailure, Plan};
+use crate::lease::LeaseId;
 use crate::name::DnsName;
 use crate::store::CertificateId;
 use crate::zone::cache_time;
@@ -55,10 +56,12 @@ impl Engine {
         })
     }
 
-    /// What the CA may have seen instead of the values of a certificate that failed; `None` if that is not why.
+    /// What the CA may have seen instead of the values of a certificate that failed under this lease; `None` if
+    /// that is not why.
     pub(super) async fn seen_instead(
         &self,
         prepared: &Prepared,
+        lease: &LeaseId,
         outcome: &Result<JobOutcome, JobError>,
     ) -> Option<SeenInstead> {
         let Err(JobError::Issue(failure)) = outcome else {
@@ -87,8 +90,9 @@ impl Engine {
         let cached = sets.filter_map(|set| set.ttl).map(cache_time).max();
         // Another host may have written here as this one does, and withdrawn it again.
         let own = Some(zones.longest_ttl(&names).await).filter(|ttl| *ttl > 0);
+        let absence = zones.absence_cached(&names, lease).await;
         Some(SeenInstead {
-            cached: cached.max(own.map(cache_time))?,
+            cached: cached.max(own.map(cache_time)).max(absence)?,
             has_others: cached.is_some(),
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -19,8 +19,10 @@ use super::held_lease::HeldLease;
 use super::prepared::{Prepared, SeenInstead};
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
+use crate::lease::LeaseId;
+use crate::name::DnsName;
 use crate::store::CertificateId;
-use crate::zone::{Round, Seat};
+use crate::zone::{LockedNames, Round, Seat};
 
 /// Certificates whose delegations are followed at a time.
 const PREPARED_AT_ONCE: usize = 50;
@@ -182,120 +184,111 @@ struct Done {
 }
 
 impl Group {
-    async fn obtain(self, mut members: Vec<Prepared>) {
-        let mut again = Vec::new();
-        while !members.is_empty() {
-            let next = members.split_off(members.len().saturating_sub(IN_ONE_ROUND));
-            let busy = self.round(next, Duration::ZERO, &mut again).await;
-            // Another process works on these: the others did not wait for it.
-            for prepared in busy {
-                self.wait_for(prepared, &mut again).await;
-            }
-        }
-        self.once_more(again).await;
-    }
-
-    /// Certificates that failed because the CA may have seen the values of others are tried once more, with
-    /// new orders, when these have left its cache.
-    async fn once_more(&self, failed: Vec<Failed>) {
-        let observer = &self.engine.parts.observer;
-        let mut minimum_wait = Duration::ZERO;
-        let mut members = Vec::new();
-        for Failed { done, seen } in failed {
+    /// Obtains the certificates. Those that failed because the CA may have seen the values of others are tried
+    /// once more, with new orders, when these have left its cache.
+    async fn obtain(self, members: Vec<Prepared>) {
+        let (mut again, mut minimum_wait) = (Vec::new(), Duration::ZERO);
+        for Failed { done, seen } in self.attempt(members, Duration::ZERO).await {
             if self.context.cancel.is_cancelled() {
                 self.report(done);
                 continue;
             }
+            let observer = &self.engine.parts.observer;
             observer.step(done.prepared.id(), &Step::Again);
             minimum_wait = minimum_wait.max(seen.cached);
-            members.push(done.prepared);
+            again.push(done.prepared);
         }
+        for Failed { mut done, seen } in self.attempt(again, minimum_wait).await {
+            if seen.has_others
+                && let Err(JobError::Issue(failure)) = done.outcome
+            {
+                let failure = failure.seen_with_others(&done.prepared.plan.aliases);
+                done.outcome = Err(failure.into());
+            }
+            self.report(done);
+        }
+    }
+
+    /// Obtains the certificates in rounds, and reports them. Returns those that may be tried once more. Values
+    /// are visible for `minimum_wait` before the CA looks at them.
+    async fn attempt(&self, mut members: Vec<Prepared>, minimum_wait: Duration) -> Vec<Failed> {
+        let mut failed = Vec::new();
         while !members.is_empty() {
             let next = members.split_off(members.len().saturating_sub(IN_ONE_ROUND));
-            let mut failed = Vec::new();
-            let busy = self.round(next, minimum_wait, &mut failed).await;
-            for Failed { mut done, seen } in failed {
-                if seen.has_others
-                    && let Err(JobError::Issue(failure)) = done.outcome
-                {
-                    let failure = failure.seen_with_others(&done.prepared.plan.aliases);
-                    done.outcome = Err(failure.into());
-                }
-                self.report(done);
-            }
+            let names = next.iter().flat_map(Prepared::alias_names).collect();
+            let turn = self.turn(&names, next.len()).await;
+            let (leased, busy) = self.lease_all(next).await;
+            failed.extend(self.round(leased, minimum_wait).await);
+            drop(turn);
+            // Another process works on these: the others did not wait for it.
             for prepared in busy {
-                self.report(Done {
-                    prepared,
-                    outcome: Ok(JobOutcome::InProgress),
-                });
+                if let Some(leased) = self.lease(prepared, true).await {
+                    let _turn = self.turn(&leased.0.alias_names(), 1).await;
+                    failed.extend(self.round(vec![leased], minimum_wait).await);
+                }
             }
         }
+        failed
     }
 
-    /// Waits for another process that works on a certificate, and obtains it if it is still needed.
-    async fn wait_for(&self, prepared: Prepared, again: &mut Vec<Failed>) {
-        let lease = self.engine.lease(prepared.id(), &self.context, true).await;
-        match lease {
-            Ok(Some(lease)) => {
-                let leased = vec![(prepared, lease)];
-                self.leased_round(leased, Duration::ZERO, again).await;
-            }
-            Ok(None) => self.report(Done {
-                prepared,
-                outcome: Ok(JobOutcome::InProgress),
-            }),
-            Err(error) => self.report(Done {
-                prepared,
-                outcome: Err(error),
-            }),
-        }
+    /// Waits until no other round of this process uses the names, and so many certificates may be worked on.
+    async fn turn(
+        &self,
+        names: &BTreeSet<DnsName>,
+        certificates: usize,
+    ) -> (LockedNames, Option<SemaphorePermit<'_>>) {
+        let names = self.engine.parts.names.lock(names).await;
+        let permits = u32::try_from(certificates.min(IN_ONE_ROUND)).unwrap_or_default();
+        // The semaphore is never closed.
+        (names, self.in_rounds.acquire_many(permits).await.ok())
     }
 
-    /// One round of the certificates on which no other process works. Returns those that are to be waited for.
+    /// Takes the leases of those on which no other process works. Returns them, and those that are to be
+    /// waited for.
     ///
     /// The leases come before the round, so that no two processes wait for each other in rounds of theirs.
-    async fn round(
+    async fn lease_all(
         &self,
         members: Vec<Prepared>,
-        minimum_wait: Duration,
-        again: &mut Vec<Failed>,
-    ) -> Vec<Prepared> {
+    ) -> (Vec<(Prepared, HeldLease)>, Vec<Prepared>) {
         let (mut leased, mut busy) = (Vec::new(), Vec::new());
         for prepared in members {
             let lease = self.engine.lease(prepared.id(), &self.context, false).await;
             match lease {
-                Ok(Some(lease)) => leased.push((prepared, lease)),
                 Ok(None) if self.context.wait => busy.push(prepared),
-                Ok(None) => self.report(Done {
-                    prepared,
-                    outcome: Ok(JobOutcome::InProgress),
-                }),
-                Err(error) => self.report(Done {
-                    prepared,
-                    outcome: Err(error),
-                }),
+                lease => leased.extend(self.leased(prepared, lease)),
             }
         }
-        self.leased_round(leased, minimum_wait, again).await;
-        busy
+        (leased, busy)
     }
 
-    /// One round, when no other one of this process uses the alias names. Values are visible for `minimum_wait`
-    /// before the CA looks at them. Certificates that may be tried once more are added to `again`.
-    async fn leased_round(
+    /// Takes the lease of a certificate, and waits for it if that is wanted.
+    async fn lease(&self, prepared: Prepared, wait: bool) -> Option<(Prepared, HeldLease)> {
+        let lease = self.engine.lease(prepared.id(), &self.context, wait).await;
+        self.leased(prepared, lease)
+    }
+
+    /// The certificate with its lease; without one it is reported.
+    fn leased(
+        &self,
+        prepared: Prepared,
+        lease: Result<Option<HeldLease>, JobError>,
+    ) -> Option<(Prepared, HeldLease)> {
+        let outcome = match lease {
+            Ok(Some(lease)) => return Some((prepared, lease)),
+            Ok(None) => Ok(JobOutcome::InProgress),
+            Err(error) => Err(error),
+        };
+        self.report(Done { prepared, outcome });
+        None
+    }
+
+    /// One round. Returns the certificates that may be tried once more, and reports the others.
+    async fn round(
         &self,
         members: Vec<(Prepared, HeldLease)>,
         minimum_wait: Duration,
-        again: &mut Vec<Failed>,
-    ) {
-        let Ok(permits) = u32::try_from(members.len()) else {
-            return;
-        };
-        let names = members.iter().flat_map(|(member, _)| member.alias_names());
-        let names: BTreeSet<_> = names.collect();
-        let _names = self.engine.parts.names.lock(&names).await;
-        // The semaphore is never closed, so this never fails.
-        let _permits = self.in_rounds.acquire_many(permits).await;
+    ) -> Vec<Failed> {
         let parts = &self.engine.parts;
         let (writers, clock) = (Arc::clone(&parts.writers), Arc::clone(&parts.clock));
         let (round, seats) = Round::new(writers, clock, members.len());
@@ -304,29 +297,32 @@ impl Group {
         for ((prepared, lease), seat) in members.into_iter().zip(seats) {
             jobs.spawn(self.job(prepared, lease, seat));
         }
-        let mut failed = Vec::new();
+        let mut looks = Vec::new();
         while let Some(done) = jobs.join_next().await {
             match done {
-                Ok(done) if done.outcome.is_err() => failed.push(done),
-                Ok(done) => self.report(done),
+                Ok((done, lease)) if done.outcome.is_err() => looks.push(self.look_at(done, lease)),
+                Ok((done, _)) => self.report(done),
                 // A job that panics is reported by `guarded`.
                 Err(_) => {}
             }
         }
         // Its last seat is gone, so it ends as soon as everything is withdrawn.
         let _ = round.await;
-        let looked = failed.into_iter().map(|done| self.look_at(done));
-        for (done, seen) in join_all(looked).await {
+        let mut failed = Vec::new();
+        for (done, seen) in join_all(looks).await {
             match seen {
-                Some(seen) => again.push(Failed { done, seen }),
+                Some(seen) => failed.push(Failed { done, seen }),
                 None => self.report(done),
             }
         }
+        failed
     }
 
     /// Whether the values of others may be why a certificate failed.
-    async fn look_at(&self, done: Done) -> (Done, Option<SeenInstead>) {
-        let look = self.engine.seen_instead(&done.prepared, &done.outcome);
+    async fn look_at(&self, done: Done, lease: LeaseId) -> (Done, Option<SeenInstead>) {
+        let look = self
+            .engine
+            .seen_instead(&done.prepared, &lease, &done.outcome);
         let seen = self.context.cancel.run_until_cancelled(look).await;
         (done, seen.flatten())
     }
@@ -336,18 +332,19 @@ impl Group {
         prepared: Prepared,
         lease: HeldLease,
         seat: Seat,
-    ) -> impl Future<Output = Done> + Send + 'static {
+    ) -> impl Future<Output = (Done, LeaseId)> + Send + 'static {
         let (engine, context) = (self.engine.clone(), self.context.clone());
+        let id = lease.id().clone();
         async move {
             // In a box, so that the tasks stay small.
             let obtained = Box::pin(engine.obtain(&prepared, &context, lease, seat));
             let outcome = guarded(prepared.id(), obtained).await;
-            engine.parts.observer.ended(prepared.id());
-            Done { prepared, outcome }
+            (Done { prepared, outcome }, id)
         }
     }
 
     fn report(&self, done: Done) {
+        self.engine.parts.observer.ended(done.prepared.id());
         // The pipeline listens until all groups have ended.
         let _ = self.reports.send(JobReport {
             id: done.prepared.id().clone(),

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
+use hickory_proto::rr::RecordType;
+use tracing::warn;
 
 use super::alias_zones::AliasZones;
 use super::configured_provider::ConfiguredProvider;
 use super::error::ZoneError;
-use super::existing::Existing;
+use super::existing::{Existing, cache_time};
 use super::publication::{ByZone, Publication};
 use super::recorder::ChangeContext;
 use super::writer::ZoneWriter;
 use super::writers::ZoneWriters;
 use crate::dns::Dns;
+use crate::lease::LeaseId;
 use crate::name::DnsName;
 use crate::txt::TxtRecord;
 
@@ -94,6 +97,32 @@ impl Zones {
             existing.sets.extend(sets);
         }
         Ok(existing)
+    }
+
+    /// How long a CA's resolver may have in its cache that there is nothing at these names; `None` if no other job
+    /// than that with this lease has removed values there a short time ago, as a run does after another was killed.
+    pub async fn absence_cached(
+        &self,
+        alias_names: &[DnsName],
+        lease: &LeaseId,
+    ) -> Option<Duration> {
+        match self.writers.were_removed(alias_names, lease).await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => {
+                warn!(%error, "it is not known which values were removed");
+                return None;
+            }
+        }
+        let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await.ok()?;
+        let ttls = by_zone.iter().map(async |(writer, _)| {
+            let answer = self.dns.ask(writer.zone(), RecordType::SOA).await.ok()?;
+            // RFC 2308 §5.
+            Some(answer.soa()?.negative_ttl)
+        });
+        let ttls = join_all(ttls).await.into_iter();
+        // A zone that does not tell is given the longest time.
+        ttls.map(|ttl| cache_time(ttl.unwrap_or(u32::MAX))).max()
     }
 
     /// The longest TTL, in seconds, that records have that are written at these names.

@@ -1,19 +1,23 @@
-//! TXT sets that were changed a short time ago: a CA's resolver may still have them in its cache.
+//! TXT values that were removed a short time ago: a CA's resolver may have them, or their absence, in its cache.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::existing::cache_time;
 use crate::clock::Clock;
+use crate::lease::LeaseId;
 use crate::ledger::{Ledger, LedgerError, Line};
 use crate::name::DnsName;
 use crate::txt::Action;
 
-/// The sets that any process with this ledger changed in the last minute. Lines are read once.
+/// For how long removals are remembered. No cache of a CA keeps anything that long.
+const REMEMBERED: SignedDuration = SignedDuration::from_mins(2);
+
+/// The values that any process with this ledger removed a short time ago. Lines are read once.
 pub(super) struct RecentSets {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
@@ -24,8 +28,16 @@ pub(super) struct RecentSets {
 struct State {
     /// The time of the newest line that is known.
     newest: Option<Timestamp>,
-    /// When the last older set of a name has left every cache.
-    cached_until: HashMap<DnsName, Timestamp>,
+    removals: HashMap<DnsName, Vec<Removal>>,
+}
+
+/// The removal of a value.
+struct Removal {
+    time: Timestamp,
+    /// The TTL that the value had, in seconds.
+    ttl: u32,
+    /// The lease of the job that had written it.
+    lease: Option<LeaseId>,
 }
 
 impl RecentSets {
@@ -43,35 +55,66 @@ impl RecentSets {
         names: &[DnsName],
     ) -> Result<Vec<(DnsName, Timestamp)>, LedgerError> {
         let now = self.clock.now();
-        let longest = SignedDuration::try_from(cache_time(u32::MAX)).unwrap_or_default();
+        let state = self.read(now).await?;
+        let until = |name: &DnsName| {
+            let removals = state.removals.get(name)?.iter();
+            let until = removals.map(Removal::cached_until).max()?;
+            (until > now).then(|| (name.clone(), until))
+        };
+        Ok(names.iter().filter_map(until).collect())
+    }
+
+    /// Whether values of other jobs than that with this lease were removed at one of the names: a CA that looked
+    /// in between may have cached that there is nothing.
+    pub(super) async fn were_removed(
+        &self,
+        names: &[DnsName],
+        lease: &LeaseId,
+    ) -> Result<bool, LedgerError> {
+        let state = self.read(self.clock.now()).await?;
+        let removals = names.iter().filter_map(|name| state.removals.get(name));
+        let is_other = |removal: &Removal| removal.lease.as_ref() != Some(lease);
+        Ok(removals.flatten().any(is_other))
+    }
+
+    /// The removals, after the newest lines were read.
+    async fn read(&self, now: Timestamp) -> Result<MutexGuard<'_, State>, LedgerError> {
         let mut state = self.state.lock().await;
         // Another line may have been written at the time of the newest one.
-        let since = state.newest.unwrap_or_default().max(now - longest);
+        let since = state.newest.unwrap_or_default().max(now - REMEMBERED);
         let mut lines = self.ledger.newest_lines(since);
         while let Some(line) = lines.next().await {
-            state.add(&line?, now);
+            state.add(line?, now);
         }
-        state.cached_until.retain(|_, until| *until > now);
-        let until = |name: &DnsName| Some((name.clone(), *state.cached_until.get(name)?));
-        Ok(names.iter().filter_map(until).collect())
+        state.removals.retain(|_, removals| {
+            removals.retain(|removal| removal.time + REMEMBERED > now);
+            !removals.is_empty()
+        });
+        drop(lines);
+        Ok(state)
     }
 }
 
 impl State {
-    fn add(&mut self, line: &Line, now: Timestamp) {
+    fn add(&mut self, line: Line, now: Timestamp) {
         // The clock may have been ahead when the line was written.
         let time = line.time.min(now);
         self.newest = self.newest.max(Some(time));
+        let entry = line.entry;
         // Until its removal a value is found in the zone itself.
-        let ttl = line.entry.ttl.filter(|ttl| *ttl > 0);
-        let Some(ttl) = ttl.filter(|_| line.entry.action == Action::Remove) else {
-            return;
-        };
-        let lasts = SignedDuration::try_from(cache_time(ttl)).unwrap_or_default();
-        let until = time + lasts;
-        let known = self.cached_until.entry(line.entry.name.clone());
-        let known = known.or_insert(until);
-        *known = (*known).max(until);
+        if entry.action == Action::Remove {
+            self.removals.entry(entry.name).or_default().push(Removal {
+                time,
+                ttl: entry.ttl.unwrap_or_default(),
+                lease: entry.origin.lease,
+            });
+        }
+    }
+}
+
+impl Removal {
+    fn cached_until(&self) -> Timestamp {
+        self.time + SignedDuration::try_from(cache_time(self.ttl)).unwrap_or_default()
     }
 }
 
@@ -104,11 +147,18 @@ mod tests {
         }
 
         async fn withdraw(&self, name: &str, ttl: Option<u32>) {
+            self.withdraw_under(name, ttl, None).await;
+        }
+
+        async fn withdraw_under(&self, name: &str, ttl: Option<u32>, lease: Option<LeaseId>) {
             let name: DnsName = name.parse().unwrap();
             let entry = Entry {
                 event: Event::Withdrawn,
                 action: Action::Remove,
-                origin: Origin::default(),
+                origin: Origin {
+                    lease,
+                    ..Origin::default()
+                },
                 zone: name.clone(),
                 provider: "memory".to_owned(),
                 provider_id: None,
@@ -155,6 +205,24 @@ mod tests {
         fixture.clock.advance(SignedDuration::from_secs(1));
         assert_eq!(fixture.cached("short.example").await, None);
         assert_eq!(fixture.cached("long.example").await, Some(30));
+    }
+
+    #[tokio::test]
+    async fn values_that_other_jobs_removed_are_remembered_for_two_minutes() {
+        let fixture = Fixture::new();
+        let names = ["a.example".parse().unwrap()];
+        let lease = LeaseId::random();
+        let removed = async || fixture.recent.were_removed(&names, &lease).await.unwrap();
+        assert!(!removed().await);
+        fixture.withdraw("b.example", Some(0)).await;
+        fixture
+            .withdraw_under("a.example", Some(0), Some(lease.clone()))
+            .await;
+        assert!(!removed().await, "its own values do not count");
+        fixture.withdraw("a.example", Some(0)).await;
+        assert!(removed().await);
+        fixture.clock.advance(REMEMBERED);
+        assert!(!removed().await);
     }
 
     #[tokio::test]

@@ -112,6 +112,33 @@ fn renew_recovers_from_a_run_that_was_killed_in_the_middle() -> Result {
 }
 
 #[test]
+fn renew_recovers_although_the_ca_has_cached_that_the_killed_run_left_nothing() -> Result {
+    let hosts = hosts(3);
+    let builder = TestBed::builder().delegate_apart(&hosts);
+    let bed = builder.ttl(0).negative_ttl(5).start()?;
+    let stuck = bed.stuck_server()?;
+    let mut settings = bed.settings().certificates(&hosts);
+    let program = bed.program(settings.clone())?;
+    settings.alias_zones[0].servers.push(stuck.address());
+    let running = bed.program(settings)?.spawn(&["renew"])?;
+    bed.wait_until("all values are there", |bed| {
+        Ok(bed.txt()?.len() == hosts.len())
+    })?;
+    running.kill()?;
+    program.run(&["ledger", "reconcile"])?.assert_success();
+    // The CA looks again at what it was asked to validate before the kill.
+    for host in &hosts {
+        let name = format!("_acme-challenge.{host}");
+        bed.wait_until("the CA sees nothing", |bed| {
+            let seen = bed.ask(bed.ca_resolver(), &name, "TXT")?;
+            Ok(!seen.iter().any(|record| record.contains(" TXT ")))
+        })?;
+    }
+    program.run(&["renew"])?.assert_success();
+    assert_obtained(&bed, "state", &hosts)
+}
+
+#[test]
 fn values_of_others_at_the_name_do_not_disturb_with_a_ttl_of_zero() -> Result {
     let bed = TestBed::builder().delegate(&MAIN_ZONES).ttl(0).start()?;
     let lines = |ttl| format!("update add {ALIAS_NAME} {ttl} TXT somebody-elses\n");

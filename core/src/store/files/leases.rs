@@ -118,7 +118,7 @@ impl Leases {
     /// All live leases, by job. Deletes the files of leases that have ended.
     pub(super) async fn live(&self) -> Result<Vec<Lease>, StoreError> {
         let folder = self.layout.leases();
-        // Whoever only reads leaves no folder that another user could not write in.
+        // Reading makes no folder: another user could not write in it.
         if !blocking(move || Ok(folder.exists())).await? {
             return Ok(Vec::new());
         }
