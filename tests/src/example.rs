@@ -26,7 +26,8 @@ pub struct Example {
 impl Example {
     /// Builds the example and gives it the key of the first alias zone.
     pub fn build(bed: &TestBed) -> Result<Example> {
-        let arguments = ["--package", "acme-alias-core", "--example", "issue"];
+        // With the whole workspace, so that the dependencies have the features that they are built with.
+        let arguments = ["--workspace", "--example", "issue"];
         Ok(Example {
             settings: bed.settings(),
             executable: cargo::build("issue", &arguments)?,

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -26,7 +27,7 @@ pub enum Profile {
     Debug,
     /// As for use.
     Release,
-    /// With points at which it can be made to end, and no provider but `rfc2136`.
+    /// As for tests, with points at which it can be made to end.
     Failpoints,
 }
 
@@ -35,13 +36,15 @@ pub fn build(profile: Profile) -> Result<&'static Path> {
     static DEBUG: OnceLock<PathBuf> = OnceLock::new();
     static RELEASE: OnceLock<PathBuf> = OnceLock::new();
     static FAILPOINTS: OnceLock<PathBuf> = OnceLock::new();
+    static BUILDING: Mutex<()> = Mutex::new(());
     let built = match profile {
         Profile::Debug => &DEBUG,
         Profile::Release => &RELEASE,
         Profile::Failpoints => &FAILPOINTS,
     };
+    // One at a time: cargo gives all of them the same path, from which each is linked elsewhere.
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     if built.get().is_none() {
-        // Two threads may both come here; the second finds the work done.
         let _ = built.set(run_cargo(profile)?);
     }
     built
@@ -50,21 +53,24 @@ pub fn build(profile: Profile) -> Result<&'static Path> {
         .ok_or_else(|| Error::new("the program was not built"))
 }
 
+/// In cargo's own folder, so that all profiles share the dependencies.
 fn run_cargo(profile: Profile) -> Result<PathBuf> {
-    let options: &[&str] = match profile {
-        Profile::Debug => &[],
-        Profile::Release => &["--release"],
-        // In a folder of its own: the other one's executable may be running.
-        Profile::Failpoints => &[
-            "--no-default-features",
-            "--features",
-            "rfc2136,failpoints",
-            "--target-dir",
-            "../target/failpoints",
-        ],
+    let (options, folder): (&[&str], _) = match profile {
+        Profile::Debug => (&[], "as-for-tests"),
+        Profile::Release => (&["--release"], "as-for-use"),
+        Profile::Failpoints => (&["--features", "failpoints"], "with-failpoints"),
     };
     let package = ["--package", "acme-alias"];
-    cargo::build("acme-alias", &[&package, options].concat())
+    let built = cargo::build("acme-alias", &[&package, options].concat())?;
+    let folder = built.with_file_name(folder);
+    fs::create_dir_all(&folder).context(folder.display())?;
+    let own = folder.join("acme-alias");
+    match fs::remove_file(&own) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context(own.display())?,
+        _ => {}
+    }
+    fs::hard_link(&built, &own).context(own.display())?;
+    Ok(own)
 }
 
 /// The program with its settings, ready to be run any number of times.
@@ -102,7 +108,7 @@ impl Program {
         self
     }
 
-    /// Lets it run with a clock that is off, in the notation of `faketime -f`: `+600s`.
+    /// Lets it run with a clock that is off, in the notation of `faketime -f`: `+600s`. Timers are right.
     #[must_use]
     pub fn clock(mut self, offset: &str) -> Self {
         self.clock_offset = Some(offset.to_owned());
@@ -162,7 +168,7 @@ impl Program {
             return process::command(&self.executable);
         };
         let mut command = process::command(process::find("faketime")?)?;
-        command.args(["-m", "-f", offset]).arg(&self.executable);
+        command.args(["-m", "--exclude-monotonic", "-f", offset]).arg(&self.executable);
         Ok(command)
     }
 }
