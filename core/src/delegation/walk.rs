@@ -124,11 +124,7 @@ impl<'a> Walk<'a> {
     /// Asks about the last name of the chain.
     async fn step(&mut self) {
         let name = self.chain.last().clone();
-        let step = timeout_at(
-            self.deadline,
-            look_up(self.dns, &name, !self.chain.hops.is_empty()),
-        )
-        .await;
+        let step = timeout_at(self.deadline, look_up(self.dns, &name)).await;
         let step = step.unwrap_or_else(|_| Err(DnsError::too_slow(&name, self.limit)));
         let end = match step {
             Ok(Step::Hop(hop)) => {
@@ -158,24 +154,15 @@ enum Step {
     End(End, Option<DnsName>),
 }
 
-/// Asks for the CNAME at `name`, and for TXT records: a resolver of the CA asks for those, and servers that
-/// have both answer with either. At the target of a CNAME the query for TXT records is enough, if it finds
-/// none: had the name a CNAME, that would be the answer (RFC 1034 §3.6.2).
-async fn look_up(dns: &Dns, name: &DnsName, is_target: bool) -> Result<Step, DnsError> {
-    let (answer, txt) = if is_target {
-        let answer = dns.ask(name, RecordType::TXT).await;
-        let txt = answer.as_ref().map(Answer::txt).unwrap_or_default();
-        match answer {
-            Ok(answer) if txt.is_empty() => (answer, txt),
-            _ => (dns.ask(name, RecordType::CNAME).await?, txt),
-        }
-    } else {
-        let (cname, txt) = join(
-            dns.ask(name, RecordType::CNAME),
-            dns.ask(name, RecordType::TXT),
-        )
-        .await;
-        (cname?, txt.map(|answer| answer.txt()).unwrap_or_default())
+/// Asks for TXT records at `name`, as a resolver of the CA does. If the name has a CNAME, that is the answer
+/// (RFC 1034 §3.6.2). Only servers that have both, against the standard, may answer with the TXT records, so
+/// the CNAME is asked for only if there are any, or if the query fails.
+async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
+    let answer = dns.ask(name, RecordType::TXT).await;
+    let txt = answer.as_ref().map(Answer::txt).unwrap_or_default();
+    let answer = match answer {
+        Ok(answer) if txt.is_empty() => answer,
+        _ => dns.ask(name, RecordType::CNAME).await?,
     };
     let server = answer.server.to_string();
     let Some(cname) = answer.cname() else {

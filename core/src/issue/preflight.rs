@@ -11,7 +11,7 @@ use super::aliases::Aliases;
 use super::error::IssueError;
 use super::request::CertificateRequest;
 use crate::delegation::{
-    CaaIdentity, CnameChain, DelegationCheck, DelegationChecker, DelegationReport, Expectation,
+    CaaIdentity, CnameChain, DelegationCheck, DelegationChecker, DelegationReport, End, Expectation,
     Finding,
 };
 use crate::name::{DnsName, Identifier};
@@ -89,7 +89,7 @@ pub(super) async fn plan(
             names.extend(ends.recv().await.flatten());
         }
         let names: Vec<_> = names.into_iter().collect();
-        let existing = zones.existing(&names).await;
+        let existing = zones.existing_at_one_name_of_each_zone(&names).await;
         (names, existing)
     };
     let (reports, read) = match select(
@@ -114,11 +114,15 @@ pub(super) async fn plan(
     let ends = ends.map(|chain| (chain.challenge_name.clone(), chain.last().clone()));
     let aliases: Aliases = ends.collect();
     let names = aliases.names();
-    let existing = match read.await {
+    let mut existing = match read.await {
         (read, existing) if read == names => existing?,
         // A CNAME of an alias name led to another one.
-        _ => zones.existing(&names).await?,
+        _ => zones.existing_at_one_name_of_each_zone(&names).await?,
     };
+    let rest = names_with_values(&chains, &existing);
+    if !rest.is_empty() {
+        existing.extend(zones.existing(&rest).await?);
+    }
     findings.extend(foreign_values(&existing, &aliases, &challenges));
     Ok(Plan {
         aliases,
@@ -126,6 +130,15 @@ pub(super) async fn plan(
         warnings: findings,
         existing: Arc::new(existing),
     })
+}
+
+/// The alias names at which servers have TXT records, without those that the backends were asked about.
+fn names_with_values(chains: &[CnameChain], asked: &Existing) -> Vec<DnsName> {
+    let has_values = |chain: &&CnameChain| matches!(&chain.end, End::At { txt, .. } if !txt.is_empty());
+    let names = chains.iter().filter(has_values).map(CnameChain::last);
+    let names = names.filter(|name| !asked.sets.contains_key(*name));
+    let names: BTreeSet<_> = names.cloned().collect();
+    names.into_iter().collect()
 }
 
 async fn as_configured(zones: &Zones, challenges: Vec<Challenge>) -> Result<Plan, IssueError> {

@@ -70,6 +70,9 @@ pub struct Applied {
     pub response: String,
     /// The ids of the changes that [`TxtProvider::settle`] waits for; empty if it cannot wait.
     pub pending: Vec<String>,
+    /// Whether the changes are one version of the zone: a server that has one of them has all, because zone
+    /// transfers are atomic (RFC 5936 §6, RFC 1995 §2).
+    pub one_version: bool,
 }
 
 /// What a backend accepts in one request.

@@ -60,10 +60,26 @@ impl Zones {
         })
     }
 
-    /// Asks the backend of each alias name's zone for the records there: whether it can be reached, and
-    /// accepts our credentials, is known before the CA is asked for anything.
+    /// Asks the backend of each zone for the records at one of the alias names there: whether it can be reached,
+    /// and accepts our credentials, is known before the CA is asked for anything.
+    pub async fn existing_at_one_name_of_each_zone(
+        &self,
+        alias_names: &[DnsName],
+    ) -> Result<Existing, ZoneError> {
+        let mut by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
+        for (_, names) in &mut by_zone {
+            names.truncate(1);
+        }
+        self.read(&by_zone).await
+    }
+
+    /// Asks the backend of each alias name's zone for the records there.
     pub async fn existing(&self, alias_names: &[DnsName]) -> Result<Existing, ZoneError> {
         let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
+        self.read(&by_zone).await
+    }
+
+    async fn read(&self, by_zone: &ByZone<DnsName>) -> Result<Existing, ZoneError> {
         let reads = by_zone.iter().map(async |(writer, names)| {
             let read = writer.values(names).await;
             read.map_err(|source| ZoneError::Read {

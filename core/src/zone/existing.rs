@@ -19,6 +19,12 @@ pub struct Existing {
 }
 
 impl Existing {
+    /// Adds what is at other names.
+    pub(crate) fn extend(&mut self, others: Existing) {
+        self.sets.extend(others.sets);
+        self.foreign.extend(others.foreign);
+    }
+
     /// The time to live of the records at a name, in seconds; `None` if there are none, or if the backend does
     /// not report it.
     pub fn ttl(&self, name: &DnsName) -> Option<u32> {

@@ -154,6 +154,8 @@ impl TxtProvider for Rfc2136 {
             // Every other code is an error.
             "NOERROR".clone_into(&mut applied.response);
         }
+        // RFC 2136 §3.7: all of a message or nothing.
+        applied.one_version = applied.requests == 1;
         Ok(applied)
     }
 
