@@ -42,6 +42,8 @@ pub enum Spoilt {
     Cut,
     /// The CA gets the request, and its answer comes octet by octet.
     Slow,
+    /// The CA gets the request, and its answer comes so much later.
+    Late(Duration),
     /// The CA gets the request, and this is the body of the answer.
     Changed(String),
 }
@@ -136,6 +138,10 @@ impl Between {
         Ok(match (self.spoil)(&exchange) {
             Spoilt::Cut => cut(status, headers, &body),
             Spoilt::Slow => slow(status, headers, body),
+            Spoilt::Late(pause) => {
+                tokio::time::sleep(pause).await;
+                (status, headers, body).into_response()
+            }
             Spoilt::Changed(text) => (status, headers, text).into_response(),
             _ => (status, headers, body).into_response(),
         })

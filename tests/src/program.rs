@@ -168,7 +168,9 @@ impl Program {
             return process::command(&self.executable);
         };
         let mut command = process::command(process::find("faketime")?)?;
-        command.args(["-m", "--exclude-monotonic", "-f", offset]).arg(&self.executable);
+        command
+            .args(["-m", "--exclude-monotonic", "-f", offset])
+            .arg(&self.executable);
         Ok(command)
     }
 }

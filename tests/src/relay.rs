@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -112,8 +113,8 @@ impl Relay {
     /// `opened`, until the reader has ended or the writer takes no more.
     async fn carry(
         &self,
-        mut from: impl AsyncRead + Unpin,
-        mut to: impl AsyncWrite + Unpin,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
         opened: Instant,
         mut count: impl FnMut(&[u8]),
     ) {
@@ -121,6 +122,8 @@ impl Relay {
         let read = async move {
             let mut buffer = vec![0; CHUNK_MAX];
             loop {
+                // As the program does: BIND keeps a response back until the one before is acknowledged.
+                let _ = from.as_ref().set_quickack(true);
                 // A connection that breaks ends as one that is closed.
                 let length = from.read(&mut buffer).await.unwrap_or_default();
                 let octets = buffer[..length].to_vec();

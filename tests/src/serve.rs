@@ -140,6 +140,9 @@ pub(crate) fn write_certificate(folder: &Path) -> Result<PathBuf> {
     let root_key = rcgen::KeyPair::generate()?;
     let mut root = rcgen::CertificateParams::default();
     root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    // Not the name of the certificate below, or OpenSSL takes that for self-signed.
+    let name = &mut root.distinguished_name;
+    name.push(rcgen::DnType::CommonName, "root of the test bed");
     let root_pem = root.self_signed(&root_key)?.pem();
 
     let key = rcgen::KeyPair::generate()?;

@@ -1,6 +1,8 @@
 //! `cargo xtask test`: all checks and all tests, as continuous integration runs them.
 
+use std::num::NonZero;
 use std::process::Command;
+use std::thread;
 
 use clap::ValueEnum;
 
@@ -107,6 +109,9 @@ fn tests(count: &mut Option<TestCount>) -> Result<(), Failure> {
     let count = count.insert(TestCount::default());
     let arguments = "test --workspace --no-fail-fast";
     let mut command = step::cargo_command(arguments);
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    // Scenarios wait for servers more than they work.
+    command.env("RUST_TEST_THREADS", (2 * cores).to_string());
     step::run_by_line(&format!("cargo {arguments}"), &mut command, |line| {
         if let Some(more) = TestCount::from_line(line) {
             *count += more;

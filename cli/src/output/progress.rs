@@ -140,8 +140,14 @@ fn in_words(step: &Step<'_>) -> String {
             if zones.is_empty() {
                 "nothing to write: the CA has validated these names before".to_owned()
             } else {
+                let extra_wait = publication.extra_wait();
+                let then = if extra_wait.is_zero() {
+                    String::new()
+                } else {
+                    format!(" and then {} s, as configured", extra_wait.as_secs())
+                };
                 format!(
-                    "writing TXT values, waiting for the name servers: {}",
+                    "writing TXT values, waiting for the name servers{then}: {}",
                     zones.join(", ")
                 )
             }
@@ -169,6 +175,7 @@ fn in_words(step: &Step<'_>) -> String {
         }
         Step::Finalize => "waiting for the CA to sign".to_owned(),
         Step::Store => "storing the certificate".to_owned(),
+        Step::Stored(stored) => format!("stored in {}", stored.location),
         Step::Withdraw => "withdrawing the TXT values".to_owned(),
         _ => String::new(),
     }
@@ -182,7 +189,7 @@ fn state(step: &Step<'_>) -> &'static str {
             "being written"
         }
         Step::Validate(_) => "on every server",
-        Step::Withdraw | Step::Finalize | Step::Store => "validated",
+        Step::Withdraw | Step::Finalize | Step::Store | Step::Stored(_) => "validated",
         _ => "",
     }
 }

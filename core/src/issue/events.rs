@@ -2,7 +2,7 @@
 
 use super::preflight::Plan;
 use crate::crash::Point;
-use crate::store::CertificateId;
+use crate::store::{CertificateId, StoredCertificate};
 use crate::zone::{CacheWait, Lagging, Publication, Published};
 
 /// The step that begins now, with what is known by then.
@@ -30,8 +30,10 @@ pub enum Step<'a> {
     Withdraw,
     /// The CA signs.
     Finalize,
-    /// The certificate is stored.
+    /// The certificate is being stored.
     Store,
+    /// The certificate has been stored. The withdrawal may still be under way, and the deploy hook is run next.
+    Stored(&'a StoredCertificate),
 }
 
 impl Step<'_> {
@@ -42,7 +44,9 @@ impl Step<'_> {
             Step::Planned(_) => Point::Planned,
             Step::Order => Point::Order,
             Step::Publish(_) => Point::Publish,
-            Step::Lagging(_) | Step::OutlastCache(_) | Step::Again => return None,
+            Step::Lagging(_) | Step::OutlastCache(_) | Step::Again | Step::Stored(_) => {
+                return None;
+            }
             Step::Validate(_) => Point::Validate,
             Step::Finalize => Point::Finalize,
             Step::Store => Point::Store,

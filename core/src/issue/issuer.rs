@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::try_join;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{IssueError, IssueFailure};
 use super::events::{Observer, Step};
-use super::order;
+use super::order::{self, Begun, PendingKey};
 use super::preflight::{self, Plan};
 use super::request::CertificateRequest;
 use super::silent::{self, SilentServer};
@@ -45,8 +46,15 @@ pub struct Issued {
 struct Opened {
     order: Order,
     account: String,
-    key: CertificateKey,
+    key: PendingKey,
     publication: Publication,
+}
+
+/// An order whose names the CA has validated.
+struct Validated {
+    order: Order,
+    account: String,
+    key: CertificateKey,
 }
 
 /// Obtains one certificate, for one job.
@@ -99,15 +107,15 @@ impl Issuer<'_> {
             left_behind,
         };
         let opened = self.or_cancelled(self.open(request, plan)).await;
-        let mut opened = opened.map_err(|error| failed(error, Vec::new(), &[]))?;
+        let opened = opened.map_err(|error| failed(error, Vec::new(), &[]))?;
         let mut published = Vec::new();
-        let validated = self.validate(request, &mut opened, &mut seat, &mut published);
+        let validated = self.validate(request, opened, &mut seat, &mut published);
         let validated = self.or_cancelled(validated).await;
         self.begin(request, &Step::Withdraw);
         // The CA has looked at the values, whatever it says of them.
         let withdrawal = seat.withdraw();
         let stored = match validated {
-            Ok(()) => self.or_cancelled(self.complete(request, opened)).await,
+            Ok(validated) => self.or_cancelled(self.complete(request, validated)).await,
             Err(error) => Err(error),
         };
         match stored {
@@ -133,7 +141,7 @@ impl Issuer<'_> {
             self.store.put_settings(&request.id, settings).await?;
         }
         self.begin(request, &Step::Order);
-        let (mut order, key) = order::begin(self.store, account, request).await?;
+        let Begun { mut order, key } = order::begin(self.store, account, request).await?;
         let challenges = order.challenges().await?;
         let records = plan.aliases.records(challenges)?;
         let context = self.context(request, Some(order.url()));
@@ -147,24 +155,38 @@ impl Issuer<'_> {
         })
     }
 
-    /// Publishes the TXT records, and lets the CA look at them.
+    /// Publishes the TXT records, and lets the CA look at them. The key is there when it is needed next.
     async fn validate(
         &self,
         request: &CertificateRequest,
-        opened: &mut Opened,
+        opened: Opened,
         seat: &mut Seat,
         published: &mut Vec<Published>,
-    ) -> Result<(), IssueError> {
-        self.begin(request, &Step::Publish(&opened.publication));
+    ) -> Result<Validated, IssueError> {
+        let Opened {
+            mut order,
+            account,
+            key,
+            publication,
+        } = opened;
+        self.begin(request, &Step::Publish(&publication));
         let waiting = |wait: &_| self.begin(request, &Step::OutlastCache(wait));
-        let names = opened.publication.names();
-        let seen = while_running(
-            seat.publish(&opened.publication, waiting),
-            self.report_lagging(request, &names),
-        );
-        *published = seen.await?;
-        self.begin(request, &Step::Validate(published));
-        Ok(opened.order.validate().await?)
+        let names = publication.names();
+        let validated = async {
+            let seen = while_running(
+                seat.publish(&publication, waiting),
+                self.report_lagging(request, &names),
+            );
+            *published = seen.await?;
+            self.begin(request, &Step::Validate(published));
+            Ok(order.validate().await?)
+        };
+        let ((), key) = try_join(validated, key.stored(self.store, request)).await?;
+        Ok(Validated {
+            order,
+            account,
+            key,
+        })
     }
 
     /// Reports the servers that are waited for, with the values at these names.
@@ -185,14 +207,13 @@ impl Issuer<'_> {
     async fn complete(
         &self,
         request: &CertificateRequest,
-        opened: Opened,
+        validated: Validated,
     ) -> Result<(StoredCertificate, Option<String>), IssueError> {
-        let Opened {
+        let Validated {
             mut order,
             account,
             key,
-            ..
-        } = opened;
+        } = validated;
         self.begin(request, &Step::Finalize);
         let names = request.identifiers();
         let signing_request = key.request(&names).map_err(AcmeError::from)?;
@@ -217,6 +238,9 @@ impl Issuer<'_> {
             Err(error) => Err(error.into()),
         };
         crash::point(Point::Stored);
+        if let Ok(stored) = &stored {
+            self.observer.step(&request.id, &Step::Stored(stored));
+        }
         // The order has come to its end, with or without a certificate that can be used.
         self.store.remove_order(&request.id).await?;
         stored.map(|stored| (stored, other_chain))

@@ -3,22 +3,69 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use super::error::IssueError;
 use super::request::CertificateRequest;
-use crate::acme::{Account, AcmeError, CertificateKey, KeyType, Order};
+use crate::acme::{Account, AcmeError, CertificateKey, KeyError, KeyType, Order};
 use crate::crash::{self, Point};
 use crate::store::{Store, StoreError};
 
-/// What is stored of an order. The key is the one that the certification request was, or will be,
-/// signed with.
+/// What is stored of an order.
 #[derive(Serialize, Deserialize)]
-struct StoredOrder {
+pub(super) struct StoredOrder {
     account: String,
     order: String,
     names: Vec<String>,
     key_type: KeyType,
-    key: String,
+    /// The key that the certification request was, or will be, signed with; none while it is generated, which is
+    /// before the request.
+    key: Option<String>,
+}
+
+/// An order under way.
+pub(super) struct Begun {
+    pub(super) order: Order,
+    pub(super) key: PendingKey,
+}
+
+/// The key of an order: RSA keys take longer to generate than the CA takes to open the order.
+pub(super) enum PendingKey {
+    /// It is stored with the order.
+    Stored(CertificateKey),
+    /// It is to be stored, with what is stored of the order.
+    Generating {
+        key: JoinHandle<Result<CertificateKey, KeyError>>,
+        stored: Box<StoredOrder>,
+    },
+}
+
+impl PendingKey {
+    /// The key, which is stored then.
+    pub(super) async fn stored(
+        self,
+        store: &dyn Store,
+        request: &CertificateRequest,
+    ) -> Result<CertificateKey, IssueError> {
+        match self {
+            PendingKey::Stored(key) => Ok(key),
+            PendingKey::Generating { key, mut stored } => {
+                let key = generated(key).await?;
+                stored.put(store, request, Some(&key)).await?;
+                Ok(key)
+            }
+        }
+    }
+}
+
+async fn generated(
+    key: JoinHandle<Result<CertificateKey, KeyError>>,
+) -> Result<CertificateKey, AcmeError> {
+    match key.await {
+        Ok(key) => Ok(key?),
+        // It was not cancelled.
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
 }
 
 /// The order that was begun for this request, if the CA still has it, or a new one; with its key.
@@ -26,46 +73,75 @@ pub(super) async fn begin(
     store: &dyn Store,
     account: &Account,
     request: &CertificateRequest,
-) -> Result<(Order, CertificateKey), IssueError> {
+) -> Result<Begun, IssueError> {
     if let Some(begun) = resume(store, account, request).await? {
         return Ok(begun);
     }
-    let key = CertificateKey::generate(request.key_type);
-    let key = key.await.map_err(AcmeError::from)?;
+    let key = tokio::spawn(CertificateKey::generate(request.key_type));
     let order = Order::open(account, &request.identifiers()).await?;
     crash::point(Point::OrderOpened);
-    let stored = StoredOrder {
+    let mut stored = Box::new(StoredOrder {
         account: account.url().to_owned(),
         order: order.url().to_owned(),
         names: names(request),
         key_type: request.key_type,
-        key: key.to_pem().expose_secret().to_owned(),
+        key: None,
+    });
+    let key = if key.is_finished() {
+        let key = generated(key).await?;
+        stored.put(store, request, Some(&key)).await?;
+        PendingKey::Stored(key)
+    } else {
+        stored.put(store, request, None).await?;
+        PendingKey::Generating { key, stored }
     };
-    let stored = serde_json::to_string(&stored).map_err(|error| StoreError::Damaged {
-        location: format!("the order of {}", request.id),
-        cause: error.to_string(),
-    })?;
-    store.put_order(&request.id, &stored.into()).await?;
     crash::point(Point::OrderKept);
-    Ok((order, key))
+    Ok(Begun { order, key })
 }
 
 async fn resume(
     store: &dyn Store,
     account: &Account,
     request: &CertificateRequest,
-) -> Result<Option<(Order, CertificateKey)>, IssueError> {
+) -> Result<Option<Begun>, IssueError> {
     let Some(stored) = store.order(&request.id).await? else {
         return Ok(None);
     };
     let Some(stored) = matching(&stored, account, request) else {
         return Ok(None);
     };
-    let Ok(key) = CertificateKey::from_pem(&stored.key) else {
-        return Ok(None);
+    let key = match stored.key.as_deref().map(CertificateKey::from_pem) {
+        Some(Ok(key)) => Some(key),
+        Some(Err(_)) => return Ok(None),
+        None => None,
     };
     let order = Order::resume(account, &stored.order, &request.identifiers()).await?;
-    Ok(order.map(|order| (order, key)))
+    Ok(order.map(|order| Begun {
+        order,
+        key: key.map_or_else(
+            || PendingKey::Generating {
+                key: tokio::spawn(CertificateKey::generate(request.key_type)),
+                stored: Box::new(stored),
+            },
+            PendingKey::Stored,
+        ),
+    }))
+}
+
+impl StoredOrder {
+    async fn put(
+        &mut self,
+        store: &dyn Store,
+        request: &CertificateRequest,
+        key: Option<&CertificateKey>,
+    ) -> Result<(), IssueError> {
+        self.key = key.map(|key| key.to_pem().expose_secret().to_owned());
+        let stored = serde_json::to_string(self).map_err(|error| StoreError::Damaged {
+            location: format!("the order of {}", request.id),
+            cause: error.to_string(),
+        })?;
+        Ok(store.put_order(&request.id, &stored.into()).await?)
+    }
 }
 
 /// What was stored, if it is for the same names and key type, and for this account.

@@ -11,8 +11,8 @@ use super::aliases::Aliases;
 use super::error::IssueError;
 use super::request::CertificateRequest;
 use crate::delegation::{
-    CaaIdentity, CnameChain, DelegationCheck, DelegationChecker, DelegationReport, End, Expectation,
-    Finding,
+    CaaIdentity, CnameChain, DelegationCheck, DelegationChecker, DelegationReport, End,
+    Expectation, Finding,
 };
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtRecord;
@@ -134,7 +134,8 @@ pub(super) async fn plan(
 
 /// The alias names at which servers have TXT records, without those that the backends were asked about.
 fn names_with_values(chains: &[CnameChain], asked: &Existing) -> Vec<DnsName> {
-    let has_values = |chain: &&CnameChain| matches!(&chain.end, End::At { txt, .. } if !txt.is_empty());
+    let has_values =
+        |chain: &&CnameChain| matches!(&chain.end, End::At { txt, .. } if !txt.is_empty());
     let names = chains.iter().filter(has_values).map(CnameChain::last);
     let names = names.filter(|name| !asked.sets.contains_key(*name));
     let names: BTreeSet<_> = names.cloned().collect();

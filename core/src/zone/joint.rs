@@ -193,15 +193,18 @@ async fn in_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Outcomes {
     let (acknowledged, applied) = acknowledged(&parts, &mut writes).await;
     let since = Instant::now();
     let limit = first.publication.propagation_timeout;
-    let wait = |parts| visible(writer, dns, &servers, parts, &applied, limit);
-    let mut waiting = wait(acknowledged.clone());
+    let of_several_requests = Applied {
+        one_version: false,
+        ..applied.clone()
+    };
+    let wait = |parts, applied| visible(writer, dns, &servers, parts, applied, limit);
+    let mut waiting = wait(acknowledged.clone(), &applied);
     let confirmed = join_all(writes.into_iter().map(Write::done));
     let (confirmed, seen) = match select(Box::pin(confirmed), &mut waiting).await {
         Either::Left((confirmed, _)) => (confirmed, None),
         Either::Right((seen, confirmed)) => (confirmed.await, Some(seen)),
     };
-    let mut outcomes = Vec::new();
-    let mut written = Vec::new();
+    let (mut outcomes, mut written) = (Vec::new(), Vec::new());
     for (part, outcome) in parts.iter().zip(confirmed) {
         match outcome {
             Ok(_) => written.push(*part),
@@ -211,26 +214,23 @@ async fn in_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Outcomes {
     if written.is_empty() {
         return outcomes;
     }
-    let indices = |parts: &[Part<'_>]| parts.iter().map(|part| part.index).collect::<Vec<_>>();
     let seen = match seen {
         // What was acknowledged and what was carried out differ only after a fault.
         _ if indices(&written) != indices(&acknowledged) => {
-            visible(writer, dns, &servers, written.clone(), &Applied::default(), limit).await
+            wait(written.clone(), &of_several_requests).await
         }
         Some(seen) => seen,
         None => waiting.await,
     };
     match seen {
-        Ok(seen) => {
-            let propagation = since.elapsed();
-            let published = written
-                .iter()
-                .map(|part| (part.index, published(part, zone, &seen, propagation, limit)));
-            outcomes.extend(published);
-        }
+        Ok(seen) => outcomes.extend(published(&written, zone, &seen, since.elapsed(), limit)),
         Err(error) => outcomes.extend(all_failed(&written, &failed(error.into()))),
     }
     outcomes
+}
+
+fn indices(parts: &[Part<'_>]) -> Vec<usize> {
+    parts.iter().map(|part| part.index).collect()
 }
 
 /// The parts whose changes the backend has acknowledged, and what to settle for them.
@@ -274,8 +274,22 @@ fn visible<'a>(
     visible.boxed()
 }
 
-/// The outcome of one part, by what the servers have.
+/// The outcomes of the parts that were written, by what the servers have.
 fn published(
+    parts: &[Part<'_>],
+    zone: &DnsName,
+    seen: &Propagation,
+    propagation: Duration,
+    limit: Duration,
+) -> Outcomes {
+    let outcomes = parts.iter().map(|part| {
+        let outcome = published_part(part, zone, seen, propagation, limit);
+        (part.index, outcome)
+    });
+    outcomes.collect()
+}
+
+fn published_part(
     part: &Part<'_>,
     zone: &DnsName,
     seen: &Propagation,

@@ -46,6 +46,11 @@ impl Publication {
         zones.map(|(writer, records)| (writer.zone(), records.as_slice()))
     }
 
+    /// How long is waited once the servers have the values, because the settings want it.
+    pub fn extra_wait(&self) -> Duration {
+        self.dns.propagation().extra_wait
+    }
+
     /// The alias names, each once.
     pub fn names(&self) -> BTreeSet<DnsName> {
         let records = self.zones.iter().flat_map(|(_, records)| records);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -203,6 +204,7 @@ async fn carry(
     let (mut reader, mut writer) = stream.into_split();
     let reading = async {
         loop {
+            acknowledge_at_once(&reader);
             let message = read_message(&mut reader).await?;
             inbox.deliver(message)?;
         }
@@ -223,6 +225,16 @@ async fn carry(
     if let Err(cause) = cause {
         inbox.end(cause);
     }
+}
+
+/// BIND keeps a response back until the one before is acknowledged (Nagle's algorithm, RFC 896), which the system
+/// may put off by 40 ms (RFC 1122 §4.2.3.2). It has to be told again after each message.
+fn acknowledge_at_once(reader: &OwnedReadHalf) {
+    #[cfg(target_os = "linux")]
+    let _ = reader.as_ref().set_quickack(true);
+    // Other systems have no such option: a response may come later there.
+    #[cfg(not(target_os = "linux"))]
+    let _ = reader;
 }
 
 /// The next message, without the length in front of it (RFC 1035 §4.2.2).

@@ -21,6 +21,8 @@ use self::peers::{Certbot, Lego};
 
 const CERTIFICATES: usize = 20;
 const RTT: Duration = Duration::from_millis(40);
+/// What takes longer than this is measured once.
+const SLOW: Duration = Duration::from_secs(20);
 
 /// What one run needed, and what the servers saw of it.
 struct Sample {
@@ -33,9 +35,13 @@ struct Sample {
 }
 
 fn main() -> Result {
+    let mut arguments = std::env::args().skip(1);
     // Runs of each case, of which the medians are shown.
-    let runs: usize = std::env::args().nth(1).map_or(Ok(5), |runs| runs.parse())?;
-    let cases = cases();
+    let runs: usize = arguments.next().map_or(Ok(5), |runs| runs.parse())?;
+    // The titles of the cases; all if there are none.
+    let titles: Vec<_> = arguments.collect();
+    let mut cases = cases();
+    cases.retain(|case| titles.is_empty() || titles.iter().any(|title| title == case.title));
     let names: Vec<_> = cases
         .iter()
         .flat_map(|case| case.certificates.concat())
@@ -71,9 +77,10 @@ fn main() -> Result {
     println!("|---|---|---:|---:|---:|---:|---:|---:|---:|");
     place.measure(&cases, runs, far_row)?;
     println!(
-        "\nMedians of {runs} runs, the account being there already. Round trips are the wall time divided by that of \
+        "\nMedians of {runs} runs, or one run if it took more than {} s, the account being there already. Round trips are the wall time divided by that of \
          one. lego's {CERTIFICATES} certificates are {CERTIFICATES} processes at once, certbot's are one after the \
-         other; CPU and memory are those of all."
+         other; CPU and memory are those of all.",
+        SLOW.as_secs()
     );
     Ok(())
 }
@@ -106,9 +113,15 @@ impl Place<'_> {
             let mut own = Duration::ZERO;
             for contender in contenders {
                 eprintln!("{}: {}", contender.title(), case.title);
-                let samples = (0..runs)
-                    .map(|_| self.sample(contender, case))
-                    .collect::<Result<Vec<_>>>()?;
+                let mut samples = Vec::with_capacity(runs);
+                while samples.len() < runs {
+                    let sample = self.sample(contender, case)?;
+                    let is_slow = sample.usage.wall > SLOW;
+                    samples.push(sample);
+                    if is_slow {
+                        break;
+                    }
+                }
                 if own.is_zero() {
                     own = median(&samples, |sample| sample.usage.wall);
                 }

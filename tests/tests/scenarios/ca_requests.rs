@@ -37,6 +37,21 @@ fn requests_of_an_order_share_one_connection_and_do_not_wait_for_one_another() -
 }
 
 #[test]
+fn a_ca_that_takes_ten_seconds_for_each_answer_costs_no_certificate() -> Result {
+    const PAUSE: Duration = Duration::from_secs(10);
+    let (bed, arguments) = bed_with(4)?;
+    let proxy = bed.acme_proxy(|_| Spoilt::Late(PAUSE))?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?.limit(PAUSE * 30);
+    let outcome = program.run(&arguments)?;
+    outcome.assert_success();
+    // Directory, nonce, account, order, authorizations, challenges, validation, signature, certificate.
+    assert!(outcome.usage.wall < PAUSE * 14, "{:?}", outcome.usage);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
 fn no_nonce_is_used_twice_and_few_are_requested() -> Result {
     let (bed, arguments) = bed_with(40)?;
     let used = Arc::new(Mutex::new(Vec::new()));

@@ -119,6 +119,18 @@ const COMMANDS: &[&[&str]] = &[
     &["providers"],
 ];
 
+/// The token, wherever it may be kept.
+fn places(token: &Path) -> [String; 5] {
+    let token = token.display();
+    [
+        format!("api-token = {{ file = \"{token}\" }}"),
+        "api-token = { env = \"A_TOKEN\" }".to_owned(),
+        "api-token = { credential = \"token\" }".to_owned(),
+        format!("api-token = {{ command = [\"/bin/cat\", \"{token}\"] }}"),
+        format!("api-token = \"{TOKEN}\""),
+    ]
+}
+
 /// Cloudflare has no shorter TTL than a minute. This clock is ahead, so that nothing waits for caches.
 const LATER: &str = "+61s";
 
@@ -140,17 +152,7 @@ fn runs(clouds: &Clouds, repository: &Path, states: &Path) -> Result<Vec<Outcome
             .env("A_TOKEN", TOKEN))
     };
     let mut outcomes: Vec<Outcome> = Vec::new();
-    // The token, wherever it may be kept.
-    let places = [
-        format!("api-token = {{ file = \"{}\" }}", token.display()),
-        "api-token = { env = \"A_TOKEN\" }".to_owned(),
-        "api-token = { credential = \"token\" }".to_owned(),
-        format!(
-            "api-token = {{ command = [\"/bin/cat\", \"{}\"] }}",
-            token.display()
-        ),
-        format!("api-token = \"{TOKEN}\""),
-    ];
+    let places = places(&token);
     for (index, place) in places.iter().enumerate() {
         let mut program = program(place, "")?;
         program.settings.state = states.join(index.to_string());

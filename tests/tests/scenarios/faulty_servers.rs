@@ -240,6 +240,7 @@ fn an_extra_wait_follows_when_the_servers_have_the_values() -> Result {
     let outcome = bed.program(settings)?.run(&ISSUE)?;
     outcome.assert_success();
     assert!(outcome.usage.wall >= Duration::from_secs(2), "{outcome}");
+    outcome.assert_said(&["and then 2 s, as configured"]);
     bed.assert_only_txt_was_touched(&[])
 }
 
