@@ -77,7 +77,11 @@ impl Client {
             let request = request(Method::GET, &self.0.directory_url, Operation::Directory)?;
             match self.send(request).await {
                 Ok(response) => {
-                    return serde_json::from_slice(response.body())
+                    let directory = serde_json::from_slice::<Directory>(response.body());
+                    let directory = directory
+                        .map_err(|error| AcmeError::invalid(Operation::Directory, error))?;
+                    let checked = directory.checked();
+                    return checked
                         .map_err(|error| AcmeError::invalid(Operation::Directory, error));
                 }
                 Err(error) => retry.after(error.into()).await?,

@@ -1,6 +1,9 @@
 //! The directory of a CA (RFC 8555 §7.1.1).
 
+use http::Uri;
 use serde::{Deserialize, Serialize};
+
+use crate::printable::printable;
 
 /// What is needed of a directory. Everything else may be missing or null.
 #[derive(Debug, Deserialize, Serialize)]
@@ -23,7 +26,35 @@ struct Meta {
     external_account_required: Option<bool>,
 }
 
+/// A member of the directory that is no URL.
+#[derive(Debug, thiserror::Error)]
+#[error("`{member}` is not a URL: `{url}` ({reason})")]
+pub(super) struct NoUrl {
+    member: &'static str,
+    url: String,
+    reason: http::uri::InvalidUri,
+}
+
 impl Directory {
+    /// Checks that all members are URLs, so that no request fails on one later.
+    pub(super) fn checked(self) -> Result<Self, NoUrl> {
+        for (member, url) in [
+            ("newNonce", &self.new_nonce),
+            ("newAccount", &self.new_account),
+            ("newOrder", &self.new_order),
+        ] {
+            if let Err(reason) = url.parse::<Uri>() {
+                let url = printable(url);
+                return Err(NoUrl {
+                    member,
+                    url,
+                    reason,
+                });
+            }
+        }
+        Ok(self)
+    }
+
     /// The URL of the terms of service.
     pub(super) fn terms_of_service(&self) -> Option<&str> {
         self.meta.as_ref()?.terms_of_service.as_deref()

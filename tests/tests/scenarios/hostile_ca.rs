@@ -1,0 +1,74 @@
+//! A CA that sends URLs which are none, to harm other certificates or the process.
+
+use acme_alias_tests::{Exchange, Outcome, Result, Spoilt, TestBed};
+
+/// What is no part of any URL (RFC 3986 §2), as JSON escapes it.
+const CONTROL: &str = "\\u0001";
+
+/// Puts a control character into the URL that is this member of a JSON object.
+fn spoil_url(answer: &str, member: &str) -> Option<String> {
+    let (before, after) = answer.split_once(&format!("\"{member}\":"))?;
+    let after = after.replacen("https://", &format!("https://{CONTROL}"), 1);
+    Some(format!("{before}\"{member}\":{after}"))
+}
+
+/// Renews through a proxy that spoils what is said.
+fn renew(
+    bed: &TestBed,
+    domains: &[String],
+    spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
+) -> Result<Outcome> {
+    let proxy = bed.acme_proxy(spoil)?;
+    let mut settings = bed.settings().certificates(domains);
+    settings.directory = proxy.directory();
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    assert!(!outcome.stderr.contains("panicked"), "{outcome}");
+    bed.assert_only_txt_was_touched(&[])?;
+    Ok(outcome)
+}
+
+#[test]
+fn a_control_character_in_a_url_of_the_directory_is_an_error_of_the_ca() -> Result {
+    let domains = ["example.com".to_owned()];
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    for member in ["newNonce", "newAccount", "newOrder"] {
+        let outcome = renew(&bed, &domains, move |exchange| {
+            if exchange.path != "/dir" {
+                return Spoilt::No;
+            }
+            spoil_url(&exchange.answer, member).map_or(Spoilt::No, Spoilt::Changed)
+        })?;
+        outcome.assert_failure(5, &["directory", member]);
+    }
+    assert_eq!(bed.orders()?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_control_character_in_a_url_of_an_order_fails_its_certificate_only() -> Result {
+    let good: Vec<_> = (0..20).map(|i| format!("good{i}.example.com")).collect();
+    let members = ["finalize", "authorizations", "certificate"];
+    let hostile = members.map(|member| format!("{member}.example.com"));
+    let domains = [&good[..], &hostile].concat();
+    let bed = TestBed::builder().delegate_apart(&domains).start()?;
+    let outcome = renew(&bed, &domains, move |exchange| {
+        let is_of = |member: &&&str| {
+            exchange
+                .answer
+                .contains(&format!("\"{member}.example.com\""))
+        };
+        let Some(member) = members.iter().find(is_of) else {
+            return Spoilt::No;
+        };
+        spoil_url(&exchange.answer, member).map_or(Spoilt::No, Spoilt::Changed)
+    })?;
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    for domain in good {
+        bed.certificate(&domain.replace('.', "-"))?;
+    }
+    for domain in hostile {
+        assert!(bed.certificate(&domain.replace('.', "-")).is_err());
+        outcome.assert_said(&[&domain.replace('.', "-")]);
+    }
+    Ok(())
+}
