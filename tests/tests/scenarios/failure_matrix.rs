@@ -1,4 +1,4 @@
-//! `docs/failure-matrix.md` and the tests it names.
+//! `docs/failure-matrix.md` and `docs/hostile-inputs.md`, and the tests that they name.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,47 +6,60 @@ use std::path::Path;
 
 use acme_alias_tests::Result;
 
-/// The modules whose tests all have a row.
-const MODULES: [&str; 18] = [
-    "audit",
-    "canary",
-    "clean_up",
-    "crashes",
-    "faulty_servers",
-    "ids",
-    "kills",
-    "ledger",
-    "leftovers",
-    "machine",
-    "name_servers",
-    "runs",
-    "secrets",
-    "shared_names",
-    "spoilt_answers",
-    "spoilt_ca",
-    "spoilt_orders",
-    "spoilt_updates",
+/// A page, and the modules whose tests all have a row there.
+const PAGES: [(&str, &[&str]); 2] = [
+    (
+        "failure-matrix.md",
+        &[
+            "audit",
+            "canary",
+            "clean_up",
+            "crashes",
+            "faulty_servers",
+            "ids",
+            "kills",
+            "ledger",
+            "leftovers",
+            "machine",
+            "name_servers",
+            "runs",
+            "secrets",
+            "shared_names",
+            "spoilt_answers",
+            "spoilt_ca",
+            "spoilt_orders",
+            "spoilt_updates",
+        ],
+    ),
+    (
+        "hostile-inputs.md",
+        &["hostile", "hostile_ca", "job_isolation"],
+    ),
 ];
 
 #[test]
 fn every_row_has_its_test_and_every_test_its_row() -> Result {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(folder.join("../docs/failure-matrix.md"))?;
-    let rows: BTreeSet<_> = page
-        .lines()
-        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`'))
-        .map(|(_, test)| test.to_owned())
-        .collect();
-    let mut tests = BTreeSet::new();
-    for module in MODULES {
-        let path = folder.join(format!("tests/scenarios/{module}.rs"));
-        let text = fs::read_to_string(path)?;
-        let after = text.split("#[test]\nfn ").skip(1);
-        let names = after
-            .filter_map(|text| text.split_once('('))
-            .map(|(name, _)| name);
-        tests.extend(names.map(|name| format!("{module}::{name}")));
+    for (page, modules) in PAGES {
+        let text = fs::read_to_string(folder.join("../docs").join(page))?;
+        let rows: BTreeSet<_> = text
+            .lines()
+            .filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`'))
+            .map(|(_, test)| test.to_owned())
+            .collect();
+        let mut tests = BTreeSet::new();
+        for module in modules {
+            let path = folder.join(format!("tests/scenarios/{module}.rs"));
+            let text = fs::read_to_string(path)?;
+            let lines: Vec<_> = text.lines().collect();
+            let names = lines.windows(2).filter_map(|lines| {
+                let is_test = lines[0] == "#[test]" || lines[0].starts_with("#[tokio::test");
+                let (_, declared) = lines[1].split_once("fn ").filter(|_| is_test)?;
+                declared.split_once('(').map(|(name, _)| name)
+            });
+            tests.extend(names.map(|name| format!("{module}::{name}")));
+        }
+        assert_eq!(rows, tests, "{page}");
     }
-    assert_eq!(rows, tests);
     Ok(())
 }

@@ -26,6 +26,7 @@ mod guides;
 mod hostile;
 mod hostile_ca;
 mod ids;
+mod job_isolation;
 mod keys;
 mod kills;
 mod ledger;
