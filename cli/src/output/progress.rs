@@ -29,10 +29,13 @@ impl Observer for Lines {
             .entry(certificate.clone())
             .or_insert_with(Instant::now)
             .elapsed();
-        if let Step::Lagging(lagging) = step
-            && !locked(&self.lagging).insert(lagging.server.to_string())
-        {
-            return;
+        match step {
+            Step::Lagging(lagging) if !locked(&self.lagging).insert(lagging.server.to_string()) => {
+                return;
+            }
+            // The line that says where it is stored follows at once.
+            Step::Store => return,
+            _ => {}
         }
         line(&format!(
             "{certificate}: {} [{:.1} s]",
