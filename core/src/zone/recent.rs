@@ -235,4 +235,15 @@ mod tests {
         fixture.withdraw("a.example", Some(60)).await;
         assert_eq!(fixture.cached("a.example").await, Some(61));
     }
+
+    #[tokio::test]
+    async fn a_clock_that_was_ahead_causes_no_long_wait() {
+        let fixture = Fixture::new();
+        let ahead = SignedDuration::from_hours(10);
+        fixture.clock.advance(ahead);
+        fixture.withdraw("a.example", Some(60)).await;
+        fixture.clock.advance(-ahead);
+        let rest = fixture.cached("a.example").await;
+        assert!(rest.is_none_or(|seconds| seconds <= 61), "{rest:?}");
+    }
 }

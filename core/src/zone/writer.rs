@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::configured_provider::ConfiguredProvider;
 use super::error::WriteError;
@@ -229,3 +230,6 @@ impl ZoneWriter {
         Ok(cleaned)
     }
 }
+
+#[cfg(test)]
+mod tests;
