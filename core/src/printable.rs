@@ -14,6 +14,15 @@ pub(crate) fn printable(text: &str) -> String {
     line
 }
 
+/// The same for the first characters only, if there are more than `max`; and how many are left out.
+pub(crate) fn shortened(text: &str, max: usize) -> String {
+    let Some((end, _)) = text.char_indices().nth(max) else {
+        return printable(text);
+    };
+    let more = text[end..].chars().count();
+    format!("{}… ({more} more characters)", printable(&text[..end]))
+}
+
 /// Whether the character reorders or hides text (the common ones of Unicode category Cf).
 fn is_format(c: char) -> bool {
     matches!(

@@ -9,9 +9,11 @@ use serde_json::{Error, Value};
 use super::error::{AcmeError, ValidationFailure};
 use super::problem;
 use crate::name::{DnsName, Identifier};
-use crate::printable::printable;
+use crate::printable::{printable, shortened};
 
 const DNS_01: &str = "dns-01";
+/// The longest reason for a failure that is shown, in characters.
+const DETAIL_MAX: usize = 1000;
 
 /// An authorization of an order. Challenges of other types are ignored.
 #[derive(Debug)]
@@ -117,7 +119,7 @@ impl Authorization {
         Some(ValidationFailure {
             identifier: printable(&self.name.to_string()),
             kind: problem::kind(problem),
-            detail: printable(&detail),
+            detail: shortened(&detail, DETAIL_MAX),
         })
     }
 }

@@ -165,7 +165,13 @@ impl Order {
 
     /// Reads all authorizations (RFC 8555 §7.5) at the same time.
     async fn read_authorizations(&self) -> Result<Vec<Authorization>, AcmeError> {
-        let urls = self.state.authorizations.iter().flatten();
+        let urls = self.state.authorizations.as_deref().unwrap_or_default();
+        if urls.len() > self.names.len() {
+            let (urls, names) = (urls.len(), self.names.len());
+            let reason = format!("it has {urls} authorizations for {names} names");
+            return Err(AcmeError::invalid(Operation::Order, reason));
+        }
+        let urls = urls.iter();
         let reads: Vec<_> = urls.map(|url| self.read_authorization(url)).collect();
         stream::iter(reads).buffered(AT_ONCE).try_collect().await
     }

@@ -5,9 +5,13 @@ use http::Response;
 use instant_acme::{Error, Problem};
 
 use super::error::{AcmeError, Operation};
-use crate::printable::printable;
+use crate::printable::shortened;
 
 const URN_PREFIX: &str = "urn:ietf:params:acme:error:";
+/// The longest type of a problem that is shown, in characters.
+const KIND_MAX: usize = 100;
+/// The longest detail that is shown, in characters. Those of a certificate with 100 names have about 10,000.
+const DETAIL_MAX: usize = 12_000;
 
 /// Returns the answer if it is a success, or else the problem that it reports.
 pub(super) fn check(
@@ -35,7 +39,7 @@ pub(super) fn refusal(operation: Operation, problem: &Problem) -> AcmeError {
 /// Returns the type of a problem without its URN prefix.
 pub(super) fn kind(problem: &Problem) -> String {
     let kind = problem.r#type.as_deref().unwrap_or("about:blank");
-    printable(kind.strip_prefix(URN_PREFIX).unwrap_or(kind))
+    shortened(kind.strip_prefix(URN_PREFIX).unwrap_or(kind), KIND_MAX)
 }
 
 /// Converts an error of `instant-acme`.
@@ -57,5 +61,5 @@ fn detail(problem: &Problem) -> String {
         detail.push_str("; ");
         detail.push_str(&subproblem.to_string());
     }
-    printable(&detail)
+    shortened(&detail, DETAIL_MAX)
 }

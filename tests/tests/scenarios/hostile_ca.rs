@@ -72,3 +72,44 @@ fn a_control_character_in_a_url_of_an_order_fails_its_certificate_only() -> Resu
     }
     Ok(())
 }
+
+/// The most that a failure may print, in octets.
+const SHOWN: usize = 30_000;
+
+#[test]
+fn a_problem_of_half_a_megabyte_is_shown_in_part() -> Result {
+    let domains = ["example.com".to_owned()];
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let outcome = renew(&bed, &domains, |exchange| {
+        if !exchange.path.starts_with("/order-plz") {
+            return Spoilt::No;
+        }
+        let detail = "no \\u001b[2J".repeat(40_000);
+        let kind = "x".repeat(10_000);
+        let problem = format!("{{ \"type\": \"{kind}\", \"detail\": \"{detail}\" }}");
+        let json = ("content-type", "application/problem+json".to_owned());
+        Spoilt::Instead(403, vec![json], problem)
+    })?;
+    outcome.assert_failure(5, &["more characters"]);
+    assert!(outcome.stderr.len() < SHOWN, "{}", outcome.stderr.len());
+    assert!(!outcome.stderr.contains('\u{1b}'), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn an_order_with_more_authorizations_than_names_causes_no_requests() -> Result {
+    let domains = ["example.com".to_owned()];
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let before = bed.acme_requests()?;
+    let outcome = renew(&bed, &domains, |exchange| {
+        let Some((before, after)) = exchange.answer.split_once("\"authorizations\": [") else {
+            return Spoilt::No;
+        };
+        let url = "\"https://127.0.0.1:1/authz\",".repeat(5000);
+        Spoilt::Changed(format!("{before}\"authorizations\": [{url}{after}"))
+    })?;
+    outcome.assert_failure(5, &["5001 authorizations for 1 names"]);
+    // Directory, nonce, account and order, and some of them twice.
+    assert!(bed.acme_requests()? - before < 10);
+    Ok(())
+}
