@@ -115,6 +115,14 @@ pub fn acme_problem(data: &[u8]) {
     }
 }
 
+/// Any answer of a CA can be read, and what is shown of it is short and safe to print.
+pub fn acme_body(data: &[u8]) {
+    for text in acme::fuzzing::body(data) {
+        assert_shown(&text);
+        assert!(text.len() < 100_000, "{} octets", text.len());
+    }
+}
+
 /// Any wait that a CA asks for is limited, and any link of a CA is an https:// URL.
 pub fn headers(data: &[u8]) {
     acme::fuzzing::headers(data);
@@ -158,6 +166,11 @@ mod tests {
     #[test]
     fn seeds_of_dns_answer() {
         seeds("dns_answer", dns_answer);
+    }
+
+    #[test]
+    fn seeds_of_acme_body() {
+        seeds("acme_body", acme_body);
     }
 
     #[test]

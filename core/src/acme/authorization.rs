@@ -9,9 +9,13 @@ use serde_json::{Error, Value};
 use super::error::{AcmeError, ValidationFailure};
 use super::problem;
 use crate::name::{DnsName, Identifier};
-use crate::printable::{printable, shortened};
+use crate::printable::shortened;
 
 const DNS_01: &str = "dns-01";
+/// The longest name that is shown, in characters: names have 253 at most (RFC 1035 §2.3.4).
+const NAME_MAX: usize = 255;
+/// Types of challenges that are shown. About five are in use.
+const OFFERED_MAX: usize = 10;
 /// The longest reason for a failure that is shown, in characters.
 const DETAIL_MAX: usize = 1000;
 
@@ -22,7 +26,7 @@ pub(super) struct Authorization {
     status: AuthorizationStatus,
     /// The dns-01 challenge.
     challenge: Option<Dns01>,
-    /// The types of all challenges.
+    /// The types of all challenges, or of the first ones of many.
     offered: Vec<String>,
 }
 
@@ -68,7 +72,8 @@ impl Authorization {
         let name = body.identifier["value"].as_str().unwrap_or_default();
         let base = name.strip_prefix("*.");
         let kinds = body.challenges.iter().map(|challenge| &challenge["type"]);
-        let offered = kinds.filter_map(Value::as_str).map(printable).collect();
+        let offered = kinds.filter_map(Value::as_str).take(OFFERED_MAX);
+        let offered = offered.map(|kind| shortened(kind, NAME_MAX)).collect();
         let mut challenges = body.challenges.into_iter();
         let challenge = challenges.find(|challenge| challenge["type"] == DNS_01);
         Ok(Authorization {
@@ -91,7 +96,9 @@ impl Authorization {
     pub(super) fn name_of<'a>(&self, names: &'a [Identifier]) -> Result<&'a Identifier, AcmeError> {
         let base: Option<DnsName> = self.name.base.parse().ok();
         let ordered = names.iter().find(|name| Some(name.base()) == base.as_ref());
-        ordered.ok_or_else(|| AcmeError::ForeignAuthorization(printable(&self.name.to_string())))
+        ordered.ok_or_else(|| {
+            AcmeError::ForeignAuthorization(shortened(&self.name.to_string(), NAME_MAX))
+        })
     }
 
     /// Returns the token of the dns-01 challenge.
@@ -99,7 +106,7 @@ impl Authorization {
         match &self.challenge {
             Some(challenge) => Ok(&challenge.token),
             None => Err(AcmeError::NoDns01 {
-                name: printable(&self.name.to_string()),
+                name: shortened(&self.name.to_string(), NAME_MAX),
                 offered: self.offered.clone(),
             }),
         }
@@ -117,7 +124,7 @@ impl Authorization {
         let detail = problem.detail.clone();
         let detail = detail.unwrap_or_else(|| problem.to_string());
         Some(ValidationFailure {
-            identifier: printable(&self.name.to_string()),
+            identifier: shortened(&self.name.to_string(), NAME_MAX),
             kind: problem::kind(problem),
             detail: shortened(&detail, DETAIL_MAX),
         })

@@ -8,7 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use reqwest::Url;
 
+use super::authorization::{Authorization, Dns01};
+use super::directory::Directory;
 use super::error::{AcmeError, Operation};
+use super::order::State;
 use super::{link, problem, response};
 
 /// The detail of an answer that is not one of ACME.
@@ -24,6 +27,39 @@ pub(crate) fn problem(body: &[u8]) -> Option<AcmeError> {
     let error = problem::refusal(Operation::Order, &problem);
     let _ = error.is_bad_nonce();
     Some(error)
+}
+
+/// What the body of an answer says, if it can be read as a directory, an order, an authorization or a challenge:
+/// everything that is shown of it.
+pub(crate) fn body(body: &[u8]) -> Vec<String> {
+    let mut shown = Vec::new();
+    if let Ok(directory) = serde_json::from_slice::<Directory>(body)
+        && let Err(error) = directory.checked()
+    {
+        shown.push(error.to_string());
+    }
+    if let Ok(Err(error)) =
+        serde_json::from_slice::<State>(body).map(|state| state.failure(Operation::Order))
+    {
+        shown.push(error.to_string());
+    }
+    if let Ok(authorization) = Authorization::parse(body) {
+        let names = ["example.com", "*.example.org"].map(|name| name.parse().expect("a name"));
+        if let Some(failure) = authorization.failure() {
+            shown.extend([failure.identifier, failure.kind, failure.detail]);
+        }
+        let foreign = authorization.name_of(&names).err();
+        let no_token = authorization.token().err();
+        shown.extend(foreign.into_iter().chain(no_token).map(|e| e.to_string()));
+        let _ = (authorization.is_valid(), authorization.pending_challenge());
+    }
+    if let Ok(challenge) = Dns01::parse(body) {
+        let refused = challenge.error().filter(|_| !challenge.is_valid());
+        shown.extend(
+            refused.map(|error| problem::refusal(Operation::Challenges, error).to_string()),
+        );
+    }
+    shown
 }
 
 /// Header fields, one per line: `name: value`.

@@ -48,7 +48,7 @@ pub struct Order {
 
 /// What the CA reports about an order (RFC 8555 §7.1.3).
 #[derive(Debug, Deserialize)]
-struct State {
+pub(super) struct State {
     status: OrderStatus,
     authorizations: Option<Vec<String>>,
     finalize: Option<String>,
@@ -79,7 +79,7 @@ impl State {
     }
 
     /// Why the order failed.
-    fn failure(&self, operation: Operation) -> Result<(), AcmeError> {
+    pub(super) fn failure(&self, operation: Operation) -> Result<(), AcmeError> {
         match &self.error {
             Some(error) => Err(refusal(operation, error)),
             None => Ok(()),
