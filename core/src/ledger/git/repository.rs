@@ -18,6 +18,7 @@ use super::command::Git;
 use super::error::GitExportError;
 use super::message::RUN_TRAILER;
 use super::runs::RunExport;
+use super::work_tree;
 use crate::ledger::run_id::RunId;
 
 /// The pause before a lock is tried again.
@@ -143,14 +144,14 @@ impl Repository {
     }
 
     async fn write(&self, file: &Path, text: &str) -> Result<(), GitExportError> {
-        let path = self.git.folder().join(file);
-        let written = async {
-            if let Some(folder) = path.parent() {
-                tokio::fs::create_dir_all(folder).await?;
-            }
-            tokio::fs::write(&path, text).await
-        };
-        written.await.map_err(|error| file_error(&path, error))
+        let folder = self.git.folder().to_owned();
+        let path = folder.join(file);
+        let (file, text) = (file.to_owned(), text.to_owned());
+        let write = move || work_tree::write(&folder, &file, text.as_bytes());
+        let written = tokio::task::spawn_blocking(write).await;
+        written
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|error| file_error(&path, error))
     }
 
     /// The last commit; none before the first.
@@ -220,17 +221,7 @@ async fn lock(git: &Git) -> Result<File, GitExportError> {
     let mut path = git.command(&path).output().await?.stdout;
     path.pop_if(|last| *last == b'\n');
     let path = git.folder().join(PathBuf::from(OsString::from_vec(path)));
-    let mut options = tokio::fs::OpenOptions::new();
-    let opened = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .await;
-    let file = opened
-        .map_err(|error| file_error(&path, error))?
-        .into_std()
-        .await;
+    let file = work_tree::open_lock(&path).map_err(|error| file_error(&path, error))?;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
