@@ -3,13 +3,12 @@
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::checkpoint::Checkpoint;
-use super::folder::{Folder, LINE_MAX, month, private, unavailable};
+use super::folder::{Folder, LINE_MAX, month, unavailable};
 use super::position::Position;
 use crate::ledger::error::{LedgerAction, LedgerError};
 use crate::ledger::line::{Entry, Event, Line};
@@ -150,7 +149,7 @@ impl Appender {
             self.finish(end).map_err(failed)?;
             offset = 0;
         }
-        write_at(&path, offset, text, is_durable).map_err(failed)?;
+        write_at(&self.folder, &name, offset, text, is_durable).map_err(failed)?;
         if offset == 0 {
             let folder = File::open(self.folder.path()).and_then(|folder| folder.sync_all());
             folder.map_err(failed)?;
@@ -164,7 +163,7 @@ impl Appender {
         if end.file.is_empty() {
             return Ok(());
         }
-        let file = private().write(true).open(self.folder.file(&end.file))?;
+        let file = self.folder.open_in_place(&end.file)?;
         if file.metadata()?.len() > end.offset {
             file.set_len(end.offset)?;
             file.sync_data()?;
@@ -173,13 +172,14 @@ impl Appender {
     }
 }
 
-fn write_at(path: &Path, offset: u64, text: &[u8], is_durable: bool) -> io::Result<()> {
-    let mut options = private();
-    let mut file = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
+fn write_at(
+    folder: &Folder,
+    name: &str,
+    offset: u64,
+    text: &[u8],
+    is_durable: bool,
+) -> io::Result<()> {
+    let mut file = folder.open_in_place(name)?;
     // Regardless of the umask.
     file.set_permissions(Permissions::from_mode(0o600))?;
     // A crash or a full disk may have left a torn line, which nobody relied on.

@@ -24,6 +24,8 @@ mod read;
 mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trust_tests;
 mod verify;
 mod writer;
 

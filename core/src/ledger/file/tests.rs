@@ -282,7 +282,7 @@ async fn a_file_in_place_of_the_folder_is_an_error() {
     let path = folder.path().join("ledger");
     fs::write(&path, "").unwrap();
     let error = FileLedger::open(&path, Arc::new(SystemClock)).await;
-    assert!(matches!(error, Err(LedgerError::Unavailable { .. })));
+    assert!(matches!(error, Err(LedgerError::Untrusted(_))));
     let reader = FileLedger::open_read_only(&path);
     assert!(reader.open_values().await.is_err());
     assert!(reader.lines().try_collect::<Vec<_>>().await.is_err());
