@@ -8,6 +8,7 @@ use acme_alias_core::acme::{CaConfig, ExternalAccount, ExternalAccountSource};
 use acme_alias_core::clock::Clock;
 use acme_alias_core::dns::{self, TrustAnchors, ZoneServers};
 use acme_alias_core::engine::{Environment, EnvironmentConfig};
+use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 use acme_alias_core::zone::{AliasZone, ConfiguredProvider};
 use async_trait::async_trait;
 
@@ -15,6 +16,10 @@ use super::providers::Providers;
 use super::resolvers;
 use crate::failure::{Failure, Part};
 use crate::settings::{AcmeSettings, AliasZoneSettings, DnsSettings, Eab, Settings, SettingsError};
+use crate::trust;
+
+/// No file of root certificates is larger, not even that of a system.
+const ROOT_MAX: u64 = 4 << 20;
 
 /// The environments and providers of the process.
 #[derive(Debug)]
@@ -147,7 +152,12 @@ fn dns_config(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<dns::Config
 }
 
 fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
+    let read = trusted::read(path, Access::Unchangeable, Links::Followed, ROOT_MAX);
+    read.map(|read| read.content).map_err(|error| {
+        if let Some(untrusted) = Untrusted::in_error(&error) {
+            let remedy = trust::remedy(untrusted, "go-w");
+            return Failure::new(Part::Settings, untrusted, remedy);
+        }
         let path = path.display();
         let message = format!("the CA's root certificate {path} cannot be read: {error}");
         let remedy = "correct `ca-file` under `[acme]`".to_owned();

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use acme_alias_tests::{ALIAS_ZONE, Program, Result, TestBed};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Error, Program, Result, TestBed};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 /// Another user. The tests run as root.
@@ -220,5 +220,197 @@ fn a_settings_error_is_escaped_and_shortened() -> Result {
             assert!(printed.len() < 20_000, "{} octets", printed.len());
         }
     }
+    Ok(())
+}
+
+#[test]
+fn programs_that_are_run_inherit_no_secret() -> Result {
+    let bed = TestBed::start()?;
+    let dumps = bed.folder().join("dumps");
+    let dump = format!("env >> {}", dumps.display());
+    let programs = bed.folder().join("programs");
+    fs::create_dir(&programs)?;
+    let git = programs.join("git");
+    fs::write(
+        &git,
+        format!("#!/bin/sh\n{dump}\nPATH=/usr/bin:/bin exec git \"$@\"\n"),
+    )?;
+    set_mode(&git, 0o755)?;
+    let mut settings = bed.settings();
+    let secret = bed.secret_file("acme-key");
+    settings.top = format!("audit-git = '{}'", bed.folder().join("audit").display());
+    let (key, primary) = (bed.key(ALIAS_ZONE)?, bed.primary());
+    settings.providers.retain(|provider| provider.id != "first");
+    settings.more = format!(
+        "[providers.first]\nkind = 'rfc2136'\nserver = '{primary}'\ntsig-key = '{}'\n\
+         tsig-algorithm = '{}'\n\
+         tsig-secret = {{ command = ['sh', '-c', '{dump}; cat {}'] }}\n",
+        key.name,
+        key.algorithm,
+        secret.display()
+    );
+    let hook = format!("domains = ['example.com']\ndeploy-hook = ['sh', '-c', '{dump}']");
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let mut program = bed
+        .program(settings.certificate("web", &hook))?
+        .env("PATH", path)
+        .env("TZ", "UTC")
+        .env("ACME_ALIAS_DNS__TIMEOUT", "2s");
+    for name in [
+        "CREDENTIALS_DIRECTORY",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "A_TOKEN",
+    ] {
+        program = program.env(name, "canary");
+    }
+    program.run(&["renew"])?.assert_success();
+    let dumped = fs::read_to_string(&dumps)?;
+    assert!(!dumped.contains("canary"), "{dumped}");
+    assert!(!dumped.contains("ACME_ALIAS_DNS__TIMEOUT"), "{dumped}");
+    assert!(!dumped.contains("CREDENTIALS_DIRECTORY"), "{dumped}");
+    for words in [
+        "ACME_ALIAS_HOOK_CERTIFICATE=web",
+        "GIT_CONFIG_GLOBAL=/dev/null",
+        "HOME=",
+        "TZ=UTC",
+    ] {
+        assert!(dumped.contains(words), "{words}: {dumped}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_link_in_the_audit_repository_is_not_followed() -> Result {
+    let bed = TestBed::start()?;
+    let audit = bed.folder().join("audit");
+    let mut settings = bed.settings();
+    settings.top = format!("audit-git = '{}'\naudit = 'required'", audit.display());
+    let program = bed.program(settings)?;
+    program.run(&ISSUE)?.assert_success();
+    let zone = audit.join(ALIAS_ZONE);
+    let victim = bed.folder().join("victim");
+    fs::write(&victim, "of another program")?;
+    for entry in fs::read_dir(&zone)? {
+        let path = entry?.path();
+        fs::remove_file(&path)?;
+        symlink(&victim, &path)?;
+    }
+    program.run(&["renew", "--force"])?.assert_success();
+    for entry in fs::read_dir(&zone)? {
+        assert!(entry?.file_type()?.is_file());
+    }
+    // The same for the folder of the zone.
+    let elsewhere = bed.folder().join("elsewhere");
+    fs::rename(&zone, &elsewhere)?;
+    symlink(&elsewhere, &zone)?;
+    let before = fs::read_dir(&elsewhere)?.count();
+    let outcome = program.run(&["renew", "--force"])?;
+    outcome.assert_said(&[ALIAS_ZONE, "is a link"]);
+    let outcome = program.run(&["renew", "--force"])?;
+    outcome.assert_failure(6, &[ALIAS_ZONE, "is a link"]);
+    assert_eq!(fs::read_dir(&elsewhere)?.count(), before);
+    assert_eq!(fs::read_to_string(&victim)?, "of another program");
+    Ok(())
+}
+
+/// The only file of the ledger.
+fn month(bed: &TestBed) -> Result<PathBuf> {
+    for entry in fs::read_dir(bed.settings().state.join("ledger"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "jsonl") {
+            return Ok(path);
+        }
+    }
+    Err(Error::new("the ledger has no file"))
+}
+
+#[test]
+fn a_forged_line_of_the_ledger_removes_no_record_of_others() -> Result {
+    let bed = TestBed::start()?;
+    bed.run(&ISSUE)?.assert_success();
+    let challenge = "forged".repeat(8)[..43].to_owned();
+    let policy = format!("mail.{ALIAS_ZONE}");
+    let foreign = [
+        bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, &challenge)?,
+        bed.add_foreign_txt(ALIAS_ZONE, &policy, "v=spf1-all")?,
+    ];
+    let path = month(&bed)?;
+    let text = fs::read_to_string(&path)?;
+    let mut forged = String::new();
+    for txt in &foreign {
+        let first = text.lines().next().unwrap_or_default();
+        let mut line: serde_json::Value = serde_json::from_str(first)?;
+        line["name"] = txt.name.as_str().into();
+        line["value"] = txt.value.as_str().into();
+        forged.push_str(&format!("{line}\n"));
+    }
+    fs::write(&path, text + &forged)?;
+    bed.run(&["ledger", "verify"])?.assert_failure(6, &["hash"]);
+    let outcome = bed.run(&["ledger", "reconcile"])?;
+    outcome.assert_failure(4, &[]);
+    for words in [&challenge, "not as it was written", "ledger forget"] {
+        assert!(outcome.stdout.contains(words), "{outcome}");
+    }
+    for arguments in [&["renew", "--force"][..], &ISSUE] {
+        let outcome = bed.run(arguments)?;
+        outcome.assert_success();
+        outcome.assert_said(&[&challenge, "not as it was written"]);
+    }
+    bed.run(&["ledger", "forget", ALIAS_NAME])?.assert_success();
+    bed.run(&["ledger", "forget", &policy])?.assert_success();
+    bed.run(&["ledger", "reconcile"])?.assert_success();
+    bed.assert_only_txt_was_touched(&foreign)
+}
+
+#[test]
+fn missing_or_older_history_of_the_ledger_is_reported() -> Result {
+    let bed = TestBed::start()?;
+    bed.run(&ISSUE)?.assert_success();
+    let path = month(&bed)?;
+    let older = fs::read_to_string(&path)?;
+    bed.run(&["renew", "--force"])?.assert_success();
+    let whole = fs::read_to_string(&path)?;
+    let verify = ["ledger", "verify"];
+    bed.run(&verify)?.assert_success();
+    let missing = ["line 12, which", "ledger.head", "missing or was replaced"];
+    let (cut, _) = whole.match_indices('\n').nth(10).unwrap_or_default();
+    for text in [&whole[..=cut], &older, ""] {
+        fs::write(&path, text)?;
+        bed.run(&verify)?.assert_failure(6, &missing);
+    }
+    fs::remove_file(&path)?;
+    bed.run(&verify)?.assert_failure(6, &missing);
+    // Further lines do not hide it.
+    fs::write(&path, &older)?;
+    bed.run(&["renew", "--force"])?.assert_success();
+    bed.run(&["renew", "--force"])?.assert_success();
+    bed.run(&verify)?.assert_failure(6, &missing);
+    fs::write(&path, &whole)?;
+    bed.run(&verify)?.assert_failure(6, &["line 18, which"]);
+    Ok(())
+}
+
+#[test]
+fn history_that_the_audit_repository_knows_is_missed() -> Result {
+    let bed = TestBed::start()?;
+    let mut settings = bed.settings();
+    let audit = bed.folder().join("audit");
+    settings.top = format!("audit-git = '{}'", audit.display());
+    let program = bed.program(settings)?;
+    let verify = ["ledger", "verify"];
+    program.run(&verify)?.assert_success();
+    assert!(!audit.exists());
+    program.run(&ISSUE)?.assert_success();
+    program.run(&verify)?.assert_success();
+    // With everything in the state folder that knows the end.
+    let ledger = bed.settings().state.join("ledger");
+    fs::remove_dir_all(&ledger)?;
+    fs::remove_file(ledger.with_extension("head"))?;
+    let outcome = program.run(&verify)?;
+    let place = audit.display().to_string();
+    outcome.assert_failure(6, &["line 6, which", &place, "missing"]);
+    program.run(&["renew", "--force"])?.assert_success();
+    program.run(&verify)?.assert_failure(6, &["line 6, which"]);
     Ok(())
 }

@@ -6,9 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::{debug, warn};
 
 use super::checkpoint::Checkpoint;
 use super::folder::{Folder, LINE_MAX, month, unavailable};
+use super::head::Head;
 use super::position::Position;
 use crate::ledger::error::{LedgerAction, LedgerError};
 use crate::ledger::line::{Entry, Event, Line};
@@ -21,6 +23,8 @@ pub(super) struct Appender {
     lock: File,
     /// The end of the ledger after our last line, if nobody else has written since.
     end: Option<Position>,
+    /// What is recorded of the end.
+    head: Head,
 }
 
 /// What was appended.
@@ -48,6 +52,7 @@ impl Appender {
             folder: folder.clone(),
             lock: folder.open_lock()?,
             end: None,
+            head: Head::default(),
         })
     }
 
@@ -68,7 +73,16 @@ impl Appender {
 
     /// Writes a checkpoint, unless another process is appending.
     pub(super) fn write_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), LedgerError> {
-        self.locked(|this| checkpoint.write(&this.folder)).map(drop)
+        self.locked(|this| {
+            checkpoint.write(&this.folder)?;
+            // Lines of others may have been recorded since.
+            this.head = read_head(&this.folder)?;
+            if checkpoint.position.sequence > this.head.end.sequence {
+                this.record_end(checkpoint.position.clone());
+            }
+            Ok(())
+        })
+        .map(drop)
     }
 
     /// Does `work` under the lock of the ledger; not if another process holds it.
@@ -90,7 +104,7 @@ impl Appender {
         done.map(Some)
     }
 
-    fn append_locked(&self, now: Timestamp, calls: &[Call]) -> Result<Appended, LedgerError> {
+    fn append_locked(&mut self, now: Timestamp, calls: &[Call]) -> Result<Appended, LedgerError> {
         let from = self.current_end()?;
         let mut batch = Batch {
             end: &from,
@@ -104,12 +118,16 @@ impl Appender {
             Some(last) => {
                 let is_durable = lines.iter().any(|line| line.entry.event == Event::Intent);
                 let (file, offset) = self.write(&from, now, &text, is_durable)?;
-                Position {
+                let to = Position {
                     file,
                     offset,
                     sequence: last.sequence,
                     hash: last.hash.clone(),
+                };
+                if is_durable {
+                    self.record_end(to.clone());
                 }
+                to
             }
             None => from.clone(),
         };
@@ -122,14 +140,24 @@ impl Appender {
     }
 
     /// The end of the ledger. Other processes may have appended since our last line.
-    fn current_end(&self) -> Result<Position, LedgerError> {
+    fn current_end(&mut self) -> Result<Position, LedgerError> {
         if let Some(end) = &self.end
             && self.folder.months()?.last() == Some(&end.file)
             && self.folder.length(&end.file)? == end.offset
         {
             return Ok(end.clone());
         }
+        self.head = read_head(&self.folder)?;
         Position::end(&self.folder)
+    }
+
+    /// Records the end of what is on the disk.
+    fn record_end(&mut self, end: Position) {
+        self.head.end = end;
+        if let Err(error) = self.head.write(&self.folder) {
+            let path = Head::path(&self.folder);
+            debug!(%error, "the end of the ledger was not recorded in {}", path.display());
+        }
     }
 
     /// Writes whole lines at the end of the ledger; returns the file and where they end.
@@ -170,6 +198,17 @@ impl Appender {
         }
         Ok(())
     }
+}
+
+/// What is recorded of the end, held against the files.
+fn read_head(folder: &Folder) -> Result<Head, LedgerError> {
+    let mut head = Head::read(folder).unwrap_or_default();
+    let sequence = head.end.sequence;
+    if !head.check(folder)? {
+        let path = folder.path().display();
+        warn!("the ledger {path} does not have line {sequence} any more, which was written to it");
+    }
+    Ok(head)
 }
 
 fn write_at(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::FileLedger;
-use super::bed::{clock, open_at, run};
+use super::bed::{append, clock, open_at, run};
 use crate::clock::SystemClock;
 use crate::ledger::sample::intent;
 use crate::ledger::{Ledger, LedgerError};
@@ -108,4 +108,23 @@ async fn a_link_at_a_file_of_the_ledger_is_not_followed() {
     .unwrap();
     assert_eq!(refused(&folder).await, Distrust::Link);
     assert!(!temporary.path().join("created").exists());
+}
+
+#[tokio::test]
+async fn a_value_of_a_forged_line_is_doubtful_and_a_forged_line_closes_nothing() {
+    let (_temporary, folder) = ledger().await;
+    let path = folder.join(MONTH);
+    let first = fs::read_to_string(&path).unwrap();
+    let forged = first.replace("\"value\":\"a\"", "\"value\":\"forged\"");
+    let withdrawn = first.replace("\"intent\"", "\"withdrawn\"");
+    append(&path, forged.as_bytes());
+    append(&path, withdrawn.as_bytes());
+    record(&folder).await.unwrap();
+    let ledger = FileLedger::open_read_only(&folder);
+    let open = ledger.open_values().await.unwrap();
+    let open: Vec<_> = open
+        .iter()
+        .map(|open| (open.value.as_str(), open.is_doubtful))
+        .collect();
+    assert_eq!(open, [("a", false), ("forged", true)]);
 }

@@ -16,9 +16,10 @@ use tempfile::TempDir;
 
 use super::command::Git;
 use super::error::GitExportError;
-use super::message::RUN_TRAILER;
+use super::message::{LEDGER_TRAILER, RUN_TRAILER};
 use super::runs::RunExport;
 use super::work_tree;
+use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
 
 /// The pause before a lock is tried again.
@@ -90,13 +91,8 @@ impl Repository {
 
     /// The runs that were committed on the branch that is checked out.
     pub(super) async fn exported(&self) -> Result<HashSet<RunId>, GitExportError> {
-        let Some(head) = self.head().await? else {
-            return Ok(HashSet::new());
-        };
-        let format = format!("--format=%(trailers:key={RUN_TRAILER},valueonly)");
-        let list = self.git.command(&["rev-list", &format, &head, "--", "."]);
         // The lines between, which name the commits, are no ids of runs.
-        let trailers = list.run().await?;
+        let trailers = trailers(&self.git, RUN_TRAILER).await?;
         let runs = trailers.lines().filter_map(|line| line.trim().parse().ok());
         Ok(runs.collect())
     }
@@ -156,10 +152,7 @@ impl Repository {
 
     /// The last commit; none before the first.
     async fn head(&self) -> Result<Option<String>, GitExportError> {
-        let head = ["rev-parse", "--quiet", "--verify", "HEAD^{commit}"];
-        let output = self.git.command(&head).output().await?;
-        let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Ok(output.status.success().then_some(commit))
+        head(&self.git).await
     }
 
     /// The tree of the commit `head` with these entries.
@@ -189,6 +182,41 @@ impl Repository {
         }
         update.run().await.map(drop)
     }
+}
+
+/// The lines of the ledger that the commits record. A folder without a repository has none; nothing is changed.
+pub(super) async fn recorded_lines(git: &Git) -> Result<Vec<RecordedLine>, GitExportError> {
+    let mut git = git.clone();
+    if !git.folder().is_dir() || !is_in_work_tree(&mut git).await? {
+        return Ok(Vec::new());
+    }
+    let trailers = trailers(&git, LEDGER_TRAILER).await?;
+    let lines = trailers.lines().filter_map(|line| {
+        let (sequence, hash) = line.trim().split_once(' ')?;
+        Some(RecordedLine {
+            sequence: sequence.parse().ok()?,
+            hash: hash.to_owned(),
+            place: git.folder().to_owned(),
+        })
+    });
+    Ok(lines.collect())
+}
+
+/// The values of a trailer in the commits on the branch that is checked out, with lines that name the commits.
+async fn trailers(git: &Git, trailer: &str) -> Result<String, GitExportError> {
+    let Some(head) = head(git).await? else {
+        return Ok(String::new());
+    };
+    let format = format!("--format=%(trailers:key={trailer},valueonly)");
+    let list = git.command(&["rev-list", &format, &head, "--", "."]);
+    list.run().await
+}
+
+async fn head(git: &Git) -> Result<Option<String>, GitExportError> {
+    let head = ["rev-parse", "--quiet", "--verify", "HEAD^{commit}"];
+    let output = git.command(&head).output().await?;
+    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok(output.status.success().then_some(commit))
 }
 
 /// Whether the folder is in the work tree of a repository.
