@@ -199,7 +199,7 @@ fn a_settings_error_is_escaped_and_shortened() -> Result {
     let program = bed.program(bed.settings())?;
     let path = user_settings(&program)?;
     let long = "x".repeat(1 << 20);
-    let many: String = (0..20_000).map(|n| format!("unknown{n} = 1\n")).collect();
+    let many: Vec<_> = (0..20_000).map(|n| format!("unknown{n} = 1")).collect();
     for (text, words) in [
         ("a = \"\u{1b}[2J\u{9b}\u{202e}\n".to_owned(), "config.toml"),
         ("\"\\u001b[2J\" = 1\n".to_owned(), "\\u{1b}"),
@@ -207,7 +207,7 @@ fn a_settings_error_is_escaped_and_shortened() -> Result {
         (format!("state = \"{long}\n"), "config.toml:1:"),
         (format!("{long} = 1\n"), "is no setting"),
         (format!("audit = \"{long}\"\n"), "audit"),
-        (many, "19980 more"),
+        (many.join("\n"), "19980 more"),
     ] {
         fs::write(&path, text)?;
         for (format, escape) in [("human", "\\"), ("json", "\\\\")] {
