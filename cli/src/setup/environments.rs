@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use acme_alias_core::acme::{CaConfig, ExternalAccount, ExternalAccountSource};
 use acme_alias_core::clock::Clock;
-use acme_alias_core::dns::{self, TrustAnchors, ZoneServers};
+use acme_alias_core::dns::{self, TrustAnchorError, TrustAnchors, ZoneServers};
 use acme_alias_core::engine::{Environment, EnvironmentConfig};
 use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 use acme_alias_core::zone::{AliasZone, ConfiguredProvider};
@@ -128,8 +128,11 @@ fn dns_config(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<dns::Config
         Some(path) => TrustAnchors::from_file(path).map_err(|error| {
             let path = path.display();
             let message = format!("the trust anchors in {path} cannot be read: {error}");
-            let remedy = "set `dns.trust-anchor` to a file of DNSKEY records";
-            Failure::new(Part::Settings, &message, remedy.to_owned())
+            let remedy = match &error {
+                TrustAnchorError::Untrusted(untrusted) => trust::remedy(untrusted, "go-w"),
+                _ => "set `dns.trust-anchor` to a file of DNSKEY records".to_owned(),
+            };
+            Failure::new(Part::Settings, &message, remedy)
         })?,
         None => TrustAnchors::default(),
     };

@@ -22,6 +22,14 @@ fn set_mode(path: &Path, mode: u32) -> Result {
     Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
 }
 
+/// A bed whose CA validates each order, so that each run changes the zone.
+fn validating_each_time() -> Result<TestBed> {
+    TestBed::builder()
+        .delegate(&["example.com"])
+        .authorization_reuse(0)
+        .start()
+}
+
 #[test]
 fn a_state_folder_of_another_user_is_refused() -> Result {
     let bed = TestBed::start()?;
@@ -128,6 +136,30 @@ fn a_settings_file_may_be_a_link_that_root_made() -> Result {
     chown(&target, STRANGER, None)?;
     let outcome = program.run(&check)?;
     outcome.assert_failure(2, &["repository.toml", "another user"]);
+    Ok(())
+}
+
+#[test]
+fn a_root_or_a_trust_anchor_that_others_can_change_is_refused() -> Result {
+    let bed = TestBed::start()?;
+    let path = bed.folder().join("planted.pem");
+    fs::copy(bed.ca_file(), &path)?;
+    for mode in [0o644, 0o666] {
+        set_mode(&path, mode)?;
+        let mut settings = bed.settings();
+        settings.ca_file = Some(path.clone());
+        let mut program = bed.program(settings)?;
+        let outcome = program.run(&ISSUE)?;
+        if mode == 0o644 {
+            outcome.assert_success();
+            continue;
+        }
+        let words = ["planted.pem", "lets others change it", "chmod go-w"];
+        outcome.assert_failure(2, &words);
+        program.settings.ca_file = bed.settings().ca_file;
+        program.settings.trust_anchor = Some(path.clone());
+        program.run(&ISSUE)?.assert_failure(2, &words);
+    }
     Ok(())
 }
 
@@ -282,7 +314,7 @@ fn programs_that_are_run_inherit_no_secret() -> Result {
 
 #[test]
 fn a_link_in_the_audit_repository_is_not_followed() -> Result {
-    let bed = TestBed::start()?;
+    let bed = validating_each_time()?;
     let audit = bed.folder().join("audit");
     let mut settings = bed.settings();
     settings.top = format!("audit-git = '{}'\naudit = 'required'", audit.display());
@@ -365,7 +397,7 @@ fn a_forged_line_of_the_ledger_removes_no_record_of_others() -> Result {
 
 #[test]
 fn missing_or_older_history_of_the_ledger_is_reported() -> Result {
-    let bed = TestBed::start()?;
+    let bed = validating_each_time()?;
     bed.run(&ISSUE)?.assert_success();
     let path = month(&bed)?;
     let older = fs::read_to_string(&path)?;
@@ -393,7 +425,7 @@ fn missing_or_older_history_of_the_ledger_is_reported() -> Result {
 
 #[test]
 fn history_that_the_audit_repository_knows_is_missed() -> Result {
-    let bed = TestBed::start()?;
+    let bed = validating_each_time()?;
     let mut settings = bed.settings();
     let audit = bed.folder().join("audit");
     settings.top = format!("audit-git = '{}'", audit.display());

@@ -2,10 +2,9 @@
 //!
 //! It names lines that are on the disk, never later ones, so that a power cut does not look like a loss.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::{io, str};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,9 +38,9 @@ impl Head {
     /// Reads the record; none if it does not exist or is damaged.
     pub(super) fn read(folder: &Folder) -> Option<Self> {
         let opened = trusted::open(&Head::path(folder), Access::Unchangeable, Links::Refused);
+        let mut file = opened.ok()?.take(SIZE_MAX);
         let mut text = String::new();
-        let file = opened.ok()?.take(SIZE_MAX);
-        { file }.read_to_string(&mut text).ok()?;
+        file.read_to_string(&mut text).ok()?;
         let mut lines = text.lines();
         let (expected, content) = (lines.next()?, lines.next()?);
         if hash(content.as_bytes()) != expected {
