@@ -13,6 +13,7 @@ mod settings;
 mod setup;
 mod signals;
 mod sources;
+mod trust;
 
 // A provider that nobody names is not linked, and what it registers is lost.
 #[cfg(feature = "cloudflare")]

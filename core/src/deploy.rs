@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use tokio::process::Command;
 
+use crate::child_environment;
 use crate::store::{StoreError, StoredCertificate};
 
 /// A program that is run, without a shell, when a certificate has changed.
 ///
 /// It gets three variables: `ACME_ALIAS_HOOK_CERTIFICATE` (the id), `ACME_ALIAS_HOOK_PATH` (where the certificate is
-/// kept) and `ACME_ALIAS_HOOK_DOMAINS` (the names, separated by spaces). Its standard output goes to
-/// standard error.
+/// kept) and `ACME_ALIAS_HOOK_DOMAINS` (the names, separated by spaces). Of the
+/// variables of this process it inherits only those of [`child_environment`]. Its standard output goes to standard
+/// error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeployHook {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Variables of the environment that hold secrets and are not inherited by the program.
-    pub secret_variables: Arc<[String]>,
 }
 
 /// The prefix of the variables that a hook gets.
@@ -54,12 +54,10 @@ impl DeployHook {
         let Some((program, arguments)) = self.command.split_first() else {
             return Ok(());
         };
-        let mut command = Command::new(program);
-        for variable in self.secret_variables.iter() {
-            command.env_remove(variable);
-        }
-        let status = command
+        let status = Command::new(program)
             .args(arguments)
+            .env_clear()
+            .envs(child_environment::inherited())
             .env(format!("{VARIABLE_PREFIX}CERTIFICATE"), stored.id.as_str())
             .env(format!("{VARIABLE_PREFIX}PATH"), &stored.location)
             .env(

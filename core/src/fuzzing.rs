@@ -34,10 +34,12 @@ thread_local! {
 
 /// Any content of a ledger is verified, reported and exported, and the ledger can be continued.
 pub fn ledger(data: &[u8]) {
-    let folder = tempfile::tempdir().expect("a folder");
+    let temporary = tempfile::tempdir().expect("a folder");
+    let folder = temporary.path().join("ledger");
+    std::fs::create_dir(&folder).expect("a folder");
     // In the last month, so that it is continued in the same file.
-    std::fs::write(folder.path().join("9999-12.jsonl"), data).expect("a file");
-    RUNTIME.with(|runtime| runtime.block_on(read_ledger(folder.path(), data)));
+    std::fs::write(folder.join("9999-12.jsonl"), data).expect("a file");
+    RUNTIME.with(|runtime| runtime.block_on(read_ledger(&folder, data)));
 }
 
 async fn read_ledger(folder: &Path, data: &[u8]) {

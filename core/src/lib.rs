@@ -49,6 +49,7 @@
 
 pub mod acme;
 pub mod certificate;
+pub mod child_environment;
 pub mod clock;
 pub mod crash;
 pub mod delegation;
@@ -62,7 +63,7 @@ pub mod issue;
 pub mod lease;
 pub mod ledger;
 pub mod name;
-mod printable;
+pub mod printable;
 pub mod provider;
 pub mod registry;
 pub mod renewal;
@@ -70,5 +71,6 @@ pub mod rights;
 pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod trusted;
 pub mod txt;
 pub mod zone;

@@ -1,13 +1,13 @@
-//! Text from servers, made safe to print: it cannot control the terminal.
+//! Text from others, made safe to print: it cannot control the terminal.
 
 /// Returns the text on one line. Characters that control a terminal or the direction of text are
 /// escaped.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' | '\r' | '\t' => line.push(' '),
-            c if c.is_control() || is_format(c) => line.extend(c.escape_unicode()),
+            c if is_unprintable(c) => line.extend(c.escape_unicode()),
             c => line.push(c),
         }
     }
@@ -21,6 +21,11 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
     };
     let more = text[end..].chars().count();
     format!("{}… ({more} more characters)", printable(&text[..end]))
+}
+
+/// Whether the character controls a terminal, or reorders or hides text.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control() || is_format(c)
 }
 
 /// Whether the character reorders or hides text (the common ones of Unicode category Cf).

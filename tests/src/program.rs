@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -143,7 +144,14 @@ impl Program {
     pub fn spawn<S: AsRef<str>>(&self, arguments: &[S]) -> Result<Running> {
         let folder = TempDir::with_prefix_in("run-", &self.home)?;
         let config = folder.path().join("config.toml");
-        fs::write(&config, self.settings.to_string())?;
+        // A test may put a secret into it.
+        let mut options = File::options();
+        let mut file = options
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&config)?;
+        file.write_all(self.settings.to_string().as_bytes())?;
         let mut command = self.command()?;
         command
             .arg("--config")

@@ -48,24 +48,44 @@ fn passes(filter: &LedgerFilter, line: &Line) -> bool {
         && filter.since.is_none_or(|since| line.time >= since)
 }
 
-/// Whether every line is as it was written.
+/// How many missing lines are named; the others are counted.
+const MISSING_MAX: usize = 3;
+
+/// Whether every line is as it was written, and none of those that are recorded elsewhere is missing.
 pub(crate) async fn verify(setup: &Setup) -> Result<Report, Failure> {
     let ledger = FileLedger::open_read_only(&setup.settings.state.join("ledger"));
-    let verified = ledger.verify().await?;
-    if verified.damage.is_empty() {
+    let recorded = match &setup.settings.audit_git {
+        Some(folder) => GitExport::new(folder.clone()).recorded_lines().await?,
+        None => Vec::new(),
+    };
+    let verified = ledger.verify_with(recorded).await?;
+    if verified.is_whole() {
         return Ok(Report::LedgerWhole {
             lines: verified.lines,
             truncated: verified.truncated,
             open: verified.open,
         });
     }
-    let places: Vec<_> = verified.damage.iter().map(ToString::to_string).collect();
-    Err(Failure::new(
-        Part::Store,
-        &format!("the ledger is not as it was written:\n  {}", places.join("\n  ")),
+    let missing = verified.missing.iter().rev().take(MISSING_MAX);
+    let more = verified.missing.len().saturating_sub(MISSING_MAX);
+    let places: Vec<_> = missing
+        .map(ToString::to_string)
+        .chain((more > 0).then(|| format!("{more} more lines are missing")))
+        .chain(verified.damage.iter().map(ToString::to_string))
+        .collect();
+    let remedy = if verified.missing.is_empty() {
         "find out who changed these files; the lines after each place are still chained to each other"
-            .to_owned(),
-    ))
+            .to_owned()
+    } else {
+        "find out who removed lines, and restore the ledger from a backup; values of missing lines may still \
+         be in their zones"
+            .to_owned()
+    };
+    let message = format!(
+        "the ledger is not as it was written:\n  {}",
+        places.join("\n  ")
+    );
+    Err(Failure::new(Part::Store, &message, remedy))
 }
 
 /// Commits what ended runs changed.

@@ -3,6 +3,7 @@
 use acme_alias_core::ledger::{GitExportError, LedgerAction, LedgerError, OpenValue};
 
 use super::model::{Failure, Part};
+use crate::trust;
 
 /// What the reader can do about an error of the ledger.
 pub(crate) fn remedy(error: &LedgerError) -> String {
@@ -13,6 +14,7 @@ pub(crate) fn remedy(error: &LedgerError) -> String {
         } => "check that this user can read the files of the ledger; `acme-alias ledger verify` lists \
               damaged lines"
             .to_owned(),
+        LedgerError::Untrusted(untrusted) => trust::remedy(untrusted, "go-rwx"),
         LedgerError::TooLong { .. } => {
             "this is a defect of the program; please report it".to_owned()
         }

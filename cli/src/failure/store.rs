@@ -3,6 +3,7 @@
 use acme_alias_core::store::StoreError;
 
 use super::model::{Failure, Part};
+use crate::trust;
 
 /// An imperative sentence for the reader; empty if there is nothing to do.
 fn remedy(error: &StoreError) -> String {
@@ -12,7 +13,7 @@ fn remedy(error: &StoreError) -> String {
              user who runs acme-alias, is writable, and has free space"
                 .to_owned()
         }
-        StoreError::Insecure { location, .. } => format!("run `chmod go-rwx {location}`"),
+        StoreError::Untrusted(untrusted) => trust::remedy(untrusted, "go-rwx"),
         StoreError::Damaged { .. } => {
             "restore it from a backup, or issue the certificate again".to_owned()
         }
@@ -31,19 +32,5 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let remedy = Some(remedy(&error)).filter(|remedy| !remedy.is_empty());
         Failure::new(Part::Store, &error, remedy)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_loose_mode_is_mended_by_one_command() {
-        let error = StoreError::Insecure {
-            location: "/var/lib/acme-alias".to_owned(),
-            mode: 0o777,
-        };
-        assert_eq!(remedy(&error), "run `chmod go-rwx /var/lib/acme-alias`");
     }
 }

@@ -2,12 +2,13 @@
 //! every value still knows its layer.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use acme_alias_core::printable::{is_unprintable, printable};
+use acme_alias_core::trusted::{self, Access, Links};
 use config::{Config, Map, Source, Value, ValueKind};
 use miette::{NamedSource, SourceSpan};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,12 +18,17 @@ use toml::de::{DeTable, DeValue};
 use super::mask::mask_secrets;
 use super::mistake::Mistake;
 
+/// No settings file is larger: ten thousand certificates take about a megabyte.
+const SIZE_MAX: u64 = 16 << 20;
+
 /// Settings with the name of where they come from.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
     name: String,
     values: Arc<Table>,
     text: Option<Arc<Text>>,
+    /// The permission bits of the file.
+    mode: Option<u32>,
 }
 
 /// A file's text.
@@ -58,22 +64,28 @@ impl Layer {
             name: name.into(),
             values: Arc::new(values),
             text: None,
+            mode: None,
         }
     }
 
     /// Reads a file; `None` where there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, Mistake> {
-        let name = path.display().to_string();
-        match fs::read_to_string(path) {
-            Ok(text) => Layer::parse(&name, &text).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Mistake::new(format!("{name} cannot be read: {error}"))),
-        }
+        let read = match trusted::read(path, Access::Unchangeable, Links::Followed, SIZE_MAX) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Mistake::unreadable(path, &error, "go-w")),
+        };
+        let name = printable(&path.display().to_string());
+        let text = String::from_utf8(read.content)
+            .map_err(|_| Mistake::new(format!("{name} is not text in UTF-8")))?;
+        let mut layer = Layer::parse(&name, &text)?;
+        layer.mode = Some(read.mode);
+        Ok(Some(layer))
     }
 
     /// Reads the text of a file.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Mistake> {
-        let masked = Arc::new(NamedSource::new(name, mask_secrets(text)));
+        let masked = Arc::new(NamedSource::new(name, harmless(&mask_secrets(text))));
         let wrong = |error: toml::de::Error| {
             let span = error.span().unwrap_or(0..0);
             Mistake::new(error.message().trim())
@@ -89,6 +101,7 @@ impl Layer {
                 plain: text.into(),
                 spans: OnceLock::new(),
             })),
+            mode: None,
         })
     }
 
@@ -103,6 +116,7 @@ impl Layer {
                     .collect(),
             ),
             text: None,
+            mode: self.mode,
         }
     }
 
@@ -248,6 +262,12 @@ impl Tree {
         }
     }
 
+    /// The file in which the value at `path` is written, and its permission bits.
+    pub(crate) fn file(&self, path: &str) -> Option<(&str, u32)> {
+        let layer = self.layers.iter().rev().find(|layer| layer.has(path))?;
+        Some((&layer.name, layer.mode?))
+    }
+
     /// Shows `mistake` where the value at `path` was written: at the value, at its key, or at
     /// the closest table around it.
     pub(crate) fn locate(&self, mistake: Mistake, path: &str, at_key: bool) -> Mistake {
@@ -267,6 +287,20 @@ impl Tree {
         }
         mistake
     }
+}
+
+/// The text with a `?` for every octet of a character that controls a terminal, so that each place stays
+/// where it was.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unprintable(c) && !matches!(c, '\n' | '\t') {
+            shown.extend(std::iter::repeat_n('?', c.len_utf8()));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 enum Step<'a> {

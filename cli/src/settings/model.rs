@@ -140,22 +140,4 @@ impl Settings {
         let domains = certificates.flat_map(|certificate| &certificate.domains);
         domains.map(|domain| &domain.identifier)
     }
-
-    /// The environment variables that secrets are read from.
-    pub(crate) fn secret_variables(&self) -> Vec<String> {
-        let options = self
-            .providers
-            .values()
-            .flat_map(|provider| provider.options.values());
-        let secrets = options.filter_map(|option| match option {
-            ProviderOption::Secret(secret) => Some(secret),
-            ProviderOption::Text(_) | ProviderOption::List(_) => None,
-        });
-        let secrets = secrets.chain(self.acme.eab.as_ref().map(|eab| &eab.hmac_key));
-        let variables = secrets.filter_map(|secret| match secret {
-            SecretRef::Env(variable) => Some(variable.clone()),
-            _ => None,
-        });
-        variables.collect()
-    }
 }

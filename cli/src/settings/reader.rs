@@ -122,11 +122,21 @@ impl Reader<'_> {
         servers
     }
 
-    /// A secret: a reference to where it is kept, or the secret itself, which is warned of.
+    /// A secret: a reference to where it is kept, or the secret itself, which is warned of, and refused in a
+    /// file that others can read.
     pub(super) fn secret(&mut self, path: &str) -> Option<SecretRef> {
         match &self.tree.at(path)?.kind {
             ValueKind::Table(_) => self.secret_reference(path),
             ValueKind::String(secret) => {
+                if let Some((file, mode)) = self.tree.file(path)
+                    && mode & OTHERS != 0
+                {
+                    let problem = format!(
+                        "is a secret, and {file} has the mode {mode:03o}, which lets others read it"
+                    );
+                    self.wrong(path, problem, Some(format!("run `chmod 600 {file}`")));
+                    return None;
+                }
                 self.warnings.push(format!(
                     "`{path}` stands in the settings themselves; `{{ file = \"…\" }}` with a file \
                      of the mode 600 is safer"
@@ -169,6 +179,9 @@ impl Reader<'_> {
         }
     }
 }
+
+/// The permission bits of anyone but the owner.
+const OTHERS: u32 = 0o077;
 
 const SECRET_FORMS: &str =
     "takes one of { file = \"…\" }, { env = \"…\" }, { credential = \"…\" }, { command = [\"…\"] }";

@@ -1,12 +1,11 @@
 //! Where a secret is kept, and fetching it at the moment it is needed.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use acme_alias_core::child_environment;
+use acme_alias_core::trusted::{self, Access, Links};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::process::Command;
 
@@ -51,12 +50,12 @@ impl SecretRef {
     /// Fetches the secret, without the line break at its end. `setting` names it in errors.
     pub(crate) async fn fetch(&self, setting: &str) -> Result<SecretString, SettingsError> {
         let fetched = match self {
-            SecretRef::File(path) => read_private(path),
+            SecretRef::File(path) => read(path, Access::Private),
             SecretRef::Env(name) => std::env::var(name)
                 .map_err(|_| Mistake::new(format!("the variable {name} is not set"))),
             SecretRef::Credential(name) => credential_path(name).and_then(|path| {
                 // Its mode is systemd's, which lets nobody else in.
-                read(&path).map(|(text, _)| text)
+                read(&path, Access::Any)
             }),
             SecretRef::Command(argv) => output_of(argv).await,
             SecretRef::Inline(secret) => return Ok(secret.clone()),
@@ -71,39 +70,12 @@ impl SecretRef {
     }
 }
 
-fn read_private(path: &Path) -> Result<String, Mistake> {
-    let (text, mode) = read(path)?;
-    if mode & 0o077 != 0 {
-        return Err(Mistake::new(format!(
-            "{} has the mode {mode:03o}, so that others can read it",
-            path.display()
-        ))
-        .help(format!("chmod 600 {}", path.display())));
-    }
-    Ok(text)
-}
-
-/// A regular file's text and permission bits.
-fn read(path: &Path) -> Result<(String, u32), Mistake> {
-    let wrong = |what: &str| Mistake::new(format!("{} {what}", path.display()));
-    let failed = |error: std::io::Error| wrong(&format!("cannot be read: {error}"));
-    // Looked at before it is opened: opening a pipe waits for somebody to write.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(wrong("is no regular file"));
-    }
-    let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    let mut octets = Vec::new();
-    file.take(SIZE_MAX + 1)
-        .read_to_end(&mut octets)
-        .map_err(failed)?;
-    if octets.len() as u64 > SIZE_MAX {
-        return Err(wrong("has more than 64 KiB, and is no secret"));
-    }
-    match String::from_utf8(octets) {
-        Ok(text) => Ok((text, mode)),
-        Err(_) => Err(wrong("is not text")),
-    }
+/// The text of a regular file that only this user and root can change.
+fn read(path: &Path, access: Access) -> Result<String, Mistake> {
+    let read = trusted::read(path, access, Links::Followed, SIZE_MAX);
+    let read = read.map_err(|error| Mistake::unreadable(path, &error, "600"))?;
+    String::from_utf8(read.content)
+        .map_err(|_| Mistake::new(format!("{} is not text", path.display())))
 }
 
 fn credential_path(name: &str) -> Result<PathBuf, Mistake> {
@@ -129,6 +101,8 @@ async fn output_of(argv: &[String]) -> Result<String, Mistake> {
     let wrong = |what: String| Mistake::new(format!("the command `{program}` {what}"));
     let child = Command::new(program)
         .args(arguments)
+        .env_clear()
+        .envs(child_environment::inherited())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -149,6 +123,8 @@ async fn output_of(argv: &[String]) -> Result<String, Mistake> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
     use super::*;
 
     async fn fetch(secret: SecretRef) -> Result<String, String> {
@@ -181,13 +157,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_of_another_user_is_refused() {
+        if rustix::process::geteuid().is_root() {
+            let (_dir, path) = file(0o600);
+            chown(&path, Some(65534), None).unwrap();
+            let error = fetch(SecretRef::File(path)).await.unwrap_err();
+            assert!(error.contains("another user"), "{error}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_no_regular_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         assert!(
             fetch(SecretRef::File(dir.path().into()))
                 .await
                 .unwrap_err()
-                .contains("no regular")
+                .contains("not a regular")
         );
         assert!(fetch(SecretRef::File(dir.path().join("x"))).await.is_err());
     }

@@ -17,7 +17,6 @@ pub(crate) struct Common<'a> {
     environments: &'a Environments,
     settings: &'a Settings,
     environment: Result<Arc<Environment>, Failure>,
-    secret_variables: Arc<[String]>,
 }
 
 impl<'a> Common<'a> {
@@ -26,7 +25,6 @@ impl<'a> Common<'a> {
             environments,
             settings,
             environment: environments.get(settings),
-            secret_variables: settings.secret_variables().into(),
         }
     }
 }
@@ -67,7 +65,6 @@ pub(crate) fn certificate(
         provider,
         deploy_hook: hook.map(|command| DeployHook {
             command: command.clone(),
-            secret_variables: Arc::clone(&common.secret_variables),
         }),
         environment: common.environment.clone()?,
     }))

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use acme_alias_core::acme::{CaConfig, ExternalAccount, ExternalAccountSource};
 use acme_alias_core::clock::Clock;
-use acme_alias_core::dns::{self, TrustAnchors, ZoneServers};
+use acme_alias_core::dns::{self, TrustAnchorError, TrustAnchors, ZoneServers};
 use acme_alias_core::engine::{Environment, EnvironmentConfig};
+use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 use acme_alias_core::zone::{AliasZone, ConfiguredProvider};
 use async_trait::async_trait;
 
@@ -15,6 +16,10 @@ use super::providers::Providers;
 use super::resolvers;
 use crate::failure::{Failure, Part};
 use crate::settings::{AcmeSettings, AliasZoneSettings, DnsSettings, Eab, Settings, SettingsError};
+use crate::trust;
+
+/// No file of root certificates is larger, not even that of a system.
+const ROOT_MAX: u64 = 4 << 20;
 
 /// The environments and providers of the process.
 #[derive(Debug)]
@@ -123,8 +128,11 @@ fn dns_config(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<dns::Config
         Some(path) => TrustAnchors::from_file(path).map_err(|error| {
             let path = path.display();
             let message = format!("the trust anchors in {path} cannot be read: {error}");
-            let remedy = "set `dns.trust-anchor` to a file of DNSKEY records";
-            Failure::new(Part::Settings, &message, remedy.to_owned())
+            let remedy = match &error {
+                TrustAnchorError::Untrusted(untrusted) => trust::remedy(untrusted, "go-w"),
+                _ => "set `dns.trust-anchor` to a file of DNSKEY records".to_owned(),
+            };
+            Failure::new(Part::Settings, &message, remedy)
         })?,
         None => TrustAnchors::default(),
     };
@@ -147,7 +155,12 @@ fn dns_config(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<dns::Config
 }
 
 fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
+    let read = trusted::read(path, Access::Unchangeable, Links::Followed, ROOT_MAX);
+    read.map(|read| read.content).map_err(|error| {
+        if let Some(untrusted) = Untrusted::in_error(&error) {
+            let remedy = trust::remedy(untrusted, "go-w");
+            return Failure::new(Part::Settings, untrusted, remedy);
+        }
         let path = path.display();
         let message = format!("the CA's root certificate {path} cannot be read: {error}");
         let remedy = "correct `ca-file` under `[acme]`".to_owned();

@@ -32,6 +32,10 @@ impl Engine {
         let mut reconciliation = Reconciliation::default();
         let mut leftovers: BTreeMap<(DnsName, String), Leftovers> = BTreeMap::new();
         for value in abandoned {
+            if let Some(reason) = distrust(&value) {
+                reconciliation.left.push(LeftValue { value, reason });
+                continue;
+            }
             let Some(provider) = self.writer_of(&value).await else {
                 let reason = LeftReason::NoProvider;
                 reconciliation.left.push(LeftValue { value, reason });
@@ -166,5 +170,17 @@ impl Engine {
                 }
             }
         }
+    }
+}
+
+/// Why the ledger is not believed that a value is ours. A forged line must not remove the records of others.
+fn distrust(value: &OpenValue) -> Option<LeftReason> {
+    let is_ours = value.value.is_challenge() || value.value.is_probe();
+    if value.is_doubtful {
+        Some(LeftReason::Doubtful)
+    } else if is_ours && value.name.is_within(&value.zone) {
+        None
+    } else {
+        Some(LeftReason::Foreign)
     }
 }

@@ -70,6 +70,12 @@ pub struct LeftValue {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeftReason {
+    /// Its line in the ledger is not as it was written: somebody may have forged it.
+    #[error("its line in the ledger is not as it was written")]
+    Doubtful,
+    /// It has the form of no challenge and no probe, or its name is outside its zone. No job writes such a value.
+    #[error("no job writes such a value; somebody may have forged its line in the ledger")]
+    Foreign,
     /// The provider that wrote it is not configured any more.
     #[error("the provider that wrote it is not configured any more")]
     NoProvider,

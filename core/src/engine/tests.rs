@@ -19,7 +19,7 @@ use crate::provider::{Applied, Failure, Identity, Limits, ProviderError, TxtProv
 use crate::store::{CertificateId, Lease, Store};
 use crate::testkit::memory_provider::{Behaviour, MemoryProvider};
 use crate::testkit::{MemoryLedger, MemoryStore};
-use crate::txt::{Action, TxtChange, TxtSets};
+use crate::txt::{Action, TxtChange, TxtSets, TxtValue};
 use crate::zone::{AliasZone, ConfiguredProvider};
 
 const ZONE: &str = "auth.example.net";
@@ -83,7 +83,7 @@ impl Fixture {
         let zone = name(zone);
         let change = TxtChange {
             name: at.clone(),
-            value: value.parse().unwrap(),
+            value: challenge(value),
             action: Action::Add,
             ttl: None,
         };
@@ -147,6 +147,30 @@ async fn reconcile(engine: &Engine) -> Reconciliation {
     let done = run.reconcile().await.unwrap();
     run.end(&CancellationToken::new()).await;
     done
+}
+
+/// A value of a challenge that begins like this. One that has a space is taken as it is.
+fn challenge(begin: &str) -> TxtValue {
+    let value = if begin.contains(' ') {
+        begin.to_owned()
+    } else {
+        format!("{begin:-<43}")
+    };
+    value.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_value_that_no_job_writes_is_reported_and_stays() {
+    let fixture = Fixture::new();
+    let provider_of_a = ("a", "key-a");
+    fixture
+        .leave(ZONE, "v=spf1 -all", None, provider_of_a)
+        .await;
+    let engine = fixture.engine([provider("a", "key-a", fixture.backend.clone())]);
+    let done = reconcile(&engine).await;
+    assert_eq!((done.removed.len(), done.gone), (0, 0), "{done:?}");
+    assert!(matches!(done.left[0].reason, LeftReason::Foreign));
+    assert_eq!(fixture.values(ZONE).await, 1);
 }
 
 #[tokio::test]
@@ -307,7 +331,7 @@ async fn providers_of_stored_certificates_with_one_id_are_told_apart() {
         .await;
     let change = TxtChange {
         name: name(ZONE).challenge_name().unwrap(),
-        value: "one".parse().unwrap(),
+        value: challenge("one"),
         action: Action::Add,
         ttl: None,
     };

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::trusted::Untrusted;
+
 /// The ledger could not be read or written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +20,9 @@ pub enum LedgerError {
         /// Why it failed.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// Others own the folder or a file of the ledger, can change it, or put something else in its place.
+    #[error(transparent)]
+    Untrusted(Untrusted),
     /// An entry is longer than a line of the ledger may be. Nothing of its call was written.
     #[error("an entry for the ledger has {length} octets, more than {max}")]
     TooLong {

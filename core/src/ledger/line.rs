@@ -155,6 +155,11 @@ impl Line {
         Ok(hash(&serde_json::to_vec(&bare)?))
     }
 
+    /// Whether it continues the line with this sequence number and hash.
+    pub(super) fn follows(&self, sequence: u64, hash: &str) -> bool {
+        sequence.checked_add(1) == Some(self.sequence) && self.previous == hash
+    }
+
     /// Whether the hash is that of the content, as it is written in `text`.
     ///
     /// The octets are compared first: a line with fields of a later version has its hash as well.

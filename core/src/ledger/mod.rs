@@ -19,7 +19,7 @@ mod serials;
 
 pub use self::contract::Ledger;
 pub use self::error::{LedgerAction, LedgerError};
-pub use self::file::{Damage, DamageKind, FileLedger, Verification};
+pub use self::file::{Damage, DamageKind, FileLedger, RecordedLine, Verification};
 pub use self::git::{GitExport, GitExportError, RUN_TRAILER};
 pub use self::line::{Entry, Event, Line, Origin, SerialStep};
 pub use self::open_value::{OpenValue, OpenValues};

@@ -34,6 +34,9 @@ pub struct OpenValue {
     pub name: DnsName,
     /// The value.
     pub value: TxtValue,
+    /// Whether its line in the ledger is not as it was written. Then nothing may be changed because of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_doubtful: bool,
 }
 
 impl OpenValue {
@@ -48,6 +51,7 @@ impl OpenValue {
             credentials: entry.credentials.clone(),
             name: entry.name.clone(),
             value: entry.value.clone(),
+            is_doubtful: false,
         }
     }
 }
@@ -68,6 +72,23 @@ impl OpenValues {
             (Event::Withdrawn | Event::Forgotten, _) => self.remove(entry),
             // Nothing else closes a value: a request that failed may have been one of several.
             _ => {}
+        }
+    }
+
+    /// Applies the next line of the ledger, which is not as it was written. It closes no value, and a value that
+    /// it opens is doubtful.
+    pub fn apply_doubtful(&mut self, line: &Line) {
+        let Line { run, entry, .. } = line;
+        if (entry.event, entry.action) != (Event::Intent, Action::Add) {
+            return;
+        }
+        let key = (entry.zone.clone(), entry.value.clone());
+        let at_name = self.by_name.get(&entry.name);
+        if at_name.is_none_or(|at_name| !at_name.contains_key(&key)) {
+            self.insert(OpenValue {
+                is_doubtful: true,
+                ..OpenValue::new(run, entry)
+            });
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::lease::JobName;
+use crate::trusted::Untrusted;
 
 /// Something that could not be read or kept.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -22,14 +23,8 @@ pub enum StoreError {
         source: Arc<dyn Error + Send + Sync>,
     },
     /// Others may change data of the store, or read a secret in it.
-    #[error("{location} has the mode {mode:03o}, which lets others {}",
-        if .mode & 0o022 == 0 { "read it" } else { "change it" })]
-    Insecure {
-        /// The file or folder.
-        location: String,
-        /// Its permission bits.
-        mode: u32,
-    },
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
     /// Stored data that cannot be used.
     #[error("{location} is damaged: {cause}")]
     Damaged {

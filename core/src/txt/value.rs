@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// How the value of a probe begins.
+const PROBE: &str = "acme-alias-probe-";
+
 /// The content of a TXT record that is one character-string: 1 to 255 octets of printable ASCII.
 ///
 /// The values of DNS-01 are 43 characters of base64url (RFC 8555 §8.4).
@@ -20,7 +23,15 @@ impl TxtValue {
 
     /// A fresh value that shows that a name can be written, and that no CA accepts.
     pub fn probe() -> Self {
-        TxtValue(format!("acme-alias-probe-{:016x}", rand::random::<u64>()))
+        TxtValue(format!("{PROBE}{:016x}", rand::random::<u64>()))
+    }
+
+    /// Whether it has the form of a [`probe`](TxtValue::probe).
+    pub fn is_probe(&self) -> bool {
+        let digits = self.0.strip_prefix(PROBE);
+        digits.is_some_and(|digits| {
+            digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit())
+        })
     }
 
     /// Whether it has the form of a challenge's value: SHA-256 in base64url (RFC 8555 §8.4).

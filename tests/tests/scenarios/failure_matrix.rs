@@ -33,7 +33,7 @@ const PAGES: [(&str, &[&str]); 2] = [
     ),
     (
         "hostile-inputs.md",
-        &["hostile", "hostile_ca", "job_isolation"],
+        &["hostile", "hostile_ca", "job_isolation", "local_files"],
     ),
 ];
 

@@ -32,6 +32,7 @@ mod kills;
 mod ledger;
 mod leftovers;
 mod library;
+mod local_files;
 mod looking;
 mod machine;
 mod name_servers;

@@ -3,13 +3,14 @@
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::{debug, warn};
 
 use super::checkpoint::Checkpoint;
-use super::folder::{Folder, LINE_MAX, month, private, unavailable};
+use super::folder::{Folder, LINE_MAX, month, unavailable};
+use super::head::Head;
 use super::position::Position;
 use crate::ledger::error::{LedgerAction, LedgerError};
 use crate::ledger::line::{Entry, Event, Line};
@@ -22,6 +23,8 @@ pub(super) struct Appender {
     lock: File,
     /// The end of the ledger after our last line, if nobody else has written since.
     end: Option<Position>,
+    /// What is recorded of the end.
+    head: Head,
 }
 
 /// What was appended.
@@ -49,6 +52,7 @@ impl Appender {
             folder: folder.clone(),
             lock: folder.open_lock()?,
             end: None,
+            head: Head::default(),
         })
     }
 
@@ -69,7 +73,16 @@ impl Appender {
 
     /// Writes a checkpoint, unless another process is appending.
     pub(super) fn write_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), LedgerError> {
-        self.locked(|this| checkpoint.write(&this.folder)).map(drop)
+        self.locked(|this| {
+            checkpoint.write(&this.folder)?;
+            // Lines of others may have been recorded since.
+            this.head = read_head(&this.folder)?;
+            if checkpoint.position.sequence > this.head.end.sequence {
+                this.record_end(checkpoint.position.clone());
+            }
+            Ok(())
+        })
+        .map(drop)
     }
 
     /// Does `work` under the lock of the ledger; not if another process holds it.
@@ -91,7 +104,7 @@ impl Appender {
         done.map(Some)
     }
 
-    fn append_locked(&self, now: Timestamp, calls: &[Call]) -> Result<Appended, LedgerError> {
+    fn append_locked(&mut self, now: Timestamp, calls: &[Call]) -> Result<Appended, LedgerError> {
         let from = self.current_end()?;
         let mut batch = Batch {
             end: &from,
@@ -105,12 +118,16 @@ impl Appender {
             Some(last) => {
                 let is_durable = lines.iter().any(|line| line.entry.event == Event::Intent);
                 let (file, offset) = self.write(&from, now, &text, is_durable)?;
-                Position {
+                let to = Position {
                     file,
                     offset,
                     sequence: last.sequence,
                     hash: last.hash.clone(),
+                };
+                if is_durable {
+                    self.record_end(to.clone());
                 }
+                to
             }
             None => from.clone(),
         };
@@ -123,14 +140,24 @@ impl Appender {
     }
 
     /// The end of the ledger. Other processes may have appended since our last line.
-    fn current_end(&self) -> Result<Position, LedgerError> {
+    fn current_end(&mut self) -> Result<Position, LedgerError> {
         if let Some(end) = &self.end
             && self.folder.months()?.last() == Some(&end.file)
             && self.folder.length(&end.file)? == end.offset
         {
             return Ok(end.clone());
         }
+        self.head = read_head(&self.folder)?;
         Position::end(&self.folder)
+    }
+
+    /// Records the end of what is on the disk.
+    fn record_end(&mut self, end: Position) {
+        self.head.end = end;
+        if let Err(error) = self.head.write(&self.folder) {
+            let path = Head::path(&self.folder);
+            debug!(%error, "the end of the ledger was not recorded in {}", path.display());
+        }
     }
 
     /// Writes whole lines at the end of the ledger; returns the file and where they end.
@@ -150,7 +177,7 @@ impl Appender {
             self.finish(end).map_err(failed)?;
             offset = 0;
         }
-        write_at(&path, offset, text, is_durable).map_err(failed)?;
+        write_at(&self.folder, &name, offset, text, is_durable).map_err(failed)?;
         if offset == 0 {
             let folder = File::open(self.folder.path()).and_then(|folder| folder.sync_all());
             folder.map_err(failed)?;
@@ -164,7 +191,7 @@ impl Appender {
         if end.file.is_empty() {
             return Ok(());
         }
-        let file = private().write(true).open(self.folder.file(&end.file))?;
+        let file = self.folder.open_in_place(&end.file)?;
         if file.metadata()?.len() > end.offset {
             file.set_len(end.offset)?;
             file.sync_data()?;
@@ -173,13 +200,25 @@ impl Appender {
     }
 }
 
-fn write_at(path: &Path, offset: u64, text: &[u8], is_durable: bool) -> io::Result<()> {
-    let mut options = private();
-    let mut file = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
+/// What is recorded of the end, held against the files.
+fn read_head(folder: &Folder) -> Result<Head, LedgerError> {
+    let mut head = Head::read(folder).unwrap_or_default();
+    let sequence = head.end.sequence;
+    if !head.check(folder)? {
+        let path = folder.path().display();
+        warn!("the ledger {path} does not have line {sequence} any more, which was written to it");
+    }
+    Ok(head)
+}
+
+fn write_at(
+    folder: &Folder,
+    name: &str,
+    offset: u64,
+    text: &[u8],
+    is_durable: bool,
+) -> io::Result<()> {
+    let mut file = folder.open_in_place(name)?;
     // Regardless of the umask.
     file.set_permissions(Permissions::from_mode(0o600))?;
     // A crash or a full disk may have left a torn line, which nobody relied on.

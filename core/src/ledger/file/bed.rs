@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::stream::TryStreamExt;
+use tempfile::TempDir;
 
 use super::folder::Folder;
 use super::ledger::FileLedger;
@@ -13,6 +14,28 @@ use super::verify::Verification;
 use crate::clock::{Clock, SystemClock};
 use crate::ledger::{Ledger, Line, RunId};
 use crate::testkit::ManualClock;
+
+/// The folder of a ledger, in one that is removed with everything in it.
+pub(super) struct Temporary {
+    _outer: TempDir,
+    path: PathBuf,
+}
+
+impl Temporary {
+    pub(super) fn new() -> Self {
+        let outer = tempfile::tempdir().unwrap();
+        let path = outer.path().join("ledger");
+        fs::create_dir(&path).unwrap();
+        Temporary {
+            _outer: outer,
+            path,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
 
 /// Opens the ledger as another process would.
 pub(super) async fn open(folder: &Path) -> FileLedger {

@@ -1,11 +1,11 @@
 //! The open values at a position in the files, kept beside them.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Folder, private, unavailable};
+use super::folder::{Folder, unavailable};
 use super::position::Position;
 use crate::ledger::error::{LedgerAction, LedgerError};
 use crate::ledger::line::hash;
@@ -26,7 +26,8 @@ pub(super) struct Checkpoint {
 impl Checkpoint {
     /// Reads the checkpoint; none if it does not exist, is damaged, or does not fit the files.
     pub(super) fn read(folder: &Folder) -> Option<Self> {
-        let text = fs::read_to_string(folder.file(NAME)).ok()?;
+        let mut text = String::new();
+        folder.open(NAME).ok()?.read_to_string(&mut text).ok()?;
         let (expected, content) = text.split_once('\n')?;
         if hash(content.as_bytes()) != expected {
             return None;
@@ -46,17 +47,13 @@ impl Checkpoint {
     fn try_write(&self, folder: &Folder) -> io::Result<()> {
         if !self.position.file.is_empty() {
             // A power cut must not take back lines of which the checkpoint tells.
-            File::open(folder.file(&self.position.file))?.sync_data()?;
+            folder.open(&self.position.file)?.sync_data()?;
         }
         let content = serde_json::to_string(self)?;
         let text = format!("{}\n{content}", hash(content.as_bytes()));
         let path = folder.file(NEW_NAME);
-        let mut options = private();
-        let mut file = options
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .open(&path)?;
+        let mut file = folder.open_in_place(NEW_NAME)?;
+        file.set_len(0)?;
         file.write_all(text.as_bytes())?;
         fs::rename(path, folder.file(NAME))
     }

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tempfile::TempDir;
 
 use super::FileLedger;
-use super::bed::{append, clock, only_file, open, open_at, open_texts, run};
+use super::bed::{Temporary, append, clock, only_file, open, open_at, open_texts, run};
 use super::folder::Folder;
 use super::index::Index;
 use super::position::Position;
@@ -16,8 +15,8 @@ use crate::ledger::Ledger;
 use crate::ledger::sample::intent;
 
 /// A ledger with these values and a checkpoint after them.
-async fn ledger_with_checkpoint(values: &[&str]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+async fn ledger_with_checkpoint(values: &[&str]) -> Temporary {
+    let folder = Temporary::new();
     let ledger = open_at(folder.path(), &clock("2026-11-25T06:00:00Z")).await;
     for value in values {
         ledger.record(&run(), intent(value)).await.unwrap();
@@ -74,7 +73,7 @@ async fn a_checkpoint_that_was_changed_is_ignored() {
 
 #[tokio::test]
 async fn a_checkpoint_in_a_file_that_is_gone_is_ignored() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let clock = clock("2026-11-25T06:00:00Z");
     let ledger = open_at(folder.path(), &clock).await;
     ledger.record(&run(), intent("a")).await.unwrap();
@@ -100,7 +99,7 @@ async fn lines_after_the_checkpoint_are_read() {
 
 #[tokio::test]
 async fn a_checkpoint_is_written_after_many_lines() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open(folder.path()).await;
     ledger.open_values().await.unwrap();
     for value in 0..10 {
@@ -114,7 +113,7 @@ async fn a_checkpoint_is_written_after_many_lines() {
 
 #[tokio::test]
 async fn a_ledger_that_is_dropped_writes_a_checkpoint() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open(folder.path()).await;
     ledger.open_values().await.unwrap();
     ledger.record(&run(), intent("a")).await.unwrap();

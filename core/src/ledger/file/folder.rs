@@ -2,13 +2,14 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::ledger::error::{LedgerAction, LedgerError};
+use crate::trusted::{self, Access, Links, Untrusted};
 
 /// The longest line, in octets, with its end.
 pub(super) const LINE_MAX: usize = 1 << 20;
@@ -36,21 +37,31 @@ impl Folder {
         let created = match DirBuilder::new().mode(0o700).create(path) {
             // Regardless of the umask.
             Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.check(),
             Err(error) => Err(error),
         };
         created.map_err(|error| unavailable(LedgerAction::Open, path, error))
     }
 
+    /// Fails if others own the folder or can write in it.
+    fn check(&self) -> io::Result<()> {
+        trusted::check_folder(&self.0, Links::Refused)
+    }
+
     /// Opens the file on which processes lock each other out.
     pub(super) fn open_lock(&self) -> Result<File, LedgerError> {
         let path = self.file(".lock");
-        let opened = private()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        opened.map_err(|error| unavailable(LedgerAction::Open, &path, error))
+        trusted::open_in_place(&path).map_err(|error| unavailable(LedgerAction::Open, &path, error))
+    }
+
+    /// Opens a file for reading.
+    pub(super) fn open(&self, name: &str) -> io::Result<File> {
+        trusted::open(&self.file(name), Access::Unchangeable, Links::Refused)
+    }
+
+    /// Opens a file for writing, and makes it if it does not exist.
+    pub(super) fn open_in_place(&self, name: &str) -> io::Result<File> {
+        trusted::open_in_place(&self.file(name))
     }
 
     /// Removes what older versions left: a lock for each run, and the lock of the export. A lock that a
@@ -60,7 +71,8 @@ impl Folder {
         let entries = fs::read_dir(&runs).into_iter().flatten().flatten();
         let locks = entries.map(|entry| entry.path());
         for path in locks.chain([self.file(".export.lock")]) {
-            let is_stale = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            let opened = trusted::open(&path, Access::Any, Links::Refused);
+            let is_stale = opened.is_ok_and(|file| file.try_lock().is_ok());
             if is_stale {
                 let _ = fs::remove_file(path);
             }
@@ -71,7 +83,7 @@ impl Folder {
     /// The names of the files with lines, oldest first. There are none if the folder does not exist.
     pub(super) fn months(&self) -> Result<Vec<String>, LedgerError> {
         let failed = |error: io::Error| unavailable(LedgerAction::Read, &self.0, error);
-        let entries = match fs::read_dir(&self.0) {
+        let entries = match self.check().and_then(|()| fs::read_dir(&self.0)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed(error)),
@@ -92,7 +104,7 @@ impl Folder {
     /// The length of a file in octets; zero if it does not exist.
     pub(super) fn length(&self, name: &str) -> Result<u64, LedgerError> {
         let path = self.file(name);
-        match fs::metadata(&path) {
+        match fs::symlink_metadata(&path) {
             Ok(metadata) => Ok(metadata.len()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(unavailable(LedgerAction::Read, &path, error)),
@@ -114,15 +126,11 @@ fn is_month(name: &str) -> bool {
         .is_some_and(|(year, month)| is_number(year, 4) && is_number(month, 2))
 }
 
-/// Options for a file that only its owner can read.
-pub(super) fn private() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.mode(0o600);
-    options
-}
-
-/// The file system's error at this path.
+/// The file system's error at this path. A file or folder that was refused is named itself.
 pub(super) fn unavailable(action: LedgerAction, path: &Path, error: io::Error) -> LedgerError {
+    if let Some(untrusted) = Untrusted::in_error(&error) {
+        return LedgerError::Untrusted(untrusted.clone());
+    }
     LedgerError::Unavailable {
         action,
         location: path.display().to_string(),

@@ -73,7 +73,13 @@ impl Index {
             }
             self.position.offset = raw.end;
             if let Some(line) = raw.parse() {
-                self.apply(&line);
+                let Position { sequence, hash, .. } = &self.position;
+                if line.follows(*sequence, hash) && line.is_sealed_in(raw.text) {
+                    self.open.apply(&line);
+                } else {
+                    self.open.apply_doubtful(&line);
+                }
+                self.passed(&line);
             }
         }
         Ok(false)
@@ -83,7 +89,8 @@ impl Index {
     pub(super) fn appended(&mut self, from: &Position, to: &Position, lines: &[Line]) {
         if self.is_loaded && self.position == *from {
             for line in lines {
-                self.apply(line);
+                self.open.apply(line);
+                self.passed(line);
             }
             self.position = to.clone();
         }
@@ -122,8 +129,7 @@ impl Index {
         self.since_checkpoint = 0;
     }
 
-    fn apply(&mut self, line: &Line) {
-        self.open.apply(line);
+    fn passed(&mut self, line: &Line) {
         self.position.sequence = line.sequence;
         line.hash.clone_into(&mut self.position.hash);
         self.since_checkpoint += 1;

@@ -14,7 +14,7 @@ use super::blocking::blocking;
 use super::folder::Folder;
 use super::index::Index;
 use super::stream;
-use super::verify::{Verification, verify};
+use super::verify::{RecordedLine, Verification, verify};
 use super::writer::{Request, Writer};
 use crate::clock::Clock;
 use crate::ledger::contract::Ledger;
@@ -76,7 +76,16 @@ impl FileLedger {
 
     /// Reads every line and checks that it is as it was written.
     pub async fn verify(&self) -> Result<Verification, LedgerError> {
-        verify(&self.folder).await
+        self.verify_with(Vec::new()).await
+    }
+
+    /// The same, and checks that the lines that are recorded elsewhere are there, such as those of
+    /// [`GitExport::recorded_lines`](crate::ledger::GitExport::recorded_lines).
+    pub async fn verify_with(
+        &self,
+        recorded: Vec<RecordedLine>,
+    ) -> Result<Verification, LedgerError> {
+        verify(&self.folder, recorded).await
     }
 
     /// The index with all lines that were recorded before the call.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use super::bed::{open, open_texts, run};
+use super::bed::{Temporary, open, open_texts, run};
 use super::folder::Folder;
 use crate::ledger::Ledger;
 use crate::ledger::sample::intent;
@@ -33,14 +33,14 @@ fn end_while_locked(folder: &Path) -> Duration {
 
 #[test]
 fn a_lock_of_another_process_does_not_delay_exit() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let took = end_while_locked(folder.path());
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
 async fn what_waits_for_the_lock_is_written_when_it_is_released() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open(folder.path()).await;
     let lock = Folder::new(folder.path()).open_lock().unwrap();
     lock.lock().unwrap();

@@ -100,7 +100,7 @@ struct FileEnd<'a> {
 impl<'a> FileEnd<'a> {
     fn open(folder: &'a Folder, name: &'a str) -> Result<Self, LedgerError> {
         let path = folder.file(name);
-        let opened = File::open(&path).and_then(|file| {
+        let opened = folder.open(name).and_then(|file| {
             let length = file.metadata()?.len();
             Ok((file, length))
         });

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
 use super::FileLedger;
+use super::bed::Temporary;
 use super::folder::Folder;
 use crate::ledger::sample::entry;
 use crate::ledger::{Entry, Event, Ledger, Line, OpenValue, OpenValues};
@@ -88,8 +89,8 @@ struct Process {
 }
 
 struct World {
-    folder: tempfile::TempDir,
-    backup: tempfile::TempDir,
+    folder: Temporary,
+    backup: Temporary,
     clock: Arc<ManualClock>,
     processes: Vec<Option<Process>>,
 }
@@ -97,8 +98,8 @@ struct World {
 impl World {
     fn new() -> Self {
         World {
-            folder: tempfile::tempdir().unwrap(),
-            backup: tempfile::tempdir().unwrap(),
+            folder: Temporary::new(),
+            backup: Temporary::new(),
             clock: Arc::new(ManualClock::new("2026-01-15T00:00:00Z".parse().unwrap())),
             processes: (0..PROCESSES).map(|_| None).collect(),
         }

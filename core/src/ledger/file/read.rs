@@ -137,7 +137,7 @@ impl LineReader {
             return Ok(false);
         };
         let path = self.folder.file(&name);
-        let opened = File::open(&path).and_then(|mut file| {
+        let opened = self.folder.open(&name).and_then(|mut file| {
             file.seek(SeekFrom::Start(offset))?;
             Ok(file)
         });

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::stream::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
-use tempfile::TempDir;
 
-use super::bed::{append, clock, files, lines, only_file, open, open_at, open_texts, run, verify};
+use super::bed::{
+    Temporary, append, clock, files, lines, only_file, open, open_at, open_texts, run, verify,
+};
 use super::*;
 use crate::clock::{Clock, SystemClock};
 use crate::ledger::sample::{entry, intent};
@@ -22,11 +23,11 @@ struct InFiles;
 #[async_trait]
 impl Fixture for InFiles {
     async fn empty(&self) -> Box<dyn Place> {
-        Box::new(TemporaryFolder(tempfile::tempdir().unwrap()))
+        Box::new(TemporaryFolder(Temporary::new()))
     }
 }
 
-struct TemporaryFolder(TempDir);
+struct TemporaryFolder(Temporary);
 
 #[async_trait]
 impl Place for TemporaryFolder {
@@ -44,7 +45,7 @@ async fn a_ledger_in_files_keeps_the_contract() {
 
 #[tokio::test]
 async fn lines_are_numbered_and_chained_across_processes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     for number in 0..3 {
         let ledger = open(folder.path()).await;
         for value in [format!("a{number}"), format!("b{number}")] {
@@ -60,7 +61,7 @@ async fn lines_are_numbered_and_chained_across_processes() {
 
 #[tokio::test]
 async fn two_ledgers_at_once_write_one_chain() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let (one, other) = (open(folder.path()).await, open(folder.path()).await);
     let run = run();
     for round in 0..20 {
@@ -77,7 +78,7 @@ async fn two_ledgers_at_once_write_one_chain() {
 
 #[tokio::test]
 async fn a_value_is_open_until_it_is_withdrawn_or_forgotten() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open(folder.path()).await;
     let events = [
         Event::Withdrawn,
@@ -98,7 +99,7 @@ async fn a_value_is_open_until_it_is_withdrawn_or_forgotten() {
 
 #[tokio::test]
 async fn a_torn_last_line_is_no_damage_and_is_overwritten() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open(folder.path()).await;
     ledger.record(&run(), intent("a")).await.unwrap();
     drop(ledger);
@@ -121,7 +122,7 @@ async fn a_torn_last_line_is_no_damage_and_is_overwritten() {
 
 #[tokio::test]
 async fn a_torn_last_line_of_the_last_month_is_no_damage() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let clock = clock("2026-11-30T23:59:59Z");
     let ledger = open_at(folder.path(), &clock).await;
     ledger.record(&run(), intent("a")).await.unwrap();
@@ -136,7 +137,7 @@ async fn a_torn_last_line_of_the_last_month_is_no_damage() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_does_not_reorder_lines() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let clock = clock("2026-12-01T00:00:00Z");
     let ledger = open_at(folder.path(), &clock).await;
     ledger.record(&run(), intent("a")).await.unwrap();
@@ -151,7 +152,7 @@ async fn a_clock_that_is_set_back_does_not_reorder_lines() {
 
 #[tokio::test]
 async fn the_newest_lines_are_found_from_the_end() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let clock = clock("2026-11-30T23:00:00Z");
     let ledger = open_at(folder.path(), &clock).await;
     // An hour and a half, in two files, each longer than what is looked at first.
@@ -186,7 +187,7 @@ async fn first_damage(path: &Path, text: &str) -> (u64, DamageKind) {
 
 #[tokio::test]
 async fn damage_in_the_middle_is_located_and_survived() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open(folder.path()).await;
     for value in ["a", "b", "c"] {
         ledger.record(&run(), intent(value)).await.unwrap();
@@ -225,7 +226,7 @@ async fn damage_in_the_middle_is_located_and_survived() {
 
 #[tokio::test]
 async fn much_damage_is_counted_with_bounded_memory() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     fs::write(folder.path().join("2026-01.jsonl"), "x\n".repeat(5000)).unwrap();
     let found = verify(folder.path()).await;
     // The last line may be a torn one.
@@ -235,7 +236,7 @@ async fn much_damage_is_counted_with_bounded_memory() {
 
 #[tokio::test]
 async fn a_month_that_was_removed_shows_as_damage() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let clock = clock("2026-10-15T00:00:00Z");
     let ledger = open_at(folder.path(), &clock).await;
     for value in ["a", "b", "c"] {
@@ -254,7 +255,7 @@ async fn a_month_that_was_removed_shows_as_damage() {
 
 #[tokio::test]
 async fn only_the_owner_can_read_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let path = folder.path().join("ledger");
     let ledger = open(&path).await;
     ledger.open_values().await.unwrap();
@@ -268,7 +269,7 @@ async fn only_the_owner_can_read_it() {
 
 #[tokio::test]
 async fn an_intent_that_cannot_be_written_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open_at(folder.path(), &clock("2026-11-25T06:00:00Z")).await;
     // A folder is where the file of this month would be.
     fs::create_dir(folder.path().join("2026-11.jsonl")).unwrap();
@@ -278,11 +279,11 @@ async fn an_intent_that_cannot_be_written_is_an_error() {
 
 #[tokio::test]
 async fn a_file_in_place_of_the_folder_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let path = folder.path().join("ledger");
     fs::write(&path, "").unwrap();
     let error = FileLedger::open(&path, Arc::new(SystemClock)).await;
-    assert!(matches!(error, Err(LedgerError::Unavailable { .. })));
+    assert!(matches!(error, Err(LedgerError::Untrusted(_))));
     let reader = FileLedger::open_read_only(&path);
     assert!(reader.open_values().await.is_err());
     assert!(reader.lines().try_collect::<Vec<_>>().await.is_err());
@@ -291,7 +292,7 @@ async fn a_file_in_place_of_the_folder_is_an_error() {
 
 #[tokio::test]
 async fn reading_creates_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let path = folder.path().join("ledger");
     let reader = FileLedger::open_read_only(&path);
     assert_eq!(reader.open_values().await.unwrap(), []);
@@ -304,7 +305,7 @@ async fn reading_creates_nothing() {
 
 #[tokio::test]
 async fn an_entry_that_is_too_long_fails_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open(folder.path()).await;
     let too_long = Entry {
         response: Some("x".repeat(2 << 20)),
@@ -327,7 +328,7 @@ const OLD: &str = include_str!("../../../../fuzz/seeds/ledger/whole.jsonl");
 
 #[tokio::test]
 async fn ledgers_of_older_versions_are_read_and_continued() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let (end, _) = OLD.match_indices('\n').nth(2).unwrap();
     fs::write(folder.path().join("2026-11.jsonl"), &OLD[..=end]).unwrap();
     let before = verify(folder.path()).await;
@@ -343,7 +344,7 @@ async fn ledgers_of_older_versions_are_read_and_continued() {
 
 #[tokio::test]
 async fn run_locks_of_older_versions_are_removed_unless_they_are_held() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let runs = folder.path().join("runs");
     fs::create_dir(&runs).unwrap();
     let held = fs::File::create(runs.join("held")).unwrap();
@@ -358,7 +359,7 @@ async fn run_locks_of_older_versions_are_removed_unless_they_are_held() {
 
 #[tokio::test]
 async fn a_line_with_a_field_of_a_later_version_is_as_it_was_written() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Temporary::new();
     let ledger = open(folder.path()).await;
     ledger.record(&run(), intent("a")).await.unwrap();
     drop(ledger);

@@ -1,10 +1,12 @@
 //! Checking that every line is as it was written.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use super::blocking::blocking;
 use super::folder::{Folder, LINE_MAX};
+use super::head::Head;
 use super::read::{LineReader, RawLine};
 use crate::ledger::error::{LedgerAction, LedgerError};
 use crate::ledger::line::Line;
@@ -28,6 +30,36 @@ pub struct Verification {
     pub damage: Vec<Damage>,
     /// How many such places there are.
     pub damage_count: u64,
+    /// Lines that are recorded elsewhere, and that the ledger does not have.
+    pub missing: Vec<RecordedLine>,
+}
+
+/// A line that is recorded outside the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordedLine {
+    /// Its number.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: String,
+    /// Where it is recorded.
+    pub place: PathBuf,
+}
+
+impl fmt::Display for RecordedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sequence, place) = (self.sequence, self.place.display());
+        write!(
+            f,
+            "line {sequence}, which {place} records, is missing or was replaced"
+        )
+    }
+}
+
+impl Verification {
+    /// Whether the ledger is as it was written, as far as that can be known.
+    pub fn is_whole(&self) -> bool {
+        self.damage_count == 0 && self.missing.is_empty()
+    }
 }
 
 /// A place where the ledger is not as it was written.
@@ -79,10 +111,13 @@ pub enum DamageKind {
     Hash,
 }
 
-/// Checks all lines of the files in `folder`.
-pub(super) async fn verify(folder: &Folder) -> Result<Verification, LedgerError> {
+/// Checks all lines of the files in `folder`, and whether it has those that are recorded elsewhere.
+pub(super) async fn verify(
+    folder: &Folder,
+    recorded: Vec<RecordedLine>,
+) -> Result<Verification, LedgerError> {
     let (of, check) = (folder.clone(), LedgerAction::Read);
-    let mut verifier = blocking(folder, check, move || Verifier::new(&of)).await??;
+    let mut verifier = blocking(folder, check, move || Verifier::new(&of, recorded)).await??;
     loop {
         let next = move || verifier.check_lines().map(|is_done| (verifier, is_done));
         let (checked, is_done) = blocking(folder, check, next).await??;
@@ -102,11 +137,26 @@ struct Verifier {
     /// Of the last line that can be read.
     sequence: u64,
     hash: String,
+    /// Lines that must still come.
+    expected: BTreeMap<(u64, String), PathBuf>,
 }
 
 impl Verifier {
-    fn new(folder: &Folder) -> Result<Self, LedgerError> {
+    fn new(folder: &Folder, recorded: Vec<RecordedLine>) -> Result<Self, LedgerError> {
+        // Before the files are looked at: they only grow.
+        let head = Head::read(folder).unwrap_or_default();
+        let ends = head.lost.into_iter().chain([head.end]);
+        let ends = ends.filter(|end| end.sequence > 0).map(|end| RecordedLine {
+            sequence: end.sequence,
+            hash: end.hash,
+            place: Head::path(folder),
+        });
         Ok(Verifier {
+            expected: recorded
+                .into_iter()
+                .chain(ends)
+                .map(|line| ((line.sequence, line.hash), line.place))
+                .collect(),
             folder: folder.clone(),
             reader: LineReader::new(folder, folder.months()?),
             found: Verification::default(),
@@ -119,6 +169,15 @@ impl Verifier {
     fn result(self) -> Verification {
         Verification {
             open: self.open.len(),
+            missing: self
+                .expected
+                .into_iter()
+                .map(|((sequence, hash), place)| RecordedLine {
+                    sequence,
+                    hash,
+                    place,
+                })
+                .collect(),
             ..self.found
         }
     }
@@ -132,11 +191,12 @@ impl Verifier {
             match parse(&raw) {
                 Ok(line) => {
                     let kinds = defects(&line, raw.text, self.sequence, &self.hash);
+                    let is_good = kinds.is_empty();
                     let place = (self.folder.file(raw.file), raw.number);
                     for kind in kinds {
                         self.found.add(&place, kind);
                     }
-                    self.take(line);
+                    self.take(line, is_good);
                 }
                 Err(_) if raw.is_last => self.found.truncated = true,
                 Err(kind) => {
@@ -148,11 +208,19 @@ impl Verifier {
         Ok(false)
     }
 
-    fn take(&mut self, line: Line) {
-        self.open.apply(&line);
+    fn take(&mut self, line: Line, is_good: bool) {
+        if is_good {
+            self.open.apply(&line);
+        } else {
+            self.open.apply_doubtful(&line);
+        }
         self.found.lines += 1;
         self.sequence = line.sequence;
-        self.hash = line.hash;
+        let key = (line.sequence, line.hash);
+        if is_good {
+            self.expected.remove(&key);
+        }
+        self.hash = key.1;
     }
 }
 

@@ -12,14 +12,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::error::GitExportError;
+use crate::child_environment::is_inherited;
 
 /// A `git` that takes longer hangs.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Author and committer of all commits.
 const NAME: &str = "acme-alias";
 const EMAIL: &str = "acme-alias@localhost";
-/// Variables for every command. All other variables of git are removed: they could name another
-/// repository or configuration.
+/// Variables for every command. Other variables of git are not inherited: they could name another repository
+/// or configuration.
 const ENVIRONMENT: [(&str, &str); 10] = [
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
     ("GIT_CONFIG_SYSTEM", "/dev/null"),
@@ -84,11 +85,15 @@ impl Git {
         command.args(["config", "--null", "--get-all", "safe.directory"]);
         // Not the configuration of a repository.
         command.current_dir("/").env_clear();
+        // Where the configuration of the user and the system is, and what else belongs to it.
+        let names = |name: &OsStr| {
+            let is_configuration = name.as_bytes().starts_with(b"GIT_CONFIG");
+            is_inherited(name) || name == "XDG_CONFIG_HOME" || is_configuration
+        };
         let environment = self.environment.iter();
-        let repository = ["GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"];
         command.envs(
             environment
-                .filter(|(name, _)| repository.iter().all(|variable| name != variable))
+                .filter(|(name, _)| names(name))
                 .map(|(name, value)| (name, value)),
         );
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
@@ -204,7 +209,7 @@ impl GitCommand<'_> {
     fn prepare(&self) -> Command {
         let mut command = Command::new("git");
         let environment = self.git.environment.iter();
-        let inherited = environment.filter(|(name, _)| !name.as_bytes().starts_with(b"GIT_"));
+        let inherited = environment.filter(|(name, _)| is_inherited(name));
         command
             .env_clear()
             .envs(inherited.map(|(name, value)| (name, value)))

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::command::Git;
 use super::error::GitExportError;
-use super::repository::Repository;
+use super::repository::{Repository, recorded_lines};
 use super::runs::RunExports;
 use crate::ledger::contract::Ledger;
+use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
 
 /// Exports a ledger to a git repository, with the system's `git`.
@@ -54,6 +55,12 @@ impl GitExport {
             repository.maintain().await;
         }
         Ok(count)
+    }
+
+    /// The lines of the ledger that the commits record: the last one of each run. Nothing is changed, and the
+    /// repository may not exist.
+    pub async fn recorded_lines(&self) -> Result<Vec<RecordedLine>, GitExportError> {
+        recorded_lines(&self.git).await
     }
 
     /// As if the process had these environment variables.

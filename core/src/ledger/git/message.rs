@@ -9,10 +9,13 @@ use crate::ledger::run_id::RunId;
 /// The trailer that names the run in the message of its commit.
 pub const RUN_TRAILER: &str = "Acme-Alias-Run";
 
+/// The trailer with the number and the hash of the run's last line in the ledger.
+pub(super) const LEDGER_TRAILER: &str = "Acme-Alias-Ledger";
+
 /// The most certificates that a subject names; more are counted.
 const NAMED: usize = 4;
 
-/// Which certificates caused which changes: a subject, an empty line, a list, and the trailer.
+/// Which certificates caused which changes: a subject, an empty line, a list, and the trailers.
 pub(super) fn message(run: &RunId, rows: &[&Row]) -> String {
     let mut by_certificate: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {
@@ -40,5 +43,8 @@ pub(super) fn message(run: &RunId, rows: &[&Row]) -> String {
         }
     }
     let _ = write!(message, "\n{RUN_TRAILER}: {run}\n");
+    if let Some((sequence, hash)) = rows.last().map(|row| &row.line) {
+        let _ = writeln!(message, "{LEDGER_TRAILER}: {sequence} {hash}");
+    }
     message
 }

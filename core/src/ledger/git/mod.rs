@@ -17,6 +17,7 @@ mod row;
 mod runs;
 #[cfg(test)]
 mod tests;
+mod work_tree;
 
 pub use self::error::GitExportError;
 pub use self::export::GitExport;

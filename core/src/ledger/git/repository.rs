@@ -16,8 +16,10 @@ use tempfile::TempDir;
 
 use super::command::Git;
 use super::error::GitExportError;
-use super::message::RUN_TRAILER;
+use super::message::{LEDGER_TRAILER, RUN_TRAILER};
 use super::runs::RunExport;
+use super::work_tree;
+use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
 
 /// The pause before a lock is tried again.
@@ -89,13 +91,8 @@ impl Repository {
 
     /// The runs that were committed on the branch that is checked out.
     pub(super) async fn exported(&self) -> Result<HashSet<RunId>, GitExportError> {
-        let Some(head) = self.head().await? else {
-            return Ok(HashSet::new());
-        };
-        let format = format!("--format=%(trailers:key={RUN_TRAILER},valueonly)");
-        let list = self.git.command(&["rev-list", &format, &head, "--", "."]);
         // The lines between, which name the commits, are no ids of runs.
-        let trailers = list.run().await?;
+        let trailers = trailers(&self.git, RUN_TRAILER).await?;
         let runs = trailers.lines().filter_map(|line| line.trim().parse().ok());
         Ok(runs.collect())
     }
@@ -143,22 +140,19 @@ impl Repository {
     }
 
     async fn write(&self, file: &Path, text: &str) -> Result<(), GitExportError> {
-        let path = self.git.folder().join(file);
-        let written = async {
-            if let Some(folder) = path.parent() {
-                tokio::fs::create_dir_all(folder).await?;
-            }
-            tokio::fs::write(&path, text).await
-        };
-        written.await.map_err(|error| file_error(&path, error))
+        let folder = self.git.folder().to_owned();
+        let path = folder.join(file);
+        let (file, text) = (file.to_owned(), text.to_owned());
+        let write = move || work_tree::write(&folder, &file, text.as_bytes());
+        let written = tokio::task::spawn_blocking(write).await;
+        written
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+            .map_err(|error| file_error(&path, error))
     }
 
     /// The last commit; none before the first.
     async fn head(&self) -> Result<Option<String>, GitExportError> {
-        let head = ["rev-parse", "--quiet", "--verify", "HEAD^{commit}"];
-        let output = self.git.command(&head).output().await?;
-        let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Ok(output.status.success().then_some(commit))
+        head(&self.git).await
     }
 
     /// The tree of the commit `head` with these entries.
@@ -188,6 +182,41 @@ impl Repository {
         }
         update.run().await.map(drop)
     }
+}
+
+/// The lines of the ledger that the commits record. A folder without a repository has none; nothing is changed.
+pub(super) async fn recorded_lines(git: &Git) -> Result<Vec<RecordedLine>, GitExportError> {
+    let mut git = git.clone();
+    if !git.folder().is_dir() || !is_in_work_tree(&mut git).await? {
+        return Ok(Vec::new());
+    }
+    let trailers = trailers(&git, LEDGER_TRAILER).await?;
+    let lines = trailers.lines().filter_map(|line| {
+        let (sequence, hash) = line.trim().split_once(' ')?;
+        Some(RecordedLine {
+            sequence: sequence.parse().ok()?,
+            hash: hash.to_owned(),
+            place: git.folder().to_owned(),
+        })
+    });
+    Ok(lines.collect())
+}
+
+/// The values of a trailer in the commits on the branch that is checked out, with lines that name the commits.
+async fn trailers(git: &Git, trailer: &str) -> Result<String, GitExportError> {
+    let Some(head) = head(git).await? else {
+        return Ok(String::new());
+    };
+    let format = format!("--format=%(trailers:key={trailer},valueonly)");
+    let list = git.command(&["rev-list", &format, &head, "--", "."]);
+    list.run().await
+}
+
+async fn head(git: &Git) -> Result<Option<String>, GitExportError> {
+    let head = ["rev-parse", "--quiet", "--verify", "HEAD^{commit}"];
+    let output = git.command(&head).output().await?;
+    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok(output.status.success().then_some(commit))
 }
 
 /// Whether the folder is in the work tree of a repository.
@@ -220,17 +249,7 @@ async fn lock(git: &Git) -> Result<File, GitExportError> {
     let mut path = git.command(&path).output().await?.stdout;
     path.pop_if(|last| *last == b'\n');
     let path = git.folder().join(PathBuf::from(OsString::from_vec(path)));
-    let mut options = tokio::fs::OpenOptions::new();
-    let opened = options
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .await;
-    let file = opened
-        .map_err(|error| file_error(&path, error))?
-        .into_std()
-        .await;
+    let file = work_tree::open_lock(&path).map_err(|error| file_error(&path, error))?;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -51,6 +51,8 @@ pub(crate) struct Row {
     pub(super) certificate: Option<String>,
     pub(super) name: DnsName,
     pub(super) value: TxtValue,
+    /// The number and the hash of the line of the ledger.
+    pub(super) line: (u64, String),
     /// The line in the file, with its line feed.
     pub(super) text: String,
 }
@@ -78,6 +80,7 @@ impl Row {
             certificate: entry.origin.certificate.clone(),
             name: entry.name.clone(),
             value: entry.value.clone(),
+            line: (line.sequence, line.hash.clone()),
             text: text(line, mark),
         })
     }

@@ -30,7 +30,7 @@ async fn each_run_is_a_commit_with_its_changes_and_time() {
         message.trim_end(),
         "web: 1 added, 1 withdrawn\n\nweb\n  \
          + _acme-challenge.auth.example.net. TXT \"two\"\n  \
-         - _acme-challenge.auth.example.net. TXT \"two\"\n\nAcme-Alias-Run: two"
+         - _acme-challenge.auth.example.net. TXT \"two\"\n\nAcme-Alias-Run: two\nAcme-Alias-Ledger: 6 07059632cd46445516153e42dc8595ab749a4b2e31a27178804337ec118de9c7"
     );
     assert_eq!(bed.git(&["status", "--porcelain"]), "");
     assert_eq!(
@@ -69,7 +69,11 @@ async fn runs_that_interleave_make_the_same_text_at_once_and_one_after_the_other
     let marks: Vec<_> = rows.iter().map(|row| &row[21..22]).collect();
     assert_eq!(marks, ["+", "+", "-", "?", "x"]);
     // In the order of their first rows.
-    let runs = at_once.git(&["log", "--reverse", "--format=%(trailers:valueonly)"]);
+    let runs = at_once.git(&[
+        "log",
+        "--reverse",
+        "--format=%(trailers:key=Acme-Alias-Run,valueonly)",
+    ]);
     let runs: Vec<_> = runs.split_whitespace().collect();
     assert_eq!(runs, ["b", "a"]);
 }
@@ -92,7 +96,7 @@ async fn a_run_across_two_months_and_zones_is_one_commit() {
         "log",
         "--reverse",
         "--name-only",
-        "--format=%(trailers:valueonly)",
+        "--format=%(trailers:key=Acme-Alias-Run,valueonly)",
     ]);
     let files: Vec<_> = files.split_whitespace().collect();
     let (november, december) = (

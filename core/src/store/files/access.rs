@@ -8,29 +8,22 @@ use std::path::Path;
 use super::atomic::sync_dir;
 use super::errors::{damaged, is_missing, unavailable};
 use crate::store::error::StoreError;
+use crate::trusted::{self, Access, Distrust, Links, Untrusted};
 
-/// The permission bits of anyone but the owner, and those of them that let others change a file.
-const OTHERS: u32 = 0o077;
-const OTHERS_CHANGE: u32 = 0o022;
+/// No file of the store is larger: that of the alias names grows with their number.
+const SIZE_MAX: u64 = 256 << 20;
 
-/// Makes a folder that only its owner can enter. One that exists must not let others write.
+/// Makes a folder that only its owner can enter. One that exists must be ours, and must not let others write.
 pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
-    if path.is_dir() {
-        let mode = mode(path)?;
-        return if mode & OTHERS_CHANGE == 0 {
-            Ok(())
-        } else {
-            Err(insecure(path, mode))
-        };
-    }
-    if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
-        // Folders above the store's root are the system's: they get the usual mode.
-        fs::create_dir_all(parent).map_err(|error| unavailable("make", parent, error))?;
+    if check_dir(path, Links::Refused)? {
+        return Ok(());
     }
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {}
         // Another process was faster, with the same intent.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+        Err(error)
+            if error.kind() == io::ErrorKind::AlreadyExists && check_dir(path, Links::Refused)? =>
+        {
             return Ok(());
         }
         Err(error) => return Err(unavailable("make", path, error)),
@@ -42,23 +35,32 @@ pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Fails if others can read or change a file.
-pub(super) fn check_private(path: &Path) -> Result<(), StoreError> {
-    let mode = mode(path)?;
-    if mode & OTHERS == 0 {
-        Ok(())
-    } else {
-        Err(insecure(path, mode))
+/// The same for the root of a store, which may be a link.
+pub(super) fn make_root(path: &Path) -> Result<(), StoreError> {
+    if check_dir(path, Links::Followed)? {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+        // Folders above the store's root are the system's: they get the usual mode.
+        fs::create_dir_all(parent).map_err(|error| unavailable("make", parent, error))?;
+    }
+    make_dir(path)
+}
+
+/// Whether a folder exists. Fails if others own it or can write in it.
+pub(super) fn check_dir(path: &Path, links: Links) -> Result<bool, StoreError> {
+    match trusted::check_folder(path, links) {
+        Ok(()) => Ok(true),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => match Untrusted::in_error(&error) {
+            // A file is not a certificate.
+            Some(untrusted) if untrusted.reason == Distrust::NotAFolder => Ok(false),
+            _ => Err(unavailable("read", path, error)),
+        },
     }
 }
 
-fn insecure(path: &Path, mode: u32) -> StoreError {
-    StoreError::Insecure {
-        location: path.display().to_string(),
-        mode,
-    }
-}
-
+#[cfg(test)]
 pub(super) fn mode(path: &Path) -> Result<u32, StoreError> {
     let metadata = fs::metadata(path).map_err(|error| unavailable("read", path, error))?;
     Ok(metadata.permissions().mode() & 0o777)
@@ -71,27 +73,53 @@ pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
 
 /// Reads a text file, if it exists.
 pub(super) fn read(path: &Path) -> Result<Option<String>, StoreError> {
-    if !check_file(path)? {
-        return Ok(None);
-    }
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound => Ok(None),
-            io::ErrorKind::InvalidData => Err(damaged(path, &error)),
-            _ => Err(unavailable("read", path, error)),
+    read_text(path, Access::Unchangeable)
+}
+
+/// Reads a text file that nobody else may read, if it exists.
+pub(super) fn read_private(path: &Path) -> Result<Option<String>, StoreError> {
+    read_text(path, Access::Private)
+}
+
+fn read_text(path: &Path, access: Access) -> Result<Option<String>, StoreError> {
+    match read_octets(path, access)? {
+        Some(content) => match String::from_utf8(content) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => Err(damaged(path, &error)),
         },
+        None => Ok(None),
     }
 }
 
-/// Whether a file exists. Fails if there is something else in its place: reading a FIFO would never
-/// end.
+/// Reads a file, if it exists. Fails at once if there is something else in its place.
+pub(super) fn read_octets(path: &Path, access: Access) -> Result<Option<Vec<u8>>, StoreError> {
+    match trusted::read(path, access, Links::Refused, SIZE_MAX) {
+        Ok(read) => Ok(Some(read.content)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(refused("read", path, error)),
+    }
+}
+
+/// Whether a file exists. Fails if there is something else in its place, or if others own or can change it.
 pub(super) fn check_file(path: &Path) -> Result<bool, StoreError> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => Ok(true),
-        Ok(_) => Err(damaged(path, &"it is not a regular file")),
+    let checked = path
+        .symlink_metadata()
+        .and_then(|metadata| Ok(trusted::check_file_at(path, &metadata)?));
+    match checked {
+        Ok(()) => Ok(true),
         Err(error) if is_missing(&error) => Ok(false),
-        Err(error) => Err(unavailable("read", path, error)),
+        Err(error) => Err(refused("read", path, error)),
+    }
+}
+
+/// What is not a file was not written by us: it is damage.
+fn refused(action: &'static str, path: &Path, error: io::Error) -> StoreError {
+    match Untrusted::in_error(&error) {
+        Some(Untrusted {
+            reason: Distrust::NotAFile,
+            ..
+        }) => damaged(path, &"it is not a regular file"),
+        _ => unavailable(action, path, error),
     }
 }
 

@@ -6,8 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::store::error::StoreError;
+use crate::trusted::Untrusted;
 
+/// The error of a file operation. A file or folder that was refused is named itself.
 pub(super) fn unavailable(action: &'static str, path: &Path, source: io::Error) -> StoreError {
+    if let Some(untrusted) = Untrusted::in_error(&source) {
+        return untrusted.clone().into();
+    }
     StoreError::Unavailable {
         action,
         subject: path.display().to_string(),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::access::{check_private, make_dir, read, remove};
+use super::access::{check_dir, make_dir, make_root, read, read_private, remove};
 use super::atomic::write;
 use super::errors::{damaged, unavailable};
 use super::holder::machine;
@@ -27,6 +27,7 @@ use crate::store::certificate::{IndexEntry, NewVersion, StoredCertificate};
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
+use crate::trusted::Links;
 
 /// The store in a folder of the local file system.
 ///
@@ -63,6 +64,7 @@ impl FileStore {
         let layout = Layout::new(root);
         let opened = layout.clone();
         let prepared = blocking(move || {
+            make_root(&opened.root())?;
             for folder in opened.folders() {
                 make_dir(&folder)?;
             }
@@ -95,8 +97,13 @@ impl FileStore {
     }
 
     async fn get(&self, id: &CertificateId, file: &str) -> Result<Option<String>, StoreError> {
-        let path = self.layout.certificate(id).join(file);
-        blocking(move || read(&path)).await
+        let folder = self.layout.certificate(id);
+        let path = folder.join(file);
+        blocking(move || {
+            check_dir(&folder, Links::Refused)?;
+            read(&path)
+        })
+        .await
     }
 }
 
@@ -105,10 +112,7 @@ impl Store for FileStore {
     async fn account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
         let path = self.layout.account(directory);
         blocking(move || {
-            let text = read(&path)?;
-            if text.is_some() {
-                check_private(&path)?;
-            }
+            let text = read_private(&path)?;
             Ok(text.map(SecretString::from))
         })
         .await

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::layout::{CERTIFICATE, version_path};
-use super::lock::open_lock;
+use crate::trusted;
 
 const NANOS: i128 = 1_000_000_000;
 /// A change that lies further in the future was made before the clock was set back.
@@ -26,7 +26,7 @@ pub(super) struct Fingerprint {
 impl Fingerprint {
     /// Of the certificate's folder, which holds its settings, its order and the link to the current
     /// version; with `current` also of that version's folder and certificate. `None` if one of them
-    /// cannot be read.
+    /// cannot be read, or if others own or can change it.
     ///
     /// The link itself is not followed, because that takes longer: if it changes, so does the folder.
     pub(super) fn of(folder: &Path, current: Option<u32>) -> Option<Self> {
@@ -53,7 +53,10 @@ impl Fingerprint {
 
 /// Adds a file or folder to the hash, and returns when it changed last.
 fn add(hasher: &mut DefaultHasher, path: &Path) -> io::Result<i128> {
-    let metadata = fs::metadata(path)?;
+    let metadata = fs::symlink_metadata(path)?;
+    if !trusted::is_trusted(&metadata) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     let changed = nanos(metadata.ctime(), metadata.ctime_nsec());
     (metadata.ino(), metadata.size(), changed).hash(hasher);
     nanos(metadata.mtime(), metadata.mtime_nsec()).hash(hasher);
@@ -62,7 +65,7 @@ fn add(hasher: &mut DefaultHasher, path: &Path) -> io::Result<i128> {
 
 /// What time the file system has: the time of a change that is made now to the file at `path`.
 pub(super) fn file_system_time(path: &Path) -> io::Result<i128> {
-    let mut file = open_lock(path)?;
+    let mut file = trusted::open_in_place(path)?;
     file.write_all(b"\n")?;
     let metadata = file.metadata()?;
     Ok(nanos(metadata.ctime(), metadata.ctime_nsec()))

@@ -4,14 +4,13 @@
 //! the folder, and a line that is torn or damaged does not count. So it may be deleted at any time.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::read_octets;
 use super::atomic::write_unsynced;
 use super::errors::unavailable;
 use super::layout::Layout;
@@ -19,6 +18,7 @@ use super::lock::try_lock;
 use crate::store::certificate::IndexEntry;
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
+use crate::trusted::{self, Access};
 
 /// How many lines may be outdated, beside as many as are current, before the log is written anew.
 const SLACK: usize = 1000;
@@ -52,10 +52,8 @@ impl IndexLog {
     /// Reads the log. One that cannot be read is like an empty one.
     pub(super) fn read(path: &Path) -> Self {
         let mut log = IndexLog::default();
-        if !path.is_file() {
-            return log;
-        }
-        let content = fs::read(path).unwrap_or_default();
+        let content = read_octets(path, Access::Unchangeable);
+        let content = content.ok().flatten().unwrap_or_default();
         for line in content.split(|byte| *byte == b'\n') {
             log.length += usize::from(!line.is_empty());
             log.lines.extend(decode(line));
@@ -98,8 +96,8 @@ impl IndexLog {
 }
 
 fn append(path: &Path, content: &[u8]) -> io::Result<()> {
-    let options = &mut File::options();
-    let mut file = options.append(true).create(true).mode(0o600).open(path)?;
+    let mut file = trusted::open_in_place(path)?;
+    file.seek(SeekFrom::End(0))?;
     file.write_all(content)
 }
 

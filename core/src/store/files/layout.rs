@@ -41,10 +41,9 @@ impl Layout {
         }
     }
 
-    /// The folders that every store has, each after the one that contains it. The others are made
-    /// when they are needed.
-    pub(super) fn folders(&self) -> [PathBuf; 3] {
-        [self.root(), self.accounts(), self.certificates()]
+    /// The folders that every store has in its root. The others are made when they are needed.
+    pub(super) fn folders(&self) -> [PathBuf; 2] {
+        [self.accounts(), self.certificates()]
     }
 
     pub(super) fn root(&self) -> PathBuf {

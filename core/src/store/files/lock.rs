@@ -2,7 +2,6 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 use super::access::make_dir;
 use super::errors::unavailable;
 use crate::store::error::StoreError;
+use crate::trusted::{self, Access, Links};
 
 /// How long to wait before the lock is tried again, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
@@ -66,7 +66,7 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<File>, StoreError> {
     if let Some(folder) = path.parent() {
         make_dir(folder)?;
     }
-    let file = open_lock(path).map_err(failed)?;
+    let file = trusted::open_in_place(path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -74,20 +74,9 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<File>, StoreError> {
     }
 }
 
-/// Opens a file for locking, and makes it (0600) if it does not exist.
-pub(super) fn open_lock(path: &Path) -> io::Result<File> {
-    File::options()
-        .mode(0o600)
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-}
-
 /// Whether some process has locked an existing file. Unknown counts as locked.
 pub(super) fn is_locked(path: &Path) -> bool {
-    match File::options().read(true).write(true).open(path) {
+    match trusted::open(path, Access::Any, Links::Refused) {
         // Shared, so that two processes that test at once do not see each other.
         Ok(file) => file.try_lock_shared().is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,

@@ -24,6 +24,8 @@
 //! `.index.lock` and `leases/.lock` are locked for moments only.
 
 mod access;
+#[cfg(test)]
+mod access_tests;
 mod atomic;
 mod errors;
 mod file_store;

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tempfile::TempDir;
 
-use super::access::{mode, set_mode};
+use super::access::mode;
 use super::layout::{CERTIFICATE, FULLCHAIN, KEY, VERSIONS};
 use super::{FileStore, FileStoreOptions};
 use crate::clock::Clock;
@@ -21,14 +21,14 @@ use crate::testkit::ManualClock;
 use crate::testkit::store::{self as conformance, Fixture};
 
 /// A store's folder, and a clock.
-struct Folder {
+pub(super) struct Folder {
     _temporary: TempDir,
-    root: PathBuf,
+    pub(super) root: PathBuf,
     clock: Arc<ManualClock>,
 }
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         Folder {
             root: temporary.path().join("a/state"),
@@ -37,18 +37,18 @@ impl Folder {
         }
     }
 
-    async fn store(&self) -> FileStore {
+    pub(super) async fn store(&self) -> FileStore {
         FileStore::open(&self.root, self.options()).await.unwrap()
     }
 
-    fn options(&self) -> FileStoreOptions {
+    pub(super) fn options(&self) -> FileStoreOptions {
         FileStoreOptions {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ..FileStoreOptions::default()
         }
     }
 
-    fn certificate(&self) -> PathBuf {
+    pub(super) fn certificate(&self) -> PathBuf {
         self.root.join("certificates/web")
     }
 
@@ -106,7 +106,7 @@ fn start() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-fn id() -> CertificateId {
+pub(super) fn id() -> CertificateId {
     "web".parse().unwrap()
 }
 
@@ -114,12 +114,12 @@ fn job() -> JobName {
     JobName::certificate(&id())
 }
 
-fn version(mark: &str) -> NewVersion {
+pub(super) fn version(mark: &str) -> NewVersion {
     conformance::version("example.com", start(), &format!("key {mark}")).unwrap()
 }
 
 /// The names in a folder, sorted.
-fn names(folder: &Path) -> Vec<String> {
+pub(super) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -179,35 +179,6 @@ async fn only_the_owner_can_read_keys_accounts_and_leases() {
         }
     }
     assert!(files >= 10, "{files}");
-}
-
-#[tokio::test]
-async fn an_account_file_that_others_can_read_is_refused() {
-    let folder = Folder::new();
-    let store = folder.store().await;
-    let directory = "https://ca.example/dir";
-    store.put_account(directory, &"{}".into()).await.unwrap();
-    let accounts = folder.root.join("accounts");
-    set_mode(&accounts.join(&names(&accounts)[0]), 0o644).unwrap();
-    let error = store.account(directory).await.unwrap_err();
-    assert!(
-        matches!(error, StoreError::Insecure { mode: 0o644, .. }),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn a_folder_that_others_can_change_is_refused() {
-    let folder = Folder::new();
-    folder.store().await;
-    set_mode(&folder.root, 0o777).unwrap();
-    let error = FileStore::open(&folder.root, folder.options())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, StoreError::Insecure { mode: 0o777, .. }),
-        "{error}"
-    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::access::{check_file, make_dir, read, set_mode};
+use super::access::{check_dir, check_file, make_dir, read, read_octets, set_mode};
 use super::atomic::{link, sync_dir, write, write_new};
 use super::errors::{damaged, is_missing, unavailable};
 use super::layout::{
@@ -19,6 +19,7 @@ use crate::certificate::{self, CertificateInfo};
 use crate::crash::{self, Point};
 use crate::store::certificate::{NewVersion, VersionOrigin};
 use crate::store::error::StoreError;
+use crate::trusted::{Access, Links};
 
 /// How often to start again because another process switched versions meanwhile.
 const ATTEMPTS: usize = 5;
@@ -42,6 +43,9 @@ struct Record {
 
 /// The current version of the certificate in this folder, if there is one.
 pub(super) fn current(folder: &Path) -> Result<Option<Version>, StoreError> {
+    if !check_dir(folder, Links::Refused)? {
+        return Ok(None);
+    }
     let mut attempts = 1;
     loop {
         let Some(number) = current_number(folder)? else {
@@ -80,6 +84,8 @@ pub(super) fn current_number(folder: &Path) -> Result<Option<u32>, StoreError> {
 
 fn read_version(folder: &Path, number: u32) -> Result<Version, StoreError> {
     let version = version_path(folder, number);
+    check_dir(&folder.join(VERSIONS), Links::Refused)?;
+    check_dir(&version, Links::Refused)?;
     for file in PEM_FILES {
         let path = version.join(file);
         if !check_file(&path)? {
@@ -87,7 +93,9 @@ fn read_version(folder: &Path, number: u32) -> Result<Version, StoreError> {
         }
     }
     let path = version.join(CERTIFICATE);
-    let pem = fs::read(&path).map_err(|error| unavailable("read", &path, error))?;
+    let Some(pem) = read_octets(&path, Access::Unchangeable)? else {
+        return Err(damaged(&path, &"it does not exist"));
+    };
     let info = certificate::inspect(&pem).map_err(|error| damaged(&path, &error))?;
     let path = version.join(VERSION);
     let record: Option<Record> = match read(&path)? {

@@ -256,6 +256,7 @@ async fn newest_intent(place: &dyn Place) -> Outcome {
         credentials: newest.credentials,
         name: newest.name,
         value: newest.value,
+        is_doubtful: false,
     };
     equal(&ledger.open_values().await?, &[expected])
 }

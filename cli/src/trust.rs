@@ -1,0 +1,39 @@
+//! What to do about a file or folder that is refused because others own or can change it.
+
+use acme_alias_core::trusted::{Distrust, Untrusted};
+
+/// An imperative sentence. `mode` is what `chmod` is told if the mode is wrong.
+pub(crate) fn remedy(untrusted: &Untrusted, mode: &str) -> String {
+    let path = untrusted.path.display();
+    match untrusted.reason {
+        Distrust::Owner { .. } => {
+            let user = rustix::process::geteuid().as_raw();
+            format!("look at what is in it; if you trust that, run `chown -h {user} {path}`")
+        }
+        Distrust::Changeable { .. } | Distrust::Readable { .. } => {
+            format!("run `chmod {mode} {path}`")
+        }
+        Distrust::Link => "replace the link by what it leads to, if you trust that".to_owned(),
+        Distrust::TooLarge { .. } => "name a smaller file".to_owned(),
+        _ => format!("remove {path}, or name another path"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remedy_of(reason: Distrust) -> String {
+        let path = "/var/lib/acme-alias".into();
+        remedy(&Untrusted { path, reason }, "go-rwx")
+    }
+
+    #[test]
+    fn a_loose_mode_and_a_wrong_owner_are_each_mended_by_one_command() {
+        let mode = remedy_of(Distrust::Changeable { mode: 0o777 });
+        assert_eq!(mode, "run `chmod go-rwx /var/lib/acme-alias`");
+        let owner = remedy_of(Distrust::Owner { owner: 65534 });
+        assert!(owner.contains("run `chown -h "), "{owner}");
+        assert!(owner.contains(" /var/lib/acme-alias`"), "{owner}");
+    }
+}

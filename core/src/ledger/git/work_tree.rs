@@ -1,0 +1,109 @@
+//! Writing in a work tree that others may write in as well.
+//!
+//! Nothing is opened by a path that could lead elsewhere: each folder is opened in the one before it, without
+//! following a link, and a file appears by a rename, which replaces a link and not what it leads to.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+/// Writes a file below a folder, in one step. Folders on the way to it are made.
+pub(super) fn write(folder: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
+    let mut inner = open_folder(CWD, folder, OFlags::empty())?;
+    for part in file.parent().into_iter().flat_map(Path::components) {
+        let Component::Normal(name) = part else {
+            return Err(io::ErrorKind::InvalidFilename.into());
+        };
+        match rustix::fs::mkdirat(&inner, name, Mode::from(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        inner = match open_folder(inner.as_fd(), Path::new(name), OFlags::NOFOLLOW) {
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                let name = name.display();
+                let problem = format!("{name} is a link or a file where a folder must be");
+                return Err(io::Error::other(problem));
+            }
+            opened => opened?,
+        };
+    }
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    replace(&inner, Path::new(name), text)
+}
+
+fn open_folder(at: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(at, path, flags, Mode::empty())
+}
+
+fn replace(folder: &OwnedFd, name: &Path, text: &[u8]) -> io::Result<()> {
+    let new = format!(".acme-alias-{:016x}.new", rand::random::<u64>());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, &new, flags, Mode::from(0o644))?;
+    let written = File::from(file)
+        .write_all(text)
+        .and_then(|()| Ok(rustix::fs::renameat(folder, &new, folder, name)?));
+    if written.is_err() {
+        // The first error matters.
+        let _ = rustix::fs::unlinkat(folder, &new, AtFlags::empty());
+    }
+    written
+}
+
+/// Opens a file for locking, and makes it if it does not exist. A link is not followed, and nothing is waited for.
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+    let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from(0o600))?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+    if kind == FileType::RegularFile {
+        Ok(file.into())
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_replaces_a_link_and_not_what_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "of another program").unwrap();
+        let tree = folder.path().join("tree");
+        fs::create_dir_all(tree.join("zone")).unwrap();
+        symlink(&victim, tree.join("zone/month")).unwrap();
+        for text in ["one", "two"] {
+            write(&tree, Path::new("zone/month"), text.as_bytes()).unwrap();
+            let month = fs::read_to_string(tree.join("zone/month")).unwrap();
+            assert_eq!(month, text);
+        }
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "of another program");
+        assert_eq!(fs::read_dir(tree.join("zone")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_on_the_way_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, elsewhere) = (folder.path().join("tree"), folder.path().join("elsewhere"));
+        fs::create_dir(&tree).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        symlink(&elsewhere, tree.join("zone")).unwrap();
+        let error = write(&tree, Path::new("zone/month"), b"text").unwrap_err();
+        assert!(error.to_string().contains("zone is a link"), "{error}");
+        assert!(write(&tree, Path::new("../elsewhere/month"), b"text").is_err());
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        symlink(elsewhere.join("lock"), tree.join("lock")).unwrap();
+        assert!(open_lock(&tree.join("lock")).is_err());
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+}

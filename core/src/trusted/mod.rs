@@ -1,0 +1,17 @@
+//! Files and folders that only this user and root can change.
+//!
+//! A process that runs as root must not act on what another user wrote, and must not write where another user
+//! leads it. So every file is opened without following links and without waiting, and its kind, owner and mode
+//! are checked on the open descriptor. A folder is checked before what is in it is used: nobody else can
+//! replace the files of a folder that passed. The folders above are not checked.
+
+mod open;
+mod owner;
+#[cfg(test)]
+mod tests;
+mod untrusted;
+
+pub use self::open::{Links, Read, check_folder, open, open_in_place, read};
+pub use self::owner::Access;
+pub(crate) use self::owner::{check_file_at, is_trusted};
+pub use self::untrusted::{Distrust, Untrusted};
