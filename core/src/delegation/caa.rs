@@ -71,7 +71,9 @@ pub(super) async fn findings(dns: &Dns, check: &DelegationCheck<'_>) -> Vec<Find
                 )
             });
         }
-        if let Relevant::Unanswered(name, error @ DnsError::TooSlow { .. }) = &relevant {
+        if let Relevant::Unanswered(name, error) = &relevant
+            && error.is_limit()
+        {
             findings.push(Finding {
                 domains: vec![identifier.clone()],
                 ..check.expectation.warning(

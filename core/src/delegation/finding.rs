@@ -63,6 +63,8 @@ pub enum FindingKind {
     ServersDisagree,
     /// A server is named for a zone and does not serve it.
     LameServer,
+    /// A server is named for a zone, at an address to which no query is sent.
+    SpecialAddress,
     /// The servers of a zone have different versions of it.
     SerialsDiffer,
     /// The alias name is in another zone than the configured one.

@@ -33,13 +33,13 @@ impl Answer {
         server: SocketAddr,
         name: DnsName,
         kind: RecordType,
-        message: Message,
+        message: Arc<Message>,
     ) -> Self {
         Answer {
             server,
             name,
             kind,
-            message: Arc::new(message),
+            message,
         }
     }
 

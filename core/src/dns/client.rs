@@ -9,6 +9,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
 use super::answer::Answer;
+use super::budget::NameLimits;
 use super::cache::Cache;
 use super::config::Config;
 use super::counter::QueryCounter;
@@ -21,6 +22,8 @@ use crate::name::DnsName;
 
 /// The time limit of one search, which asks one server after the other, in time limits of one answer.
 const ANSWERS_MAX: u32 = 20;
+/// The time limit of the check of one challenge name, in time limits of one answer.
+const ANSWERS_OF_A_NAME: u32 = 10;
 /// The head start of a server or an address before the next one is asked as well. RFC 8305 §5 recommends it
 /// for connections; few servers are farther away.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -110,8 +113,14 @@ impl Dns {
     }
 
     /// The time limit of one search, which asks one server after the other.
-    pub(crate) fn search_limit(&self) -> Duration {
+    fn search_limit(&self) -> Duration {
         self.config.timeout * ANSWERS_MAX
+    }
+
+    /// Fresh limits for the check of one challenge name.
+    pub(crate) fn name_limits(&self) -> NameLimits {
+        let time = self.config.timeout * ANSWERS_OF_A_NAME;
+        NameLimits::new(self.config.queries_per_name, time)
     }
 
     /// The head start of one of several servers.

@@ -156,8 +156,8 @@ async fn the_check_of_one_server_tries_all_its_addresses_within_its_time_limit()
     let silent = StubServer::silent_beside(&server);
     let dns = client(&server);
     let with_both = Server {
-        name: None,
         addresses: vec![silent.address, server.address],
+        ..Server::default()
     };
     let began = Instant::now();
     let alias_name = name(ALIAS_NAME);
@@ -174,8 +174,8 @@ async fn servers_that_all_hang_take_one_time_limit() {
     let silent = StubServer::silent_beside(&server);
     let dns = server.client(&[], Duration::from_secs(1));
     let with_both = Server {
-        name: None,
         addresses: vec![silent.address, silent.address],
+        ..Server::default()
     };
     let began = Instant::now();
     let zone = name(ZONE);

@@ -24,6 +24,7 @@ mod far;
 mod faulty_servers;
 mod guides;
 mod hostile;
+mod hostile_zones;
 mod ids;
 mod keys;
 mod kills;
