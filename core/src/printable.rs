@@ -17,6 +17,15 @@ pub(crate) fn printable(text: &str) -> String {
     line
 }
 
+/// The beginning of a long text.
+pub(crate) fn short(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 255;
+    match text.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// The first items of a list, and how many more there are.
 pub(crate) fn few<S: AsRef<str>>(items: &[S], separator: &str) -> String {
     let mut shown: Vec<_> = items.iter().map(AsRef::as_ref).take(SHOWN_MAX).collect();
@@ -32,7 +41,7 @@ pub(crate) fn few<S: AsRef<str>>(items: &[S], separator: &str) -> String {
 }
 
 /// The number with a comma between its thousands.
-fn grouped(number: usize) -> String {
+pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let groups = digits.as_bytes().rchunks(3).rev();
     let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();

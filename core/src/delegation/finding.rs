@@ -7,11 +7,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::name::{DnsName, Identifier};
-use crate::printable::printable;
+use crate::printable::{SHOWN_MAX, grouped, printable, short};
 use crate::txt::TxtValue;
-
-/// Characters of a TXT value that are shown.
-const SHOWN_MAX: usize = 255;
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -142,18 +139,39 @@ impl Finding {
                  alone",
             )
         };
-        let shown: String = value.chars().take(SHOWN_MAX).collect();
-        let rest = if shown.len() < value.len() { "…" } else { "" };
         Finding {
             severity: Severity::Warning,
             kind,
             domains: identifiers,
             name: alias_name.clone(),
             server: None,
-            answer: format!("there is {what}: \"{}{rest}\"", printable(&shown)),
+            answer: format!("there is {what}: \"{}\"", short(&printable(value))),
             remedy: remedy.to_owned(),
             record: None,
         }
+    }
+
+    /// Values at an alias name that are not ours. Of a large set, only the first ones have a finding of their own.
+    pub(crate) fn foreign_values(
+        identifiers: &[Identifier],
+        alias_name: &DnsName,
+        values: &[&str],
+    ) -> Vec<Finding> {
+        let shown = values.iter().take(SHOWN_MAX);
+        let finding = |value| Finding::foreign_value(identifiers.to_vec(), alias_name, value);
+        let mut findings: Vec<_> = shown.map(|value| finding(value)).collect();
+        let more = values.len() - findings.len();
+        if more > 0 {
+            findings.push(Finding {
+                answer: format!(
+                    "there are {} more TXT values that are not ours",
+                    grouped(more)
+                ),
+                kind: FindingKind::ForeignValue,
+                ..finding("")
+            });
+        }
+        findings
     }
 
     /// The findings without repetition, each with all the identifiers that it concerns.

@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use super::lifetime::negative_ttl;
 use super::records::{Caa, Cname, Referral, Soa};
 use crate::name::DnsName;
-use crate::printable::printable;
+use crate::printable::{few, printable, short};
 use crate::txt::TxtValue;
 
 /// The words for an answer without AA and with RA (RFC 1035 §4.1.1). If all servers of a zone answer like that,
@@ -245,12 +245,12 @@ impl fmt::Display for Answer {
             .message
             .answers
             .iter()
-            .map(|record| printable(&record.to_string()))
+            .map(|record| short(&printable(&record.to_string())))
             .collect();
         if records.is_empty() {
             write!(f, "the name exists, without {} records (NODATA)", self.kind)
         } else {
-            f.write_str(&records.join("; "))
+            f.write_str(&few(&records, "; "))
         }
     }
 }

@@ -214,6 +214,7 @@ impl Dns {
                 deadline,
                 limit,
                 &self.counter,
+                budget,
             ));
             let answer = match timeout(head_start, &mut answer).await {
                 Ok(answer) => answer,

@@ -80,7 +80,7 @@ impl Budget {
         permit
     }
 
-    /// Charges packets that are sent again, because the first one was not answered.
+    /// Charges packets that are sent again, because the first one was not answered, or its answer was truncated.
     pub(super) fn charge_again(&self, packets: u32) {
         self.sent.fetch_add(packets, Ordering::Relaxed);
     }

@@ -13,7 +13,7 @@ use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Que
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use tokio::time::{Instant, timeout_at};
 
-use super::budget::AddressQuestion;
+use super::budget::{AddressQuestion, Budget};
 use super::counter::QueryCounter;
 
 /// How often a query is sent over UDP to a server that does not answer.
@@ -68,6 +68,7 @@ pub(super) async fn send(
     deadline: Instant,
     timeout: Duration,
     counter: &QueryCounter,
+    budget: Option<&Budget>,
 ) -> Result<Message, String> {
     // The provider owns the tasks that carry the exchanges; they end with it.
     let runtime = TokioRuntimeProvider::new();
@@ -83,6 +84,9 @@ pub(super) async fn send(
         .is_ok_and(|response| response.metadata.truncation)
     {
         counter.count(question.kind);
+        if let Some(budget) = budget {
+            budget.charge_again(1);
+        }
         let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime.clone());
         response = match timeout_at(deadline, tcp).await {
             Ok(Ok(tcp)) => first(tcp, question.request(), deadline).await,
