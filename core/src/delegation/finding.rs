@@ -151,27 +151,28 @@ impl Finding {
         }
     }
 
-    /// Values at an alias name that are not ours. Of a large set, only the first ones have a finding of their own.
+    /// Values at an alias name that are not ours. Of many values of one kind, only the first ones have a finding
+    /// of their own.
     pub(crate) fn foreign_values(
         identifiers: &[Identifier],
         alias_name: &DnsName,
         values: &[&str],
     ) -> Vec<Finding> {
-        let shown = values.iter().take(SHOWN_MAX);
-        let finding = |value| Finding::foreign_value(identifiers.to_vec(), alias_name, value);
-        let mut findings: Vec<_> = shown.map(|value| finding(value)).collect();
-        let more = values.len() - findings.len();
-        if more > 0 {
-            findings.push(Finding {
-                answer: format!(
-                    "there are {} more TXT values that are not ours",
-                    grouped(more)
-                ),
-                kind: FindingKind::ForeignValue,
-                ..finding("")
-            });
+        let finding =
+            |value: &&str| Finding::foreign_value(identifiers.to_vec(), alias_name, value);
+        let (mut shared, mut foreign): (Vec<_>, Vec<_>) = values
+            .iter()
+            .map(finding)
+            .partition(|finding| finding.kind == FindingKind::SharedAlias);
+        for findings in [&mut shared, &mut foreign] {
+            let more = findings.len().saturating_sub(SHOWN_MAX);
+            findings.truncate(SHOWN_MAX + 1);
+            if let Some(last) = findings.get_mut(SHOWN_MAX).filter(|_| more > 1) {
+                last.answer = format!("there are {} more such TXT values", grouped(more));
+            }
         }
-        findings
+        shared.append(&mut foreign);
+        shared
     }
 
     /// The findings without repetition, each with all the identifiers that it concerns.

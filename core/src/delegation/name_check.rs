@@ -56,8 +56,9 @@ pub(super) async fn check(
     );
     let (mut report, caa) = while_running(
         join(
-            follow_and_check(zones, check, limits, ahead, told),
-            caa(zones, check, limits),
+            // In boxes, so that the future is not as large as all of its parts.
+            Box::pin(follow_and_check(zones, check, limits, ahead, told)),
+            Box::pin(caa(zones, check, limits)),
         ),
         probable.map(|_| ()),
     )

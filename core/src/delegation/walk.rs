@@ -19,7 +19,7 @@ impl CnameChain {
             walked.set_first(probe);
             walked.chain
         };
-        limits.scope(follow).await
+        Box::pin(limits.scope(follow)).await
     }
 }
 

@@ -182,3 +182,76 @@ impl Spent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use futures_util::future::join;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    /// Sends so many queries, and counts them.
+    async fn send(queries: u32, count: &AtomicUsize) {
+        for _ in 0..queries {
+            let budget = Budget::current();
+            let _turn = match &budget {
+                Some(budget) => budget.turn().await,
+                None => None,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_query_beyond_the_limit_is_never_sent_and_ends_the_work() {
+        let (limits, count) = (NameLimits::new(3, LONG), AtomicUsize::new(0));
+        let sent = limits.scope(limits.run(send(10, &count))).await;
+        assert_eq!(sent, Err(Spent::Queries(3)));
+        assert_eq!(limits.spent(), Some(Spent::Queries(3)));
+        assert_eq!((count.load(Ordering::Relaxed), limits.sent()), (3, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_is_not_charged_and_work_without_a_name_have_no_limit() {
+        let (limits, count) = (NameLimits::new(3, LONG), AtomicUsize::new(0));
+        let work = async {
+            send(2, &count).await;
+            uncharged(send(10, &count)).await;
+        };
+        assert_eq!(limits.scope(limits.run(work)).await, Ok(()));
+        send(10, &count).await;
+        assert_eq!((count.load(Ordering::Relaxed), limits.sent()), (22, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_parts_of_the_work_share_one_deadline() {
+        let limits = NameLimits::new(3, LONG);
+        let slow = || limits.run(sleep(LONG * 3 / 4));
+        assert_eq!(slow().await, Ok(()));
+        assert_eq!(slow().await, Err(Spent::Time(LONG)));
+        assert_eq!(limits.elapsed(), LONG);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_without_queries_left_fails_no_name_that_waits_for_the_same_answer() {
+        let shared: Cache<&str, u32, String> = Cache::new(8);
+        let count = AtomicUsize::new(0);
+        let fetch = || async {
+            send(5, &count).await;
+            let expires = Instant::now() + LONG;
+            Ok(Timed { value: 7, expires })
+        };
+        let (hostile, good) = (NameLimits::new(3, LONG), NameLimits::new(20, LONG));
+        let one = hostile.scope(hostile.run(shared.get_or_fetch(&"a", fetch())));
+        let other = good.scope(good.run(shared.get_or_fetch(&"a", fetch())));
+        let (one, other) = join(one, other).await;
+        assert_eq!(one.unwrap_err(), Spent::Queries(3));
+        assert_eq!(other.unwrap().unwrap().value, 7);
+        assert_eq!((hostile.sent(), good.sent()), (3, 5));
+    }
+}

@@ -42,9 +42,8 @@ fn of_v4(address: Ipv4Addr) -> Option<SpecialAddress> {
         [127, ..] => "loopback",
         [169, 254, ..] => "link-local",
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => "documentation",
-        [198, 18 | 19, ..] | [192, 0, 0, _] => "reserved",
         [224..=239, ..] => "multicast",
-        [240..=255, ..] => "reserved",
+        [240..=255, ..] | [198, 18 | 19, ..] | [192, 0, 0, _] => "reserved",
         _ if address.is_private() => return Some(SpecialAddress::Private),
         _ => return None,
     }))

@@ -372,7 +372,9 @@ fn a_watch_ends_when_nothing_is_wrong() -> Result {
     let there = Arc::new(AtomicBool::new(false));
     let is_there = Arc::clone(&there);
     let main = QueryProxy::start(bed.main_server(), move |question, mut answer| {
-        if is_about(question, RecordType::CNAME) && !is_there.load(Ordering::SeqCst) {
+        let kinds = [RecordType::CNAME, RecordType::TXT];
+        let is_asked = kinds.iter().any(|kind| is_about(question, *kind));
+        if is_asked && !is_there.load(Ordering::SeqCst) {
             answer.answers.clear();
         }
         vec![answer]
