@@ -28,7 +28,7 @@ use crate::name::DnsName;
 const AT_ONCE: usize = 16;
 
 tokio::task_local! {
-    /// The budget of the name that is being checked; none for work that no zone of others can multiply.
+    /// The budget of the name that is being checked, or of a search by itself.
     static CURRENT: Option<Arc<Budget>>;
 }
 
@@ -102,7 +102,8 @@ impl Budget {
     }
 }
 
-/// Runs work that is not charged to the name: it concerns a zone that the owner of the name does not write.
+/// Runs work that is not charged to the name: it concerns a zone that the owner of the name does not write. Each
+/// search in it has limits of its own.
 pub(crate) async fn uncharged<T>(work: impl Future<Output = T>) -> T {
     CURRENT.scope(None, work).await
 }

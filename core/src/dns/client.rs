@@ -9,7 +9,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
 use super::answer::Answer;
-use super::budget::NameLimits;
+use super::budget::{Budget, NameLimits};
 use super::cache::Cache;
 use super::config::Config;
 use super::counter::QueryCounter;
@@ -128,14 +128,20 @@ impl Dns {
         HEAD_START.min(self.config.timeout)
     }
 
-    /// The result of a search about `name` within [`search_limit`](Dns::search_limit). Searches contain searches:
-    /// in a box, the outermost is not as large as all of them.
+    /// The result of a search about `name` within [`search_limit`](Dns::search_limit), and within the limits of
+    /// the name for which it runs, or else limits of its own. Searches contain searches: in a box, the outermost is
+    /// not as large as all of them.
     pub(super) async fn in_time<T>(
         &self,
         name: &DnsName,
         search: BoxFuture<'_, Result<T, DnsError>>,
     ) -> Result<T, DnsError> {
         let limit = self.search_limit();
+        if Budget::current().is_none() {
+            let limits = NameLimits::new(self.config.queries_per_name, limit);
+            let found = limits.scope(limits.run(search)).await;
+            return found.unwrap_or_else(|spent| Err(spent.error(name)));
+        }
         let found = tokio::time::timeout(limit, search).await;
         found.unwrap_or_else(|_| Err(DnsError::too_slow(name, limit)))
     }
