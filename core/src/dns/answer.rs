@@ -1,5 +1,6 @@
 //! What a server answered.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -180,34 +181,33 @@ impl Answer {
         if self.message.metadata.authoritative || !self.message.answers.is_empty() {
             return None;
         }
-        let authority = &self.message.authorities;
-        let below = authority
-            .iter()
-            .filter(|record| record.record_type() == RecordType::NS)
-            .filter_map(|record| dns_name(&record.name))
+        let servers = |record: &&Record| record.record_type() == RecordType::NS;
+        let authority = self.message.authorities.iter().filter(servers);
+        let (owner, below) = authority
+            .clone()
+            .filter_map(|record| Some((&record.name, dns_name(&record.name)?)))
             // A referral upwards or sideways is a lame server's, and must not be followed.
-            .find(|owner| owner != zone && owner.is_within(zone) && self.name.is_within(owner))?;
-        let set = authority.iter().filter(|record| {
-            record.record_type() == RecordType::NS
-                && dns_name(&record.name).as_ref() == Some(&below)
-        });
+            .find(|(_, owner)| {
+                owner != zone && owner.is_within(zone) && self.name.is_within(owner)
+            })?;
+        let mut glue: HashMap<&Name, Vec<IpAddr>> = HashMap::new();
+        for record in &self.message.additionals {
+            glue.entry(&record.name)
+                .or_default()
+                .extend(address(record));
+        }
+        let set = authority.filter(|record| record.name == *owner);
         let ttl = set.clone().map(|record| record.ttl).min()?;
-        let servers = set
-            .filter_map(ns_target)
-            .map(|server| {
-                let glue = self
-                    .message
-                    .additionals
-                    .iter()
-                    .filter(|record| dns_name(&record.name).as_ref() == Some(&server))
-                    .filter_map(address)
-                    .collect();
-                (server, glue)
-            })
-            .collect();
+        let servers = set.filter_map(|record| {
+            let RData::NS(target) = &record.data else {
+                return None;
+            };
+            let addresses = glue.get(&target.0).cloned().unwrap_or_default();
+            Some((dns_name(&target.0)?, addresses))
+        });
         Some(Referral {
             zone: below,
-            servers,
+            servers: servers.collect(),
             ttl,
         })
     }
