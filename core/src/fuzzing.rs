@@ -92,7 +92,7 @@ pub fn dns_answer(data: &[u8]) {
         RecordType::SOA,
         RecordType::NS,
     ] {
-        let answer = Answer::new(server, name.clone(), kind, message.clone());
+        let answer = Answer::new(server, name.clone(), kind, Arc::new(message.clone()));
         assert_shown(&answer.to_string());
         if let Some(Err(target)) = answer.cname().map(|cname| cname.target) {
             assert_shown(&target);

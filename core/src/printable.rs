@@ -1,4 +1,9 @@
-//! Text from others, made safe to print: it cannot control the terminal.
+//! Text from others, made safe to print: it cannot control the terminal, and stays short.
+
+/// Items of a long list that are shown.
+pub(crate) const SHOWN_MAX: usize = 3;
+/// Characters of a record or a value that are shown: a string in a TXT record has as many (RFC 1035 §3.3).
+pub(crate) const TEXT_MAX: usize = 255;
 
 /// Returns the text on one line. Characters that control a terminal or the direction of text are
 /// escaped.
@@ -28,6 +33,28 @@ pub fn is_unprintable(c: char) -> bool {
     c.is_control() || is_format(c)
 }
 
+/// The first items of a list, and how many more there are.
+pub(crate) fn few<S: AsRef<str>>(items: &[S], separator: &str) -> String {
+    let mut shown: Vec<_> = items.iter().map(AsRef::as_ref).take(SHOWN_MAX).collect();
+    let rest = items.len() - shown.len();
+    // Naming the only one that is left takes no more room than counting it.
+    let more = match rest {
+        0 => return shown.join(separator),
+        1 => items[SHOWN_MAX].as_ref().to_owned(),
+        _ => format!("{} more", grouped(rest)),
+    };
+    shown.push(&more);
+    shown.join(separator)
+}
+
+/// The number with a comma between its thousands.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
 /// Whether the character reorders or hides text (the common ones of Unicode category Cf).
 fn is_format(c: char) -> bool {
     matches!(
@@ -50,5 +77,14 @@ mod tests {
         assert_eq!(printable("zwölf\nWörter"), "zwölf Wörter");
         assert_eq!(printable("\u{1b}[2J"), "\\u{1b}[2J");
         assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
+    }
+
+    #[test]
+    fn a_long_list_is_counted() {
+        let items: Vec<_> = (1..=4_000).map(|item| item.to_string()).collect();
+        assert_eq!(few(&items[..2], ", "), "1, 2");
+        assert_eq!(few(&items[..4], ", "), "1, 2, 3, 4");
+        assert_eq!(few(&items[..5], ", "), "1, 2, 3, 2 more");
+        assert_eq!(few(&items, "; "), "1; 2; 3; 3,997 more");
     }
 }

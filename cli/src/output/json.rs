@@ -211,6 +211,9 @@ fn checked(checked: &Checked) -> Value {
     })
 }
 
+/// TXT values at one name that are listed.
+const TXT_MAX: usize = 10;
+
 /// Where the CNAMEs end.
 fn end(end: &End) -> Value {
     match end {
@@ -220,7 +223,8 @@ fn end(end: &End) -> Value {
             exists,
             txt,
         } => json!({
-            "kind": "at", "server": server, "answer": answer, "exists": exists, "txt": txt,
+            "kind": "at", "server": server, "answer": answer, "exists": exists,
+            "txt": txt.iter().take(TXT_MAX).collect::<Vec<_>>(), "txt_count": txt.len(),
         }),
         End::Loop(name) => json!({ "kind": "loop", "name": name }),
         End::TooLong => json!({ "kind": "too-long" }),

@@ -20,6 +20,9 @@ fn hint(kind: FindingKind) -> Option<&'static str> {
         FindingKind::AliasIsCname | FindingKind::CnameElsewhere => {
             "`domain-alias`, `challenge-alias`"
         }
+        FindingKind::SpecialAddress => {
+            "`dns.allow-special-addresses`, `dns.allow-private-addresses`"
+        }
         FindingKind::ZoneCut => "`zone` under `[[alias-zones]]`",
         FindingKind::StaleValue => "`acme-alias ledger reconcile` removes them at once",
         FindingKind::SharedAlias | FindingKind::LargeAnswer => "`acme-alias delegate --unique`",

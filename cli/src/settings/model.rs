@@ -65,6 +65,12 @@ pub(crate) struct DnsSettings {
     /// A file of DNSKEY records, in place of the root's.
     pub(crate) trust_anchor: Option<PathBuf>,
     pub(crate) timeout: Duration,
+    /// Queries that the check of one challenge name may send.
+    pub(crate) queries_per_name: u32,
+    /// Whether zones may name servers at special addresses.
+    pub(crate) allow_special_addresses: bool,
+    /// Whether zones may name servers in private networks.
+    pub(crate) allow_private_addresses: bool,
     pub(crate) propagation_timeout: Duration,
     pub(crate) propagation: Propagation,
     pub(crate) zones: Vec<ZoneServers>,

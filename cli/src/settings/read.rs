@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use acme_alias_core::acme::Timeouts;
-use acme_alias_core::dns::{Propagation, WaitFor, ZoneServers};
+use acme_alias_core::dns::{self, Propagation, WaitFor, ZoneServers};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::{self, ProviderKind};
@@ -51,16 +51,7 @@ impl Settings {
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
         let acme = acme(&mut reader);
-        let dns = DnsSettings {
-            resolver: reader.servers("dns.resolver"),
-            trust_anchor: reader.text("dns.trust-anchor").map(PathBuf::from),
-            timeout: reader.duration("dns.timeout").unwrap_or_default(),
-            propagation_timeout: reader
-                .duration("dns.propagation-timeout")
-                .unwrap_or_default(),
-            propagation: propagation(&mut reader),
-            zones: zones(&mut reader),
-        };
+        let dns = dns(&mut reader);
         let providers = providers(&mut reader);
         let alias_zones = alias_zones(&mut reader);
         let certificates = certificates(&mut reader);
@@ -139,6 +130,29 @@ fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
             order: reader.duration("acme.order-timeout").unwrap_or_default(),
         },
         eab,
+    }
+}
+
+fn dns(reader: &mut Reader<'_>) -> DnsSettings {
+    let defaults = dns::Config::default();
+    DnsSettings {
+        resolver: reader.servers("dns.resolver"),
+        trust_anchor: reader.text("dns.trust-anchor").map(PathBuf::from),
+        timeout: reader.duration("dns.timeout").unwrap_or_default(),
+        queries_per_name: reader
+            .parsed("dns.queries-per-name")
+            .unwrap_or(defaults.queries_per_name),
+        allow_special_addresses: reader
+            .truth("dns.allow-special-addresses")
+            .unwrap_or(defaults.allow_special_addresses),
+        allow_private_addresses: reader
+            .truth("dns.allow-private-addresses")
+            .unwrap_or(defaults.allow_private_addresses),
+        propagation_timeout: reader
+            .duration("dns.propagation-timeout")
+            .unwrap_or_default(),
+        propagation: propagation(reader),
+        zones: zones(reader),
     }
 }
 

@@ -165,6 +165,24 @@ const DNS: &[Key] = &[
     )
     .or("`3s`"),
     key(
+        "queries-per-name",
+        Shape::Number,
+        "how many queries the check of one challenge name may send",
+    )
+    .or("`120`"),
+    key(
+        "allow-special-addresses",
+        Shape::Truth,
+        "query name servers that zones place at loopback, link-local or reserved addresses",
+    )
+    .or("`false`"),
+    key(
+        "allow-private-addresses",
+        Shape::Truth,
+        "query name servers that zones place in private networks (RFC 1918, RFC 4193)",
+    )
+    .or("`true`"),
+    key(
         "propagation-timeout",
         Shape::Duration,
         "how long values may take to reach every server",

@@ -143,6 +143,9 @@ fn dns_config(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<dns::Config
             settings.dns.resolver.clone()
         },
         timeout: settings.dns.timeout,
+        queries_per_name: settings.dns.queries_per_name,
+        allow_special_addresses: settings.dns.allow_special_addresses,
+        allow_private_addresses: settings.dns.allow_private_addresses,
         propagation: settings.dns.propagation.clone(),
         trust_anchors,
         clock: Arc::clone(clock),

@@ -47,19 +47,18 @@ pub(super) fn values(
         return Vec::new();
     };
     let last = chain.last();
-    let finding = |text: &String| {
-        if own.contains(last, text) {
-            expectation.warning(
-                FindingKind::StaleValue,
-                last,
-                format!("a TXT value of ours exists: \"{text}\""),
-                "if no run is under way, one was killed: the next run removes its values",
-            )
-        } else {
-            Finding::foreign_value(expectation.identifiers.to_vec(), last, text)
-        }
-    };
-    txt.iter().map(finding).collect()
+    let texts = txt.iter().map(String::as_str);
+    let (ours, foreign): (Vec<_>, Vec<_>) = texts.partition(|text| own.contains(last, text));
+    let stale = ours.into_iter().map(|text| {
+        expectation.warning(
+            FindingKind::StaleValue,
+            last,
+            format!("a TXT value of ours exists: \"{text}\""),
+            "if no run is under way, one was killed: the next run removes its values",
+        )
+    });
+    let foreign = Finding::foreign_values(expectation.identifiers, last, &foreign);
+    stale.chain(foreign).collect()
 }
 
 /// Whether the CNAMEs lead into an unregistered domain, or into the zone of somebody else: anyone who can write

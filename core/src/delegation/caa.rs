@@ -10,6 +10,7 @@ use super::expectation::DelegationCheck;
 use super::finding::{Finding, FindingKind};
 use crate::dns::{Answer, Caa, Dns, DnsError, InfrastructureKind};
 use crate::name::{DnsName, Identifier};
+use crate::printable::{TEXT_MAX, few, shortened};
 use crate::txt::quoting::quoted_octets;
 
 /// CNAMEs that are followed from one name.
@@ -71,7 +72,9 @@ pub(super) async fn findings(dns: &Dns, check: &DelegationCheck<'_>) -> Vec<Find
                 )
             });
         }
-        if let Relevant::Unanswered(name, error @ DnsError::TooSlow { .. }) = &relevant {
+        if let Relevant::Unanswered(name, error) = &relevant
+            && error.is_limit()
+        {
             findings.push(Finding {
                 domains: vec![identifier.clone()],
                 ..check.expectation.warning(
@@ -197,7 +200,10 @@ fn permitted(
         };
         match refusal {
             None => return Ok(()),
-            Some(reason) => reasons.push(format!("{tag} {} {reason}", quoted_octets(value))),
+            Some(reason) => {
+                let reason = format!("{tag} {} {reason}", quoted_octets(value));
+                reasons.push(shortened(&reason, TEXT_MAX));
+            }
         }
     }
     let CaaIdentity { issuer, .. } = identity;
@@ -205,7 +211,7 @@ fn permitted(
         name: name.clone(),
         answer: format!(
             "CAA does not let {issuer} issue for {identifier}: {}",
-            reasons.join("; ")
+            few(&reasons, "; ")
         ),
         remedy: format!(
             "add a CAA record for {issuer} at {}, or use the CA that is named there",

@@ -3,6 +3,8 @@
 use super::chain::{CnameChain, End, HOPS_MAX, Hop};
 use super::expectation::Expectation;
 use super::finding::{Finding, FindingKind};
+use super::limit_findings::TOO_MANY_QUERIES;
+use crate::dns::DnsError;
 use crate::name::DnsName;
 
 /// From this number of hops on, widespread validators give up (ACM follows four).
@@ -105,6 +107,12 @@ impl Comparison<'_> {
                 error.to_string(),
                 "this network probably intercepts port 53: let queries to these servers pass, or skip the \
                  pre-flight and ask resolvers whether the values are visible",
+            )),
+            End::Unanswered(error @ DnsError::TooManyQueries { .. }) => Some(expectation.error(
+                FindingKind::Unanswered,
+                last,
+                error.to_string(),
+                TOO_MANY_QUERIES,
             )),
             End::Unanswered(error) => Some(expectation.error(
                 FindingKind::Unanswered,

@@ -1,10 +1,13 @@
 //! The checker that a process shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::alias_findings;
 use super::expectation::DelegationCheck;
@@ -15,6 +18,10 @@ use crate::dns::Dns;
 
 /// Challenge names that are checked at a time, by all callers together.
 const AT_ONCE: usize = 64;
+/// A check that takes longer makes room for another one.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
+/// Such checks at a time, so that memory does not grow with their number.
+const SLOW_AT_ONCE: usize = 512;
 
 /// Checks delegations. One checker serves a whole process.
 ///
@@ -24,6 +31,7 @@ const AT_ONCE: usize = 64;
 pub struct DelegationChecker {
     zones: ZoneReports,
     permits: Semaphore,
+    slow: Semaphore,
 }
 
 impl DelegationChecker {
@@ -32,6 +40,7 @@ impl DelegationChecker {
         DelegationChecker {
             zones: ZoneReports::new(dns),
             permits: Semaphore::new(AT_ONCE),
+            slow: Semaphore::new(SLOW_AT_ONCE),
         }
     }
 
@@ -48,15 +57,9 @@ impl DelegationChecker {
         checks: &[DelegationCheck<'_>],
         told: Told<'_>,
     ) -> Vec<DelegationReport> {
-        let mut reports = Vec::with_capacity(checks.len());
-        let mut running = FuturesOrdered::new();
-        for check in checks {
-            if running.len() == AT_ONCE {
-                reports.extend(running.next().await);
-            }
-            running.push_back(self.check_and_tell(check, told));
-        }
-        reports.extend(running.collect::<Vec<_>>().await);
+        let running = checks.iter().map(|check| self.check_and_tell(check, told));
+        let running: FuturesOrdered<_> = running.collect();
+        let mut reports: Vec<_> = running.collect().await;
         alias_findings::add_large_answers(checks, &mut reports);
         reports
     }
@@ -66,14 +69,47 @@ impl DelegationChecker {
         self.check_and_tell(check, &|_| {}).await
     }
 
-    async fn check_and_tell(
-        &self,
-        check: &DelegationCheck<'_>,
-        told: Told<'_>,
+    /// In a box, so that the type of the future is small.
+    fn check_and_tell<'a>(
+        &'a self,
+        check: &'a DelegationCheck<'_>,
+        told: Told<'a>,
+    ) -> BoxFuture<'a, DelegationReport> {
+        Box::pin(async move {
+            // The semaphores are never closed.
+            let permit = self.permits.acquire().await.ok();
+            let limits = self.zones.dns.name_limits();
+            let checked = name_check::check(&self.zones, check, &limits, told);
+            let report = self
+                .in_its_lane(Box::pin(limits.scope(checked)), permit)
+                .await;
+            tracing::debug!(
+                name = %check.challenge_name,
+                queries = limits.sent(),
+                limit = ?limits.spent(),
+                took = ?limits.elapsed(),
+                "delegation checked"
+            );
+            report
+        })
+    }
+
+    /// Runs a check. One that takes long makes room for another, so that slow zones do not delay others.
+    async fn in_its_lane<'a>(
+        &'a self,
+        mut checked: BoxFuture<'_, DelegationReport>,
+        permit: Option<SemaphorePermit<'a>>,
     ) -> DelegationReport {
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.ok();
-        Box::pin(name_check::check(&self.zones, check, told)).await
+        if let Ok(report) = timeout(SLOW_AFTER, &mut checked).await {
+            return report;
+        }
+        match select(checked, Box::pin(self.slow.acquire())).await {
+            Either::Left((report, _)) => report,
+            Either::Right((_slow, checked)) => {
+                drop(permit);
+                checked.await
+            }
+        }
     }
 
     /// Forgets everything about zones, for a caller who knows that they have changed.

@@ -7,11 +7,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::name::{DnsName, Identifier};
-use crate::printable::printable;
+use crate::printable::{SHOWN_MAX, TEXT_MAX, grouped, shortened};
 use crate::txt::TxtValue;
-
-/// Characters of a TXT value that are shown.
-const SHOWN_MAX: usize = 255;
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -63,6 +60,8 @@ pub enum FindingKind {
     ServersDisagree,
     /// A server is named for a zone and does not serve it.
     LameServer,
+    /// A server is named for a zone, at an address to which no query is sent.
+    SpecialAddress,
     /// The servers of a zone have different versions of it.
     SerialsDiffer,
     /// The alias name is in another zone than the configured one.
@@ -140,18 +139,40 @@ impl Finding {
                  alone",
             )
         };
-        let shown: String = value.chars().take(SHOWN_MAX).collect();
-        let rest = if shown.len() < value.len() { "…" } else { "" };
         Finding {
             severity: Severity::Warning,
             kind,
             domains: identifiers,
             name: alias_name.clone(),
             server: None,
-            answer: format!("there is {what}: \"{}{rest}\"", printable(&shown)),
+            answer: format!("there is {what}: \"{}\"", shortened(value, TEXT_MAX)),
             remedy: remedy.to_owned(),
             record: None,
         }
+    }
+
+    /// Values at an alias name that are not ours. Of many values of one kind, only the first ones have a finding
+    /// of their own.
+    pub(crate) fn foreign_values(
+        identifiers: &[Identifier],
+        alias_name: &DnsName,
+        values: &[&str],
+    ) -> Vec<Finding> {
+        let finding =
+            |value: &&str| Finding::foreign_value(identifiers.to_vec(), alias_name, value);
+        let (mut shared, mut foreign): (Vec<_>, Vec<_>) = values
+            .iter()
+            .map(finding)
+            .partition(|finding| finding.kind == FindingKind::SharedAlias);
+        for findings in [&mut shared, &mut foreign] {
+            let more = findings.len().saturating_sub(SHOWN_MAX);
+            findings.truncate(SHOWN_MAX + 1);
+            if let Some(last) = findings.get_mut(SHOWN_MAX).filter(|_| more > 1) {
+                last.answer = format!("there are {} more such TXT values", grouped(more));
+            }
+        }
+        shared.append(&mut foreign);
+        shared
     }
 
     /// The findings without repetition, each with all the identifiers that it concerns.

@@ -14,6 +14,7 @@ mod checker;
 mod dnssec_findings;
 mod expectation;
 mod finding;
+mod limit_findings;
 mod name_check;
 mod own_values;
 mod records;

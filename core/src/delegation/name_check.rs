@@ -3,40 +3,36 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{OptionFuture, join, join_all, join3};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::agreement::{KnownAnswer, agreement};
 use super::chain::{CnameChain, End};
 use super::chain_findings::chain_findings;
 use super::expectation::DelegationCheck;
 use super::finding::{Finding, FindingKind};
+use super::limit_findings::unfinished;
 use super::report::{DelegationReport, has_alias, sort};
 use super::walk::{Walk, Walked};
 use super::zone_report::ZoneReport;
 use super::zone_reports::ZoneReports;
 use super::{alias_findings, caa, dnssec_findings};
-use crate::dns::{DnsError, ZoneCut, while_running};
+use crate::dns::{DnsError, NameLimits, Spent, ZoneCut, uncharged, while_running};
 use crate::name::DnsName;
-
-/// The remedy for servers that were too slow.
-const REACHABLE: &str =
-    "check that all servers of these zones can be reached from here: a CA may query any of them";
 
 /// Receives the alias name once, as soon as it is known; `None` if the CNAME leads to none.
 pub(super) type Told<'a> = &'a (dyn Fn(Option<&DnsName>) + Sync);
 
-/// Checks one challenge name. It always ends: each of its parts has a time limit.
+/// Checks one challenge name within its limits. It always ends, and keeps what was found until then.
 ///
 /// What is asked about zones is the same for all names and takes longest. So it is asked at once for the zones
 /// that are probably on the way, while the CNAMEs are followed.
 pub(super) async fn check(
     zones: &ZoneReports,
     check: &DelegationCheck<'_>,
+    limits: &NameLimits,
     told: Told<'_>,
 ) -> DelegationReport {
     let (ahead, target) = oneshot::channel();
@@ -49,19 +45,20 @@ pub(super) async fn check(
         },
         async {
             if let Some(zone) = check.expectation.probable_alias_zone() {
-                prefetch(zones, &zone).await;
+                uncharged(prefetch(zones, &zone)).await;
             }
         },
         async {
             if let Ok(zone) = target.await {
-                prefetch(zones, &zone).await;
+                uncharged(prefetch(zones, &zone)).await;
             }
         },
     );
     let (mut report, caa) = while_running(
         join(
-            follow_and_check(zones, check, ahead, told),
-            caa(zones, check),
+            // In boxes, so that the future is not as large as all of its parts.
+            Box::pin(follow_and_check(zones, check, limits, ahead, told)),
+            Box::pin(caa(zones, check, limits)),
         ),
         probable.map(|_| ()),
     )
@@ -80,30 +77,28 @@ async fn prefetch(zones: &ZoneReports, apex: &DnsName) {
     .await;
 }
 
-/// Whether the CA may issue. It takes no longer than the other parts.
-async fn caa(zones: &ZoneReports, check: &DelegationCheck<'_>) -> Vec<Finding> {
-    let limit = zones.dns.search_limit();
-    match timeout(limit, caa::findings(&zones.dns, check)).await {
+/// Whether the CA may issue.
+async fn caa(
+    zones: &ZoneReports,
+    check: &DelegationCheck<'_>,
+    limits: &NameLimits,
+) -> Vec<Finding> {
+    match limits.run(caa::findings(&zones.dns, check)).await {
         Ok(findings) => findings,
-        Err(_) => vec![check.expectation.warning(
-            FindingKind::Incomplete,
-            check.challenge_name,
-            format!("could not look up the CAA records within {limit:?}"),
-            REACHABLE,
-        )],
+        Err(spent) => vec![unfinished(check, spent, "look up the CAA records")],
     }
 }
 
 async fn follow_and_check(
     zones: &ZoneReports,
     check: &DelegationCheck<'_>,
+    limits: &NameLimits,
     ahead: oneshot::Sender<DnsName>,
     told: Told<'_>,
 ) -> DelegationReport {
     let dns = &*zones.dns;
-    let limit = dns.search_limit();
     let name = check.challenge_name;
-    let walk = Walk::begin(dns, name).await;
+    let walk = Walk::begin(dns, limits, name).await;
     let (probe, end_zone) = (walk.first_probe(), walk.end_zone().cloned());
     let alias_zone = check.expectation.alias_zone_of(walk.last());
     let is_told = alias_zone.is_some();
@@ -118,7 +113,7 @@ async fn follow_and_check(
         let zone = found.zone.clone().or(end_zone);
         let zone = zone.filter(|zone| zone != name);
         let source = LocatedName::find(zones, name, parent_or_self(name), zone);
-        (found, timeout(limit, source).await)
+        (found, limits.run(source).await)
     };
     let (mut walked, (found, source)) = join(walk.finish(), source).await;
     walked.set_first(found);
@@ -137,10 +132,10 @@ async fn follow_and_check(
             .any(|finding| finding.kind == FindingKind::MissingCname),
     };
     let rest = match source {
-        Ok(source) => timeout(limit, rest.zones(source)).await.ok(),
-        Err(_) => None,
+        Ok(source) => limits.run(rest.zones(source)).await,
+        Err(spent) => Err(spent),
     };
-    let rest = rest.unwrap_or_else(|| incomplete(check, &walked.chain, limit));
+    let rest = rest.unwrap_or_else(|spent| incomplete(check, &walked.chain, spent));
     findings.extend(rest.findings);
     DelegationReport {
         chain: walked.chain,
@@ -165,22 +160,13 @@ struct ZoneChecks {
     findings: Vec<Finding>,
 }
 
-/// The result if there was no time for the zones.
-fn incomplete(check: &DelegationCheck<'_>, chain: &CnameChain, limit: Duration) -> ZoneChecks {
+/// The result if a limit was reached before the zones were checked.
+fn incomplete(check: &DelegationCheck<'_>, chain: &CnameChain, spent: Spent) -> ZoneChecks {
     if matches!(chain.end, End::Unanswered(_)) {
         return ZoneChecks::default();
     }
-    let finding = check.expectation.warning(
-        FindingKind::Incomplete,
-        check.challenge_name,
-        format!(
-            "the CNAMEs were followed, but the check of their zones timed out after {limit:?}: some \
-             servers are slow or do not answer"
-        ),
-        REACHABLE,
-    );
     ZoneChecks {
-        findings: vec![finding],
+        findings: vec![unfinished(check, spent, "check the zones of the CNAMEs")],
         ..ZoneChecks::default()
     }
 }

@@ -1,32 +1,32 @@
 //! Following the CNAMEs from a challenge name. Each query goes to an authoritative server now.
 
-use std::time::Duration;
-
 use futures_util::future::{join, join_all};
 use hickory_proto::rr::RecordType;
-use tokio::time::{Instant, timeout_at};
 
 use super::chain::{CnameChain, End, HOPS_MAX, Hop};
-use crate::dns::{Answer, Dns, DnsError};
+use crate::dns::{Answer, Dns, DnsError, NameLimits};
 use crate::name::DnsName;
 
 impl CnameChain {
     /// Follows the CNAMEs from `challenge_name`, asking authoritative servers only. It always ends; if that is
     /// because the servers are slow, it keeps the CNAMEs that were found.
     pub async fn follow(dns: &Dns, challenge_name: &DnsName) -> CnameChain {
-        let walk = Walk::begin(dns, challenge_name).await;
-        let probe = walk.first_probe();
-        let (mut walked, probe) = join(walk.finish(), probe.run(dns)).await;
-        walked.set_first(probe);
-        walked.chain
+        let limits = dns.name_limits();
+        let follow = async {
+            let walk = Walk::begin(dns, &limits, challenge_name).await;
+            let probe = walk.first_probe();
+            let (mut walked, probe) = join(walk.finish(), probe.run(dns)).await;
+            walked.set_first(probe);
+            walked.chain
+        };
+        Box::pin(limits.scope(follow)).await
     }
 }
 
 /// A walk along the CNAMEs.
 pub(super) struct Walk<'a> {
     dns: &'a Dns,
-    limit: Duration,
-    deadline: Instant,
+    limits: &'a NameLimits,
     chain: CnameChain,
     end_zone: Option<DnsName>,
     has_ended: bool,
@@ -55,12 +55,14 @@ impl Walked {
 
 impl<'a> Walk<'a> {
     /// A walk that has asked about the challenge name, and for a wildcard below it.
-    pub(super) async fn begin(dns: &'a Dns, challenge_name: &DnsName) -> Self {
-        let limit = dns.search_limit();
+    pub(super) async fn begin(
+        dns: &'a Dns,
+        limits: &'a NameLimits,
+        challenge_name: &DnsName,
+    ) -> Self {
         let mut walk = Walk {
             dns,
-            limit,
-            deadline: Instant::now() + limit,
+            limits,
             chain: CnameChain {
                 challenge_name: challenge_name.clone(),
                 hops: Vec::new(),
@@ -70,8 +72,7 @@ impl<'a> Walk<'a> {
             has_ended: false,
             literal: None,
         };
-        let deadline = walk.deadline;
-        let literal = timeout_at(deadline, literal(dns, challenge_name));
+        let literal = limits.run(literal(dns, challenge_name));
         let ((), literal) = join(walk.step(), literal).await;
         walk.literal = literal.ok().flatten();
         walk
@@ -83,11 +84,11 @@ impl<'a> Walk<'a> {
     }
 
     /// A probe at the first hop. It can run while the walk goes on, as can whatever depends on it.
-    pub(super) fn first_probe(&self) -> Probe {
+    pub(super) fn first_probe(&self) -> Probe<'a> {
         Probe {
             hop: self.chain.hops.first().cloned(),
             literal: self.literal.clone(),
-            deadline: self.deadline,
+            limits: self.limits,
         }
     }
 
@@ -104,7 +105,7 @@ impl<'a> Walk<'a> {
         let later = self.chain.hops.iter().skip(1).cloned().map(|hop| Probe {
             hop: Some(hop),
             literal: None,
-            deadline: self.deadline,
+            limits: self.limits,
         });
         let dns = self.dns;
         let found = join_all(later.map(|probe| probe.run(dns))).await;
@@ -124,8 +125,8 @@ impl<'a> Walk<'a> {
     /// Asks about the last name of the chain.
     async fn step(&mut self) {
         let name = self.chain.last().clone();
-        let step = timeout_at(self.deadline, look_up(self.dns, &name)).await;
-        let step = step.unwrap_or_else(|_| Err(DnsError::too_slow(&name, self.limit)));
+        let step = self.limits.run(look_up(self.dns, &name)).await;
+        let step = step.unwrap_or_else(|spent| Err(spent.error(&name)));
         let end = match step {
             Ok(Step::Hop(hop)) => {
                 let target = hop.target.clone();
@@ -189,11 +190,11 @@ async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
 }
 
 /// A search for the wildcard from which the CNAME of a hop is made.
-pub(super) struct Probe {
+pub(super) struct Probe<'a> {
     hop: Option<Hop>,
     /// The answer for the first literal name, if it is known already.
     literal: Option<Answer>,
-    deadline: Instant,
+    limits: &'a NameLimits,
 }
 
 /// What a probe found.
@@ -205,7 +206,7 @@ pub(super) struct Found {
     pub(super) zone: Option<DnsName>,
 }
 
-impl Probe {
+impl Probe<'_> {
     /// Asks for the wildcard. If no server answers in time, nothing is found.
     pub(super) async fn run(self, dns: &Dns) -> Found {
         let Some(Hop {
@@ -218,7 +219,7 @@ impl Probe {
             return Found::default();
         };
         let known = self.literal.clone();
-        let found = timeout_at(self.deadline, probe(dns, name, target, known)).await;
+        let found = self.limits.run(probe(dns, name, target, known)).await;
         found.unwrap_or_default()
     }
 }

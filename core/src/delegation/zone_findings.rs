@@ -27,12 +27,16 @@ impl ZoneReport {
                 ("", "its NS set")
             };
             let server = &report.server;
-            let finding = expectation.warning(
-                FindingKind::LameServer,
-                apex,
-                format!("{server} is named as a server of {apex}{by}: {problem}"),
-                format!("remove it from {set}, or make it serve the zone: a CA may query it"),
-            );
+            let is_special = report.address.addresses.is_empty() && report.address.refused.is_some();
+            let (kind, remedy) = if is_special {
+                let remedy = "give it a public address, or allow such addresses if they are your own servers";
+                (FindingKind::SpecialAddress, remedy.to_owned())
+            } else {
+                let remedy = format!("remove it from {set}, or make it serve the zone: a CA may query it");
+                (FindingKind::LameServer, remedy)
+            };
+            let answer = format!("{server} is named as a server of {apex}{by}: {problem}");
+            let finding = expectation.warning(kind, apex, answer, remedy);
             Some(finding.asked(Some(server)))
         });
         lame.collect()

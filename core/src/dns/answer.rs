@@ -1,5 +1,6 @@
 //! What a server answered.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use super::lifetime::negative_ttl;
 use super::records::{Caa, Cname, Referral, Soa};
 use crate::name::DnsName;
-use crate::printable::printable;
+use crate::printable::{TEXT_MAX, few, shortened};
 use crate::txt::TxtValue;
 
 /// The words for an answer without AA and with RA (RFC 1035 §4.1.1). If all servers of a zone answer like that,
@@ -33,13 +34,13 @@ impl Answer {
         server: SocketAddr,
         name: DnsName,
         kind: RecordType,
-        message: Message,
+        message: Arc<Message>,
     ) -> Self {
         Answer {
             server,
             name,
             kind,
-            message: Arc::new(message),
+            message,
         }
     }
 
@@ -180,34 +181,33 @@ impl Answer {
         if self.message.metadata.authoritative || !self.message.answers.is_empty() {
             return None;
         }
-        let authority = &self.message.authorities;
-        let below = authority
-            .iter()
-            .filter(|record| record.record_type() == RecordType::NS)
-            .filter_map(|record| dns_name(&record.name))
+        let servers = |record: &&Record| record.record_type() == RecordType::NS;
+        let authority = self.message.authorities.iter().filter(servers);
+        let (owner, below) = authority
+            .clone()
+            .filter_map(|record| Some((&record.name, dns_name(&record.name)?)))
             // A referral upwards or sideways is a lame server's, and must not be followed.
-            .find(|owner| owner != zone && owner.is_within(zone) && self.name.is_within(owner))?;
-        let set = authority.iter().filter(|record| {
-            record.record_type() == RecordType::NS
-                && dns_name(&record.name).as_ref() == Some(&below)
-        });
+            .find(|(_, owner)| {
+                owner != zone && owner.is_within(zone) && self.name.is_within(owner)
+            })?;
+        let mut glue: HashMap<&Name, Vec<IpAddr>> = HashMap::new();
+        for record in &self.message.additionals {
+            glue.entry(&record.name)
+                .or_default()
+                .extend(address(record));
+        }
+        let set = authority.filter(|record| record.name == *owner);
         let ttl = set.clone().map(|record| record.ttl).min()?;
-        let servers = set
-            .filter_map(ns_target)
-            .map(|server| {
-                let glue = self
-                    .message
-                    .additionals
-                    .iter()
-                    .filter(|record| dns_name(&record.name).as_ref() == Some(&server))
-                    .filter_map(address)
-                    .collect();
-                (server, glue)
-            })
-            .collect();
+        let servers = set.filter_map(|record| {
+            let RData::NS(target) = &record.data else {
+                return None;
+            };
+            let addresses = glue.get(&target.0).cloned().unwrap_or_default();
+            Some((dns_name(&target.0)?, addresses))
+        });
         Some(Referral {
             zone: below,
-            servers,
+            servers: servers.collect(),
             ttl,
         })
     }
@@ -245,12 +245,12 @@ impl fmt::Display for Answer {
             .message
             .answers
             .iter()
-            .map(|record| printable(&record.to_string()))
+            .map(|record| shortened(&record.to_string(), TEXT_MAX))
             .collect();
         if records.is_empty() {
             write!(f, "the name exists, without {} records (NODATA)", self.kind)
         } else {
-            f.write_str(&records.join("; "))
+            f.write_str(&few(&records, "; "))
         }
     }
 }

@@ -4,21 +4,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 use tokio::time::{Instant, timeout};
 
 use super::answer::{Answer, wire_name};
+use super::budget::Budget;
 use super::client::Dns;
 use super::error::{DnsError, ServerError};
 use super::query::{self, Question};
 use super::race::race;
 use super::records::Referral;
 use super::server::{Server, Zone};
+use super::sockets;
 use crate::name::DnsName;
+use crate::printable::few;
 
 /// The number of delegations that are followed downwards from the first zone found.
 pub(super) const REFERRALS_MAX: usize = 16;
+
+/// Servers that are waited for before a zone is given up: a resolver does not ask more of them either.
+const SILENT_SERVERS_MAX: usize = 5;
+/// Addresses of one server that are waited for.
+const SILENT_ADDRESSES_MAX: usize = 4;
 
 /// What a server of a zone answered.
 enum Reply {
@@ -91,14 +100,14 @@ impl Dns {
                 Err(error) => Err(format!("{server}: {error}")),
             }
         });
-        let reply = race(attempts.collect(), self.head_start()).await;
+        let reply = race(attempts.collect(), self.head_start(), SILENT_SERVERS_MAX).await;
         reply.map_err(|attempts| DnsError::Unanswered {
             name: name.clone(),
             zone: zone.apex.clone(),
             attempts: if attempts.is_empty() {
                 "it has no servers".to_owned()
             } else {
-                attempts.join("; ")
+                few(&attempts, "; ")
             },
         })
     }
@@ -123,12 +132,14 @@ impl Dns {
     ) -> Result<Answer, ServerError> {
         let owner = wire_name(name).map_err(ServerError::UnusableName)?;
         let found;
+        let mut refused = server.refused;
         let addresses = match (server.addresses.as_slice(), &server.name) {
             // The lookup may have failed when the server was found.
-            ([], Some(server)) => {
-                let lookup = self.addresses(server).await;
+            ([], Some(name)) if server.refused.is_none() => {
+                let lookup = self.addresses(name).await;
                 found = lookup.map_err(|error| ServerError::Lookup(Box::new(error)))?;
-                found.value.as_slice()
+                refused = found.value.refused;
+                found.value.usable.as_slice()
             }
             (known, _) => known,
         };
@@ -136,7 +147,10 @@ impl Dns {
             return Err(ServerError::NoAddress);
         };
         if count == 0 {
-            return Err(ServerError::NoAddress);
+            return Err(match refused {
+                Some((address, kind)) => ServerError::RefusedAddress { address, kind },
+                None => ServerError::NoAddress,
+            });
         }
         let addresses = self.unresponsive.last(addresses, |address| Some(*address));
         let deadline = Instant::now() + self.config.timeout;
@@ -155,7 +169,7 @@ impl Dns {
                 Err(reason) => Err((*address, reason)),
             }
         });
-        let answer = race(attempts.collect(), head_start).await;
+        let answer = race(attempts.collect(), head_start, SILENT_ADDRESSES_MAX).await;
         answer.map_err(ServerError::NoAnswer)
     }
 
@@ -166,26 +180,57 @@ impl Dns {
         question: Question<'_>,
         head_start: Duration,
         deadline: Instant,
-    ) -> Result<Message, String> {
-        let limit = self.config.timeout;
-        let mut answer = Box::pin(query::send(
-            address,
-            question,
-            deadline,
-            limit,
-            &self.counter,
-        ));
-        let answer = match timeout(head_start, &mut answer).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.unresponsive.add(address);
-                answer.await
-            }
+    ) -> Result<Arc<Message>, String> {
+        let Some(budget) = Budget::current() else {
+            let asked = self.ask_in_turn(address, question, head_start, deadline, None);
+            return asked.await;
         };
-        match &answer {
-            Ok(_) => self.unresponsive.remove(address),
-            Err(_) => self.unresponsive.add(address),
-        }
-        answer
+        let asked = self.ask_in_turn(address, question, head_start, deadline, Some(&budget));
+        budget.ask_once(&question.at(address), asked).await
+    }
+
+    /// In its box the type of the future is small, as the compiler wants it.
+    fn ask_in_turn<'a>(
+        &'a self,
+        address: SocketAddr,
+        question: Question<'a>,
+        head_start: Duration,
+        deadline: Instant,
+        budget: Option<&'a Budget>,
+    ) -> BoxFuture<'a, Result<Arc<Message>, String>> {
+        Box::pin(async move {
+            let begun = Instant::now();
+            let _turn = match budget {
+                Some(budget) => budget.turn().await,
+                None => None,
+            };
+            let _socket = sockets::permit().await;
+            // Time in which nothing was sent is not the server's.
+            let deadline = deadline + begun.elapsed();
+            let limit = self.config.timeout;
+            let mut answer = Box::pin(query::send(
+                address,
+                question,
+                deadline,
+                limit,
+                &self.counter,
+                budget,
+            ));
+            let answer = match timeout(head_start, &mut answer).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    self.unresponsive.add(address);
+                    if let Some(budget) = budget {
+                        budget.charge_again(u32::from(query::SENT_MAX) - 1);
+                    }
+                    answer.await
+                }
+            };
+            match &answer {
+                Ok(_) => self.unresponsive.remove(address),
+                Err(_) => self.unresponsive.add(address),
+            }
+            answer.map(Arc::new)
+        })
     }
 }

@@ -9,6 +9,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
 use super::answer::Answer;
+use super::budget::{Budget, NameLimits};
 use super::cache::Cache;
 use super::config::Config;
 use super::counter::QueryCounter;
@@ -21,6 +22,8 @@ use crate::name::DnsName;
 
 /// The time limit of one search, which asks one server after the other, in time limits of one answer.
 const ANSWERS_MAX: u32 = 20;
+/// The time limit of the check of one challenge name, in time limits of one answer.
+const ANSWERS_OF_A_NAME: u32 = 10;
 /// The head start of a server or an address before the next one is asked as well. RFC 8305 §5 recommends it
 /// for connections; few servers are farther away.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -110,8 +113,14 @@ impl Dns {
     }
 
     /// The time limit of one search, which asks one server after the other.
-    pub(crate) fn search_limit(&self) -> Duration {
+    fn search_limit(&self) -> Duration {
         self.config.timeout * ANSWERS_MAX
+    }
+
+    /// Fresh limits for the check of one challenge name.
+    pub(crate) fn name_limits(&self) -> NameLimits {
+        let time = self.config.timeout * ANSWERS_OF_A_NAME;
+        NameLimits::new(self.config.queries_per_name, time)
     }
 
     /// The head start of one of several servers.
@@ -119,14 +128,20 @@ impl Dns {
         HEAD_START.min(self.config.timeout)
     }
 
-    /// The result of a search about `name` within [`search_limit`](Dns::search_limit). Searches contain searches:
-    /// in a box, the outermost is not as large as all of them.
+    /// The result of a search about `name` within [`search_limit`](Dns::search_limit), and within the limits of
+    /// the name for which it runs, or else limits of its own. Searches contain searches: in a box, the outermost is
+    /// not as large as all of them.
     pub(super) async fn in_time<T>(
         &self,
         name: &DnsName,
         search: BoxFuture<'_, Result<T, DnsError>>,
     ) -> Result<T, DnsError> {
         let limit = self.search_limit();
+        if Budget::current().is_none() {
+            let limits = NameLimits::new(self.config.queries_per_name, limit);
+            let found = limits.scope(limits.run(search)).await;
+            return found.unwrap_or_else(|spent| Err(spent.error(name)));
+        }
         let found = tokio::time::timeout(limit, search).await;
         found.unwrap_or_else(|_| Err(DnsError::too_slow(name, limit)))
     }

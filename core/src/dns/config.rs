@@ -8,6 +8,9 @@ use super::trust_anchors::TrustAnchors;
 use crate::clock::{Clock, SystemClock};
 use crate::name::DnsName;
 
+/// A name with a CNAME through three zones with four servers each needs about 60 queries if nothing is cached.
+const QUERIES_PER_NAME: u32 = 120;
+
 /// Settings of a [`Dns`](super::Dns).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -15,6 +18,12 @@ pub struct Config {
     pub resolvers: Vec<SocketAddr>,
     /// The time limit for one answer of one server.
     pub timeout: Duration,
+    /// Queries that the check of one challenge name may send, so that no zone makes it flood others.
+    pub queries_per_name: u32,
+    /// Whether zones may name servers at addresses of this machine, of this network link and the like.
+    pub allow_special_addresses: bool,
+    /// Whether zones may name servers in private networks (RFC 1918, RFC 4193).
+    pub allow_private_addresses: bool,
     /// Servers to query for a zone instead of its NS set.
     pub zones: Vec<ZoneServers>,
     /// Who must have the values of a challenge before the CA is asked to validate it.
@@ -32,6 +41,9 @@ impl Default for Config {
         Config {
             resolvers: Vec::new(),
             timeout: Duration::from_secs(3),
+            queries_per_name: QUERIES_PER_NAME,
+            allow_special_addresses: false,
+            allow_private_addresses: true,
             zones: Vec::new(),
             propagation: Propagation::default(),
             trust_anchors: TrustAnchors::default(),

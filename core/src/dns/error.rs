@@ -1,9 +1,10 @@
 //! Queries that no server answered.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::answer::FROM_RESOLVER;
+use super::special::SpecialAddress;
 use crate::name::DnsName;
 
 /// A query that no server answered.
@@ -50,6 +51,16 @@ pub enum DnsError {
         /// The time limit.
         limit: Duration,
     },
+    /// The zones on the way need more queries than one name may cost.
+    #[error(
+        "stopped after {limit} queries for {name}: too many zones, servers or CNAMEs are on its way"
+    )]
+    TooManyQueries {
+        /// The name queried.
+        name: DnsName,
+        /// The number of queries.
+        limit: u32,
+    },
     /// Delegations lead from zone to zone without an end.
     #[error("the delegations above {name} lead through more than {limit} zones")]
     TooDeep {
@@ -64,6 +75,14 @@ impl DnsError {
     /// Whether a resolver answered in place of the zone's servers: the network probably intercepts port 53.
     pub fn is_intercepted(&self) -> bool {
         matches!(self, DnsError::Unanswered { attempts, .. } if attempts.contains(FROM_RESOLVER))
+    }
+
+    /// Whether a limit of time or of queries was reached.
+    pub(crate) fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            DnsError::TooSlow { .. } | DnsError::TooManyQueries { .. }
+        )
     }
 
     /// The query for `name` did not end within `limit`.
@@ -82,6 +101,14 @@ pub enum ServerError {
     /// Its name has no address.
     #[error("it has no address")]
     NoAddress,
+    /// No query is sent to its addresses.
+    #[error("no query is sent to its address {address}, which is {kind}")]
+    RefusedAddress {
+        /// The first of its addresses.
+        address: IpAddr,
+        /// What is special about it.
+        kind: SpecialAddress,
+    },
     /// Its addresses could not be looked up.
     #[error("its addresses could not be looked up: {0}")]
     Lookup(#[source] Box<DnsError>),

@@ -8,6 +8,7 @@
 
 mod answer;
 mod authoritative;
+mod budget;
 mod cache;
 mod client;
 mod config;
@@ -25,6 +26,8 @@ mod records;
 mod resolver;
 mod server;
 mod signed;
+mod sockets;
+mod special;
 mod stragglers;
 #[cfg(test)]
 pub(crate) mod stub;
@@ -36,6 +39,7 @@ mod zones;
 
 pub use self::answer::Answer;
 pub(crate) use self::answer::dns_name;
+pub(crate) use self::budget::{NameLimits, Spent, uncharged};
 pub(crate) use self::cache::{Cache, Timed};
 pub use self::client::Dns;
 pub use self::config::{Config, Propagation, WaitFor, ZoneServers};
@@ -48,5 +52,6 @@ pub(crate) use self::records::Soa;
 pub use self::server::Server;
 pub(crate) use self::server::ZoneCut;
 pub(crate) use self::signed::is_of_root;
+pub use self::special::SpecialAddress;
 pub(crate) use self::stragglers::ask_at_once;
 pub use self::trust_anchors::{TrustAnchorError, TrustAnchors};

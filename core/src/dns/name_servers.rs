@@ -5,13 +5,20 @@ use std::net::IpAddr;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::budget::uncharged;
 use super::cache::Timed;
 use super::client::Dns;
 use super::error::DnsError;
 use super::infrastructure::InfrastructureKind;
 use super::lifetime;
+use super::resolver::Addresses;
 use super::server::Server;
 use crate::name::DnsName;
+
+/// Servers of one zone that are used. The root and the large registries have 13, and few zones have more than 8.
+const SERVERS_MAX: usize = 16;
+/// Addresses that come with the name of one server.
+const GLUE_MAX: usize = 8;
 
 impl Dns {
     /// The authoritative servers of the zone at `apex`: those configured, or else those of the NS set that the
@@ -35,9 +42,8 @@ impl Dns {
             .ask_infrastructure(apex, InfrastructureKind::Ns)
             .await?;
         let names = set.value.name_servers().into_iter();
-        let servers = self
-            .with_addresses(names.map(|name| (name, Vec::new())))
-            .await;
+        let names = names.map(|name| (name, Vec::new()));
+        let servers = self.servers_of(apex, names).await;
         if servers.value.is_empty() {
             return Err(DnsError::NoZone { name: apex.clone() });
         }
@@ -69,22 +75,47 @@ impl Dns {
         Ok(servers)
     }
 
+    /// The servers of the zone at `apex`, which have these names. Those of a registry are charged to no name: many
+    /// names need them, and none of them chooses them.
+    pub(super) async fn servers_of(
+        &self,
+        apex: &DnsName,
+        names: impl Iterator<Item = (DnsName, Vec<IpAddr>)>,
+    ) -> Timed<Vec<Server>> {
+        let servers = self.with_addresses(names);
+        if apex.labels().count() == 1 {
+            uncharged(servers).await
+        } else {
+            servers.await
+        }
+    }
+
     /// The servers of these names, with the addresses that a resolver knows, or else those that came with
-    /// the names (glue). If a lookup failed, the result expires at once.
+    /// the names (glue). Of a set that is too large, those with glue come first. If a lookup failed, the result
+    /// expires at once.
     pub(super) async fn with_addresses(
         &self,
         names: impl Iterator<Item = (DnsName, Vec<IpAddr>)>,
     ) -> Timed<Vec<Server>> {
-        let servers = names.map(async |(name, glue)| {
+        let mut names: Vec<_> = names.collect();
+        names.sort_by_key(|(_, glue)| glue.is_empty());
+        names.truncate(SERVERS_MAX);
+        let servers = names.into_iter().map(async |(name, glue)| {
             let (mut addresses, expires) = match self.addresses(&name).await {
                 Ok(found) => (found.value, found.expires),
-                Err(_) => (Vec::new(), Instant::now()),
+                Err(_) => (Addresses::default(), Instant::now()),
             };
-            if addresses.is_empty() {
-                addresses = glue.into_iter().map(|ip| self.at_port(ip)).collect();
+            if addresses.usable.is_empty() {
+                let glue = self.usable(glue.into_iter().take(GLUE_MAX));
+                let refused = addresses.refused.or(glue.refused);
+                addresses = Addresses { refused, ..glue };
             }
-            let name = Some(name);
-            (Server { name, addresses }, expires)
+            let server = Server {
+                name: Some(name),
+                addresses: addresses.usable,
+                refused: addresses.refused,
+            };
+            (server, expires)
         });
         let found = join_all(servers).await;
         let first = found.iter().map(|(_, expires)| *expires).min();

@@ -13,8 +13,11 @@ use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Que
 use hickory_proto::rr::{DNSClass, Name, RecordType};
 use tokio::time::{Instant, timeout_at};
 
+use super::budget::{AddressQuestion, Budget};
 use super::counter::QueryCounter;
 
+/// How often a query is sent over UDP to a server that does not answer.
+pub(super) const SENT_MAX: u8 = 3;
 /// The UDP payload that crosses every path unfragmented (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
 
@@ -30,6 +33,17 @@ pub(super) struct Question<'a> {
 }
 
 impl Question<'_> {
+    /// The question at this address.
+    pub(super) fn at(&self, address: SocketAddr) -> AddressQuestion {
+        AddressQuestion {
+            address,
+            name: self.name.clone(),
+            kind: self.kind,
+            recursive: self.recursive,
+            signed: self.signed,
+        }
+    }
+
     fn request(&self) -> DnsRequest {
         let mut query = Query::query(self.name.clone(), self.kind);
         query.set_query_class(DNSClass::IN);
@@ -54,12 +68,14 @@ pub(super) async fn send(
     deadline: Instant,
     timeout: Duration,
     counter: &QueryCounter,
+    budget: Option<&Budget>,
 ) -> Result<Message, String> {
     // The provider owns the tasks that carry the exchanges; they end with it.
     let runtime = TokioRuntimeProvider::new();
     let left = deadline.saturating_duration_since(Instant::now());
     let udp = UdpClientStream::builder(server, runtime.clone())
         .with_timeout(Some(left))
+        .with_max_retries(SENT_MAX)
         .exchange();
     counter.count(question.kind);
     let mut response = first(udp, question.request(), deadline).await;
@@ -68,6 +84,9 @@ pub(super) async fn send(
         .is_ok_and(|response| response.metadata.truncation)
     {
         counter.count(question.kind);
+        if let Some(budget) = budget {
+            budget.charge_again(1);
+        }
         let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime.clone());
         response = match timeout_at(deadline, tcp).await {
             Ok(Ok(tcp)) => first(tcp, question.request(), deadline).await,

@@ -10,14 +10,20 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
 /// Starts one attempt after the other: the next one as soon as `head_start` has passed since the last one
-/// began, or the last one has failed. Returns the first success, or all errors in the order of the attempts.
+/// began, or the last one has failed. After `silent_max` attempts whose head start has passed, no other one is
+/// started. Returns the first success, or all errors in the order of the attempts that were started.
 pub(super) async fn race<T, E>(
     attempts: Vec<impl Future<Output = Result<T, E>>>,
     head_start: Duration,
+    silent_max: usize,
 ) -> Result<T, Vec<E>> {
     let mut running = FuturesUnordered::new();
     let mut errors = Vec::new();
+    let mut silent = 0;
     for (position, attempt) in attempts.into_iter().enumerate() {
+        if silent == silent_max {
+            break;
+        }
         running.push(async move { (position, attempt.await) });
         let mut next = pin!(sleep(head_start));
         loop {
@@ -32,7 +38,10 @@ pub(super) async fn race<T, E>(
                         }
                     }
                 },
-                () = &mut next => break,
+                () = &mut next => {
+                    silent += 1;
+                    break;
+                }
             }
         }
     }
@@ -64,6 +73,8 @@ mod tests {
 
     use super::*;
 
+    const SILENT_MAX: usize = 3;
+
     /// Seconds until an attempt ends, and how.
     type Attempt = (u64, Result<&'static str, &'static str>);
 
@@ -74,7 +85,7 @@ mod tests {
             sleep(Duration::from_secs(*seconds)).await;
             *result
         });
-        let result = race(attempts.collect(), Duration::from_secs(1)).await;
+        let result = race(attempts.collect(), Duration::from_secs(1), SILENT_MAX).await;
         (result, began.elapsed())
     }
 
@@ -127,5 +138,13 @@ mod tests {
         let errors = Err(vec!["first", "second", "third"]);
         assert_eq!(result(&attempts).await, (errors, Duration::from_secs(9)));
         assert_eq!(result(&[]).await, (Err(Vec::new()), Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_some_attempts_that_hang_no_other_one_is_started() {
+        let hangs = ["first", "second", "third"].map(|name| (9, Err(name)));
+        let attempts = [&hangs[..], &[(1, Ok("fourth"))]].concat();
+        let errors = Err(vec!["first", "second", "third"]);
+        assert_eq!(result(&attempts).await, (errors, Duration::from_secs(11)));
     }
 }

@@ -2,6 +2,7 @@
 //! asked about a challenge name or an alias name, because it caches the answer.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use futures_util::future::join;
 use hickory_proto::op::Message;
@@ -15,7 +16,19 @@ use super::error::DnsError;
 use super::lifetime;
 use super::query::Question;
 use super::race::race;
+use super::special::SpecialAddress;
 use crate::name::DnsName;
+
+/// Addresses of one family that are used of one server.
+const ADDRESSES_MAX: usize = 4;
+
+/// The addresses of a server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Addresses {
+    pub(super) usable: Vec<SocketAddr>,
+    /// The first one to which no query is sent, and why.
+    pub(super) refused: Option<(IpAddr, SpecialAddress)>,
+}
 
 /// The records that a resolver is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,18 +86,18 @@ impl Dns {
     }
 
     /// The addresses of a server. It is an error if not all of them could be looked up and none is known.
-    pub(super) async fn addresses(
-        &self,
-        server: &DnsName,
-    ) -> Result<Timed<Vec<SocketAddr>>, DnsError> {
+    pub(super) async fn addresses(&self, server: &DnsName) -> Result<Timed<Addresses>, DnsError> {
         let (v4, v6) = join(
             self.resolve(server, ResolverKind::A),
             self.resolve(server, ResolverKind::Aaaa),
         )
         .await;
         let all = |answers: &[Timed<Answer>]| {
-            let addresses = answers.iter().flat_map(|answer| answer.value.addresses());
-            addresses.map(|ip| self.at_port(ip)).collect::<Vec<_>>()
+            let addresses = answers.iter().flat_map(|answer| {
+                let addresses = answer.value.addresses().into_iter();
+                addresses.take(ADDRESSES_MAX)
+            });
+            self.usable(addresses)
         };
         match (v4, v6) {
             (Ok(v4), Ok(v6)) => Ok(Timed {
@@ -93,7 +106,7 @@ impl Dns {
             }),
             (Ok(known), Err(error)) | (Err(error), Ok(known)) => {
                 let addresses = all(&[known]);
-                if addresses.is_empty() {
+                if addresses.usable.is_empty() {
                     return Err(error);
                 }
                 // The others are looked up again next time.
@@ -104,6 +117,34 @@ impl Dns {
             }
             (Err(error), Err(_)) => Err(error),
         }
+    }
+
+    /// The addresses of a server that may be queried. All come from zone data.
+    pub(super) fn usable(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Addresses {
+        let mut found = Addresses::default();
+        for ip in addresses {
+            let address = self.at_port(ip);
+            match self.refusal(address) {
+                Some(kind) => {
+                    found.refused.get_or_insert((ip, kind));
+                }
+                None if found.usable.contains(&address) => {}
+                None => found.usable.push(address),
+            }
+        }
+        found
+    }
+
+    /// Why no query is sent to this address. Servers that the configuration names may be anywhere.
+    fn refusal(&self, address: SocketAddr) -> Option<SpecialAddress> {
+        let kind = SpecialAddress::of(address.ip())?;
+        let is_allowed = match kind {
+            SpecialAddress::Special(_) => self.config.allow_special_addresses,
+            SpecialAddress::Private => self.config.allow_private_addresses,
+        };
+        let mut configured = self.config.zones.iter();
+        let is_configured = configured.any(|zone| zone.servers.contains(&address));
+        (!is_allowed && !is_configured).then_some(kind)
     }
 
     /// The socket of a server at this address.
@@ -117,7 +158,7 @@ impl Dns {
         name: &Name,
         kind: RecordType,
         signed: bool,
-    ) -> Result<(SocketAddr, Message), Vec<String>> {
+    ) -> Result<(SocketAddr, Arc<Message>), Vec<String>> {
         let question = Question {
             name,
             kind,
@@ -139,6 +180,6 @@ impl Dns {
                 Err(error) => Err(format!("{resolver}: {error}")),
             }
         });
-        race(attempts.collect(), head_start).await
+        race(attempts.collect(), head_start, usize::MAX).await
     }
 }

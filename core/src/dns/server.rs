@@ -1,17 +1,20 @@
 //! Authoritative servers and the zones that they serve.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use super::special::SpecialAddress;
 use crate::name::DnsName;
 
 /// An authoritative server: its name, if an NS record gave one, and its addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Server {
     /// The name in the NS record.
     pub name: Option<DnsName>,
     /// Where it listens. The addresses are alternatives.
     pub addresses: Vec<SocketAddr>,
+    /// Its first address to which no query is sent, and why.
+    pub refused: Option<(IpAddr, SpecialAddress)>,
 }
 
 impl Server {
@@ -20,6 +23,7 @@ impl Server {
         Server {
             name: None,
             addresses: vec![address],
+            refused: None,
         }
     }
 }

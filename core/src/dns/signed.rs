@@ -1,8 +1,6 @@
 //! Queries whose answers are validated (DNSSEC, RFC 4035): with signatures, and on the side of a zone cut that
 //! has the records.
 
-use std::sync::Arc;
-
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
@@ -61,7 +59,7 @@ impl Dns {
             })?;
             Ok(Timed {
                 expires: lifetime::expiry(&message),
-                value: Arc::new(message),
+                value: message,
             })
         };
         let key = (name.to_lowercase(), kind);

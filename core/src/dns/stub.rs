@@ -98,6 +98,7 @@ impl StubServer {
             resolvers: resolvers.to_vec(),
             port: self.address.port(),
             timeout,
+            allow_special_addresses: true,
             ..Config::default()
         })
     }

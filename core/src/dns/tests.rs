@@ -1,5 +1,6 @@
 //! What is cached and what is not, and servers that hang.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,6 +8,7 @@ use hickory_proto::rr::RecordType;
 use tokio::time::Instant;
 
 use super::client::Dns;
+use super::config::{Config, ZoneServers};
 use super::error::{DnsError, ServerError};
 use super::infrastructure::InfrastructureKind;
 use super::server::Server;
@@ -156,8 +158,8 @@ async fn the_check_of_one_server_tries_all_its_addresses_within_its_time_limit()
     let silent = StubServer::silent_beside(&server);
     let dns = client(&server);
     let with_both = Server {
-        name: None,
         addresses: vec![silent.address, server.address],
+        ..Server::default()
     };
     let began = Instant::now();
     let alias_name = name(ALIAS_NAME);
@@ -174,8 +176,8 @@ async fn servers_that_all_hang_take_one_time_limit() {
     let silent = StubServer::silent_beside(&server);
     let dns = server.client(&[], Duration::from_secs(1));
     let with_both = Server {
-        name: None,
         addresses: vec![silent.address, silent.address],
+        ..Server::default()
     };
     let began = Instant::now();
     let zone = name(ZONE);
@@ -197,4 +199,80 @@ async fn queries_are_counted_by_type() {
     let queries = dns.queries();
     assert_eq!(queries.get("TXT"), Some(&1));
     assert_eq!(queries.values().sum::<u64>(), server.total() as u64);
+}
+
+#[tokio::test]
+async fn servers_at_one_address_are_asked_once_for_the_check_of_a_name() {
+    let server = StubServer::start();
+    let dns = client(&server);
+    let zone = name(ZONE);
+    let servers = (0..20).map(|n| Server {
+        name: Some(name(&format!("ns{n}.example.com"))),
+        addresses: vec![server.address],
+        ..Server::default()
+    });
+    let servers: Vec<_> = servers.collect();
+    let asked = servers
+        .iter()
+        .map(|server| dns.ask_server(server, &zone, RecordType::SOA));
+    let answers = dns.name_limits().scope(join_all(asked)).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(server.count(RecordType::SOA), 1);
+}
+
+#[tokio::test]
+async fn of_thousands_of_servers_sixteen_are_looked_up_those_with_glue_first() {
+    let server = StubServer::start();
+    let dns = client(&server);
+    let names = (0..3_000).map(|n| {
+        let glue = (n % 1_000 == 999).then(|| [192, 0, 2, 1].into());
+        (
+            name(&format!("n{n}.example.com")),
+            glue.into_iter().collect(),
+        )
+    });
+    let servers = dns.servers_of(&name(ZONE), names).await.value;
+    let first: Vec<_> = servers
+        .iter()
+        .take(4)
+        .map(|server| server.name.as_ref().unwrap().to_string())
+        .collect();
+    let expected = ["n999", "n1999", "n2999", "n0"].map(|host| format!("{host}.example.com"));
+    assert_eq!((servers.len(), first), (16, expected.to_vec()));
+    assert_eq!(server.total(), 32);
+}
+
+#[test]
+fn special_addresses_in_zones_are_refused_unless_they_are_allowed_or_configured() {
+    let addresses = ["127.0.0.1", "10.0.0.1", "9.9.9.9"].map(|text| text.parse().unwrap());
+    let usable = |config: Config| {
+        let found = Dns::new(config).usable(addresses);
+        let refused = found.refused.map(|(address, _)| address);
+        (found.usable, refused)
+    };
+    let at = |numbers: &[usize]| {
+        let addresses = numbers.iter().map(|number| addresses[*number]);
+        let sockets = addresses.map(|address| SocketAddr::new(address, 53));
+        sockets.collect::<Vec<_>>()
+    };
+    let default = Config::default;
+    assert_eq!(usable(default()), (at(&[1, 2]), Some(addresses[0])));
+    let public_only = Config {
+        allow_private_addresses: false,
+        ..default()
+    };
+    assert_eq!(usable(public_only), (at(&[2]), Some(addresses[0])));
+    let all = Config {
+        allow_special_addresses: true,
+        ..default()
+    };
+    assert_eq!(usable(all), (at(&[0, 1, 2]), None));
+    let configured = Config {
+        zones: vec![ZoneServers {
+            zone: name(ZONE),
+            servers: at(&[0]),
+        }],
+        ..default()
+    };
+    assert_eq!(usable(configured), (at(&[0, 1, 2]), None));
 }

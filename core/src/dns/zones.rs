@@ -46,7 +46,7 @@ impl Dns {
                 continue;
             }
             let names = names.into_iter().map(|name| (name, Vec::new()));
-            let mut servers = self.with_addresses(names).await;
+            let mut servers = self.servers_of(&candidate, names).await;
             servers.expires = servers.expires.min(set.expires);
             return Ok(self.keep(candidate, servers));
         }
@@ -66,7 +66,8 @@ impl Dns {
         if let Some(zone) = self.configured.get(&referral.zone) {
             return Arc::clone(zone);
         }
-        let mut servers = self.with_addresses(referral.servers.into_iter()).await;
+        let names = referral.servers.into_iter();
+        let mut servers = self.servers_of(&referral.zone, names).await;
         servers.expires = servers.expires.min(lifetime::expiry_of_ttl(referral.ttl));
         self.keep(referral.zone, servers)
     }

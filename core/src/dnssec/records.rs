@@ -4,6 +4,8 @@ use hickory_proto::dnssec::rdata::{DNSKEY, DNSSECRData, DS, RRSIG};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData, RecordType};
 
+use crate::printable::few;
+
 /// The signatures of the `kind` records at `name`.
 pub(super) fn signatures<'a>(
     message: &'a Message,
@@ -53,5 +55,5 @@ pub(super) fn key_tags(message: &Message) -> Vec<u16> {
 /// Key tags as text.
 pub(super) fn list(tags: &[u16]) -> String {
     let tags: Vec<_> = tags.iter().map(u16::to_string).collect();
-    tags.join(", ")
+    few(&tags, ", ")
 }

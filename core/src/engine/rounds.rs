@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
@@ -26,6 +26,9 @@ use crate::zone::{LockedNames, Round, Seat};
 
 /// Certificates whose delegations are followed at a time.
 const PREPARED_AT_ONCE: usize = 50;
+/// A certificate that is followed for longer makes room for another one: its zones are slow, and those of others
+/// are not.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
 /// Certificates that are in rounds at a time.
 const IN_ROUNDS: usize = 100;
 /// Certificates in one round, so that a large group leaves room for others.
@@ -40,6 +43,8 @@ struct Pipeline {
     engine: Engine,
     context: JobContext,
     in_rounds: Arc<Semaphore>,
+    /// Places for certificates whose delegations are followed.
+    places: Arc<Semaphore>,
     preparing: JoinSet<Result<Prepared, JobReport>>,
     gathered: Vec<Prepared>,
     /// When the oldest of them has waited long enough.
@@ -65,6 +70,7 @@ impl Engine {
             engine: self.clone(),
             context,
             in_rounds: Arc::new(Semaphore::new(IN_ROUNDS)),
+            places: Arc::new(Semaphore::new(PREPARED_AT_ONCE)),
             preparing: JoinSet::new(),
             gathered: Vec::new(),
             until: None,
@@ -86,10 +92,10 @@ impl Pipeline {
     ) -> Vec<JobReport> {
         let mut ids = ids.into_iter().peekable();
         loop {
-            while self.has_room()
+            while let Some(place) = self.place()
                 && let Some(id) = ids.next_if(|_| !self.context.cancel.is_cancelled())
             {
-                self.prepare(id, given.clone());
+                self.prepare(id, given.clone(), place);
             }
             if self.preparing.is_empty() {
                 self.send_off();
@@ -98,11 +104,15 @@ impl Pipeline {
                 break;
             }
             let until = self.until.unwrap_or_else(Instant::now);
+            let is_waiting = ids.peek().is_some() && self.has_room();
+            let places = Arc::clone(&self.places);
             tokio::select! {
                 Some(prepared) = self.preparing.join_next() => self.prepared(prepared),
                 Some(report) = self.receiver.recv() => self.reported(report),
                 Some(_) = self.groups.join_next() => {}
                 () = sleep_until(until), if self.until.is_some() => self.send_off(),
+                // Taken at the top of the loop.
+                _ = places.acquire(), if is_waiting => {}
             }
         }
         while let Ok(report) = self.receiver.try_recv() {
@@ -119,14 +129,25 @@ impl Pipeline {
 
     fn has_room(&self) -> bool {
         let ahead = self.preparing.len() + self.gathered.len() + self.in_groups.len();
-        self.preparing.len() < PREPARED_AT_ONCE && ahead < PREPARED_AHEAD
+        ahead < PREPARED_AHEAD && !self.context.cancel.is_cancelled()
     }
 
-    fn prepare(&mut self, id: CertificateId, given: Option<Arc<CertificateConfig>>) {
+    /// A place for one more certificate, if there is one.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let has_room = self.has_room();
+        has_room.then(|| Arc::clone(&self.places).try_acquire_owned().ok())?
+    }
+
+    fn prepare(
+        &mut self,
+        id: CertificateId,
+        given: Option<Arc<CertificateConfig>>,
+        place: OwnedSemaphorePermit,
+    ) {
         let (engine, context) = (self.engine.clone(), self.context.clone());
         self.preparing.spawn(async move {
             let prepared = engine.prepare(id.clone(), given, &context);
-            let prepared = guarded(&id, prepared).await;
+            let prepared = making_room(guarded(&id, prepared), place).await;
             prepared.map_err(|error| {
                 engine.parts.observer.ended(&id);
                 let outcome = Err(error);
@@ -357,6 +378,16 @@ impl Group {
 struct Failed {
     done: Done,
     seen: SeenInstead,
+}
+
+/// Gives up the place if the work takes long.
+async fn making_room<T>(work: impl Future<Output = T>, place: OwnedSemaphorePermit) -> T {
+    let mut work = Box::pin(work);
+    if let Ok(done) = timeout(SLOW_AFTER, &mut work).await {
+        return done;
+    }
+    drop(place);
+    work.await
 }
 
 /// A defect in the work for one certificate must not end that for the others.

@@ -167,13 +167,17 @@ fn foreign_values(
     aliases: &Aliases,
     challenges: &[Challenge],
 ) -> Vec<Finding> {
-    let finding = |TxtRecord { name, value }: &TxtRecord| {
+    let mut by_name: BTreeMap<&DnsName, Vec<&str>> = BTreeMap::new();
+    for TxtRecord { name, value } in &existing.foreign {
+        by_name.entry(name).or_default().push(value.as_str());
+    }
+    let findings = by_name.into_iter().flat_map(|(name, values)| {
         let leads_there = |challenge: &&Challenge| aliases.of(&challenge.name) == Some(name);
         let concerned = challenges.iter().filter(leads_there);
         let identifiers = concerned.flat_map(|challenge| challenge.identifiers.clone());
-        Finding::foreign_value(identifiers.collect(), name, value.as_str())
-    };
-    existing.foreign.iter().map(finding).collect()
+        Finding::foreign_values(&identifiers.collect::<Vec<_>>(), name, &values)
+    });
+    findings.collect()
 }
 
 /// `x` and `*.x` share a challenge name, hence a CNAME, hence an alias name.

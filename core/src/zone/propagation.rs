@@ -257,3 +257,37 @@ impl<'a> Wait<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::stub::{ALIAS_NAME, StubServer, ZONE, name};
+
+    #[tokio::test]
+    async fn an_address_that_could_not_be_looked_up_is_looked_up_again_while_waiting() {
+        let stub = StubServer::start();
+        let dns = stub.client(&[stub.address], Duration::from_secs(1));
+        stub.fail(Some(RecordType::A));
+        let servers = [Server {
+            name: Some(name("ns.example.com")),
+            ..Server::default()
+        }];
+        let found = dns.servers(&name(ZONE)).await;
+        assert!(found.is_err(), "{found:?}");
+        let record = TxtRecord {
+            name: name(ALIAS_NAME),
+            value: "value".parse().unwrap(),
+        };
+        let recovers = async {
+            sleep(Duration::from_millis(500)).await;
+            stub.fail(None);
+        };
+        let limit = Duration::from_mins(1);
+        let (waited, ()) = join(wait(&dns, &servers, [&record], limit), recovers).await;
+        assert_eq!(waited.reached.len(), 1, "{waited:?}");
+        assert!(
+            waited.reached[0].after < Duration::from_secs(5),
+            "{waited:?}"
+        );
+    }
+}

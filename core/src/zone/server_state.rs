@@ -152,8 +152,8 @@ mod tests {
     /// What has become of a server that answers about one name like this, round after round.
     fn after(answers: impl IntoIterator<Item = NameAnswer>) -> String {
         let server = Server {
-            name: None,
             addresses: vec![SocketAddr::from(([192, 0, 2, 53], 53))],
+            ..Server::default()
         };
         let name = "a.example".parse().unwrap();
         let mut state = ServerState::new(&server, std::iter::once(&name));
@@ -193,10 +193,7 @@ mod tests {
 
     #[test]
     fn one_name_is_enough_to_ask_a_server_that_has_not_answered() {
-        let server = Server {
-            name: None,
-            addresses: Vec::new(),
-        };
+        let server = Server::default();
         let names = ["a.example", "b.example"].map(|name| name.parse().unwrap());
         let mut state = ServerState::new(&server, names.iter());
         assert_eq!(state.next().len(), 2);

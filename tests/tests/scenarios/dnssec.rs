@@ -125,6 +125,7 @@ async fn check(
     let config = Config {
         resolvers: vec![tree.address()],
         port: tree.address().port(),
+        allow_special_addresses: true,
         trust_anchors,
         ..Config::default()
     };
@@ -254,6 +255,7 @@ fn spoilt(
     let config = Config {
         resolvers: vec![proxy.address()],
         port: proxy.address().port(),
+        allow_special_addresses: true,
         trust_anchors: TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?,
         ..Config::default()
     };
@@ -306,6 +308,7 @@ async fn servers_that_cannot_be_reached_from_here_leave_the_verdict_open() -> Re
         trust_anchors: TrustAnchors::from_file(&tree.trust_anchor()).map_err(Error::new)?,
         timeout: Duration::from_millis(300),
         port: dead.number(),
+        allow_special_addresses: true,
         ..Config::default()
     };
     let report = check_by(config, "nsec.test").await?;

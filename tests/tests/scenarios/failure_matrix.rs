@@ -33,7 +33,13 @@ const PAGES: [(&str, &[&str]); 2] = [
     ),
     (
         "hostile-inputs.md",
-        &["hostile", "hostile_ca", "job_isolation", "local_files"],
+        &[
+            "hostile",
+            "hostile_ca",
+            "hostile_zones",
+            "job_isolation",
+            "local_files",
+        ],
     ),
 ];
 

@@ -45,6 +45,7 @@ async fn take_over(
     let dns = Dns::new(Config {
         resolvers: vec![tree.address()],
         port: tree.address().port(),
+        allow_special_addresses: true,
         timeout: Duration::from_secs(1),
         ..Config::default()
     });

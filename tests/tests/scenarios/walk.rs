@@ -35,6 +35,7 @@ fn dns(bed: &TestBed, port: SocketAddr, zones: &[(&str, SocketAddr)]) -> Dns {
             })
             .collect(),
         port: port.port(),
+        allow_special_addresses: true,
         ..Config::default()
     })
 }

@@ -60,6 +60,7 @@ async fn an_alias_zone_that_is_configured_and_not_delegated_is_reported() -> Res
             servers: vec![hidden.address()],
         }],
         port: public.address().port(),
+        allow_special_addresses: true,
         ..Config::default()
     };
     let found = check(config, "host.test").await?;
@@ -84,6 +85,7 @@ async fn a_missing_delegation_is_reported_although_one_server_has_both_zones() -
     let config = || Config {
         resolvers: vec![tree.address()],
         port: tree.address().port(),
+        allow_special_addresses: true,
         ..Config::default()
     };
     let found = check(config(), "host.test").await?;
@@ -134,6 +136,7 @@ impl Moved {
                 servers: vec![self.above.address()],
             }],
             port: self.new.address().port(),
+            allow_special_addresses: true,
             ..Config::default()
         })
     }

@@ -138,7 +138,7 @@ async fn a_main_zone_at_route_53_is_probed_too() -> Result {
     );
     let server = |name: &str| Server {
         name: Some(name.parse().unwrap()),
-        addresses: Vec::new(),
+        ..Server::default()
     };
     let subject = |name_server: &str| Subject {
         main_zones: vec![MainZone {

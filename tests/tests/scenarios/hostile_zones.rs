@@ -1,0 +1,317 @@
+//! Hostile zones among good ones: every good certificate is obtained in time, and nobody is flooded.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use acme_alias_tests::{
+    HostileAnswer, HostileServer, Outcome, QueryProxy, Result, Settings, SilentServers,
+    SimulatedCa, TestBed, Validation, referral,
+};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, SOA, TXT};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+/// Good certificates beside the hostile ones.
+const GOOD: usize = 20;
+/// The zone of an attacker.
+const HOSTILE: &str = "hostile.example";
+/// Packets for one name: its queries, and what is sent again of sixteen queries under way.
+const PACKETS_PER_NAME: usize = 120 + 16 * 2;
+/// What a run with good certificates alone takes at most, on a slow machine.
+const GOOD_TIME: Duration = Duration::from_secs(15);
+const TTL: u32 = 600;
+
+fn good() -> Vec<String> {
+    (0..GOOD).map(|n| format!("good{n}.example.com")).collect()
+}
+
+fn name(text: &str) -> Name {
+    Name::from_ascii(format!("{text}.")).unwrap_or_default()
+}
+
+/// A bed with good certificates, and a CA that is not the bottleneck.
+struct Neighbours {
+    bed: TestBed,
+    ca: SimulatedCa,
+}
+
+impl Neighbours {
+    fn start() -> Result<Neighbours> {
+        Ok(Neighbours {
+            bed: TestBed::builder().delegate_apart(&good()).start()?,
+            ca: SimulatedCa::start(Validation::Trust)?,
+        })
+    }
+
+    /// Settings with the good certificates and those for these hostile domains, whose zone has this server.
+    fn settings(&self, hostile: &[String], server: SocketAddr) -> Settings {
+        let mut settings = self.bed.settings_with(&self.ca);
+        settings.zones.push((HOSTILE.to_owned(), vec![server]));
+        // In the order of their names, the hostile ones come first.
+        settings.certificates(hostile).certificates(&good())
+    }
+
+    /// Checks and renews with few file descriptors. All good certificates are obtained in time.
+    #[track_caller]
+    fn assert_unharmed(&self, settings: &Settings, limit: Duration) -> Result<[Outcome; 2]> {
+        let program = self.bed.program(settings.clone())?.before("ulimit -n 1024");
+        let check = program.run(&["check"])?;
+        for host in good() {
+            assert!(check.stdout.contains(&format!("{host}: good")), "{check}");
+        }
+        let renew = program.run(&["renew"])?;
+        assert_eq!(self.ca.certificates(), GOOD, "{renew}");
+        for outcome in [&check, &renew] {
+            assert!(outcome.usage.wall < limit, "{outcome}");
+            let said = outcome.stdout.len() + outcome.stderr.len();
+            assert!(said < 64 * 1024, "{said} octets: {outcome}");
+            assert!(
+                !outcome.to_string().contains("Too many open files"),
+                "{outcome}"
+            );
+        }
+        Ok([check, renew])
+    }
+
+    /// A resolver that answers like that of the bed, and otherwise by `addresses` about names below `victim`;
+    /// with the number of such queries.
+    fn resolver(
+        &self,
+        addresses: impl Fn(&Name) -> Option<A> + Send + 'static,
+    ) -> Result<(QueryProxy, Arc<AtomicUsize>)> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let victim = name("victim");
+        let proxy = QueryProxy::start(self.bed.resolver(), move |question, mut answer| {
+            let Some(query) = question.queries.first() else {
+                return Vec::new();
+            };
+            if victim.zone_of(query.name()) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let address = addresses(query.name());
+                answer.metadata.response_code = match address {
+                    Some(_) => ResponseCode::NoError,
+                    None => ResponseCode::ServFail,
+                };
+                let address = address.filter(|_| query.query_type() == RecordType::A);
+                answer.answers = address
+                    .map(|a| Record::from_rdata(query.name().clone(), TTL, RData::A(a)))
+                    .into_iter()
+                    .collect();
+            }
+            vec![answer]
+        })?;
+        Ok((proxy, count))
+    }
+}
+
+fn with(mut answer: Message, owner: &Name, data: impl IntoIterator<Item = RData>) -> HostileAnswer {
+    let records = data.into_iter();
+    answer.answers = records
+        .map(|data| Record::from_rdata(owner.clone(), TTL, data))
+        .collect();
+    HostileAnswer::Now(answer)
+}
+
+fn soa(zone: &Name) -> RData {
+    RData::SOA(SOA::new(zone.clone(), zone.clone(), 1, 1, 1, 1, 60))
+}
+
+/// The answer that there are no such records in `zone`.
+fn none(mut answer: Message, zone: &Name) -> HostileAnswer {
+    answer.authorities = vec![Record::from_rdata(zone.clone(), TTL, soa(zone))];
+    HostileAnswer::Now(answer)
+}
+
+/// Names of servers below `victim`.
+fn victims(count: usize) -> impl Iterator<Item = Name> {
+    (0..count).map(|n| name(&format!("n{n}.victim")))
+}
+
+#[test]
+fn a_zone_with_three_thousand_name_servers_makes_nobody_flood_a_victim() -> Result {
+    let neighbours = Neighbours::start()?;
+    let server = HostileServer::start(|asked, _, answer| {
+        let (zone, below) = (name(HOSTILE), name(&format!("www.{HOSTILE}")));
+        if below.zone_of(asked) {
+            let servers = victims(3_000).map(|server| (server, None));
+            return HostileAnswer::Now(referral(answer, &below, servers));
+        }
+        none(answer, &zone)
+    })?;
+    let (resolver, asked) = neighbours.resolver(|_| None)?;
+    let mut settings = neighbours.settings(&[format!("www.{HOSTILE}")], server.address());
+    settings.resolver = resolver.address();
+    let [check, _] = neighbours.assert_unharmed(&settings, GOOD_TIME)?;
+    for expected in ["stopped after 120 queries", "by one CNAME"] {
+        assert!(check.stdout.contains(expected), "{expected}: {check}");
+    }
+    // In two runs.
+    let sent = asked.load(Ordering::Relaxed) + server.queries();
+    println!("{sent} queries");
+    assert!(sent <= 2 * PACKETS_PER_NAME, "{sent}");
+    let program = neighbours.bed.program(settings)?;
+    let outcome = program.run(&["check", "good0.example.com", "-vv"])?;
+    let mut lines = outcome.stderr.lines();
+    let metrics = lines.find(|line| line.contains("delegation checked"));
+    println!("{}", metrics.unwrap_or_default());
+    assert!(
+        metrics.is_some_and(|line| line.contains("queries=")),
+        "{outcome}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_long_way_through_large_zones_makes_nobody_flood_addresses() -> Result {
+    const HOPS: usize = 15;
+    let neighbours = Neighbours::start()?;
+    let silent = SilentServers::start(500)?;
+    let server = HostileServer::start(|asked, kind, answer| {
+        let zone = (0..=HOPS).map(|n| name(&format!("h{n}.{HOSTILE}")));
+        let Some((hop, zone)) = zone.enumerate().find(|(_, zone)| zone.zone_of(asked)) else {
+            return none(answer, &name(HOSTILE));
+        };
+        if *asked == zone {
+            return match kind {
+                RecordType::SOA => with(answer, asked, [soa(&zone)]),
+                RecordType::NS => with(answer, asked, victims(500).map(|ns| RData::NS(NS(ns)))),
+                _ => none(answer, &zone),
+            };
+        }
+        let is_hop = asked.num_labels() == zone.num_labels() + 1;
+        if is_hop && matches!(kind, RecordType::TXT | RecordType::CNAME) {
+            let next = name(&format!("_acme-challenge.h{}.{HOSTILE}", hop + 1));
+            return with(answer, asked, [RData::CNAME(CNAME(next))]);
+        }
+        none(answer, &zone)
+    })?;
+    let addresses = silent.addresses();
+    let (resolver, asked) = neighbours.resolver(move |server| {
+        let label = server.to_ascii();
+        let number = label.trim_start_matches('n').split('.').next()?;
+        let address = addresses.get(number.parse::<usize>().ok()?)?;
+        Some(A(*address))
+    })?;
+    let mut settings = neighbours.settings(&[format!("h0.{HOSTILE}")], server.address());
+    settings.resolver = resolver.address();
+    settings.dns = "allow-special-addresses = true".to_owned();
+    neighbours.assert_unharmed(&settings, GOOD_TIME)?;
+    let (packets, lookups) = (silent.packets(), asked.load(Ordering::Relaxed));
+    let sent = packets + lookups + server.queries();
+    println!("{packets} packets, {lookups} lookups, {sent} in all");
+    assert!(sent <= 2 * PACKETS_PER_NAME, "{sent}");
+    Ok(())
+}
+
+/// A zone below that of the attacker, with three hundred servers at addresses that never answer.
+fn dead_zone(silent: &SilentServers) -> Result<HostileServer> {
+    let addresses = silent.addresses();
+    HostileServer::start(move |asked, _, answer| {
+        let (zone, below) = (name(HOSTILE), name(&format!("www.{HOSTILE}")));
+        if !below.zone_of(asked) {
+            return none(answer, &zone);
+        }
+        let servers = addresses.iter().enumerate();
+        let servers = servers.map(|(n, address)| (name(&format!("n{n}.www.{HOSTILE}")), *address));
+        let servers = servers.map(|(name, address)| (name, Some(address)));
+        HostileAnswer::Now(referral(answer, &below, servers))
+    })
+}
+
+#[test]
+fn a_zone_of_three_hundred_dead_servers_is_given_up_within_seconds() -> Result {
+    let neighbours = Neighbours::start()?;
+    let silent = SilentServers::start(300)?;
+    let server = dead_zone(&silent)?;
+    let mut settings = neighbours.settings(&[format!("www.{HOSTILE}")], server.address());
+    settings.dns = "allow-special-addresses = true".to_owned();
+    neighbours.assert_unharmed(&settings, GOOD_TIME)?;
+    let packets = silent.packets();
+    println!("{packets} packets");
+    assert!(packets <= 2 * PACKETS_PER_NAME, "{packets}");
+    Ok(())
+}
+
+#[test]
+fn addresses_of_this_machine_in_a_zone_are_not_queried() -> Result {
+    let neighbours = Neighbours::start()?;
+    let silent = SilentServers::start(300)?;
+    let server = dead_zone(&silent)?;
+    let settings = neighbours.settings(&[format!("www.{HOSTILE}")], server.address());
+    let outcomes = neighbours.assert_unharmed(&settings, GOOD_TIME)?;
+    for outcome in outcomes {
+        assert!(
+            outcome.to_string().contains("which is loopback"),
+            "{outcome}"
+        );
+    }
+    assert_eq!(silent.packets(), 0);
+    Ok(())
+}
+
+#[test]
+fn many_slow_zones_delay_no_good_certificate() -> Result {
+    const SLOW: usize = 80;
+    let neighbours = Neighbours::start()?;
+    let server = HostileServer::start(|asked, kind, mut answer| {
+        if matches!(kind, RecordType::TXT | RecordType::CNAME) {
+            let target = asked.prepend_label("a").unwrap_or_default();
+            let record = Record::from_rdata(asked.clone(), TTL, RData::CNAME(CNAME(target)));
+            answer.answers = vec![record];
+        }
+        HostileAnswer::Late(Duration::from_millis(900), answer)
+    })?;
+    let hostile: Vec<_> = (0..SLOW).map(|n| format!("a{n}.{HOSTILE}")).collect();
+    let settings = neighbours.settings(&hostile, server.address());
+    let begun = Instant::now();
+    let running = neighbours.bed.program(settings)?.spawn(&["renew"])?;
+    while neighbours.ca.certificates() < GOOD && begun.elapsed() < 4 * GOOD_TIME {
+        // Nothing tells when the CA has issued.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let good = begun.elapsed();
+    let outcome = running.wait()?;
+    println!("good {good:?}, all {:?}", outcome.usage.wall);
+    assert_eq!(neighbours.ca.certificates(), GOOD, "{outcome}");
+    assert!(good < GOOD_TIME, "{good:?}: {outcome}");
+    assert!(outcome.usage.wall < 3 * GOOD_TIME, "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn answers_of_64_kilobytes_are_shown_in_short() -> Result {
+    let neighbours = Neighbours::start()?;
+    let host = format!("www.{HOSTILE}");
+    let challenge_name = name(&format!("_acme-challenge.{host}"));
+    let server = HostileServer::start(move |asked, kind, answer| match kind {
+        // Whatever it is asked for.
+        RecordType::TXT | RecordType::CNAME if *asked == challenge_name => {
+            let values = (0..1_300).map(|n| RData::TXT(TXT::new(vec![format!("v{n}")])));
+            with(answer, asked, values)
+        }
+        RecordType::CAA => {
+            let issuers = (0..1_000).map(|n| Some(name(&format!("ca{n}"))));
+            let records = issuers.map(|issuer| RData::CAA(CAA::new_issue(false, issuer, vec![])));
+            with(answer, asked, records)
+        }
+        RecordType::SOA if *asked == name(HOSTILE) => with(answer, asked, [soa(asked)]),
+        _ => none(answer, &name(HOSTILE)),
+    })?;
+    let settings = neighbours.settings(std::slice::from_ref(&host), server.address());
+    neighbours.assert_unharmed(&settings, GOOD_TIME)?;
+    let program = neighbours.bed.program(settings)?;
+    let check = ["check", &host, "--caa-issuer", "ca.example"];
+    for arguments in [&check[..], &[&check[..], &["--output", "json"]].concat()] {
+        let outcome = program.run(arguments)?;
+        println!("{} octets", outcome.stdout.len());
+        assert!(outcome.stdout.len() < 8 * 1024, "{outcome}");
+        let words: Vec<_> = outcome.stdout.split_whitespace().collect();
+        for expected in ["v2", "1,297 more", "ca2", "997 more"] {
+            assert!(words.join(" ").contains(expected), "{expected}: {outcome}");
+        }
+    }
+    Ok(())
+}
