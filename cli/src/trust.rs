@@ -2,7 +2,7 @@
 
 use acme_alias_core::trusted::{Distrust, Untrusted};
 
-/// An imperative sentence. `mode` is what `chmod` is told if the mode is wrong.
+/// An imperative sentence. `mode` is the argument for `chmod` if the mode is wrong.
 pub(crate) fn remedy(untrusted: &Untrusted, mode: &str) -> String {
     let path = untrusted.path.display();
     match untrusted.reason {

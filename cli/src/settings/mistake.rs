@@ -40,7 +40,7 @@ impl Mistake {
         }
     }
 
-    /// A file that cannot be read, or is refused. `mode` is what `chmod` is told if its mode is wrong.
+    /// A file that cannot be read, or is refused. `mode` is the argument for `chmod` if its mode is wrong.
     pub(super) fn unreadable(path: &Path, error: &io::Error, mode: &str) -> Self {
         match Untrusted::in_error(error) {
             Some(untrusted) => {

@@ -1,6 +1,6 @@
 //! What the check of one challenge name may cost: a number of queries, and one deadline for everything.
 //!
-//! Whoever writes a zone chooses which names and addresses are asked about it. Without a limit, one zone makes
+//! The owner of a zone chooses which names and addresses are asked about it. Without a limit, one zone makes
 //! this program send thousands of packets to a victim (NXNS). Unbound and BIND limit each client query for that
 //! reason (`max-query-count`). Here the limit holds for a challenge name, with all zones on its way.
 //!
