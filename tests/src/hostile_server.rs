@@ -10,6 +10,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::rdata::{A, NS};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable;
 use rand::RngExt;
 
 use crate::error::{Context, Error, Result};
@@ -134,7 +135,7 @@ impl Serving {
                 }
                 Some(HostileAnswer::Never) | None => continue,
             };
-            let octets = answer.to_vec().unwrap_or_default();
+            let octets = compressed(answer).unwrap_or_default();
             let length = u16::try_from(octets.len()).unwrap_or_default();
             client.write_all(&[&length.to_be_bytes(), octets.as_slice()].concat())?;
         }
@@ -152,6 +153,31 @@ impl Serving {
         answer.metadata.authoritative = true;
         Some((self.script)(&name, kind, answer))
     }
+}
+
+/// The octets of an answer, each owner of an answer record as a pointer to the question (RFC 1035 section 4.1.4), so
+/// that as many records as possible fit.
+fn compressed(mut answer: Message) -> Option<Vec<u8>> {
+    const COUNT_OF_ANSWERS: std::ops::Range<usize> = 6..8;
+    const POINTER_TO_QUESTION: [u8; 2] = [0xc0, 12];
+    let question = answer
+        .queries
+        .first()
+        .map(|question| question.name().clone());
+    let moved = |record: &Record| Some(&record.name) == question.as_ref();
+    if !answer.authorities.is_empty() || !answer.answers.iter().all(moved) {
+        return answer.to_vec().ok();
+    }
+    let records = std::mem::take(&mut answer.answers);
+    let mut octets = answer.to_vec().ok()?;
+    let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
+    octets[COUNT_OF_ANSWERS].copy_from_slice(&count.to_be_bytes());
+    for record in records {
+        let owner = record.name.to_bytes().ok()?.len();
+        octets.extend(POINTER_TO_QUESTION);
+        octets.extend(&record.to_bytes().ok()?[owner..]);
+    }
+    Some(octets)
 }
 
 /// The answer as it goes into a datagram; an empty one that is truncated if it is too large.

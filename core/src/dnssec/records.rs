@@ -57,3 +57,13 @@ pub(super) fn list(tags: &[u16]) -> String {
     let tags: Vec<_> = tags.iter().map(u16::to_string).collect();
     few(&tags, ", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::list;
+
+    #[test]
+    fn a_key_tag_that_is_there_five_hundred_times_is_shown_in_short() {
+        assert_eq!(list(&[7; 500]), "7, 7, 7, 497 more");
+    }
+}

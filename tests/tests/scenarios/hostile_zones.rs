@@ -1,13 +1,14 @@
 //! Hostile zones among good ones: every good certificate is obtained in time, and nobody is flooded.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{
     HostileAnswer, HostileServer, Outcome, QueryProxy, Result, Settings, SilentServers,
-    SimulatedCa, TestBed, Validation, referral,
+    SimulatedCa, TestBed, Usage, Validation, referral,
 };
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, SOA, TXT};
@@ -23,9 +24,8 @@ const PACKETS_PER_NAME: usize = 120 + 16 * 2;
 const GOOD_TIME: Duration = Duration::from_secs(15);
 const TTL: u32 = 600;
 
-fn good() -> Vec<String> {
-    (0..GOOD).map(|n| format!("good{n}.example.com")).collect()
-}
+/// The most octets of output for each certificate.
+const SAID_MAX: usize = 3 * 1024;
 
 fn name(text: &str) -> Name {
     Name::from_ascii(format!("{text}.")).unwrap_or_default()
@@ -35,13 +35,21 @@ fn name(text: &str) -> Name {
 struct Neighbours {
     bed: TestBed,
     ca: SimulatedCa,
+    good: Vec<String>,
 }
 
 impl Neighbours {
     fn start() -> Result<Neighbours> {
+        Neighbours::many(GOOD)
+    }
+
+    fn many(good: usize) -> Result<Neighbours> {
+        let good = (0..good).map(|n| format!("good{n}.example.com"));
+        let good: Vec<_> = good.collect();
         Ok(Neighbours {
-            bed: TestBed::builder().delegate_apart(&good()).start()?,
+            bed: TestBed::builder().delegate_apart(&good).start()?,
             ca: SimulatedCa::start(Validation::Trust)?,
+            good,
         })
     }
 
@@ -50,23 +58,32 @@ impl Neighbours {
         let mut settings = self.bed.settings_with(&self.ca);
         settings.zones.push((HOSTILE.to_owned(), vec![server]));
         // In the order of their names, the hostile ones come first.
-        settings.certificates(hostile).certificates(&good())
+        settings.certificates(hostile).certificates(&self.good)
     }
 
-    /// Checks and renews with few file descriptors. All good certificates are obtained in time.
+    /// Checks and renews with few file descriptors and little memory. All good certificates are obtained in time.
     #[track_caller]
     fn assert_unharmed(&self, settings: &Settings, limit: Duration) -> Result<[Outcome; 2]> {
-        let program = self.bed.program(settings.clone())?.before("ulimit -n 1024");
+        let program = self.bed.program(settings.clone())?;
+        let program = program
+            .before("ulimit -n 1024 && ulimit -d 262144")
+            .limit(2 * limit);
         let check = program.run(&["check"])?;
-        for host in good() {
-            assert!(check.stdout.contains(&format!("{host}: good")), "{check}");
+        let found = check.stdout.lines().filter(|line| line.ends_with(": good"));
+        let found: BTreeSet<_> = found.collect();
+        for host in &self.good {
+            assert!(
+                found.contains(format!("{host}: good").as_str()),
+                "{host}: {check}"
+            );
         }
         let renew = program.run(&["renew"])?;
-        assert_eq!(self.ca.certificates(), GOOD, "{renew}");
+        assert_eq!(self.ca.certificates(), self.good.len(), "{renew}");
         for outcome in [&check, &renew] {
             assert!(outcome.usage.wall < limit, "{outcome}");
             let said = outcome.stdout.len() + outcome.stderr.len();
-            assert!(said < 64 * 1024, "{said} octets: {outcome}");
+            let certificates = settings.more.matches("domains = ").count();
+            assert!(said < SAID_MAX * certificates, "{said} octets: {outcome}");
             assert!(
                 !outcome.to_string().contains("Too many open files"),
                 "{outcome}"
@@ -208,7 +225,11 @@ fn a_long_way_through_large_zones_makes_nobody_flood_addresses() -> Result {
 
 /// A zone below that of the attacker, with three hundred servers at addresses that never answer.
 fn dead_zone(silent: &SilentServers) -> Result<HostileServer> {
-    let addresses = silent.addresses();
+    zone_served_at(silent.addresses())
+}
+
+/// A zone below that of the attacker, with servers at these addresses.
+fn zone_served_at(addresses: Vec<Ipv4Addr>) -> Result<HostileServer> {
     HostileServer::start(move |asked, _, answer| {
         let (zone, below) = (name(HOSTILE), name(&format!("www.{HOSTILE}")));
         if !below.zone_of(asked) {
@@ -253,6 +274,22 @@ fn addresses_of_this_machine_in_a_zone_are_not_queried() -> Result {
 }
 
 #[test]
+fn private_addresses_in_a_zone_can_be_refused() -> Result {
+    let neighbours = Neighbours::start()?;
+    let addresses = (1..=200).map(|number| Ipv4Addr::new(10, 255, 255, number));
+    let server = zone_served_at(addresses.collect())?;
+    let mut settings = neighbours.settings(&[format!("www.{HOSTILE}")], server.address());
+    settings.dns = "allow-private-addresses = false".to_owned();
+    for outcome in neighbours.assert_unharmed(&settings, GOOD_TIME)? {
+        assert!(
+            outcome.to_string().contains("which is private"),
+            "{outcome}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn many_slow_zones_delay_no_good_certificate() -> Result {
     const SLOW: usize = 80;
     let neighbours = Neighbours::start()?;
@@ -289,11 +326,11 @@ fn answers_of_64_kilobytes_are_shown_in_short() -> Result {
     let server = HostileServer::start(move |asked, kind, answer| match kind {
         // Whatever it is asked for.
         RecordType::TXT | RecordType::CNAME if *asked == challenge_name => {
-            let values = (0..1_300).map(|n| RData::TXT(TXT::new(vec![format!("v{n}")])));
+            let values = (0..4_000).map(|n| RData::TXT(TXT::new(vec![format!("{n:03x}")])));
             with(answer, asked, values)
         }
         RecordType::CAA => {
-            let issuers = (0..1_000).map(|n| Some(name(&format!("ca{n}"))));
+            let issuers = (0..2_000).map(|n| Some(name(&format!("ca{n}"))));
             let records = issuers.map(|issuer| RData::CAA(CAA::new_issue(false, issuer, vec![])));
             with(answer, asked, records)
         }
@@ -309,9 +346,74 @@ fn answers_of_64_kilobytes_are_shown_in_short() -> Result {
         println!("{} octets", outcome.stdout.len());
         assert!(outcome.stdout.len() < 8 * 1024, "{outcome}");
         let words: Vec<_> = outcome.stdout.split_whitespace().collect();
-        for expected in ["v2", "1,297 more", "ca2", "997 more"] {
+        for expected in ["002", "3,997 more", "ca2", "1,997 more"] {
             assert!(words.join(" ").contains(expected), "{expected}: {outcome}");
         }
+    }
+    Ok(())
+}
+
+/// One of the attacks above, upon the certificates of its zone.
+fn attack(number: usize, silent: &SilentServers) -> Result<(String, HostileServer)> {
+    let zone = format!("zone{number}.example");
+    let (apex, addresses) = (name(&zone), silent.addresses());
+    let server = HostileServer::start(move |asked, kind, answer| {
+        let Some(customer) = (0..asked.num_labels())
+            .map(|labels| asked.trim_to(usize::from(asked.num_labels() - labels)))
+            .find(|name| name.num_labels() == apex.num_labels() + 1)
+            .filter(|name| apex.zone_of(name))
+        else {
+            return none(answer, &apex);
+        };
+        let asked_for_text = matches!(kind, RecordType::TXT | RecordType::CNAME);
+        match number {
+            0 => {
+                let servers = victims(3_000).map(|server| (server, None));
+                HostileAnswer::Now(referral(answer, &customer, servers))
+            }
+            1 => {
+                let addresses = addresses.iter().copied().map(Some);
+                let servers = victims(addresses.len()).zip(addresses);
+                HostileAnswer::Now(referral(answer, &customer, servers))
+            }
+            2 if asked_for_text => {
+                let target = asked.prepend_label("a").unwrap_or_default();
+                let mut answer = answer;
+                let record = Record::from_rdata(asked.clone(), TTL, RData::CNAME(CNAME(target)));
+                answer.answers = vec![record];
+                HostileAnswer::Late(Duration::from_millis(900), answer)
+            }
+            3 if asked_for_text => {
+                let values = (0..1_300).map(|n| RData::TXT(TXT::new(vec![format!("v{n}")])));
+                with(answer, asked, values)
+            }
+            4 => HostileAnswer::Never,
+            _ => none(answer, &apex),
+        }
+    })?;
+    Ok((zone, server))
+}
+
+#[test]
+fn a_thousand_hostile_names_harm_none_of_a_thousand_good_ones() -> Result {
+    const EACH: usize = 200;
+    let neighbours = Neighbours::many(5 * EACH)?;
+    let silent = SilentServers::start(300)?;
+    let attacks = (0..5).map(|number| attack(number, &silent));
+    let attacks: Vec<_> = attacks.collect::<Result<_>>()?;
+    let mut settings = neighbours.bed.settings_with(&neighbours.ca);
+    settings.dns = "allow-special-addresses = true".to_owned();
+    for (zone, server) in &attacks {
+        let hostile: Vec<_> = (0..EACH).map(|n| format!("a{n}.{zone}")).collect();
+        settings.zones.push((zone.clone(), vec![server.address()]));
+        settings = settings.certificates(&hostile);
+    }
+    let settings = settings.certificates(&neighbours.good);
+    for outcome in neighbours.assert_unharmed(&settings, 12 * GOOD_TIME)? {
+        let Usage {
+            wall, peak_memory, ..
+        } = outcome.usage;
+        println!("{wall:?}, {} MB", peak_memory / 1_000_000);
     }
     Ok(())
 }
