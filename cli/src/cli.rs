@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use acme_alias_core::acme::KeyType;
+use acme_alias_core::certificate::KeyType;
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::rights::Scope;
 use acme_alias_core::store::{CertificateId, InvalidCertificateId};

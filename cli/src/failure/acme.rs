@@ -1,7 +1,8 @@
 //! Remedies for failures at the CA.
 
-use acme_alias_core::acme::{AcmeError, CaError, KeyError, Operation, TransportError};
+use acme_alias_core::acme::{AcmeError, CaError, Operation, TransportError};
 use acme_alias_core::certificate::CertificateError;
+use acme_alias_core::certificate::KeyError;
 
 use super::model::{Failure, Part};
 use crate::settings::SettingsError;

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use acme_alias_core::acme::{KeyType, Timeouts};
+use acme_alias_core::acme::Timeouts;
+use acme_alias_core::certificate::KeyType;
 use acme_alias_core::dns::{Propagation, ZoneServers};
 use acme_alias_core::name::{DnsName, Identifier, NameError};
 use acme_alias_core::store::CertificateId;

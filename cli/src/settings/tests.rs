@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acme_alias_core::acme::KeyType;
+use acme_alias_core::certificate::KeyType;
 use acme_alias_core::dns::{Propagation, WaitFor};
 use proptest::prelude::*;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cause::innermost;
-use super::key::KeyError;
+use crate::certificate::KeyError;
 
 /// An HTTPS request that got no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -12,7 +12,6 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod jws;
-mod key;
 mod link;
 mod nonces;
 mod order;
@@ -27,6 +26,5 @@ pub use self::account::Account;
 pub use self::ca::{Ca, CaError};
 pub use self::config::{CaConfig, ExternalAccount, ExternalAccountSource};
 pub use self::error::{AcmeError, Operation, TransportError, ValidationFailure};
-pub use self::key::{CertificateKey, KeyError, KeyType};
 pub use self::order::{Challenge, Order};
 pub use self::transport::Timeouts;

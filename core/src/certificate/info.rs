@@ -9,8 +9,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::public_key::PublicKey;
 
 use super::error::CertificateError;
+use super::key::KeyType;
 use super::pem::{decode, malformed, parse};
 use crate::printable::printable;
 
@@ -27,6 +29,8 @@ pub struct CertificateInfo {
     pub serial: String,
     /// The issuer's distinguished name.
     pub issuer: String,
+    /// The type of its key; `None` if it is none that we generate.
+    pub key_type: Option<KeyType>,
     /// The identifier for renewal information (RFC 9773 §4.1); `None` if the certificate does not
     /// name its issuer's key.
     #[serde(skip)]
@@ -70,6 +74,7 @@ pub(super) fn read(certificate: &X509Certificate<'_>) -> Result<CertificateInfo,
         not_after: time(certificate.validity().not_after.timestamp())?,
         serial: hexadecimal(certificate.raw_serial()),
         issuer: printable(&certificate.issuer().to_string()),
+        key_type: key_type(certificate),
         renewal_id: renewal_id(certificate),
     })
 }
@@ -91,6 +96,22 @@ fn renewal_id(certificate: &X509Certificate<'_>) -> Option<String> {
     ))
 }
 
+fn key_type(certificate: &X509Certificate<'_>) -> Option<KeyType> {
+    match certificate.public_key().parsed().ok()? {
+        PublicKey::EC(point) => match point.key_size() {
+            256 => Some(KeyType::EcdsaP256),
+            384 => Some(KeyType::EcdsaP384),
+            _ => None,
+        },
+        PublicKey::RSA(key) => match key.key_size() {
+            2048 => Some(KeyType::Rsa2048),
+            4096 => Some(KeyType::Rsa4096),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |mut text, octet| {
         let _ = write!(text, "{octet:02x}");
@@ -101,8 +122,10 @@ fn hexadecimal(octets: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, KeyPair};
+    use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::certificate::CertificateKey;
 
     /// RFC 9773, appendix A.
     const EXAMPLE: &str = "-----BEGIN CERTIFICATE-----
@@ -129,6 +152,18 @@ yNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let info = inspect(certificate.pem().as_bytes()).unwrap();
         assert_eq!(info.renewal_id, None);
+    }
+
+    #[tokio::test]
+    async fn the_key_type_is_that_of_the_key() {
+        for (_, key_type) in KeyType::ALL {
+            let key = CertificateKey::generate(key_type).await.unwrap();
+            let key = KeyPair::from_pem(key.to_pem().expose_secret()).unwrap();
+            let params = CertificateParams::new(["example.com".to_owned()]).unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            let info = inspect(certificate.pem().as_bytes()).unwrap();
+            assert_eq!(info.key_type, Some(key_type));
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! X.509 certificates: reading what they contain, and verifying the chain that a CA sent.
+//! X.509 certificates: their keys and requests, reading what they contain, and verifying the chain that a CA sent.
 
 mod error;
 mod info;
+mod key;
 mod pem;
 mod verify;
 
 pub use self::error::CertificateError;
 pub use self::info::{CertificateInfo, inspect, root_name};
+pub use self::key::{CertificateKey, KeyError, KeyType};
 pub use self::verify::{Chain, verify};

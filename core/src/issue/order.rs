@@ -7,7 +7,8 @@ use tokio::task::JoinHandle;
 
 use super::error::IssueError;
 use super::request::CertificateRequest;
-use crate::acme::{Account, AcmeError, CertificateKey, KeyError, KeyType, Order};
+use crate::acme::{Account, AcmeError, Order};
+use crate::certificate::{CertificateKey, KeyError, KeyType};
 use crate::crash::{self, Point};
 use crate::store::{Store, StoreError};
 

@@ -1,6 +1,6 @@
 //! A certificate that is wanted.
 
-use crate::acme::KeyType;
+use crate::certificate::KeyType;
 use crate::name::{DnsName, Identifier};
 use crate::store::CertificateId;
 
