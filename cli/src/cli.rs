@@ -175,6 +175,9 @@ pub(crate) struct IssueArgs {
     /// The common name of the root that the chain should lead to, where the CA offers several
     #[arg(long, value_name = "NAME")]
     pub(crate) preferred_chain: Option<String>,
+    /// Obtain it even if the one in the state folder is valid and as described
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

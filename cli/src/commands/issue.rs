@@ -29,6 +29,7 @@ pub(crate) async fn run(
     };
     let options = RunOptions {
         selection: Selection::One(certificate),
+        force: args.force,
         wait: args.wait,
         rehearse: args.dry_run,
         cancel: cancel.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use acme_alias_core::engine::{JobOutcome, Reconciliation, RunError, RunReport};
+use acme_alias_core::engine::{JobError, JobOutcome, Reconciliation, RunError, RunReport};
 use acme_alias_core::store::CertificateId;
 
 use crate::failure::{self, Failure, Part};
@@ -11,15 +11,26 @@ use crate::output::{Deployed, Obtained, Output, Renewal, Report, Warnings};
 /// The report of a run for one certificate.
 pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> {
     of_run(&run.reconciliation, run.exported.as_ref(), output);
+    if let Some(waiting) = run.waiting.into_iter().next() {
+        return Err(JobError::from(waiting).into());
+    }
+    if let Some(not_due) = run.not_due.into_iter().next() {
+        return Ok(Report::Kept(not_due));
+    }
     let Some(job) = run.jobs.into_iter().next() else {
         return Err(Failure::new(Part::Interrupted, &"interrupted", None));
     };
     let mut warnings = Warnings::default();
     match job.outcome? {
-        JobOutcome::Issued { issued, undeployed } => {
+        JobOutcome::Issued {
+            issued,
+            undeployed,
+            due,
+        } => {
             warnings.add_issued(&issued);
             output.warn_of_all(warnings);
-            Ok(Report::Issued(Obtained::new(*issued, undeployed.as_ref())))
+            let undeployed = undeployed.as_ref();
+            Ok(Report::Issued(Obtained::new(*issued, due, undeployed)))
         }
         JobOutcome::Rehearsed(plan) => {
             warnings.add_plan(&plan);
@@ -30,12 +41,11 @@ pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> 
                 interrupted: false,
             })
         }
-        // A certificate that is asked for by name is obtained in any case.
-        outcome => Err(Failure::new(
-            Part::Unexpected,
-            &format!("unexpected outcome of a job: {outcome:?}"),
-            None,
-        )),
+        outcome => {
+            let mut renewal = Renewal::default();
+            renewal.add(job.id, outcome);
+            Ok(Report::Renewed(renewal))
+        }
     }
 }
 
@@ -49,6 +59,8 @@ pub(super) fn of_many(
     of_run(&run.reconciliation, run.exported.as_ref(), output);
     let mut renewal = Renewal {
         not_due: run.not_due,
+        waiting: run.waiting,
+        why: run.why,
         failed: unusable.into_iter().collect(),
         interrupted: run.interrupted,
         ..Renewal::default()
@@ -58,26 +70,16 @@ pub(super) fn of_many(
     for job in run.jobs {
         let id = job.id;
         match job.outcome {
-            Ok(JobOutcome::Issued { issued, undeployed }) => {
-                warnings.add_issued(&issued);
-                renewal
-                    .renewed
-                    .push(Obtained::new(*issued, undeployed.as_ref()));
-            }
-            Ok(JobOutcome::Deployed(stored)) => renewal.deployed.push(Deployed {
-                stored: *stored,
-                failure: None,
-            }),
-            Ok(JobOutcome::Undeployed { stored, error }) => renewal.deployed.push(Deployed {
-                stored: *stored,
-                failure: Some(error.to_string()),
-            }),
             Ok(JobOutcome::Rehearsed(plan)) => {
                 warnings.add_plan(&plan);
                 plans.push((id, plan));
             }
-            Ok(JobOutcome::UpToDate(_)) => renewal.up_to_date.push(id),
-            Ok(JobOutcome::InProgress) => renewal.in_progress.push(id),
+            Ok(outcome) => {
+                if let JobOutcome::Issued { issued, .. } = &outcome {
+                    warnings.add_issued(issued);
+                }
+                renewal.add(id, outcome);
+            }
             Err(error) => renewal.failed.push((id, error.into())),
         }
     }
@@ -93,6 +95,33 @@ pub(super) fn of_many(
         };
     }
     Report::Renewed(renewal)
+}
+
+impl Renewal {
+    /// Adds what became of a certificate. A rehearsal is not part of a renewal.
+    fn add(&mut self, id: CertificateId, outcome: JobOutcome) {
+        match outcome {
+            JobOutcome::Issued {
+                issued,
+                undeployed,
+                due,
+            } => {
+                let undeployed = undeployed.as_ref();
+                self.renewed.push(Obtained::new(*issued, due, undeployed));
+            }
+            JobOutcome::Deployed(stored) => self.deployed.push(Deployed {
+                stored: *stored,
+                failure: None,
+            }),
+            JobOutcome::Undeployed { stored, error } => self.deployed.push(Deployed {
+                stored: *stored,
+                failure: Some(error.to_string()),
+            }),
+            JobOutcome::UpToDate => self.up_to_date.push(id),
+            JobOutcome::InProgress => self.in_progress.push(id),
+            JobOutcome::Rehearsed(_) => {}
+        }
+    }
 }
 
 /// What a run found of earlier ones, and whether it could be exported.

@@ -19,6 +19,7 @@ fn of_job(error: JobError) -> Failure {
             None => Failure::new(Part::Settings, &error, None),
         },
         JobError::Unknown { id } => unknown(&id),
+        JobError::Waiting { .. } => Failure::new(Part::Ca, &error, None),
         JobError::LeaseLost { .. } => Failure::new(
             Part::Store,
             &error,

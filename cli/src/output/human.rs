@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use acme_alias_core::delegation::Finding;
-use acme_alias_core::engine::{NotDue, Reconciliation};
+use acme_alias_core::engine::{NotDue, Reconciliation, Why};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::DnsName;
@@ -31,6 +31,7 @@ const NO_PROVIDER: &str = "This program was built without any provider: it can l
 pub(super) fn report(report: &Report) {
     let text = match report {
         Report::Issued(obtained) => self::obtained(obtained),
+        Report::Kept(kept) => self::kept(kept),
         Report::Rehearsed { plans, failed, .. } => {
             failures(failed);
             plans.iter().map(|(id, plan)| rehearsed(id, plan)).collect()
@@ -244,7 +245,7 @@ fn obtained(obtained: &Obtained) -> String {
         stored.id,
         stored.info.names.join(", "),
         moment(stored.info.not_after),
-        day(obtained.due),
+        day(obtained.due.at),
         PathBuf::from(&stored.location)
             .join("fullchain.pem")
             .display(),
@@ -260,6 +261,18 @@ fn obtained(obtained: &Obtained) -> String {
     text
 }
 
+/// A certificate that was not ordered anew.
+fn kept(kept: &NotDue) -> String {
+    format!(
+        "{}: kept, because it is as it shall be, and valid until {}\n  It is renewed from {} on, by {}; `--force` \
+         obtains a new one now.\n",
+        kept.id,
+        moment(kept.not_after),
+        day(kept.due),
+        kept.reason,
+    )
+}
+
 fn rehearsed(id: &CertificateId, plan: &Plan) -> String {
     let mut text =
         format!("{id}: everything is in order; the CA was asked for nothing (dry run)\n");
@@ -271,7 +284,12 @@ fn rehearsed(id: &CertificateId, plan: &Plan) -> String {
 
 fn renewal(renewal: &Renewal) -> String {
     let mut text = String::new();
-    text.extend(renewal.renewed.iter().map(obtained));
+    for one in &renewal.renewed {
+        text.push_str(&obtained(one));
+        if let Some(why @ Why::Changed(_)) = renewal.why.get(&one.stored.id) {
+            text.push_str(&format!("  obtained because {why}\n"));
+        }
+    }
     for deployed in &renewal.deployed {
         let id = &deployed.stored.id;
         text.push_str(&match &deployed.failure {
@@ -284,6 +302,13 @@ fn renewal(renewal: &Renewal) -> String {
     }
     for id in &renewal.in_progress {
         text.push_str(&format!("{id}: another process is working on it\n"));
+    }
+    for waiting in &renewal.waiting {
+        text.push_str(&format!(
+            "{}: waits until {} after failed attempts\n",
+            waiting.id,
+            moment(waiting.until)
+        ));
     }
     text.push_str(&not_due(&renewal.not_due));
     if renewal.interrupted {
@@ -321,7 +346,7 @@ fn listed(listed: &Listed) -> String {
         stored.id,
         stored.info.names.join(", "),
         moment(stored.info.not_after),
-        day(listed.due),
+        day(listed.due.at),
         stored.location,
     )
 }

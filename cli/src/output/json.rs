@@ -1,15 +1,15 @@
 //! The JSON shapes, as `docs/json.md` documents them.
 
 use acme_alias_core::delegation::{End, Finding};
-use acme_alias_core::engine::{LeftValue, NotDue};
+use acme_alias_core::engine::{LeftValue, NotDue, Waiting};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::ProviderKind;
+use acme_alias_core::renewal::Due;
 use acme_alias_core::rights::Policy;
 use acme_alias_core::store::{CertificateId, StoredCertificate};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::report::{Audited, Checked, Deployed, Listed, Obtained, Renewal, Report};
@@ -25,6 +25,7 @@ pub(super) fn print(value: &Value) {
 pub(super) fn report(report: &Report) -> Value {
     match report {
         Report::Issued(obtained) => self::obtained(obtained),
+        Report::Kept(not_due) => json!({ "kept": self::not_due(not_due) }),
         Report::Rehearsed { plans, failed, .. } => {
             json!({ "dry_run": all(plans, rehearsed), "failed": self::failed(failed) })
         }
@@ -237,13 +238,15 @@ fn listed(listed: &Listed) -> Value {
     certificate(&listed.stored, listed.due)
 }
 
-fn certificate(stored: &StoredCertificate, due: Timestamp) -> Value {
+fn certificate(stored: &StoredCertificate, due: Due) -> Value {
     json!({
         "certificate": stored.id,
         "domains": stored.info.names,
         "not_before": stored.info.not_before,
         "not_after": stored.info.not_after,
-        "due": due,
+        "due": due.at,
+        "due_by": due.reason.to_string(),
+        "key_type": stored.info.key_type,
         "serial": stored.info.serial,
         "issuer": stored.info.issuer,
         "version": stored.version,
@@ -253,9 +256,10 @@ fn certificate(stored: &StoredCertificate, due: Timestamp) -> Value {
 
 fn renewal(renewal: &Renewal) -> Value {
     json!({
-        "renewed": renewal.renewed.iter().map(obtained).collect::<Vec<_>>(),
+        "renewed": renewal.renewed.iter().map(|one| renewed(renewal, one)).collect::<Vec<_>>(),
         "deployed": renewal.deployed.iter().map(deployed).collect::<Vec<_>>(),
         "skipped": renewal.not_due.iter().map(not_due).collect::<Vec<_>>(),
+        "waiting": renewal.waiting.iter().map(waiting).collect::<Vec<_>>(),
         "up_to_date": renewal.up_to_date,
         "in_progress": renewal.in_progress,
         "failed": failed(&renewal.failed),
@@ -266,8 +270,26 @@ fn deployed(deployed: &Deployed) -> Value {
     json!({ "certificate": deployed.stored.id, "deploy_hook_failure": deployed.failure })
 }
 
+/// A certificate that a run obtained, and why.
+fn renewed(renewal: &Renewal, obtained: &Obtained) -> Value {
+    let mut value = self::obtained(obtained);
+    let why = renewal.why.get(&obtained.stored.id);
+    value["why"] = json!(why.map(ToString::to_string));
+    value
+}
+
+fn waiting(waiting: &Waiting) -> Value {
+    let why = waiting.why.to_string();
+    json!({ "certificate": waiting.id, "until": waiting.until, "why": why })
+}
+
 fn not_due(not_due: &NotDue) -> Value {
-    json!({ "certificate": not_due.id, "due": not_due.due, "not_after": not_due.not_after })
+    json!({
+        "certificate": not_due.id,
+        "due": not_due.due,
+        "due_by": not_due.reason.to_string(),
+        "not_after": not_due.not_after,
+    })
 }
 
 fn failed(failed: &[(CertificateId, Failure)]) -> Vec<Value> {

@@ -1,20 +1,20 @@
 //! The results of the commands, before they are printed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use acme_alias_core::delegation::{DelegationReport, Finding, ZoneRecord};
 use acme_alias_core::deploy::DeployError;
-use acme_alias_core::engine::{NotDue, Reconciliation};
+use acme_alias_core::engine::{NotDue, Reconciliation, Waiting, Why};
 use acme_alias_core::issue::{Issued, Plan};
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::registry::ProviderKind;
-use acme_alias_core::renewal;
+use acme_alias_core::renewal::{self, Due};
 use acme_alias_core::rights::{Grade, Policy, Right};
 use acme_alias_core::store::{CertificateId, StoredCertificate};
 use acme_alias_core::zone::Published;
-use jiff::Timestamp;
 
 use super::records::RecordFormat;
 use crate::failure::{Failure, Part, zone_in_words};
@@ -23,6 +23,8 @@ use crate::settings::Shown;
 /// The result of a command.
 pub(crate) enum Report {
     Issued(Obtained),
+    /// The certificate in the store is valid and as it shall be.
+    Kept(NotDue),
     Rehearsed {
         plans: Vec<(CertificateId, Plan)>,
         failed: Vec<(CertificateId, Failure)>,
@@ -185,7 +187,7 @@ impl Report {
 /// A certificate obtained in this run.
 pub(crate) struct Obtained {
     pub(crate) stored: StoredCertificate,
-    pub(crate) due: Timestamp,
+    pub(crate) due: Due,
     /// TXT values that may still be in a zone, in words.
     pub(crate) left_behind: Option<String>,
     /// What went wrong in the deploy hook, in words.
@@ -193,12 +195,11 @@ pub(crate) struct Obtained {
 }
 
 impl Obtained {
-    pub(crate) fn new(issued: Issued, undeployed: Option<&DeployError>) -> Self {
+    pub(crate) fn new(issued: Issued, due: Due, undeployed: Option<&DeployError>) -> Self {
         let left_behind = issued.left_behind.iter().map(zone_in_words);
         let left_behind: Vec<_> = left_behind.collect();
-        let info = &issued.stored.info;
         Obtained {
-            due: renewal::due(info.not_before, info.not_after),
+            due,
             stored: issued.stored,
             left_behind: (!left_behind.is_empty()).then(|| left_behind.join("; ")),
             hook_failure: undeployed.map(ToString::to_string),
@@ -225,6 +226,10 @@ pub(crate) struct Renewal {
     pub(crate) renewed: Vec<Obtained>,
     pub(crate) deployed: Vec<Deployed>,
     pub(crate) not_due: Vec<NotDue>,
+    /// Certificates that are due, and wait after failed attempts.
+    pub(crate) waiting: Vec<Waiting>,
+    /// Why certificates were to be obtained.
+    pub(crate) why: BTreeMap<CertificateId, Why>,
     /// Certificates that another process obtained meanwhile.
     pub(crate) up_to_date: Vec<CertificateId>,
     /// Certificates that another process is working on.
@@ -236,13 +241,13 @@ pub(crate) struct Renewal {
 /// A certificate in the store.
 pub(crate) struct Listed {
     pub(crate) stored: StoredCertificate,
-    pub(crate) due: Timestamp,
+    pub(crate) due: Due,
 }
 
 impl Listed {
     pub(crate) fn new(stored: StoredCertificate) -> Self {
         Listed {
-            due: renewal::due(stored.info.not_before, stored.info.not_after),
+            due: renewal::due(stored.validity(), None, None),
             stored,
         }
     }

@@ -9,6 +9,7 @@ use acme_alias_core::acme::Timeouts;
 use acme_alias_core::certificate::KeyType;
 use acme_alias_core::dns::{Propagation, ZoneServers};
 use acme_alias_core::name::{DnsName, Identifier, NameError};
+use acme_alias_core::renewal::RenewBefore;
 use acme_alias_core::store::CertificateId;
 
 use super::secret::SecretRef;
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) state: PathBuf,
     /// Versions of each certificate that are kept.
     pub(crate) keep_versions: usize,
+    /// How long before their end certificates are renewed at the latest.
+    pub(crate) renew_before: Option<RenewBefore>,
     /// The git repository that the ledger is exported to.
     pub(crate) audit_git: Option<PathBuf>,
     pub(crate) audit: Audit,
@@ -110,6 +113,8 @@ pub(crate) struct CertificateSettings {
     /// The common name of the root that the chain should lead to.
     pub(crate) preferred_chain: Option<String>,
     pub(crate) deploy_hook: Vec<String>,
+    /// How long before its end it is renewed at the latest.
+    pub(crate) renew_before: Option<RenewBefore>,
     /// Whether the alias names are used without checking the delegations.
     pub(crate) skip_preflight: bool,
 }

@@ -48,6 +48,7 @@ impl Settings {
         };
         let state = reader.text("state").unwrap_or_default().into();
         let keep_versions = keep_versions(&mut reader);
+        let renew_before = reader.parsed("renew-before");
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
         let acme = acme(&mut reader);
@@ -61,6 +62,7 @@ impl Settings {
         Ok(Settings {
             state,
             keep_versions,
+            renew_before,
             audit_git,
             audit,
             acme,

@@ -39,6 +39,7 @@ pub(super) fn certificates(
             provider,
             preferred_chain: reader.text(&format!("{path}.preferred-chain")),
             deploy_hook: reader.texts(&format!("{path}.deploy-hook")),
+            renew_before: reader.parsed(&format!("{path}.renew-before")),
             skip_preflight: reader
                 .truth(&format!("{path}.skip-preflight"))
                 .unwrap_or_default(),

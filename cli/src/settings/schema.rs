@@ -72,6 +72,13 @@ pub(crate) const SETTINGS: &[Key] = &[
     )
     .or("`3`"),
     key(
+        "renew-before",
+        Shape::Text,
+        "renew certificates this long before their end at the latest, or when this part of their lifetime is left: \
+         `30d`, `1/3`, `50%`",
+    )
+    .or("when the CA asks for it (ARI), or else a third of the lifetime (half below ten days)"),
+    key(
         "audit-git",
         Shape::Text,
         "a git repository, or a folder in one, that `issue`, `renew` and `ledger reconcile` export the ledger to",
@@ -251,6 +258,11 @@ const CERTIFICATE: &[Key] = &[
         "provider",
         Shape::Text,
         "provider for alias names outside every alias zone; their zone is found by its SOA",
+    ),
+    key(
+        "renew-before",
+        Shape::Text,
+        "renew it this long before its end at the latest, as the setting of the same name for all",
     ),
     key(
         "preferred-chain",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use acme_alias_core::deploy::DeployHook;
 use acme_alias_core::engine::{CertificateConfig, Environment};
 use acme_alias_core::issue::{CertificateRequest, RequestedName};
+use acme_alias_core::renewal::Chosen;
 use acme_alias_core::store::CertificateId;
 
 use super::aliases::{self, AliasNames};
@@ -58,7 +59,10 @@ pub(crate) fn certificate(
             id: id.clone(),
             names: names.collect::<Result<_, Failure>>()?,
             key_type: certificate.key_type,
-            preferred_chain: certificate.preferred_chain.clone(),
+            chosen: Chosen {
+                profile: None,
+                preferred_chain: certificate.preferred_chain.clone(),
+            },
             skip_preflight: certificate.skip_preflight,
             settings: stored,
         },
@@ -66,6 +70,7 @@ pub(crate) fn certificate(
         deploy_hook: hook.map(|command| DeployHook {
             command: command.clone(),
         }),
+        renew_before: certificate.renew_before.or(common.settings.renew_before),
         environment: common.environment.clone()?,
     }))
 }

@@ -9,6 +9,7 @@ use acme_alias_core::engine::{CertificateConfig, Engine, Environment};
 use acme_alias_core::issue::Observer;
 use acme_alias_core::ledger::{FileLedger, GitExport};
 use acme_alias_core::name::DnsName;
+use acme_alias_core::renewal::Terms;
 use acme_alias_core::store::{CertificateId, FileStore, Store};
 use toml::Table;
 
@@ -137,6 +138,7 @@ impl Setup {
             sources: self.sources.clone(),
             environments: Arc::clone(&self.environments),
             aliases: Arc::clone(&self.aliases),
+            shared: shared(settings),
         };
         let mut builder = Engine::builder(store, ledger)
             .clock(Arc::clone(&self.clock))
@@ -151,4 +153,13 @@ impl Setup {
         let engine = builder.build()?;
         Ok(Built { engine, unusable })
     }
+}
+
+/// A digest of what certificates that only the state knows take from the settings for their orders.
+fn shared(settings: &Settings) -> u64 {
+    let terms = Terms {
+        directory: Some(settings.acme.directory.clone()),
+        ..Terms::default()
+    };
+    terms.digest()
 }

@@ -18,10 +18,16 @@ pub(super) struct StoredSettings {
     pub(super) sources: Sources,
     pub(super) environments: Arc<Environments>,
     pub(super) aliases: Arc<AliasNames>,
+    /// A digest of what these certificates take from the settings for their orders.
+    pub(super) shared: u64,
 }
 
 #[async_trait]
 impl SettingsReader for StoredSettings {
+    fn shared(&self) -> u64 {
+        self.shared
+    }
+
     async fn read(
         &self,
         id: &CertificateId,

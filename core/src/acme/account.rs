@@ -156,7 +156,8 @@ impl Account {
         let request = Request::post(url).header(CONTENT_TYPE, "application/jose+json");
         let request = request.body(Bytes::from(body));
         let request = request.map_err(|error| AcmeError::invalid(operation, error))?;
-        check(operation, self.client.send(request).await?)
+        let response = self.client.send(request).await?;
+        check(operation, response, self.client.now())
     }
 }
 

@@ -10,6 +10,7 @@ use futures_util::future::try_join_all;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::config::CaConfig;
@@ -102,6 +103,11 @@ impl Client {
         }
         self.check(url, &response)?;
         Ok(response)
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     fn check(&self, url: String, response: &Response<Bytes>) -> Result<(), TransportError> {

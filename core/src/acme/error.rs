@@ -160,6 +160,8 @@ pub enum AcmeError {
         kind: String,
         /// What the CA reports.
         detail: String,
+        /// How long the CA asked to wait.
+        retry_after: Option<Duration>,
     },
     /// The answer violates RFC 8555.
     #[error("the CA's answer for {operation} is not valid ACME: {}", innermost(.source))]
@@ -231,6 +233,15 @@ impl AcmeError {
         AcmeError::InvalidAnswer {
             operation,
             source: Arc::from(reason.into()),
+        }
+    }
+
+    /// How long the CA asks to wait before the next attempt.
+    pub fn asked_pause(&self) -> Option<Duration> {
+        match self {
+            AcmeError::Transport(TransportError::Status { retry_after, .. })
+            | AcmeError::Problem { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 

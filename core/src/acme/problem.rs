@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use http::Response;
 use instant_acme::{Error, Problem};
+use jiff::Timestamp;
 
 use super::error::{AcmeError, Operation};
+use super::response::retry_after;
 use crate::printable::shortened;
 
 const URN_PREFIX: &str = "urn:ietf:params:acme:error:";
@@ -17,12 +19,18 @@ const DETAIL_MAX: usize = 12_000;
 pub(super) fn check(
     operation: Operation,
     response: Response<Bytes>,
+    now: Timestamp,
 ) -> Result<Response<Bytes>, AcmeError> {
     if response.status().is_success() {
         return Ok(response);
     }
     Err(match serde_json::from_slice(response.body()) {
-        Ok(problem) => refusal(operation, &problem),
+        Ok(problem) => AcmeError::Problem {
+            operation,
+            kind: kind(&problem),
+            detail: detail(&problem),
+            retry_after: retry_after(response.headers(), now),
+        },
         Err(error) => AcmeError::invalid(operation, error),
     })
 }
@@ -33,6 +41,7 @@ pub(super) fn refusal(operation: Operation, problem: &Problem) -> AcmeError {
         operation,
         kind: kind(problem),
         detail: detail(problem),
+        retry_after: None,
     }
 }
 

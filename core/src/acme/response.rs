@@ -11,8 +11,10 @@ use crate::printable::printable;
 
 /// The longest wait while an order is open. A CA that asks for more is polled sooner.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
-/// The longest detail of an error, in characters.
-const DETAIL_MAX: usize = 200;
+/// The longest start of a page that is shown, in characters.
+const PAGE_MAX: usize = 200;
+/// The longest detail of a problem that is shown, in characters. Let's Encrypt puts links of several hundred there.
+const DETAIL_MAX: usize = 2_000;
 
 /// Whether a response is one of ACME: a success, or a refusal with a problem document (RFC 7807).
 /// The transport reports all others (overload, gateways, error pages).
@@ -47,16 +49,16 @@ pub(super) fn detail(body: &[u8]) -> String {
     struct Problem {
         detail: String,
     }
-    let text = match serde_json::from_slice::<Problem>(body) {
-        Ok(problem) => problem.detail,
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    let (text, limit) = match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => (problem.detail, DETAIL_MAX),
+        Err(_) => (String::from_utf8_lossy(body).into_owned(), PAGE_MAX),
     };
     printable(&text)
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
         .chars()
-        .take(DETAIL_MAX)
+        .take(limit)
         .collect()
 }
 

@@ -10,6 +10,7 @@ use super::environment::Environment;
 use crate::deploy::DeployHook;
 use crate::issue::CertificateRequest;
 use crate::name::DnsName;
+use crate::renewal::{RenewBefore, Terms};
 use crate::store::CertificateId;
 use crate::zone::ConfiguredProvider;
 
@@ -22,6 +23,8 @@ pub struct CertificateConfig {
     pub provider: Option<Arc<ConfiguredProvider>>,
     /// What to run when the certificate has changed.
     pub deploy_hook: Option<DeployHook>,
+    /// How long before its end the certificate is renewed at the latest.
+    pub renew_before: Option<RenewBefore>,
     /// What it shares with others.
     pub environment: Arc<Environment>,
 }
@@ -33,8 +36,14 @@ impl CertificateConfig {
             request,
             provider: None,
             deploy_hook: None,
+            renew_before: None,
             environment,
         }
+    }
+
+    /// What it is ordered with.
+    pub fn terms(&self) -> Terms {
+        self.request.terms(self.environment.ca().directory())
     }
 
     /// Its id.
@@ -105,6 +114,10 @@ impl FromIterator<Arc<CertificateConfig>> for Certificates {
 /// Reads the settings that are stored with a certificate that the configuration does not define.
 #[async_trait]
 pub trait SettingsReader: Send + Sync {
+    /// A digest of what such certificates take from the configuration, as far as it is part of their orders. When it
+    /// changes, their settings are read again.
+    fn shared(&self) -> u64;
+
     /// The certificate that these settings describe.
     async fn read(
         &self,

@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::decision::Urgency;
 use crate::lease::LeaseId;
 use crate::ledger::RunId;
 
@@ -12,8 +13,7 @@ pub(super) struct JobContext {
     /// The lease of the run, which covers the probes of rehearsals.
     pub(super) run_lease: LeaseId,
     pub(super) cancel: CancellationToken,
-    /// Obtain the certificate even if it is not due.
-    pub(super) force: bool,
+    pub(super) urgency: Urgency,
     /// Wait while another process works on the certificate.
     pub(super) wait: bool,
     /// A busy certificate is an error: it was asked for by name.

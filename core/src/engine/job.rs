@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
+use super::decision::Needed;
 use super::held_lease::HeldLease;
 use super::prepared::Prepared;
 use super::report::{JobError, JobOutcome};
@@ -29,14 +30,23 @@ impl Engine {
         seat: Seat,
     ) -> Result<JobOutcome, JobError> {
         let certificate = &*prepared.certificate;
-        let outcome = match self.needed(certificate, context).await {
-            Ok(Needed::Obtain) => self.under_lease(prepared, context, &lease, seat).await,
-            Ok(Needed::Deploy(stored)) => {
+        // Another process may have done the work while the lease was waited for.
+        let needed = match self.entry(certificate.id()).await {
+            Ok(entry) => {
+                let configured = Some(certificate);
+                self.needed(&entry, configured, context.urgency).await
+            }
+            Err(error) => Err(error),
+        };
+        let outcome = match needed {
+            Ok(Needed::Certificate(_)) => self.under_lease(prepared, context, &lease, seat).await,
+            Ok(Needed::Deployment) => {
                 // The others of the round do not wait for its hook.
                 drop(seat);
-                Ok(self.deploy_stored(certificate, stored).await)
+                self.deploy_current(certificate).await
             }
-            Ok(Needed::Nothing(stored)) => Ok(JobOutcome::UpToDate(Box::new(stored))),
+            Ok(Needed::Later(_)) => Ok(JobOutcome::InProgress),
+            Ok(Needed::Nothing(_)) => Ok(JobOutcome::UpToDate),
             Err(error) => Err(error),
         };
         release(lease).await;
@@ -53,12 +63,7 @@ impl Engine {
         let Some(lease) = self.lease(&id, context, context.wait).await? else {
             return Ok(JobOutcome::InProgress);
         };
-        let outcome = match self.parts.store.certificate(&id).await {
-            Ok(Some(stored)) if stored.deployed => Ok(JobOutcome::UpToDate(Box::new(stored))),
-            Ok(Some(stored)) => Ok(self.deploy_stored(&certificate, stored).await),
-            Ok(None) => Err(JobError::Unknown { id }),
-            Err(error) => Err(error.into()),
-        };
+        let outcome = self.deploy_current(&certificate).await;
         release(lease).await;
         outcome
     }
@@ -98,29 +103,6 @@ impl Engine {
         }
     }
 
-    /// What is needed now: another process may have done the work while the lease was waited for.
-    async fn needed(
-        &self,
-        certificate: &CertificateConfig,
-        context: &JobContext,
-    ) -> Result<Needed, JobError> {
-        let id = certificate.id();
-        if context.must_obtain {
-            return Ok(Needed::Obtain);
-        }
-        let Some(stored) = self.parts.store.certificate(id).await? else {
-            return Ok(Needed::Obtain);
-        };
-        let order = self.parts.store.order(id).await?;
-        let due = renewal::due(stored.info.not_before, stored.info.not_after);
-        let is_due = context.force || order.is_some() || due <= self.parts.clock.now();
-        Ok(match (is_due, stored.deployed) {
-            (true, _) => Needed::Obtain,
-            (false, false) => Needed::Deploy(stored),
-            (false, true) => Needed::Nothing(stored),
-        })
-    }
-
     async fn under_lease(
         &self,
         prepared: &Prepared,
@@ -149,11 +131,13 @@ impl Engine {
             }
             issued => issued?,
         };
+        self.record_issued(certificate).await;
         let deploy = self.deploy(certificate, &mut issued.stored);
         let (deployed, left_behind) = tokio::join!(deploy, withdrawal.done());
         let undeployed = deployed.err();
         issued.left_behind = left_behind;
         Ok(JobOutcome::Issued {
+            due: renewal::due(issued.stored.validity(), None, certificate.renew_before),
             issued: Box::new(issued),
             undeployed,
         })
@@ -180,18 +164,24 @@ impl Engine {
         }
     }
 
-    async fn deploy_stored(
+    /// Deploys the current version, unless another process has done so.
+    async fn deploy_current(
         &self,
         certificate: &CertificateConfig,
-        mut stored: StoredCertificate,
-    ) -> JobOutcome {
-        match self.deploy(certificate, &mut stored).await {
+    ) -> Result<JobOutcome, JobError> {
+        let id = certificate.id();
+        let stored = self.parts.store.certificate(id).await?;
+        let mut stored = stored.ok_or_else(|| JobError::Unknown { id: id.clone() })?;
+        if stored.deployed {
+            return Ok(JobOutcome::UpToDate);
+        }
+        Ok(match self.deploy(certificate, &mut stored).await {
             Ok(()) => JobOutcome::Deployed(Box::new(stored)),
             Err(error) => JobOutcome::Undeployed {
                 stored: Box::new(stored),
                 error,
             },
-        }
+        })
     }
 
     /// The fourth phase of a run, for one certificate: runs its hook, and stores that it ran. Until then the
@@ -209,13 +199,6 @@ impl Engine {
         stored.deployed = true;
         Ok(())
     }
-}
-
-/// What a certificate needs.
-enum Needed {
-    Obtain,
-    Deploy(StoredCertificate),
-    Nothing(StoredCertificate),
 }
 
 async fn release(lease: HeldLease) {

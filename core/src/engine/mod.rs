@@ -14,6 +14,7 @@ mod builder;
 mod certificates;
 mod context;
 mod core;
+mod decision;
 mod environment;
 mod groups;
 mod held_lease;
@@ -23,6 +24,7 @@ mod plan;
 mod prepared;
 mod providers;
 mod reconcile;
+mod record;
 mod report;
 mod rounds;
 mod run;
@@ -32,11 +34,12 @@ mod tests;
 pub use self::builder::{BuildError, EngineBuilder};
 pub use self::certificates::{CertificateConfig, Certificates, SettingsReader, UnreadableSettings};
 pub use self::core::Engine;
+pub use self::decision::Why;
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::held_lease::HeldLease;
 pub use self::options::{RunOptions, Selection};
 pub use self::report::{
     JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
-    RunReport,
+    RunReport, Waiting,
 };
 pub use self::run::Run;

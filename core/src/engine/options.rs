@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::certificates::CertificateConfig;
+use super::decision::Urgency;
 use crate::store::CertificateId;
 
 /// What a run is to do.
@@ -15,7 +16,7 @@ pub struct RunOptions {
     pub selection: Selection,
     /// Certificates that are left alone, although the selection has them.
     pub except: BTreeSet<CertificateId>,
-    /// Obtain them even if they are not due.
+    /// Obtain them even if they are not due, and without a pause after failed attempts that the CA does not ask for.
     pub force: bool,
     /// Wait for other processes that work on them.
     pub wait: bool,
@@ -25,7 +26,17 @@ pub struct RunOptions {
     pub cancel: CancellationToken,
 }
 
-/// The certificates that a run is for.
+impl RunOptions {
+    pub(super) fn urgency(&self) -> Urgency {
+        Urgency {
+            force: self.force,
+            now: matches!(self.selection, Selection::Ids(_) | Selection::One(_)),
+        }
+    }
+}
+
+/// The certificates that a run is for. Those that are named do not wait after failed attempts, unless the CA asks for
+/// it.
 #[derive(Clone, Debug, Default)]
 pub enum Selection {
     /// No certificate: the run only cleans up.
@@ -35,6 +46,6 @@ pub enum Selection {
     All,
     /// These, as far as they are due.
     Ids(BTreeSet<CertificateId>),
-    /// This one, due or not.
+    /// This one, as far as it is due. It is an error if another process works on it.
     One(Arc<CertificateConfig>),
 }

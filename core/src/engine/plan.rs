@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::{self, StreamExt};
+
 use super::core::Engine;
+use super::decision::{Needed, Urgency, Why};
 use super::options::{RunOptions, Selection};
-use super::report::{JobError, JobReport, NotDue, RunError};
-use crate::renewal;
+use super::report::{JobError, JobReport, NotDue, RunError, Waiting};
 use crate::store::{CertificateId, IndexEntry};
 
+/// Certificates that are looked at more closely at a time.
+const AT_ONCE: usize = 20;
+
 /// What is to be done for a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// It is to be obtained.
-    Obtain,
+    Obtain(Why),
     /// It is stored, and was not deployed.
     Deploy,
     /// Everything but the CA is to be tried.
@@ -24,94 +29,106 @@ pub(super) enum Work {
 pub(super) struct Schedule {
     pub(super) work: Vec<(CertificateId, Work)>,
     pub(super) not_due: Vec<NotDue>,
+    pub(super) waiting: Vec<Waiting>,
     pub(super) failed: Vec<JobReport>,
 }
 
 impl Engine {
     pub(super) async fn plan(&self, options: &RunOptions) -> Result<Schedule, RunError> {
-        let obtain = if options.rehearse {
-            Work::Rehearse
-        } else {
-            Work::Obtain
-        };
-        let wanted = match &options.selection {
-            Selection::None => return Ok(Schedule::default()),
+        let mut schedule = Schedule::default();
+        match &options.selection {
+            Selection::None => {}
             Selection::One(certificate) => {
-                return Ok(Schedule {
-                    work: vec![(certificate.id().clone(), obtain)],
-                    ..Schedule::default()
-                });
+                let id = certificate.id();
+                let needed = async {
+                    let entry = self.entry(id).await?;
+                    self.needed(&entry, Some(certificate), options.urgency())
+                        .await
+                };
+                schedule.add(id.clone(), needed.await.map(Some), options.rehearse);
             }
-            Selection::All => None,
-            Selection::Ids(ids) => Some(ids),
-        };
-        let index = self.parts.store.index().await?.into_iter();
-        let index: BTreeMap<_, _> = index.map(|entry| (entry.id.clone(), entry)).collect();
-        let ids: BTreeSet<CertificateId> = match wanted {
-            Some(ids) => ids.clone(),
-            None => {
+            Selection::All => {
+                let index = self.index().await?;
                 let configured = self.certificates().iter();
                 let configured = configured.map(|certificate| certificate.id().clone());
-                index.keys().cloned().chain(configured).collect()
+                let ids = index.keys().cloned().chain(configured).collect();
+                self.plan_for(ids, &index, options, &mut schedule).await;
             }
-        };
-        let mut schedule = Schedule::default();
-        for id in ids.difference(&options.except).cloned() {
-            match self.work_for(&id, index.get(&id), options.force) {
-                Ok(_) if options.rehearse => schedule.work.push((id, obtain)),
-                Ok(Needed::Nothing(not_due)) => schedule.not_due.push(not_due),
-                Ok(Needed::Certificate) => schedule.work.push((id, obtain)),
-                Ok(Needed::Deployment) => schedule.work.push((id, Work::Deploy)),
-                Err(error) => schedule.failed.push(JobReport {
-                    id,
-                    outcome: Err(error),
-                }),
+            Selection::Ids(ids) => {
+                let index = self.index().await?;
+                self.plan_for(ids.clone(), &index, options, &mut schedule)
+                    .await;
             }
         }
         Ok(schedule)
     }
 
-    fn work_for(
+    async fn index(&self) -> Result<BTreeMap<CertificateId, IndexEntry>, RunError> {
+        let index = self.parts.store.index().await?.into_iter();
+        Ok(index.map(|entry| (entry.id.clone(), entry)).collect())
+    }
+
+    async fn plan_for(
+        &self,
+        ids: BTreeSet<CertificateId>,
+        index: &BTreeMap<CertificateId, IndexEntry>,
+        options: &RunOptions,
+        schedule: &mut Schedule,
+    ) {
+        let are_named = matches!(options.selection, Selection::Ids(_));
+        let urgency = options.urgency();
+        let ids: Vec<_> = ids.difference(&options.except).cloned().collect();
+        let needed = ids.into_iter().map(|id| async move {
+            let entry = index.get(&id);
+            let needed = self.needed_for(&id, entry, are_named, urgency).await;
+            (id, needed)
+        });
+        let mut needed = stream::iter(needed).buffered(AT_ONCE);
+        while let Some((id, needed)) = needed.next().await {
+            schedule.add(id, needed, options.rehearse);
+        }
+    }
+
+    /// What a certificate needs; `None` if nobody wants it any more.
+    async fn needed_for(
         &self,
         id: &CertificateId,
         entry: Option<&IndexEntry>,
-        force: bool,
-    ) -> Result<Needed, JobError> {
-        let is_known =
-            self.certificates().get(id).is_some() || entry.is_some_and(|entry| entry.has_settings);
-        let unknown = || JobError::Unknown { id: id.clone() };
-        let Some(entry) = entry else {
-            return if is_known {
-                Ok(Needed::Certificate)
-            } else {
-                Err(unknown())
+        is_named: bool,
+        urgency: Urgency,
+    ) -> Result<Option<Needed>, JobError> {
+        let configured = self
+            .certificates()
+            .get(id)
+            .map(|certificate| &**certificate);
+        if configured.is_none() && !entry.is_some_and(|entry| entry.has_settings) {
+            // What is left of it stays until somebody forgets it.
+            return match is_named {
+                true => Err(JobError::Unknown { id: id.clone() }),
+                false => Ok(None),
             };
-        };
-        let current = match &entry.current {
-            Some(Ok(current)) => current,
-            Some(Err(error)) => return Err(error.clone().into()),
-            None if is_known => return Ok(Needed::Certificate),
-            // Only an order is left of a certificate that nobody wants any more.
-            None => return Err(unknown()),
-        };
-        let due = renewal::due(current.not_before, current.not_after);
-        // An order under way may have been paid for: it is finished first.
-        let is_due = force || entry.has_order || due <= self.parts.clock.now();
-        match (is_due, current.deployed) {
-            (true, _) if !is_known => Err(unknown()),
-            (true, _) => Ok(Needed::Certificate),
-            (false, false) if is_known => Ok(Needed::Deployment),
-            (false, _) => Ok(Needed::Nothing(NotDue {
-                id: id.clone(),
-                due,
-                not_after: current.not_after,
-            })),
         }
+        let needed = match entry {
+            Some(entry) => self.needed(entry, configured, urgency).await?,
+            None => Needed::Certificate(Why::Missing),
+        };
+        Ok(Some(needed))
     }
 }
 
-enum Needed {
-    Certificate,
-    Deployment,
-    Nothing(NotDue),
+impl Schedule {
+    fn add(&mut self, id: CertificateId, needed: Result<Option<Needed>, JobError>, rehearse: bool) {
+        match needed {
+            Ok(None) => {}
+            Ok(Some(_)) if rehearse => self.work.push((id, Work::Rehearse)),
+            Ok(Some(Needed::Certificate(why))) => self.work.push((id, Work::Obtain(why))),
+            Ok(Some(Needed::Deployment)) => self.work.push((id, Work::Deploy)),
+            Ok(Some(Needed::Later(waiting))) => self.waiting.push(waiting),
+            Ok(Some(Needed::Nothing(not_due))) => self.not_due.push(not_due),
+            Err(error) => self.failed.push(JobReport {
+                id,
+                outcome: Err(error),
+            }),
+        }
+    }
 }

@@ -1,13 +1,16 @@
 //! What a run did.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::certificates::UnreadableSettings;
+use super::decision::Why;
 use crate::deploy::DeployError;
 use crate::issue::{IssueFailure, Issued, Plan};
 use crate::ledger::{GitExportError, LedgerError, OpenValue, RunId};
+use crate::renewal::{Due, Reason};
 use crate::store::{CertificateId, StoreError, StoredCertificate};
 use crate::zone::{OpenError, WriteError};
 
@@ -22,8 +25,12 @@ pub struct RunReport {
     pub reconciliation: Reconciliation,
     /// The certificates that were worked on, by id.
     pub jobs: Vec<JobReport>,
+    /// Why they were to be obtained.
+    pub why: BTreeMap<CertificateId, Why>,
     /// The certificates that were not due, by id.
     pub not_due: Vec<NotDue>,
+    /// The certificates that are due, and wait after failed attempts, by id.
+    pub waiting: Vec<Waiting>,
     /// How many runs were exported; `None` if no export is configured, or if the run was cancelled.
     pub exported: Option<Result<usize, RunError>>,
 }
@@ -111,6 +118,8 @@ pub enum JobOutcome {
         issued: Box<Issued>,
         /// Why it could not be deployed. The next run tries again.
         undeployed: Option<DeployError>,
+        /// From when on it is due.
+        due: Due,
     },
     /// It had been stored before, and was deployed now.
     Deployed(Box<StoredCertificate>),
@@ -124,7 +133,7 @@ pub enum JobOutcome {
     /// Everything but the CA works.
     Rehearsed(Plan),
     /// Another process obtained it meanwhile.
-    UpToDate(Box<StoredCertificate>),
+    UpToDate,
     /// Another process is working on it.
     InProgress,
 }
@@ -136,8 +145,21 @@ pub struct NotDue {
     pub id: CertificateId,
     /// From when on it is due.
     pub due: Timestamp,
+    /// Where that time comes from.
+    pub reason: Reason,
     /// The last moment of its validity.
     pub not_after: Timestamp,
+}
+
+/// A certificate that waits for its next attempt.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The certificate.
+    pub id: CertificateId,
+    /// The time of the next attempt.
+    pub until: Timestamp,
+    /// Why it is to be obtained.
+    pub why: Why,
 }
 
 /// A job that failed.
@@ -159,6 +181,12 @@ pub enum JobError {
         /// The certificate.
         id: CertificateId,
     },
+    /// The CA asks to wait before the next attempt.
+    #[error("the CA asks to wait until {} before the next attempt", .waiting.until)]
+    Waiting {
+        /// For how long.
+        waiting: Box<Waiting>,
+    },
     /// The lease of the job was lost to another process.
     #[error("another process took over the certificate `{id}`")]
     LeaseLost {
@@ -171,6 +199,14 @@ pub enum JobError {
         /// The certificate.
         id: CertificateId,
     },
+}
+
+impl From<Waiting> for JobError {
+    fn from(waiting: Waiting) -> Self {
+        JobError::Waiting {
+            waiting: Box::new(waiting),
+        }
+    }
 }
 
 impl From<IssueFailure> for JobError {

@@ -65,8 +65,16 @@ impl Engine {
                 return Err(error);
             }
         };
-        let not_due = schedule.not_due.clone();
+        let (not_due, waiting) = (schedule.not_due.clone(), schedule.waiting.clone());
+        let why = schedule.work.iter().filter_map(|(id, work)| match work {
+            Work::Obtain(why) => Some((id.clone(), why.clone())),
+            _ => None,
+        });
+        let why = why.collect();
         let jobs = run.work(schedule, options).await;
+        if !options.rehearse {
+            self.record_failures(&jobs).await;
+        }
         let id = run.id.clone();
         let interrupted = cancel.is_cancelled();
         let exported = run.end(cancel).await;
@@ -75,7 +83,9 @@ impl Engine {
             interrupted,
             reconciliation,
             jobs,
+            why,
             not_due,
+            waiting,
             exported,
         })
     }
@@ -199,13 +209,13 @@ impl Run {
             run: self.id.clone(),
             run_lease: self.lease.id().clone(),
             cancel: options.cancel.clone(),
-            force: options.force,
+            urgency: options.urgency(),
             wait: options.wait,
             must_obtain: given.is_some(),
         };
         let (obtain, others): (Vec<_>, Vec<_>) = work
             .into_iter()
-            .partition(|(_, work)| *work == Work::Obtain);
+            .partition(|(_, work)| matches!(work, Work::Obtain(_)));
         let obtain = obtain.into_iter().map(|(id, _)| id).collect();
         let (obtained, done) = tokio::join!(
             self.engine

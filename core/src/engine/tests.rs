@@ -285,6 +285,10 @@ struct Stored(BTreeMap<CertificateId, Arc<ConfiguredProvider>>);
 
 #[async_trait]
 impl SettingsReader for Stored {
+    fn shared(&self) -> u64 {
+        0
+    }
+
     async fn read(
         &self,
         id: &CertificateId,

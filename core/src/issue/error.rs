@@ -1,5 +1,7 @@
 //! Why there is no certificate.
 
+use std::time::Duration;
+
 use super::aliases::Aliases;
 use super::silent::SilentServer;
 use crate::acme::{AcmeError, CaError};
@@ -60,6 +62,18 @@ pub enum IssueError {
     /// The work was cancelled.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl IssueError {
+    /// How long the CA asks to wait before the next attempt.
+    pub fn asked_pause(&self) -> Option<Duration> {
+        match self {
+            IssueError::Acme(error) | IssueError::Account(CaError::Acme(error)) => {
+                error.asked_pause()
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A failed job: the error, and what is still in a zone because withdrawing failed as well.

@@ -218,7 +218,7 @@ impl Issuer<'_> {
         let names = request.identifiers();
         let signing_request = key.request(&names).map_err(AcmeError::from)?;
         let usual = order.finalize(&signing_request).await?;
-        let (pem, other_chain) = match &request.preferred_chain {
+        let (pem, other_chain) = match &request.chosen.preferred_chain {
             Some(root) => preferred(&mut order, usual, root).await,
             None => (usual, None),
         };
@@ -230,6 +230,7 @@ impl Issuer<'_> {
                     directory: self.ca.directory().to_owned(),
                     account,
                     renewal_id: chain.info.renewal_id.clone(),
+                    chosen: Some(request.chosen.clone()),
                 };
                 let key = key.to_pem();
                 let version = NewVersion { key, chain, origin };

@@ -2,6 +2,7 @@
 
 use crate::certificate::KeyType;
 use crate::name::{DnsName, Identifier};
+use crate::renewal::{Chosen, Terms};
 use crate::store::CertificateId;
 
 /// A certificate that is wanted.
@@ -13,8 +14,8 @@ pub struct CertificateRequest {
     pub names: Vec<RequestedName>,
     /// The kind of its key.
     pub key_type: KeyType,
-    /// The common name of the root that the chain should lead to, if the CA offers several chains.
-    pub preferred_chain: Option<String>,
+    /// What else to ask for: a profile, and the chain if the CA offers several.
+    pub chosen: Chosen,
     /// Use the alias names of the configuration without looking at the delegations.
     pub skip_preflight: bool,
     /// What to store before the order is opened, so that a later run can renew the certificate: the
@@ -42,9 +43,20 @@ impl CertificateRequest {
             id,
             names: names.into_iter().map(name).collect(),
             key_type: KeyType::default(),
-            preferred_chain: None,
+            chosen: Chosen::default(),
             skip_preflight: false,
             settings: None,
+        }
+    }
+
+    /// What the certificate is ordered with, at the CA with this directory URL.
+    pub fn terms(&self, directory: &str) -> Terms {
+        let names = self.names.iter();
+        Terms {
+            names: names.map(|name| name.identifier.to_string()).collect(),
+            key_type: Some(self.key_type),
+            directory: Some(directory.to_owned()),
+            chosen: Some(self.chosen.clone()),
         }
     }
 

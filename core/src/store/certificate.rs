@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::id::CertificateId;
+use super::status::IndexedStatus;
 use crate::certificate::{CertificateInfo, Chain};
+use crate::renewal::{Chosen, Terms, Validity};
 
 /// The current version of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,6 +39,9 @@ pub struct VersionOrigin {
     pub account: String,
     /// The certificate's identifier for renewal information (RFC 9773 §4.1), if it has one.
     pub renewal_id: Option<String>,
+    /// What the order asked for beside names and key.
+    #[serde(default)]
+    pub chosen: Option<Chosen>,
 }
 
 /// A version to store.
@@ -59,8 +64,18 @@ pub struct IndexEntry {
     pub has_settings: bool,
     /// Whether an order is under way.
     pub has_order: bool,
+    /// What became of the work for it.
+    pub status: IndexedStatus,
     /// Its current version, if it has one. The error is that of a damaged certificate.
     pub current: Option<Result<IndexedVersion, StoreError>>,
+}
+
+impl IndexEntry {
+    /// Whether the store has anything of the certificate.
+    pub(crate) fn is_anything(&self) -> bool {
+        let has_status = self.status != IndexedStatus::default();
+        self.has_settings || self.has_order || has_status || self.current.is_some()
+    }
 }
 
 /// What the index holds about a version.
@@ -74,6 +89,43 @@ pub struct IndexedVersion {
     pub not_after: Timestamp,
     /// Whether the version was deployed.
     pub deployed: bool,
+    /// The digest of its [`terms`](StoredCertificate::terms).
+    pub terms: u64,
+}
+
+impl IndexedVersion {
+    /// From when to when it is valid.
+    pub fn validity(&self) -> Validity {
+        Validity {
+            not_before: self.not_before,
+            not_after: self.not_after,
+        }
+    }
+}
+
+impl StoredCertificate {
+    /// From when to when it is valid.
+    pub fn validity(&self) -> Validity {
+        Validity {
+            not_before: self.info.not_before,
+            not_after: self.info.not_after,
+        }
+    }
+
+    /// What the version was ordered with.
+    pub fn terms(&self) -> Terms {
+        terms(&self.info, &self.origin)
+    }
+}
+
+/// What a version was ordered with.
+pub(super) fn terms(info: &CertificateInfo, origin: &VersionOrigin) -> Terms {
+    Terms {
+        names: info.names.iter().cloned().collect(),
+        key_type: info.key_type,
+        directory: Some(origin.directory.clone()).filter(|directory| !directory.is_empty()),
+        chosen: origin.chosen.clone(),
+    }
 }
 
 impl From<&StoredCertificate> for IndexedVersion {
@@ -83,6 +135,7 @@ impl From<&StoredCertificate> for IndexedVersion {
             not_before: stored.info.not_before,
             not_after: stored.info.not_after,
             deployed: stored.deployed,
+            terms: stored.terms().digest(),
         }
     }
 }

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::certificate::{IndexEntry, NewVersion, StoredCertificate};
 use super::error::StoreError;
 use super::id::CertificateId;
+use super::status::CertificateStatus;
 use crate::lease::{JobName, Lease};
 use crate::name::DnsName;
 
@@ -55,7 +56,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Records that the current version was deployed. Does nothing if another version is current.
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError>;
 
-    /// Returns an entry for each certificate that is stored, has settings or has an order under
+    /// Returns what became of the work for a certificate. One that is missing or damaged is empty.
+    async fn status(&self, id: &CertificateId) -> Result<CertificateStatus, StoreError>;
+
+    /// Stores what became of the work for a certificate. The caller has the lease of the certificate.
+    async fn put_status(
+        &self,
+        id: &CertificateId,
+        status: &CertificateStatus,
+    ) -> Result<(), StoreError>;
+
+    /// Returns an entry for each certificate that is stored, has settings, a status or an order under
     /// way, by id.
     ///
     /// Agrees with [`Store::certificate`], but does not read every certificate: 100,000 take about

@@ -9,6 +9,7 @@ mod contract;
 mod error;
 mod files;
 pub(crate) mod id;
+mod status;
 
 pub use self::certificate::{
     IndexEntry, IndexedVersion, NewVersion, StoredCertificate, VersionOrigin,
@@ -17,4 +18,5 @@ pub use self::contract::Store;
 pub use self::error::StoreError;
 pub use self::files::{FileStore, FileStoreOptions};
 pub use self::id::{CertificateId, InvalidCertificateId};
+pub use self::status::{CertificateStatus, IndexedRenewalInfo, IndexedStatus};
 pub use crate::lease::{JobName, Lease, LeaseId};

@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::lease::{JobName, Lease, LeaseId};
 use crate::name::DnsName;
 use crate::store::{
-    CertificateId, IndexEntry, NewVersion, Store, StoreError, StoredCertificate, VersionOrigin,
-    alias_names,
+    CertificateId, CertificateStatus, IndexEntry, NewVersion, Store, StoreError, StoredCertificate,
+    VersionOrigin, alias_names,
 };
 
 /// Versions that are kept.
@@ -57,6 +57,7 @@ struct Data {
 struct Entry {
     settings: Option<String>,
     order: Option<SecretString>,
+    status: CertificateStatus,
     versions: BTreeMap<u32, Version>,
     deployed: Option<u32>,
     damaged: bool,
@@ -189,12 +190,13 @@ impl Entry {
             id: id.clone(),
             has_settings: self.settings.is_some(),
             has_order: self.order.is_some(),
+            status: (&self.status).into(),
             current: match self.current(id) {
                 Ok(stored) => stored.map(|stored| Ok((&stored).into())),
                 Err(error) => Some(Err(error)),
             },
         };
-        (entry.has_settings || entry.has_order || entry.current.is_some()).then_some(entry)
+        entry.is_anything().then_some(entry)
     }
 }
 
@@ -303,6 +305,24 @@ impl Store for MemoryStore {
         let mut data = self.data();
         let entry = data.certificates.entry(id.clone()).or_default();
         entry.order = Some(order.clone());
+        Ok(())
+    }
+
+    async fn status(&self, id: &CertificateId) -> Result<CertificateStatus, StoreError> {
+        self.answer().await?;
+        let data = self.data();
+        let entry = data.certificates.get(id);
+        Ok(entry.map(|entry| entry.status.clone()).unwrap_or_default())
+    }
+
+    async fn put_status(
+        &self,
+        id: &CertificateId,
+        status: &CertificateStatus,
+    ) -> Result<(), StoreError> {
+        self.answer().await?;
+        let mut data = self.data();
+        data.certificates.entry(id.clone()).or_default().status = status.clone();
         Ok(())
     }
 

@@ -13,11 +13,12 @@ use super::atomic::write;
 use super::errors::{damaged, unavailable};
 use super::holder::machine;
 use super::index::index;
-use super::layout::{Layout, ORDER, SETTINGS};
+use super::layout::{Layout, ORDER, SETTINGS, STATUS};
 use super::leases::Leases;
 use super::leftovers::sweep;
 use super::lock::{blocking, locked};
 use super::prune::prune;
+use super::status::read_status;
 use super::versions::{self, Version};
 use crate::clock::{Clock, SystemClock};
 use crate::lease::{JobName, Lease};
@@ -27,6 +28,7 @@ use crate::store::certificate::{IndexEntry, NewVersion, StoredCertificate};
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
+use crate::store::status::CertificateStatus;
 use crate::trusted::Links;
 
 /// The store in a folder of the local file system.
@@ -165,6 +167,25 @@ impl Store for FileStore {
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError> {
         let folder = self.layout.certificate(id);
         blocking(move || versions::mark_deployed(&folder, version)).await
+    }
+
+    async fn status(&self, id: &CertificateId) -> Result<CertificateStatus, StoreError> {
+        let folder = self.layout.certificate(id);
+        blocking(move || {
+            check_dir(&folder, Links::Refused)?;
+            read_status(&folder)
+        })
+        .await
+    }
+
+    async fn put_status(
+        &self,
+        id: &CertificateId,
+        status: &CertificateStatus,
+    ) -> Result<(), StoreError> {
+        let json = serde_json::to_vec_pretty(status)
+            .map_err(|error| unavailable("write", Path::new(STATUS), error.into()))?;
+        self.put(id, STATUS, &json).await
     }
 
     async fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {

@@ -17,10 +17,12 @@ use super::fingerprint::{Fingerprint, file_system_time};
 use super::index_log::{IndexLog, State};
 use super::layout::{Layout, OLD_LOCK, ORDER, SETTINGS};
 use super::leftovers::remove_lock;
+use super::status::read_status;
 use super::versions;
-use crate::store::certificate::{IndexEntry, IndexedVersion};
+use crate::store::certificate::{IndexEntry, IndexedVersion, terms};
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
+use crate::store::status::IndexedStatus;
 
 /// The most threads that look at folders at the same time.
 const MAX_THREADS: usize = 8;
@@ -141,6 +143,7 @@ pub(super) fn read(id: CertificateId, folder: &Path) -> IndexEntry {
                 not_before: version.info.not_before,
                 not_after: version.info.not_after,
                 deployed: version.deployed,
+                terms: terms(&version.info, &version.origin).digest(),
             })
         }),
         Err(error) => Some(Err(error)),
@@ -149,13 +152,16 @@ pub(super) fn read(id: CertificateId, folder: &Path) -> IndexEntry {
         id,
         has_settings: has(SETTINGS),
         has_order: has(ORDER),
+        // A status that cannot be read keeps nothing waiting.
+        status: read_status(folder)
+            .map_or_else(|_| IndexedStatus::default(), |status| (&status).into()),
         current,
     }
 }
 
 /// A folder without content is not a certificate.
 pub(super) fn is_anything(entry: IndexEntry) -> Option<IndexEntry> {
-    (entry.has_settings || entry.has_order || entry.current.is_some()).then_some(entry)
+    entry.is_anything().then_some(entry)
 }
 
 /// An entry for the log. A damaged certificate has none: it is read again each time.
@@ -166,6 +172,7 @@ fn to_state(entry: &IndexEntry, fingerprint: Fingerprint) -> Option<State> {
             version.not_before.as_second(),
             version.not_after.as_second(),
             version.deployed,
+            version.terms,
         )),
         Some(Err(_)) => return None,
         None => None,
@@ -174,6 +181,7 @@ fn to_state(entry: &IndexEntry, fingerprint: Fingerprint) -> Option<State> {
         fingerprint: fingerprint.hash,
         has_settings: entry.has_settings,
         has_order: entry.has_order,
+        status: entry.status,
         current,
     })
 }
@@ -185,11 +193,12 @@ fn from_state(id: &CertificateId, state: &State, folder: &Path) -> Option<IndexE
         return None;
     }
     let current = match state.current {
-        Some((version, not_before, not_after, deployed)) => Some(Ok(IndexedVersion {
+        Some((version, not_before, not_after, deployed, terms)) => Some(Ok(IndexedVersion {
             version,
             not_before: Timestamp::from_second(not_before).ok()?,
             not_after: Timestamp::from_second(not_after).ok()?,
             deployed,
+            terms,
         })),
         None => None,
     };
@@ -197,6 +206,7 @@ fn from_state(id: &CertificateId, state: &State, folder: &Path) -> Option<IndexE
         id: id.clone(),
         has_settings: state.has_settings,
         has_order: state.has_order,
+        status: state.status,
         current,
     })
 }

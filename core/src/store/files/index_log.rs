@@ -18,6 +18,7 @@ use super::lock::try_lock;
 use crate::store::certificate::IndexEntry;
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
+use crate::store::status::IndexedStatus;
 use crate::trusted::{self, Access};
 
 /// How many lines may be outdated, beside as many as are current, before the log is written anew.
@@ -34,9 +35,11 @@ pub(super) struct State {
     pub(super) has_settings: bool,
     #[serde(rename = "o")]
     pub(super) has_order: bool,
-    /// Number, first and last second of validity, whether it was deployed.
+    #[serde(rename = "t")]
+    pub(super) status: IndexedStatus,
+    /// Number, first and last second of validity, whether it was deployed, digest of the terms.
     #[serde(rename = "c")]
-    pub(super) current: Option<(u32, i64, i64, bool)>,
+    pub(super) current: Option<(u32, i64, i64, bool, u64)>,
 }
 
 /// The log as it was read.

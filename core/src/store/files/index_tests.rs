@@ -16,7 +16,9 @@ use super::index_log::{IndexLog, State};
 use super::layout::{Layout, VERSIONS};
 use super::{FileStore, FileStoreOptions};
 use crate::certificate::Chain;
-use crate::store::{CertificateId, IndexEntry, IndexedVersion, NewVersion, Store, VersionOrigin};
+use crate::store::{
+    CertificateId, IndexEntry, IndexedStatus, IndexedVersion, NewVersion, Store, VersionOrigin,
+};
 use crate::testkit::store::version;
 
 const IDS: [&str; 3] = ["a", "b", "c"];
@@ -250,8 +252,8 @@ async fn a_certificate_that_did_not_change_is_not_read_again() {
     let mut found = look_up(layout, &IndexLog::default(), LATER);
     // The log says something else than the folder, and is believed.
     let (_, state) = &mut found.lines[0];
-    let (number, not_before, _, deployed) = state.current.unwrap();
-    state.current = Some((number, not_before, 7, deployed));
+    let (number, not_before, _, deployed, terms) = state.current.unwrap();
+    state.current = Some((number, not_before, 7, deployed, terms));
     let Found { index, lines } = found;
     IndexLog::default().write(layout, &index, lines).unwrap();
     let mut found = look_up(layout, &IndexLog::read(&layout.index_log()), LATER);
@@ -298,6 +300,7 @@ async fn the_log_does_not_grow_without_end() {
         fingerprint,
         has_settings: false,
         has_order: true,
+        status: IndexedStatus::default(),
         current: None,
     };
     let write = |new: &[(usize, u64)]| {

@@ -18,6 +18,7 @@ pub(super) const VERSIONS: &str = "versions";
 pub(super) const DEPLOYED: &str = "deployed";
 pub(super) const SETTINGS: &str = "settings.toml";
 pub(super) const ORDER: &str = "order.json";
+pub(super) const STATUS: &str = "status.json";
 /// Names that begin like this are being written.
 pub(super) const NEW: &str = ".new-";
 /// A lock on a certificate or on all accounts, by earlier versions of this program.

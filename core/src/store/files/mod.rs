@@ -42,6 +42,7 @@ mod leases;
 mod leftovers;
 mod lock;
 mod prune;
+mod status;
 #[cfg(test)]
 mod tests;
 mod versions;

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::checks::{Outcome, SECRET, Suite, equal, id};
 use crate::name::DnsName;
+use crate::renewal::{Attempts, RenewalInfo, Window};
+use crate::store::CertificateStatus;
 
 /// Rounds in which two processes add alias names at once.
 const ROUNDS: usize = 10;
@@ -65,6 +68,38 @@ impl Suite<'_> {
         equal("a removed order", &text(order), &None)?;
         let settings = self.ok(self.store.settings(&id).await)?;
         equal("settings without an order", &settings.is_some(), &true)
+    }
+
+    pub(super) async fn a_status_is_kept_and_indexed(&self) -> Outcome {
+        let id = id("status")?;
+        let none = self.ok(self.store.status(&id).await)?;
+        equal("a status too early", &none, &CertificateStatus::default())?;
+        let mut status = CertificateStatus::default();
+        for round in 1_u32..=2 {
+            let time = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::from(round));
+            let error = format!("error {round} \"\n[é");
+            let attempts = Attempts::after(status.attempts.as_ref(), time, error, Some(time));
+            status.attempts = Some(attempts);
+            status.renewal_info = Some(RenewalInfo {
+                version: round,
+                window: Some(Window {
+                    start: time,
+                    end: time,
+                    renew_at: time,
+                }),
+                look_at: time,
+                explanation: None,
+            });
+            self.ok(self.store.put_status(&id, &status).await)?;
+            for store in [&self.other, &self.store] {
+                equal("the status", &self.ok(store.status(&id).await)?, &status)?;
+                let index = self.ok(store.index().await)?.into_iter();
+                let mut indexed = index.filter(|entry| entry.id == id);
+                let indexed = indexed.next().map(|entry| entry.status);
+                equal("its entry in the index", &indexed, &Some((&status).into()))?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn alias_names_stay(&self) -> Outcome {

@@ -50,6 +50,10 @@ async fn records(suite: &Suite<'_>) -> Vec<Violation> {
             suite.settings_and_orders().await,
         ),
         violation(
+            "a status is read as it was stored, and is in the index",
+            suite.a_status_is_kept_and_indexed().await,
+        ),
+        violation(
             "a stored alias name stays, unless its parent changes",
             suite.alias_names_stay().await,
         ),

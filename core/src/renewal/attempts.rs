@@ -1,0 +1,144 @@
+//! Failed attempts, and when the next one may be made.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The pauses after the first failures in a row. After more of them, an attempt is made every day.
+const PAUSES: [SignedDuration; 3] = [
+    SignedDuration::from_mins(1),
+    SignedDuration::from_mins(10),
+    SignedDuration::from_mins(100),
+];
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// No CA is believed that asks for a longer pause.
+const ASKED_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Attempts that failed, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// How many.
+    pub failed: u32,
+    /// What the next one waits for.
+    #[serde(flatten)]
+    pub pause: Pause,
+    /// Why the last one failed, in a sentence.
+    pub error: String,
+}
+
+/// The time after a failed attempt in which no other one is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// When the attempt failed.
+    pub failed_at: Timestamp,
+    /// The end of our own pause.
+    pub until: Timestamp,
+    /// The end of the pause that somebody else asks for, such as the CA. Nothing overrides that.
+    pub asked: Option<Timestamp>,
+}
+
+impl Attempts {
+    /// One more failure after those `before`. `asked` is the time that the CA asks to wait for.
+    pub fn after(
+        before: Option<&Attempts>,
+        now: Timestamp,
+        error: String,
+        asked: Option<Timestamp>,
+    ) -> Self {
+        let failed = before.map_or(0, |before| before.failed).saturating_add(1);
+        Attempts {
+            failed,
+            pause: Pause {
+                failed_at: now,
+                until: now + pause_after(failed),
+                asked: asked.map(|asked| asked.min(now + ASKED_MAX)),
+            },
+            error,
+        }
+    }
+}
+
+impl Pause {
+    /// The time to wait for; `None` if an attempt may be made now. `force` overrides our own pause only.
+    pub fn wait(self, now: Timestamp, force: bool) -> Option<Timestamp> {
+        // The clock was ahead when the attempt failed, and was set back since.
+        let clock_was_ahead = self.failed_at > now;
+        let ours = Some(self.until).filter(|_| !force);
+        let until = ours.max(self.asked);
+        until.filter(|until| *until > now && !clock_was_ahead)
+    }
+}
+
+/// The pause after so many failures in a row.
+fn pause_after(failed: u32) -> SignedDuration {
+    let index = usize::try_from(failed.saturating_sub(1)).unwrap_or(usize::MAX);
+    PAUSES.get(index).copied().unwrap_or(DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn failed(before: Option<&Attempts>, now: Timestamp) -> Attempts {
+        Attempts::after(before, now, "it failed".to_owned(), None)
+    }
+
+    #[test]
+    fn the_pauses_grow_to_a_day() {
+        let mut now = time("2026-01-01T00:00:00Z");
+        let mut attempts = None;
+        for minutes in [1, 10, 100, 24 * 60, 24 * 60] {
+            let failed = failed(attempts.as_ref(), now);
+            let end = now + SignedDuration::from_mins(minutes);
+            assert_eq!(failed.pause.wait(now, false), Some(end));
+            assert_eq!(failed.pause.wait(now, true), None);
+            assert_eq!(failed.pause.wait(end, false), None);
+            now = end;
+            attempts = Some(failed);
+        }
+    }
+
+    #[test]
+    fn the_time_that_the_ca_asks_for_holds_even_by_force() {
+        let now = time("2026-01-01T00:00:00Z");
+        for (asked, normal, forced) in [
+            (
+                "2026-01-01T01:00:00Z",
+                "2026-01-01T01:00:00Z",
+                Some("2026-01-01T01:00:00Z"),
+            ),
+            (
+                "2026-01-01T00:00:30Z",
+                "2026-01-01T00:01:00Z",
+                Some("2026-01-01T00:00:30Z"),
+            ),
+            ("2025-01-01T00:00:00Z", "2026-01-01T00:01:00Z", None),
+            // No CA is believed that much.
+            (
+                "2036-01-01T00:00:00Z",
+                "2026-01-08T00:00:00Z",
+                Some("2026-01-08T00:00:00Z"),
+            ),
+        ] {
+            let attempts = Attempts::after(None, now, "it failed".to_owned(), Some(time(asked)));
+            assert_eq!(
+                attempts.pause.wait(now, false),
+                Some(time(normal)),
+                "{asked}"
+            );
+            assert_eq!(attempts.pause.wait(now, true), forced.map(time), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_keeps_nothing_waiting() {
+        let attempts = failed(None, time("2030-01-01T00:00:00Z"));
+        assert_eq!(
+            attempts.pause.wait(time("2026-01-01T00:00:00Z"), false),
+            None
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! When a certificate is renewed, and why: pure functions over the time.
+
+mod attempts;
+mod due;
+mod info;
+mod terms;
+
+pub use self::attempts::{Attempts, Pause};
+pub use self::due::{Due, InvalidRenewBefore, Reason, RenewBefore, Validity, due};
+pub use self::info::{RenewalInfo, Window};
+pub use self::terms::{Change, Chosen, Terms};

@@ -1,0 +1,62 @@
+//! What became of the work for a certificate so far.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::renewal::{Attempts, Pause, RenewalInfo};
+
+/// What became of the work for a certificate so far, and what follows from it. It can be lost without harm: then the
+/// CA is asked for its window again, and what is not marked as deployed is deployed again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CertificateStatus {
+    /// The attempts that failed since the current version was stored.
+    pub attempts: Option<Attempts>,
+    /// What the CA said about the renewal of a version.
+    pub renewal_info: Option<RenewalInfo>,
+    /// The version that was revoked.
+    pub revoked: Option<u32>,
+    /// For a certificate with stored settings: a digest of what it took from the configuration when the current
+    /// version was ordered.
+    pub shared: Option<u64>,
+}
+
+/// What the index holds about a status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexedStatus {
+    /// The pause after failed attempts.
+    pub pause: Option<Pause>,
+    /// What the CA said about the renewal of a version.
+    pub renewal_info: Option<IndexedRenewalInfo>,
+    /// The version that was revoked.
+    pub revoked: Option<u32>,
+    /// As [`CertificateStatus::shared`].
+    pub shared: Option<u64>,
+}
+
+/// What the index holds about renewal information.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexedRenewalInfo {
+    /// The number of the version.
+    pub version: u32,
+    /// The time in the window that was drawn.
+    pub renew_at: Option<Timestamp>,
+    /// When to look again.
+    pub look_at: Timestamp,
+}
+
+impl From<&CertificateStatus> for IndexedStatus {
+    fn from(status: &CertificateStatus) -> Self {
+        let info = status.renewal_info.as_ref();
+        IndexedStatus {
+            pause: status.attempts.as_ref().map(|attempts| attempts.pause),
+            renewal_info: info.map(|info| IndexedRenewalInfo {
+                version: info.version,
+                renew_at: info.window.map(|window| window.renew_at),
+                look_at: info.look_at,
+            }),
+            revoked: status.revoked,
+            shared: status.shared,
+        }
+    }
+}
