@@ -57,9 +57,13 @@ impl Engine {
     pub(super) async fn deploy_only(
         &self,
         id: CertificateId,
+        given: Option<Arc<CertificateConfig>>,
         context: &JobContext,
     ) -> Result<JobOutcome, JobError> {
-        let certificate = self.certificate(&id).await?;
+        let certificate = match given {
+            Some(certificate) => certificate,
+            None => self.certificate(&id).await?,
+        };
         let Some(lease) = self.lease(&id, context, context.wait).await? else {
             return Ok(JobOutcome::InProgress);
         };

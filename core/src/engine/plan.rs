@@ -117,6 +117,12 @@ impl Engine {
 }
 
 impl Schedule {
+    /// Whether what is stored is kept.
+    pub(super) fn obtains_nothing(&self) -> bool {
+        let is_deployment = |(_, work): &(_, Work)| *work == Work::Deploy;
+        self.work.iter().all(is_deployment)
+    }
+
     fn add(&mut self, id: CertificateId, needed: Result<Option<Needed>, JobError>, rehearse: bool) {
         match needed {
             Ok(None) => {}

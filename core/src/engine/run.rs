@@ -54,7 +54,14 @@ impl Engine {
         let run = run?;
         let prepare = async {
             let reconciliation = run.reconcile().await?;
-            Ok((reconciliation, self.plan(options).await?))
+            let schedule = self.plan(options).await?;
+            if let Selection::One(certificate) = &options.selection
+                && schedule.obtains_nothing()
+            {
+                // They hold for the next order.
+                self.record_settings(certificate).await?;
+            }
+            Ok((reconciliation, schedule))
         };
         let prepared = cancel.run_until_cancelled(prepare).await;
         let prepared = prepared.unwrap_or(Err(RunError::Interrupted));
@@ -243,7 +250,9 @@ impl Run {
                     return None;
                 }
                 let outcome = match work {
-                    Work::Deploy => guarded(&id, engine.deploy_only(id.clone(), &context)).await,
+                    Work::Deploy => {
+                        guarded(&id, engine.deploy_only(id.clone(), given, &context)).await
+                    }
                     _ => guarded(&id, engine.rehearse(id.clone(), given, &context)).await,
                 };
                 engine.parts.observer.ended(&id);

@@ -33,6 +33,7 @@ mod kills;
 mod ledger;
 mod leftovers;
 mod library;
+mod lifetimes;
 mod local_files;
 mod looking;
 mod machine;
