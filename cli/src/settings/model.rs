@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) keep_versions: usize,
     /// How long before their end certificates are renewed at the latest.
     pub(crate) renew_before: Option<RenewBefore>,
+    /// How often `renew` runs.
+    pub(crate) renew_every: Option<Duration>,
     /// The git repository that the ledger is exported to.
     pub(crate) audit_git: Option<PathBuf>,
     pub(crate) audit: Audit,
@@ -110,6 +112,8 @@ pub(crate) struct CertificateSettings {
     pub(crate) key_type: KeyType,
     /// The provider for alias names outside every alias zone.
     pub(crate) provider: Option<String>,
+    /// The profile of the CA.
+    pub(crate) profile: Option<String>,
     /// The common name of the root that the chain should lead to.
     pub(crate) preferred_chain: Option<String>,
     pub(crate) deploy_hook: Vec<String>,

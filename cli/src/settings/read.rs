@@ -49,6 +49,7 @@ impl Settings {
         let state = reader.text("state").unwrap_or_default().into();
         let keep_versions = keep_versions(&mut reader);
         let renew_before = reader.parsed("renew-before");
+        let renew_every = reader.duration("renew-every");
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
         let acme = acme(&mut reader);
@@ -63,6 +64,7 @@ impl Settings {
             state,
             keep_versions,
             renew_before,
+            renew_every,
             audit_git,
             audit,
             acme,

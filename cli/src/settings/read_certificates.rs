@@ -37,6 +37,7 @@ pub(super) fn certificates(
                 .parsed(&format!("{path}.key-type"))
                 .unwrap_or_default(),
             provider,
+            profile: reader.text(&format!("{path}.profile")),
             preferred_chain: reader.text(&format!("{path}.preferred-chain")),
             deploy_hook: reader.texts(&format!("{path}.deploy-hook")),
             renew_before: reader.parsed(&format!("{path}.renew-before")),

@@ -60,7 +60,7 @@ pub(crate) fn certificate(
             names: names.collect::<Result<_, Failure>>()?,
             key_type: certificate.key_type,
             chosen: Chosen {
-                profile: None,
+                profile: certificate.profile.clone(),
                 preferred_chain: certificate.preferred_chain.clone(),
             },
             skip_preflight: certificate.skip_preflight,

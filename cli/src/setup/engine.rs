@@ -11,6 +11,7 @@ use acme_alias_core::ledger::{FileLedger, GitExport};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::renewal::Terms;
 use acme_alias_core::store::{CertificateId, FileStore, Store};
+use jiff::SignedDuration;
 use toml::Table;
 
 use super::aliases::AliasNames;
@@ -146,6 +147,10 @@ impl Setup {
             .certificates(certificates)
             .providers(providers)
             .settings_reader(Arc::new(reader));
+        if let Some(interval) = settings.renew_every {
+            let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
+            builder = builder.runs_every(interval);
+        }
         if let Some(folder) = &settings.audit_git {
             let is_required = settings.audit == Audit::Required;
             builder = builder.export(GitExport::new(folder.clone()), is_required);

@@ -12,11 +12,13 @@ use super::account::{self, Account};
 use super::client::Client;
 use super::config::CaConfig;
 use super::error::{AcmeError, TransportError};
+use super::renewal_info;
 use super::single_flight::SingleFlight;
 use crate::clock::Clock;
 use crate::crash::{self, Point};
 use crate::delegation::CaaIdentity;
 use crate::lease::{JobName, Lease};
+use crate::renewal::Look;
 use crate::store::{Store, StoreError};
 
 /// How long a process that stopped responding keeps others from creating the account.
@@ -89,6 +91,18 @@ impl Ca {
         // Boxed, so that the jobs that wait here stay small.
         let attempt = Box::pin(self.restore_or_create(store));
         self.account.get_or_try(attempt).await
+    }
+
+    /// Asks the CA when to renew the certificate with this identifier (RFC 9773 §4.1). `None` if the CA does not
+    /// answer such questions.
+    pub async fn renewal_info(&self, renewal_id: &str) -> Option<Look> {
+        match renewal_info::ask(&self.client, renewal_id).await {
+            Ok(suggestion) => suggestion.map(Look::Suggested),
+            Err(error) => {
+                tracing::info!(%error, "no renewal information");
+                Some(renewal_info::failed(&error))
+            }
+        }
     }
 
     /// Returns the URL of the account if there is one in the store. The CA is not contacted.

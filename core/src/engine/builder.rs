@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::certificates::{CertificateConfig, SettingsReader};
 use super::core::{Engine, Export, Parts};
 use super::environment::{Environment, EnvironmentConfig};
@@ -15,6 +17,9 @@ use crate::name::DnsName;
 use crate::provider::TxtProvider;
 use crate::store::Store;
 use crate::zone::{AliasZone, ConfiguredProvider, NameLocks, ZoneWriters};
+
+/// The usual interval of a timer.
+const RUNS_EVERY: SignedDuration = SignedDuration::from_hours(12);
 
 /// An engine that cannot be built.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -42,6 +47,7 @@ pub struct EngineBuilder {
     settings_reader: Option<Arc<dyn SettingsReader>>,
     providers: Vec<Arc<ConfiguredProvider>>,
     export: Option<Export>,
+    runs_every: SignedDuration,
 }
 
 impl Engine {
@@ -60,6 +66,7 @@ impl Engine {
             settings_reader: None,
             providers: Vec::new(),
             export: None,
+            runs_every: RUNS_EVERY,
         }
     }
 }
@@ -136,6 +143,14 @@ impl EngineBuilder {
         self
     }
 
+    /// How often there is a run; every 12 hours by default. A certificate is renewed by the last run in the window that
+    /// its CA suggests (RFC 9773), if not before.
+    #[must_use]
+    pub fn runs_every(mut self, interval: SignedDuration) -> Self {
+        self.runs_every = interval;
+        self
+    }
+
     /// Tells the time; the system's clock by default.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -192,6 +207,7 @@ impl EngineBuilder {
                 observer: self.observer,
                 settings_reader: self.settings_reader,
                 export: self.export,
+                runs_every: self.runs_every,
                 providers,
             }),
         })

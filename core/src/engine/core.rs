@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::certificates::{CertificateConfig, Certificates, SettingsReader, UnreadableSettings};
 use super::environment::{Environment, EnvironmentConfig};
 use super::providers::Providers;
@@ -32,6 +34,8 @@ pub(super) struct Parts {
     pub(super) settings_reader: Option<Arc<dyn SettingsReader>>,
     pub(super) export: Option<Export>,
     pub(super) providers: Providers,
+    /// How often there is a run.
+    pub(super) runs_every: SignedDuration,
 }
 
 /// Where the ledger is exported to, and whether runs depend on it.

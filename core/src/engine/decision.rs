@@ -2,11 +2,16 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
+
 use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::report::{JobError, NotDue, Waiting};
 use crate::renewal::{self, Change, Due, Reason};
-use crate::store::{CertificateId, IndexEntry, IndexedVersion};
+use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion};
+
+/// No two looks are further apart.
+const LOOKS_DIFFER_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why a certificate is obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +83,7 @@ impl Engine {
             Some(Err(error)) => return Err(error.clone().into()),
             Some(Ok(current)) => current,
         };
-        let due = due(entry, current, configured);
+        let due = self.due(entry, current, configured);
         let why = if urgency.force {
             Some(Why::Forced)
         } else if entry.has_order {
@@ -103,6 +108,33 @@ impl Engine {
             reason: due.reason,
             not_after: current.not_after,
         }))
+    }
+
+    /// From when on the current version is due.
+    fn due(
+        &self,
+        entry: &IndexEntry,
+        current: &IndexedVersion,
+        configured: Option<&CertificateConfig>,
+    ) -> Due {
+        let info = info_of(entry, current);
+        let window = info.and_then(|info| info.window);
+        let in_window = window.map(|window| window.due(self.parts.runs_every));
+        let renew_before = configured.and_then(|certificate| certificate.renew_before);
+        renewal::due(current.validity(), in_window, renew_before)
+    }
+
+    /// Whether it is time to ask the CA again when to renew the current version.
+    pub(super) fn is_look_due(&self, entry: &IndexEntry) -> bool {
+        let Some(Ok(current)) = &entry.current else {
+            return false;
+        };
+        let now = self.parts.clock.now();
+        match info_of(entry, current) {
+            // One that is far away was written when the clock was ahead.
+            Some(info) => info.look_at <= now || info.look_at > now + LOOKS_DIFFER_MAX,
+            None => true,
+        }
     }
 
     fn obtain_or_wait(&self, entry: &IndexEntry, why: Why, urgency: Urgency) -> Needed {
@@ -157,15 +189,8 @@ impl Engine {
     }
 }
 
-/// From when on the current version is due.
-pub(super) fn due(
-    entry: &IndexEntry,
-    current: &IndexedVersion,
-    configured: Option<&CertificateConfig>,
-) -> Due {
+/// What the CA said about the current version.
+fn info_of(entry: &IndexEntry, current: &IndexedVersion) -> Option<IndexedRenewalInfo> {
     let info = entry.status.renewal_info;
-    let info = info.filter(|info| info.version == current.version);
-    let in_window = info.and_then(|info| info.renew_at);
-    let renew_before = configured.and_then(|certificate| certificate.renew_before);
-    renewal::due(current.validity(), in_window, renew_before)
+    info.filter(|info| info.version == current.version)
 }

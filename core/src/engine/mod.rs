@@ -19,6 +19,7 @@ mod environment;
 mod groups;
 mod held_lease;
 mod job;
+mod looks;
 mod options;
 mod plan;
 mod prepared;

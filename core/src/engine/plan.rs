@@ -31,6 +31,8 @@ pub(super) struct Schedule {
     pub(super) not_due: Vec<NotDue>,
     pub(super) waiting: Vec<Waiting>,
     pub(super) failed: Vec<JobReport>,
+    /// Certificates that are not due, as far as is known: the CA may want them to be renewed earlier.
+    pub(super) looks: Vec<CertificateId>,
 }
 
 impl Engine {
@@ -85,6 +87,13 @@ impl Engine {
         });
         let mut needed = stream::iter(needed).buffered(AT_ONCE);
         while let Some((id, needed)) = needed.next().await {
+            let is_nothing = matches!(needed, Ok(Some(Needed::Nothing(_))));
+            if is_nothing
+                && !options.rehearse
+                && index.get(&id).is_some_and(|entry| self.is_look_due(entry))
+            {
+                schedule.looks.push(id.clone());
+            }
             schedule.add(id, needed, options.rehearse);
         }
     }
@@ -117,13 +126,28 @@ impl Engine {
 }
 
 impl Schedule {
+    /// Why certificates are to be obtained.
+    pub(super) fn why(&self) -> BTreeMap<CertificateId, Why> {
+        let work = self.work.iter();
+        let why = work.filter_map(|(id, work)| match work {
+            Work::Obtain(why) => Some((id.clone(), why.clone())),
+            _ => None,
+        });
+        why.collect()
+    }
+
     /// Whether what is stored is kept.
     pub(super) fn obtains_nothing(&self) -> bool {
         let is_deployment = |(_, work): &(_, Work)| *work == Work::Deploy;
         self.work.iter().all(is_deployment)
     }
 
-    fn add(&mut self, id: CertificateId, needed: Result<Option<Needed>, JobError>, rehearse: bool) {
+    pub(super) fn add(
+        &mut self,
+        id: CertificateId,
+        needed: Result<Option<Needed>, JobError>,
+        rehearse: bool,
+    ) {
         match needed {
             Ok(None) => {}
             Ok(Some(_)) if rehearse => self.work.push((id, Work::Rehearse)),

@@ -1,6 +1,6 @@
 //! One pass of the engine, from what earlier runs left to the export.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
+use super::decision::Why;
 use super::held_lease::HeldLease;
+use super::looks::Looks;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
-use super::report::{JobReport, Reconciliation, RunError, RunReport};
+use super::report::{JobReport, NotDue, Reconciliation, RunError, RunReport, Waiting};
 use super::rounds::guarded;
 use crate::lease::JobName;
 use crate::ledger::{Entry, Event, GitExport, OpenValue, Origin, RunId};
@@ -72,13 +74,16 @@ impl Engine {
                 return Err(error);
             }
         };
-        let (not_due, waiting) = (schedule.not_due.clone(), schedule.waiting.clone());
-        let why = schedule.work.iter().filter_map(|(id, work)| match work {
-            Work::Obtain(why) => Some((id.clone(), why.clone())),
-            _ => None,
-        });
-        let why = why.collect();
-        let jobs = run.work(schedule, options).await;
+        let mut done = Done::planned(&schedule);
+        let looks = run.look(schedule.looks.clone(), options);
+        let (jobs, late) = tokio::join!(run.work(schedule, options), looks);
+        done.add(jobs, late);
+        let Done {
+            jobs,
+            why,
+            not_due,
+            waiting,
+        } = done;
         if !options.rehearse {
             self.record_failures(&jobs).await;
         }
@@ -131,7 +136,64 @@ impl Engine {
     }
 }
 
+/// What a run has planned and done.
+struct Done {
+    jobs: Vec<JobReport>,
+    why: BTreeMap<CertificateId, Why>,
+    not_due: Vec<NotDue>,
+    waiting: Vec<Waiting>,
+}
+
+impl Done {
+    fn planned(schedule: &Schedule) -> Self {
+        Done {
+            jobs: Vec::new(),
+            why: schedule.why(),
+            not_due: schedule.not_due.clone(),
+            waiting: schedule.waiting.clone(),
+        }
+    }
+
+    /// Adds what was worked on, and what is known better after looks at the CA.
+    fn add(&mut self, jobs: Vec<JobReport>, late: Late) {
+        let is_known_better = |one: &NotDue| late.looked.contains(&one.id);
+        self.not_due.retain(|one| !is_known_better(one));
+        let planned = late.done;
+        self.not_due.extend(planned.not_due);
+        self.waiting.extend(planned.waiting);
+        self.why.extend(planned.why);
+        self.jobs = jobs;
+        self.jobs.extend(planned.jobs);
+        self.not_due.sort_by(|one, other| one.id.cmp(&other.id));
+        self.waiting.sort_by(|one, other| one.id.cmp(&other.id));
+        self.jobs.sort_by(|one, other| one.id.cmp(&other.id));
+    }
+}
+
+/// What came of looks at the CA.
+struct Late {
+    looked: BTreeSet<CertificateId>,
+    done: Done,
+}
+
 impl Run {
+    /// Asks the CAs of these certificates when to renew them, and works on those that are due then.
+    async fn look(&self, ids: Vec<CertificateId>, options: &RunOptions) -> Late {
+        let looks = Looks::new(&self.engine, options);
+        let looked = options.cancel.run_until_cancelled(looks.all(ids)).await;
+        let mut schedule = Schedule::default();
+        let mut ids = BTreeSet::new();
+        for (id, needed) in looked.unwrap_or_default() {
+            ids.insert(id.clone());
+            schedule.add(id, Ok(Some(needed)), options.rehearse);
+        }
+        let mut done = Done::planned(&schedule);
+        if !schedule.work.is_empty() {
+            done.jobs = self.work(schedule, options).await;
+        }
+        Late { looked: ids, done }
+    }
+
     /// The run's id, as the ledger has it.
     pub fn id(&self) -> &RunId {
         &self.id

@@ -7,5 +7,5 @@ mod terms;
 
 pub use self::attempts::{Attempts, Pause};
 pub use self::due::{Due, InvalidRenewBefore, Reason, RenewBefore, Validity, due};
-pub use self::info::{RenewalInfo, Window};
+pub use self::info::{Look, RenewalInfo, Suggestion, Window};
 pub use self::terms::{Change, Chosen, Terms};

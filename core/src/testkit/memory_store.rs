@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::lease::{JobName, Lease, LeaseId};
 use crate::name::DnsName;
 use crate::store::{
-    CertificateId, CertificateStatus, IndexEntry, NewVersion, Store, StoreError, StoredCertificate,
-    VersionOrigin, alias_names,
+    CaStatus, CertificateId, CertificateStatus, IndexEntry, NewVersion, Store, StoreError,
+    StoredCertificate, VersionOrigin, alias_names,
 };
 
 /// Versions that are kept.
@@ -46,6 +46,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct Data {
     accounts: BTreeMap<String, SecretString>,
+    cas: BTreeMap<String, CaStatus>,
     certificates: BTreeMap<CertificateId, Entry>,
     alias_names: BTreeMap<DnsName, DnsName>,
     leases: BTreeMap<JobName, Lease>,
@@ -216,6 +217,18 @@ impl Store for MemoryStore {
         let mut data = self.data();
         data.accounts
             .insert(directory.to_owned(), credentials.clone());
+        Ok(())
+    }
+
+    async fn ca_status(&self, directory: &str) -> Result<CaStatus, StoreError> {
+        self.answer().await?;
+        let status = self.data().cas.get(directory).cloned();
+        Ok(status.unwrap_or_default())
+    }
+
+    async fn put_ca_status(&self, directory: &str, status: &CaStatus) -> Result<(), StoreError> {
+        self.answer().await?;
+        self.data().cas.insert(directory.to_owned(), status.clone());
         Ok(())
     }
 

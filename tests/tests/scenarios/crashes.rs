@@ -3,12 +3,13 @@
 use acme_alias_core::crash::Point;
 use acme_alias_tests::{ALIAS_ZONE, Error, Profile, Program, Result, TestBed};
 
-const ISSUE: [&str; 5] = [
+const ISSUE: [&str; 6] = [
     "issue",
     "example.com",
     "*.example.com",
     "--challenge-alias",
     ALIAS_ZONE,
+    "--force",
 ];
 
 /// Lets the program end at this point; returns how many orders there were before.
