@@ -148,6 +148,7 @@ pub(crate) enum Command {
     },
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 #[derive(Debug, Args)]
 #[command(after_help = ISSUE_EXAMPLES)]
 pub(crate) struct IssueArgs {

@@ -81,7 +81,12 @@ impl Setup {
         issuer: Option<&str>,
     ) -> Result<Option<CaaIdentity>, Failure> {
         let ca = environment.ca();
-        let Some(issuer) = issuer.or(ca.config().caa_issuer()) else {
+        let mut names = match issuer {
+            Some(issuer) => vec![issuer.to_owned()],
+            None => ca.caa_issuers().await,
+        }
+        .into_iter();
+        let Some(issuer) = names.next() else {
             return Ok(None);
         };
         let issuer: DnsName = issuer.parse().map_err(|error| {
@@ -94,6 +99,7 @@ impl Setup {
         };
         Ok(Some(CaaIdentity {
             issuer: issuer.to_string(),
+            others: names.collect(),
             account,
         }))
     }

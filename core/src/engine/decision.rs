@@ -1,51 +1,15 @@
 //! What a certificate needs now. The plan decides by the index, and the job once more under its lease.
 
-use std::fmt;
-
 use jiff::SignedDuration;
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::report::{JobError, NotDue, Waiting};
-use crate::renewal::{self, Change, Due, Reason};
+use crate::renewal::{self, Change, Due, Why};
 use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion};
 
 /// No two looks are further apart.
 const LOOKS_DIFFER_MAX: SignedDuration = SignedDuration::from_hours(24);
-
-/// Why a certificate is obtained.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Why {
-    /// There is none yet.
-    Missing,
-    /// The caller wants it now.
-    Forced,
-    /// An order is under way, and may have been paid for.
-    Unfinished,
-    /// The current version was revoked.
-    Revoked,
-    /// The configuration asks for something else now.
-    Changed(Vec<Change>),
-    /// It is time.
-    Due(Reason),
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Why::Missing => f.write_str("there is none yet"),
-            Why::Forced => f.write_str("by force"),
-            Why::Unfinished => f.write_str("its order is under way"),
-            Why::Revoked => f.write_str("it was revoked"),
-            Why::Changed(changes) => {
-                let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
-                f.write_str(&changes.join("; "))
-            }
-            Why::Due(reason) => write!(f, "due by {reason}"),
-        }
-    }
-}
 
 /// What a certificate needs.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::report::JobError;
 use crate::acme::Ca;
 use crate::lease::JobName;
 use crate::renewal::{Look, RenewalInfo};
-use crate::store::{CaStatus, CertificateId, StoreError, StoredCertificate};
+use crate::store::{CertificateId, StoreError, StoredCertificate};
 
 /// Looks at a time. A CA limits the requests of each address.
 const AT_ONCE: usize = 20;
@@ -148,10 +148,8 @@ impl Looks {
             },
         );
         let parts = &self.engine.parts;
-        let status = CaStatus {
-            no_looks_before: Some(parts.clock.now() + pause),
-            ..parts.store.ca_status(ca.directory()).await?
-        };
+        let mut status = parts.store.ca_status(ca.directory()).await?;
+        status.no_looks_before = Some(parts.clock.now() + pause);
         parts.store.put_ca_status(ca.directory(), &status).await
     }
 

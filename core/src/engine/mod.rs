@@ -35,7 +35,6 @@ mod tests;
 pub use self::builder::{BuildError, EngineBuilder};
 pub use self::certificates::{CertificateConfig, Certificates, SettingsReader, UnreadableSettings};
 pub use self::core::Engine;
-pub use self::decision::Why;
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::held_lease::HeldLease;
 pub use self::options::{RunOptions, Selection};

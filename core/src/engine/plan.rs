@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt};
 
 use super::core::Engine;
-use super::decision::{Needed, Urgency, Why};
+use super::decision::{Needed, Urgency};
 use super::options::{RunOptions, Selection};
 use super::report::{JobError, JobReport, NotDue, RunError, Waiting};
+use crate::renewal::Why;
 use crate::store::{CertificateId, IndexEntry};
 
 /// Certificates that are looked at more closely at a time.
@@ -112,10 +113,8 @@ impl Engine {
             .map(|certificate| &**certificate);
         if configured.is_none() && !entry.is_some_and(|entry| entry.has_settings) {
             // What is left of it stays until somebody forgets it.
-            return match is_named {
-                true => Err(JobError::Unknown { id: id.clone() }),
-                false => Ok(None),
-            };
+            let unknown = || JobError::Unknown { id: id.clone() };
+            return if is_named { Err(unknown()) } else { Ok(None) };
         }
         let needed = match entry {
             Some(entry) => self.needed(entry, configured, urgency).await?,

@@ -92,16 +92,10 @@ impl Neighbours {
             assert!(is_good, "{}", paragraphs_about(host, &check));
         }
         let renew = program.run(&["renew"])?;
-        if self.ca.certificates() < self.good.len() {
-            let failed =
-                |host: &&String| renew.stderr.contains(&format!("{}: failed", id_of(host)));
-            let first = self
-                .good
-                .iter()
-                .find(failed)
-                .map_or("", |host| host.as_str());
-            panic!("{}", paragraphs_about(first, &renew));
-        }
+        let failed = |host: &&String| renew.stderr.contains(&format!("{}: failed", id_of(host)));
+        let first = self.good.iter().find(failed);
+        let first = first.map(|host| paragraphs_about(host, &renew));
+        assert_eq!((self.ca.certificates(), first), (self.good.len(), None));
         for outcome in [&check, &renew] {
             assert!(outcome.usage.wall < limit, "{outcome}");
             let said = outcome.stdout.len() + outcome.stderr.len();

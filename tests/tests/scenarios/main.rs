@@ -42,6 +42,7 @@ mod offboarding;
 mod pages;
 mod probes;
 mod providers;
+mod renewal_info;
 mod renewals;
 mod rfc2136;
 mod route53;
