@@ -9,6 +9,7 @@ mod model;
 mod nearest;
 mod origins;
 mod read;
+mod read_acme;
 mod read_certificates;
 mod reader;
 pub(crate) mod reference;

@@ -7,6 +7,7 @@ mod bed;
 mod ca_requests;
 mod caa;
 mod canary;
+mod cas;
 mod certificates;
 mod checks;
 mod clean_up;

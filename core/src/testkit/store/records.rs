@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::checks::{Outcome, SECRET, Suite, equal, id};
 use crate::name::DnsName;
-use crate::renewal::{Attempts, RenewalInfo, Window};
+use crate::renewal::{Attempts, Failure, RenewalInfo, Window};
 use crate::store::{CaStatus, CertificateStatus};
 
 /// Rounds in which two processes add alias names at once.
@@ -78,7 +78,12 @@ impl Suite<'_> {
         for round in 1_u32..=2 {
             let time = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::from(round));
             let error = format!("error {round} \"\n[é");
-            let attempts = Attempts::after(status.attempts.as_ref(), time, error, Some(time));
+            let failure = Failure {
+                error,
+                is_of_ca: true,
+                asked: Some(time),
+            };
+            let attempts = Attempts::after(status.attempts.as_ref(), time, failure);
             status.attempts = Some(attempts);
             status.renewal_info = Some(RenewalInfo {
                 version: round,
