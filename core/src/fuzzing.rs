@@ -19,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::acme;
 use crate::clock::SystemClock;
+use crate::delegation;
 use crate::dns::Answer;
 use crate::ledger::git::RunExports;
 use crate::ledger::{self, Event, FileLedger, Ledger, Line};
@@ -109,6 +110,23 @@ pub fn dns_answer(data: &[u8]) {
     }
 }
 
+/// Whatever servers answer, the check of a delegation ends in time, within its queries, and asks nothing at special
+/// addresses; and its report is safe to print.
+pub fn dns_walk(data: &[u8]) {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    // One for each input: tasks that are left end with it.
+    let shown = runtime
+        .expect("a runtime")
+        .block_on(delegation::fuzzing::walk(data));
+    for text in shown {
+        assert_shown(&text);
+        assert!(text.len() < 100_000, "{} octets", text.len());
+    }
+}
+
 /// Any problem that a CA reports fits on one line and is safe to print.
 pub fn acme_problem(data: &[u8]) {
     assert_shown(&acme::fuzzing::transport_detail(data));
@@ -168,6 +186,12 @@ mod tests {
     #[test]
     fn seeds_of_dns_answer() {
         seeds("dns_answer", dns_answer);
+    }
+
+    #[test]
+    fn seeds_of_dns_walk() {
+        // Each run is a check with all its queries.
+        beginnings_of_seeds("dns_walk", 7, dns_walk);
     }
 
     #[test]
