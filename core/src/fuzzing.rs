@@ -22,7 +22,7 @@ use crate::clock::SystemClock;
 use crate::delegation;
 use crate::dns::Answer;
 use crate::ledger::git::RunExports;
-use crate::ledger::{self, Event, FileLedger, Ledger, Line};
+use crate::ledger::{self, Event, FileLedger, Ledger, Line, RUN_TRAILER};
 use crate::name::DnsName;
 
 thread_local! {
@@ -64,6 +64,10 @@ async fn read_ledger(folder: &Path, data: &[u8]) {
             assert!(path.components().all(plain), "{}", path.display());
         }
         assert_shown(&export.message);
+        let trailers = export.message.rsplit("\n\n").next();
+        let runs = trailers.into_iter().flat_map(str::lines);
+        let runs = runs.filter(|line| line.starts_with(RUN_TRAILER)).count();
+        assert_eq!(runs, 1, "{}", export.message);
     }
     let first = ledger.lines().try_next().await.expect("lines");
     if let Some(Line { run, mut entry, .. }) = first {
