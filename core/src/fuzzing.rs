@@ -49,6 +49,9 @@ async fn read_ledger(folder: &Path, data: &[u8]) {
     let lines = data.split_inclusive(|octet| *octet == b'\n').count();
     assert!(found.lines <= lines as u64, "lines are not made up");
     assert!(found.open as u64 <= found.lines);
+    for damage in &found.damage {
+        assert_shown(&damage.to_string());
+    }
     let open = ledger.open_values().await.expect("open values");
     assert_eq!(open.len(), found.open);
     let serials = ledger::serials(&ledger).await.expect("serials");
