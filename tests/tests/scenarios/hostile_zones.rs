@@ -282,6 +282,42 @@ fn many_slow_zones_delay_no_good_certificate() -> Result {
 }
 
 #[test]
+fn many_names_that_want_all_sockets_delay_no_good_certificate() -> Result {
+    const NAMES: usize = 100;
+    let neighbours = Neighbours::start()?;
+    // CAA records are looked up at each of the many names above, all at once, and lead on.
+    let server = HostileServer::start(|asked, kind, answer| {
+        let zone = name(HOSTILE);
+        let answer = match kind {
+            RecordType::TXT | RecordType::CNAME | RecordType::CAA if *asked != zone => {
+                let target = asked.prepend_label("a").unwrap_or_default();
+                with(answer, asked, [RData::CNAME(CNAME(target))])
+            }
+            _ => none(answer, &zone),
+        };
+        match answer {
+            HostileAnswer::Now(answer) => HostileAnswer::Late(Duration::from_millis(900), answer),
+            other => other,
+        }
+    })?;
+    let labels: String = (0..16).map(|n| format!("{n}.")).collect();
+    let hostile = |id| (0..NAMES).map(move |n| (id, n));
+    let mut settings = neighbours.settings(&[], server.address());
+    // Some come before the good ones, and some after them.
+    for (id, n) in hostile("a").chain(hostile("z")) {
+        let domains = format!("domains = [\"{labels}{id}{n}.{HOSTILE}\"]");
+        settings = settings.certificate(&format!("{id}{n}"), &domains);
+    }
+    let program = neighbours.bed.program(settings)?;
+    let program = program.before("ulimit -n 512; export ACME_ALIAS_ACME__CAA_ISSUER=ca.example");
+    let outcome = program.run(&["renew"])?;
+    println!("{:?}", outcome.usage);
+    assert_eq!(neighbours.ca.certificates(), GOOD, "{outcome}");
+    assert!(outcome.usage.wall < 4 * GOOD_TIME, "{outcome}");
+    Ok(())
+}
+
+#[test]
 fn answers_of_64_kilobytes_are_shown_in_short() -> Result {
     let neighbours = Neighbours::start()?;
     let host = format!("www.{HOSTILE}");
