@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{
-    HostileAnswer, HostileServer, Outcome, QueryProxy, Result, Settings, SilentServers,
+    ALIAS_ZONE, HostileAnswer, HostileServer, Outcome, QueryProxy, Result, Settings, SilentServers,
     SimulatedCa, TestBed, Validation, referral,
 };
 use hickory_proto::op::{Message, ResponseCode};
@@ -315,6 +315,41 @@ fn many_names_that_want_all_sockets_delay_no_good_certificate() -> Result {
     assert_eq!(neighbours.ca.certificates(), GOOD, "{outcome}");
     assert!(outcome.usage.wall < 4 * GOOD_TIME, "{outcome}");
     Ok(())
+}
+
+#[test]
+fn cnames_to_names_of_others_harm_nobody() -> Result {
+    let neighbours = Neighbours::start()?;
+    // The apex, a name server, the alias name of another customer, his challenge name, and what is no name.
+    let targets = [
+        ("apex", ALIAS_ZONE.to_owned()),
+        ("server", format!("ns1.{ALIAS_ZONE}")),
+        ("other", format!("GOOD0.example.com.{ALIAS_ZONE}")),
+        ("main", "_acme-challenge.good1.example.com".to_owned()),
+        ("wildcard", format!("*.{ALIAS_ZONE}")),
+        ("shell", format!("a$(id).{ALIAS_ZONE}")),
+        ("dot", format!("a\\.b.{ALIAS_ZONE}")),
+        ("itself", format!("_acme-challenge.itself.{HOSTILE}")),
+    ];
+    let hosts = targets.clone().map(|(host, _)| format!("{host}.{HOSTILE}"));
+    let server = HostileServer::start(move |asked, kind, answer| {
+        let is_asked = |host: &str| *asked == name(&format!("_acme-challenge.{host}.{HOSTILE}"));
+        let target = targets.iter().find(|(host, _)| is_asked(host));
+        match (target, kind) {
+            (Some((_, target)), RecordType::TXT | RecordType::CNAME) => {
+                with(answer, asked, [RData::CNAME(CNAME(name(target)))])
+            }
+            (_, RecordType::SOA) if *asked == name(HOSTILE) => with(answer, asked, [soa(asked)]),
+            _ => none(answer, &name(HOSTILE)),
+        }
+    })?;
+    let settings = neighbours.settings(&hosts, server.address());
+    let outcome = neighbours.bed.program(settings)?.run(&["renew"])?;
+    for host in good() {
+        assert!(outcome.stdout.contains(&format!(": {host}\n")), "{outcome}");
+    }
+    assert!(!outcome.stderr.contains("$("), "{outcome}");
+    neighbours.bed.assert_only_txt_was_touched(&[])
 }
 
 #[test]
