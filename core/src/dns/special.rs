@@ -57,9 +57,7 @@ fn of_v6(address: Ipv6Addr) -> Option<SpecialAddress> {
         [0, 0, 0, 0, 0, 0, 0, 0] => "unspecified",
         [0, 0, 0, 0, 0, 0, 0, 1] => "loopback",
         // IPv4 addresses in IPv6 (RFC 4291 §2.5.5, RFC 7915, RFC 6052, RFC 3056) lead to the same machines.
-        [0, 0, 0, 0, 0, 0, high, low]
-        | [0, 0, 0, 0, 0xffff, 0, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+        [0, 0, 0, 0, 0 | 0xffff, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             return of_v4(embedded(high, low));
         }
         [0x2002, high, low, ..] => return of_v4(embedded(high, low)),

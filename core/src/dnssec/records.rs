@@ -62,7 +62,7 @@ pub(super) fn list(tags: &[u16]) -> String {
 const DIGESTS_MAX: usize = 64;
 
 /// Whether a DS record is that of one of the keys. Of keys and DS records with the same tags only some are compared:
-/// anyone can make thousands (KeyTrap).
+/// anyone can make thousands (CVE-2023-50387).
 pub(super) fn is_vouched_for(zone: &Name, delegations: &[&DS], keys: &Message) -> bool {
     let pairs = dnskeys(keys).flat_map(|key| {
         let tag = key.calculate_key_tag().ok();
