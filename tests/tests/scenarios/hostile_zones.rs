@@ -300,12 +300,13 @@ fn many_names_that_want_all_sockets_delay_no_good_certificate() -> Result {
             other => other,
         }
     })?;
-    let labels: String = (0..16).map(|n| format!("{n}.")).collect();
+    let labels: Vec<_> = (0..16).map(|n| n.to_string()).collect();
+    let labels = labels.join(".");
     let hostile = |id| (0..NAMES).map(move |n| (id, n));
     let mut settings = neighbours.settings(&[], server.address());
     // Some come before the good ones, and some after them.
     for (id, n) in hostile("a").chain(hostile("z")) {
-        let domains = format!("domains = [\"{labels}{id}{n}.{HOSTILE}\"]");
+        let domains = format!("domains = [\"{labels}.{id}{n}.{HOSTILE}\"]");
         settings = settings.certificate(&format!("{id}{n}"), &domains);
     }
     let program = neighbours.bed.program(settings)?;
