@@ -197,7 +197,7 @@ const DNS: &[Key] = &[
     key(
         "allow-private-addresses",
         Shape::Truth,
-        "query name servers that zones place in private networks (RFC 1918, RFC 4193)",
+        "query name servers that zones place in private networks (RFC 1918, RFC 6598, RFC 4193)",
     )
     .or("`true`"),
     key(

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{
-    HostileAnswer, HostileServer, Outcome, QueryProxy, Result, Settings, SilentServers,
+    ALIAS_ZONE, HostileAnswer, HostileServer, Outcome, QueryProxy, Result, Settings, SilentServers,
     SimulatedCa, TestBed, Usage, Validation, referral,
 };
 use hickory_proto::op::{Message, ResponseCode};
@@ -333,6 +333,78 @@ fn many_slow_zones_delay_no_good_certificate() -> Result {
     assert!(good < GOOD_TIME, "{good:?}: {outcome}");
     assert!(outcome.usage.wall < 3 * GOOD_TIME, "{outcome}");
     Ok(())
+}
+
+#[test]
+fn many_names_that_want_all_sockets_delay_no_good_certificate() -> Result {
+    const NAMES: usize = 100;
+    let neighbours = Neighbours::start()?;
+    // CAA records are looked up at each of the many names above, all at once, and lead on.
+    let server = HostileServer::start(|asked, kind, answer| {
+        let zone = name(HOSTILE);
+        let answer = match kind {
+            RecordType::TXT | RecordType::CNAME | RecordType::CAA if *asked != zone => {
+                let target = asked.prepend_label("a").unwrap_or_default();
+                with(answer, asked, [RData::CNAME(CNAME(target))])
+            }
+            _ => none(answer, &zone),
+        };
+        match answer {
+            HostileAnswer::Now(answer) => HostileAnswer::Late(Duration::from_millis(900), answer),
+            other => other,
+        }
+    })?;
+    let labels: Vec<_> = (0..16).map(|n| n.to_string()).collect();
+    let labels = labels.join(".");
+    let hostile = |id| (0..NAMES).map(move |n| (id, n));
+    let mut settings = neighbours.settings(&[], server.address());
+    // Some come before the good ones, and some after them.
+    for (id, n) in hostile("a").chain(hostile("z")) {
+        let domains = format!("domains = [\"{labels}.{id}{n}.{HOSTILE}\"]");
+        settings = settings.certificate(&format!("{id}{n}"), &domains);
+    }
+    let program = neighbours.bed.program(settings)?;
+    let program = program.before("ulimit -n 512; export ACME_ALIAS_ACME__CAA_ISSUER=ca.example");
+    let outcome = program.run(&["renew"])?;
+    println!("{:?}", outcome.usage);
+    assert_eq!(neighbours.ca.certificates(), GOOD, "{outcome}");
+    assert!(outcome.usage.wall < 4 * GOOD_TIME, "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn cnames_to_names_of_others_harm_nobody() -> Result {
+    let neighbours = Neighbours::start()?;
+    // The apex, a name server, the alias name of another customer, his challenge name, and what is no name.
+    let targets = [
+        ("apex", ALIAS_ZONE.to_owned()),
+        ("server", format!("ns1.{ALIAS_ZONE}")),
+        ("other", format!("GOOD0.example.com.{ALIAS_ZONE}")),
+        ("main", "_acme-challenge.good1.example.com".to_owned()),
+        ("wildcard", format!("*.{ALIAS_ZONE}")),
+        ("shell", format!("a$(id).{ALIAS_ZONE}")),
+        ("dot", format!("a\\.b.{ALIAS_ZONE}")),
+        ("itself", format!("_acme-challenge.itself.{HOSTILE}")),
+    ];
+    let hosts = targets.clone().map(|(host, _)| format!("{host}.{HOSTILE}"));
+    let server = HostileServer::start(move |asked, kind, answer| {
+        let is_asked = |host: &str| *asked == name(&format!("_acme-challenge.{host}.{HOSTILE}"));
+        let target = targets.iter().find(|(host, _)| is_asked(host));
+        match (target, kind) {
+            (Some((_, target)), RecordType::TXT | RecordType::CNAME) => {
+                with(answer, asked, [RData::CNAME(CNAME(name(target)))])
+            }
+            (_, RecordType::SOA) if *asked == name(HOSTILE) => with(answer, asked, [soa(asked)]),
+            _ => none(answer, &name(HOSTILE)),
+        }
+    })?;
+    let settings = neighbours.settings(&hosts, server.address());
+    let outcome = neighbours.bed.program(settings)?.run(&["renew"])?;
+    for host in &neighbours.good {
+        assert!(outcome.stdout.contains(&format!(": {host}\n")), "{outcome}");
+    }
+    assert!(!outcome.stderr.contains("$("), "{outcome}");
+    neighbours.bed.assert_only_txt_was_touched(&[])
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod faulty_servers;
 mod guides;
 mod hostile;
 mod hostile_ca;
+mod hostile_repository;
 mod hostile_zones;
 mod ids;
 mod job_isolation;
