@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use acme_alias_tests::{
     ALIAS_ZONE, HostileAnswer, HostileServer, Outcome, QueryProxy, Result, Settings, SilentServers,
-    SimulatedCa, TestBed, Usage, Validation, referral,
+    SimulatedCa, TestBed, Validation, referral,
 };
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, SOA, TXT};
@@ -21,13 +21,13 @@ const HOSTILE: &str = "hostile.example";
 /// Packets for one name: its queries, and what is sent again of sixteen queries under way.
 const PACKETS_PER_NAME: usize = 120 + 16 * 2;
 /// What a run with good certificates alone takes at most, on a slow machine.
-const GOOD_TIME: Duration = Duration::from_secs(15);
-const TTL: u32 = 600;
+pub(super) const GOOD_TIME: Duration = Duration::from_secs(15);
+pub(super) const TTL: u32 = 600;
 
 /// The most octets of output for each certificate.
 const SAID_MAX: usize = 3 * 1024;
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     Name::from_ascii(format!("{text}.")).unwrap_or_default()
 }
 
@@ -48,10 +48,10 @@ fn paragraphs_about(host: &str, outcome: &Outcome) -> String {
 }
 
 /// A bed with good certificates, and a CA that is not the bottleneck.
-struct Neighbours {
-    bed: TestBed,
-    ca: SimulatedCa,
-    good: Vec<String>,
+pub(super) struct Neighbours {
+    pub(super) bed: TestBed,
+    pub(super) ca: SimulatedCa,
+    pub(super) good: Vec<String>,
 }
 
 impl Neighbours {
@@ -59,7 +59,7 @@ impl Neighbours {
         Neighbours::many(GOOD)
     }
 
-    fn many(good: usize) -> Result<Neighbours> {
+    pub(super) fn many(good: usize) -> Result<Neighbours> {
         let good = (0..good).map(|n| format!("good{n}.example.com"));
         let good: Vec<_> = good.collect();
         Ok(Neighbours {
@@ -79,7 +79,11 @@ impl Neighbours {
 
     /// Checks and renews with few file descriptors and little memory. All good certificates are obtained in time.
     #[track_caller]
-    fn assert_unharmed(&self, settings: &Settings, limit: Duration) -> Result<[Outcome; 2]> {
+    pub(super) fn assert_unharmed(
+        &self,
+        settings: &Settings,
+        limit: Duration,
+    ) -> Result<[Outcome; 2]> {
         let program = self.bed.program(settings.clone())?;
         let program = program
             .before("ulimit -n 1024 && ulimit -d 262144")
@@ -141,7 +145,11 @@ impl Neighbours {
     }
 }
 
-fn with(mut answer: Message, owner: &Name, data: impl IntoIterator<Item = RData>) -> HostileAnswer {
+pub(super) fn with(
+    mut answer: Message,
+    owner: &Name,
+    data: impl IntoIterator<Item = RData>,
+) -> HostileAnswer {
     let records = data.into_iter();
     answer.answers = records
         .map(|data| Record::from_rdata(owner.clone(), TTL, data))
@@ -154,13 +162,13 @@ fn soa(zone: &Name) -> RData {
 }
 
 /// The answer that there are no such records in `zone`.
-fn none(mut answer: Message, zone: &Name) -> HostileAnswer {
+pub(super) fn none(mut answer: Message, zone: &Name) -> HostileAnswer {
     answer.authorities = vec![Record::from_rdata(zone.clone(), TTL, soa(zone))];
     HostileAnswer::Now(answer)
 }
 
 /// Names of servers below `victim`.
-fn victims(count: usize) -> impl Iterator<Item = Name> {
+pub(super) fn victims(count: usize) -> impl Iterator<Item = Name> {
     (0..count).map(|n| name(&format!("n{n}.victim")))
 }
 
@@ -438,71 +446,6 @@ fn answers_of_64_kilobytes_are_shown_in_short() -> Result {
         for expected in ["002", "3,997 more", "ca2", "1,997 more"] {
             assert!(words.join(" ").contains(expected), "{expected}: {outcome}");
         }
-    }
-    Ok(())
-}
-
-/// One of the attacks above, upon the certificates of its zone.
-fn attack(number: usize, silent: &SilentServers) -> Result<(String, HostileServer)> {
-    let zone = format!("zone{number}.example");
-    let (apex, addresses) = (name(&zone), silent.addresses());
-    let server = HostileServer::start(move |asked, kind, answer| {
-        let Some(customer) = (0..asked.num_labels())
-            .map(|labels| asked.trim_to(usize::from(asked.num_labels() - labels)))
-            .find(|name| name.num_labels() == apex.num_labels() + 1)
-            .filter(|name| apex.zone_of(name))
-        else {
-            return none(answer, &apex);
-        };
-        let asked_for_text = matches!(kind, RecordType::TXT | RecordType::CNAME);
-        match number {
-            0 => {
-                let servers = victims(3_000).map(|server| (server, None));
-                HostileAnswer::Now(referral(answer, &customer, servers))
-            }
-            1 => {
-                let addresses = addresses.iter().copied().map(Some);
-                let servers = victims(addresses.len()).zip(addresses);
-                HostileAnswer::Now(referral(answer, &customer, servers))
-            }
-            2 if asked_for_text => {
-                let target = asked.prepend_label("a").unwrap_or_default();
-                let mut answer = answer;
-                let record = Record::from_rdata(asked.clone(), TTL, RData::CNAME(CNAME(target)));
-                answer.answers = vec![record];
-                HostileAnswer::Late(Duration::from_millis(900), answer)
-            }
-            3 if asked_for_text => {
-                let values = (0..1_300).map(|n| RData::TXT(TXT::new(vec![format!("v{n}")])));
-                with(answer, asked, values)
-            }
-            4 => HostileAnswer::Never,
-            _ => none(answer, &apex),
-        }
-    })?;
-    Ok((zone, server))
-}
-
-#[test]
-fn a_thousand_hostile_names_harm_none_of_a_thousand_good_ones() -> Result {
-    const EACH: usize = 200;
-    let neighbours = Neighbours::many(5 * EACH)?;
-    let silent = SilentServers::start(300)?;
-    let attacks = (0..5).map(|number| attack(number, &silent));
-    let attacks: Vec<_> = attacks.collect::<Result<_>>()?;
-    let mut settings = neighbours.bed.settings_with(&neighbours.ca);
-    settings.dns = "allow-special-addresses = true".to_owned();
-    for (zone, server) in &attacks {
-        let hostile: Vec<_> = (0..EACH).map(|n| format!("a{n}.{zone}")).collect();
-        settings.zones.push((zone.clone(), vec![server.address()]));
-        settings = settings.certificates(&hostile);
-    }
-    let settings = settings.certificates(&neighbours.good);
-    for outcome in neighbours.assert_unharmed(&settings, 12 * GOOD_TIME)? {
-        let Usage {
-            wall, peak_memory, ..
-        } = outcome.usage;
-        println!("{wall:?}, {} MB", peak_memory / 1_000_000);
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ mod guides;
 mod hostile;
 mod hostile_ca;
 mod hostile_repository;
+mod hostile_thousand;
 mod hostile_zones;
 mod ids;
 mod job_isolation;

@@ -97,6 +97,7 @@ async fn reports(checker: &DelegationChecker, options: Options) -> Vec<Delegatio
     let alias_zones = BTreeSet::from(["alias.test".parse().expect("a name")]);
     let caa = CaaIdentity {
         issuer: "ca.example".to_owned(),
+        others: Vec::new(),
         account: Some("https://ca.example/account/1".to_owned()),
     };
     let own_values = OwnValues::default();
