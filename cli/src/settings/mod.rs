@@ -26,7 +26,7 @@ pub(crate) use self::mask::mask_secrets;
 pub(crate) use self::mistake::{Mistake, SettingsError};
 pub(crate) use self::model::{
     AcmeSettings, Alias, AliasZoneSettings, Audit, CertificateSettings, DnsSettings, Eab,
-    ProviderOption, ProviderSettings, Settings,
+    LimitSettings, ProviderOption, ProviderSettings, Settings,
 };
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::origins::Origins;

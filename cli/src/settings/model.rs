@@ -57,8 +57,18 @@ pub(crate) struct AcmeSettings {
     pub(crate) caa_issuer: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) eab: Option<Eab>,
+    pub(crate) limits: LimitSettings,
     /// The table in the settings.
     pub(crate) table: String,
+}
+
+/// What the CA allows the account, as far as it is given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LimitSettings {
+    pub(crate) orders: Option<u32>,
+    pub(crate) orders_per: Option<Duration>,
+    pub(crate) identical: Option<u32>,
+    pub(crate) identical_per: Option<Duration>,
 }
 
 /// An external account binding.
@@ -120,6 +130,8 @@ pub(crate) struct CertificateSettings {
     pub(crate) fallback_ca: Option<FallbackCa>,
     /// The provider for alias names outside every alias zone.
     pub(crate) provider: Option<String>,
+    /// Whether renewals use the same key.
+    pub(crate) reuse_key: bool,
     /// The profile of the CA.
     pub(crate) profile: Option<String>,
     /// The common name of the root that the chain should lead to.

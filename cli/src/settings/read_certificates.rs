@@ -44,6 +44,7 @@ pub(super) fn certificates(
                 .parsed(&format!("{path}.key-type"))
                 .unwrap_or_default(),
             provider,
+            reuse_key: reuse_key(reader, &format!("{path}.key")),
             profile: reader.text(&format!("{path}.profile")),
             preferred_chain: reader.text(&format!("{path}.preferred-chain")),
             deploy_hook: reader.texts(&format!("{path}.deploy-hook")),
@@ -55,6 +56,19 @@ pub(super) fn certificates(
         certificates.insert(id, certificate);
     }
     certificates
+}
+
+fn reuse_key(reader: &mut Reader<'_>, path: &str) -> bool {
+    match reader.text(path).as_deref() {
+        None | Some("new") => false,
+        Some("reuse") => true,
+        Some(other) => {
+            let help = nearest(other, ["new", "reuse"].into_iter());
+            let problem = format!("is no such word: `{}`", other.escape_debug());
+            reader.wrong(path, problem, Some(help));
+            false
+        }
+    }
 }
 
 /// The id of a CA; that of the usual one is left out.

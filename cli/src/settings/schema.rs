@@ -157,6 +157,12 @@ const ACME: &[Key] = &[
     )
     .or("`5m`"),
     key(
+        "limits",
+        Shape::Table(LIMITS),
+        "what the CA allows the account; more certificates wait for a later run",
+    )
+    .or("those of Let's Encrypt, for its directory; none for others"),
+    key(
         "eab-kid",
         Shape::Text,
         "external account binding: the key's identifier",
@@ -166,6 +172,31 @@ const ACME: &[Key] = &[
         Shape::Secret,
         "external account binding: the key",
     ),
+];
+
+const LIMITS: &[Key] = &[
+    key(
+        "orders",
+        Shape::Number,
+        "new orders, without renewals that the CA asks for (ARI); `0`: no limit",
+    ),
+    key(
+        "orders-per",
+        Shape::Duration,
+        "the time in which they count",
+    )
+    .or("`3h`"),
+    key(
+        "identical",
+        Shape::Number,
+        "certificates with the same names; `0`: no limit",
+    ),
+    key(
+        "identical-per",
+        Shape::Duration,
+        "the time in which they count",
+    )
+    .or("`168h`"),
 ];
 
 const DNS: &[Key] = &[
@@ -277,6 +308,12 @@ const CERTIFICATE: &[Key] = &[
         "failures of the CA in a row after which the other one is asked",
     )
     .or("`3`"),
+    key(
+        "key",
+        Shape::Word(&["new", "reuse"]),
+        "whether a renewal makes a new key, or uses the same one: for DANE and pinning",
+    )
+    .or("`new`"),
     key(
         "provider",
         Shape::Text,

@@ -72,6 +72,7 @@ pub(crate) fn certificate(
             id: id.clone(),
             names: names.collect::<Result<_, Failure>>()?,
             key_type: certificate.key_type,
+            reuse_key: certificate.reuse_key,
             chosen: Chosen {
                 profile: certificate.profile.clone(),
                 preferred_chain: certificate.preferred_chain.clone(),

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
-use super::report::{JobError, NotDue, Waiting};
+use super::report::{JobError, NotDue, WaitReason, Waiting};
 use crate::renewal::{self, Change, Due, Terms, Why};
 use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion};
 
@@ -119,11 +119,27 @@ impl Engine {
             // The one CA asks to wait, and the other one is asked next.
             pause.asked = None;
         }
+        // The CA would refuse one more with the same names.
+        let is_identical = !matches!(&why, Why::Changed(changes)
+            if changes.iter().any(|change| matches!(change, Change::Names { .. })));
+        let full = entry
+            .status
+            .identical_until
+            .filter(|_| is_identical && !urgency.force);
+        if let Some(until) = full.filter(|until| *until > now && entry.current.is_some()) {
+            return Needed::Later(Waiting {
+                id: entry.id.clone(),
+                until,
+                why,
+                reason: WaitReason::Limit,
+            });
+        }
         match pause.and_then(|pause| pause.wait(now, force)) {
             Some(until) => Needed::Later(Waiting {
                 id: entry.id.clone(),
                 until,
                 why,
+                reason: WaitReason::Failed,
             }),
             None => Needed::Certificate(why),
         }

@@ -19,6 +19,7 @@ mod environment;
 mod groups;
 mod held_lease;
 mod job;
+mod limits;
 mod looks;
 mod options;
 mod plan;
@@ -42,6 +43,6 @@ pub use self::held_lease::HeldLease;
 pub use self::options::{RunOptions, Selection};
 pub use self::report::{
     JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
-    RunReport, Waiting,
+    RunReport, WaitReason, Waiting,
 };
 pub use self::run::Run;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
 
 use super::core::Engine;
 use super::decision::{Needed, Urgency};
@@ -34,6 +35,8 @@ pub(super) struct Schedule {
     pub(super) failed: Vec<JobReport>,
     /// Certificates that are not due, as far as is known: the CA may want them to be renewed earlier.
     pub(super) looks: Vec<CertificateId>,
+    /// The ends of the current versions of certificates.
+    pub(super) ends: BTreeMap<CertificateId, Timestamp>,
 }
 
 impl Engine {
@@ -88,6 +91,9 @@ impl Engine {
         });
         let mut needed = stream::iter(needed).buffered(AT_ONCE);
         while let Some((id, needed)) = needed.next().await {
+            if let Some(Some(Ok(current))) = index.get(&id).map(|entry| &entry.current) {
+                schedule.ends.insert(id.clone(), current.not_after);
+            }
             let is_nothing = matches!(needed, Ok(Some(Needed::Nothing(_))));
             if is_nothing
                 && !options.rehearse

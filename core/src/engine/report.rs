@@ -159,6 +159,18 @@ pub struct Waiting {
     pub until: Timestamp,
     /// Why it is to be obtained.
     pub why: Why,
+    /// What it waits for.
+    pub reason: WaitReason,
+}
+
+/// What a certificate waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// An attempt failed a short time ago.
+    Failed,
+    /// The CA allows no more orders now.
+    Limit,
 }
 
 /// A job that failed.
@@ -181,7 +193,10 @@ pub enum JobError {
         id: CertificateId,
     },
     /// The CA asks to wait before the next attempt.
-    #[error("the CA asks to wait until {} before the next attempt", .waiting.until)]
+    #[error("{} before {}", match .waiting.reason {
+        WaitReason::Failed => "the CA asks for no other attempt",
+        WaitReason::Limit => "the CA allows no more orders",
+    }, .waiting.until.strftime("%Y-%m-%d %H:%M UTC"))]
     Waiting {
         /// For how long.
         waiting: Box<Waiting>,

@@ -56,18 +56,24 @@ impl Engine {
         let run = run?;
         let prepare = async {
             let reconciliation = run.reconcile().await?;
-            let schedule = self.plan(options).await?;
+            let mut schedule = self.plan(options).await?;
             if let Selection::One(certificate) = &options.selection
                 && schedule.obtains_nothing()
             {
                 // They hold for the next order.
                 self.record_settings(certificate).await?;
             }
-            Ok((reconciliation, schedule))
+            let is_one = matches!(options.selection, Selection::One(_));
+            let reserved = if is_one || options.force || options.rehearse {
+                Vec::new()
+            } else {
+                self.keep_limits(&mut schedule).await?
+            };
+            Ok((reconciliation, schedule, reserved))
         };
         let prepared = cancel.run_until_cancelled(prepare).await;
         let prepared = prepared.unwrap_or(Err(RunError::Interrupted));
-        let (reconciliation, schedule) = match prepared {
+        let (reconciliation, schedule, reserved) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 run.end(cancel).await;
@@ -86,6 +92,10 @@ impl Engine {
         } = done;
         if !options.rehearse {
             self.record_failures(&jobs).await;
+        }
+        if let Err(error) = self.give_back(reserved, &jobs).await {
+            // At worst others wait longer than they need.
+            tracing::warn!(%error, "orders that were not opened count for a while");
         }
         let id = run.id.clone();
         let interrupted = cancel.is_cancelled();

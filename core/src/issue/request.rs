@@ -14,6 +14,8 @@ pub struct CertificateRequest {
     pub names: Vec<RequestedName>,
     /// The kind of its key.
     pub key_type: KeyType,
+    /// Use the key of the current version again, if it has this type, and if the version was not revoked.
+    pub reuse_key: bool,
     /// What else to ask for: a profile, and the chain if the CA offers several.
     pub chosen: Chosen,
     /// Use the alias names of the configuration without looking at the delegations.
@@ -43,6 +45,7 @@ impl CertificateRequest {
             id,
             names: names.into_iter().map(name).collect(),
             key_type: KeyType::default(),
+            reuse_key: false,
             chosen: Chosen::default(),
             skip_preflight: false,
             settings: None,

@@ -59,6 +59,9 @@ pub trait Store: fmt::Debug + Send + Sync {
         version: NewVersion,
     ) -> Result<StoredCertificate, StoreError>;
 
+    /// Returns the private key of the current version, in PEM; `None` if there is none.
+    async fn key(&self, id: &CertificateId) -> Result<Option<SecretString>, StoreError>;
+
     /// Records that the current version was deployed. Does nothing if another version is current.
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError>;
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::renewal::{Attempts, Pause, RenewalInfo, Window};
+use crate::renewal::{Attempts, Pause, RenewalInfo, Spent, Window};
 
 /// What became of the work for a certificate so far, and what follows from it. It can be lost without harm: then the
 /// CA is asked for its window again, and what is not marked as deployed is deployed again.
@@ -16,6 +16,10 @@ pub struct CertificateStatus {
     pub renewal_info: Option<RenewalInfo>,
     /// The version that was revoked.
     pub revoked: Option<u32>,
+    /// When versions with the names of the current one were obtained, as far back as the CA counts them.
+    pub identical: Vec<Timestamp>,
+    /// Before this time the CA allows no other one with these names.
+    pub identical_until: Option<Timestamp>,
     /// For a certificate with stored settings: a digest of what it took from the configuration when the current
     /// version was ordered.
     pub shared: Option<u64>,
@@ -32,6 +36,8 @@ pub struct IndexedStatus {
     pub renewal_info: Option<IndexedRenewalInfo>,
     /// The version that was revoked.
     pub revoked: Option<u32>,
+    /// As [`CertificateStatus::identical_until`].
+    pub identical_until: Option<Timestamp>,
     /// As [`CertificateStatus::shared`].
     pub shared: Option<u64>,
 }
@@ -62,6 +68,7 @@ impl From<&CertificateStatus> for IndexedStatus {
                 look_at: info.look_at,
             }),
             revoked: status.revoked,
+            identical_until: status.identical_until,
             shared: status.shared,
         }
     }
@@ -73,4 +80,6 @@ impl From<&CertificateStatus> for IndexedStatus {
 pub struct CaStatus {
     /// The CA is not asked for renewal information before this time: it has none, or did not answer.
     pub no_looks_before: Option<Timestamp>,
+    /// Orders that were opened a short time ago, or are about to be.
+    pub orders: Vec<Spent>,
 }

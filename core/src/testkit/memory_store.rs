@@ -273,6 +273,14 @@ impl Store for MemoryStore {
         Ok(stored)
     }
 
+    async fn key(&self, id: &CertificateId) -> Result<Option<SecretString>, StoreError> {
+        self.answer().await?;
+        let data = self.data();
+        let entry = data.certificates.get(id);
+        let current = entry.and_then(|entry| entry.versions.last_key_value());
+        Ok(current.map(|(_, version)| version.key.clone()))
+    }
+
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError> {
         self.answer().await?;
         let mut data = self.data();

@@ -175,6 +175,11 @@ impl Store for FileStore {
         Ok(stored(id, location, version))
     }
 
+    async fn key(&self, id: &CertificateId) -> Result<Option<SecretString>, StoreError> {
+        let folder = self.layout.certificate(id);
+        blocking(move || versions::key(&folder)).await
+    }
+
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError> {
         let folder = self.layout.certificate(id);
         blocking(move || versions::mark_deployed(&folder, version)).await

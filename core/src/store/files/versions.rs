@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::access::{check_dir, check_file, make_dir, read, read_octets, set_mode};
+use super::access::{check_dir, check_file, make_dir, read, read_octets, read_private, set_mode};
 use super::atomic::{link, sync_dir, write, write_new};
 use super::errors::{damaged, is_missing, unavailable};
 use super::layout::{
@@ -109,6 +109,20 @@ fn read_version(folder: &Path, number: u32) -> Result<Version, StoreError> {
         deployed: record.is_none() || deployed(folder)? == Some(number),
         origin: record.map(|record| record.origin).unwrap_or_default(),
     })
+}
+
+/// The private key of the current version.
+pub(super) fn key(folder: &Path) -> Result<Option<SecretString>, StoreError> {
+    if !check_dir(folder, Links::Refused)? {
+        return Ok(None);
+    }
+    let Some(number) = current_number(folder)? else {
+        return Ok(None);
+    };
+    let version = version_path(folder, number);
+    check_dir(&folder.join(VERSIONS), Links::Refused)?;
+    check_dir(&version, Links::Refused)?;
+    Ok(read_private(&version.join(KEY))?.map(SecretString::from))
 }
 
 /// The number of the version that was deployed last. What cannot be read is none: then the current

@@ -10,6 +10,8 @@ impl Suite<'_> {
         let id = id("versions")?;
         let none = self.ok(self.store.certificate(&id).await)?;
         equal("a certificate too early", &none, &None)?;
+        let none = self.ok(self.store.key(&id).await)?;
+        equal("a key too early", &none.is_none(), &true)?;
         let mut last = 0;
         for mark in ["first", "second", "third"] {
             let version = self.version(mark)?;
@@ -25,6 +27,11 @@ impl Suite<'_> {
             for store in [&self.store, &self.other] {
                 let read = self.ok(store.certificate(&id).await)?;
                 equal("the current version", &read.as_ref(), &Some(&stored))?;
+                let key = self.ok(store.key(&id).await)?;
+                let expected = format!("{SECRET}-{mark}");
+                // A secret must not get into the message.
+                let is_its = key.is_some_and(|key| key.expose_secret() == expected);
+                equal("the key of the current version", &is_its, &true)?;
             }
         }
         Ok(())

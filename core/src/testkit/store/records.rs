@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::checks::{Outcome, SECRET, Suite, equal, id};
 use crate::name::DnsName;
-use crate::renewal::{Attempts, Failure, RenewalInfo, Window};
+use crate::renewal::{Attempts, Failure, RenewalInfo, Spent, Window};
 use crate::store::{CaStatus, CertificateStatus};
 
 /// Rounds in which two processes add alias names at once.
@@ -110,6 +110,10 @@ impl Suite<'_> {
         equal("the status of a CA too early", &none, &CaStatus::default())?;
         let known = CaStatus {
             no_looks_before: Some(Timestamp::UNIX_EPOCH),
+            orders: vec![Spent {
+                at: Timestamp::UNIX_EPOCH,
+                count: 7,
+            }],
         };
         self.ok(self.store.put_ca_status(url, &known).await)?;
         equal(
