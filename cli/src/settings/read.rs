@@ -18,6 +18,7 @@ use super::model::{
 };
 use super::nearest::nearest;
 use super::read_certificates::certificates;
+use super::read_deploy::{key_access, notify, targets};
 use super::reader::Reader;
 use super::unknown_keys::unknown_keys;
 
@@ -49,6 +50,9 @@ impl Settings {
         let state = reader.text("state").unwrap_or_default().into();
         let keep_versions = keep_versions(&mut reader);
         let renew_before = reader.parsed("renew-before");
+        let key = key_access(&mut reader, "");
+        let deploy = targets(&mut reader, "deploy", true).unwrap_or_default();
+        let notify = notify(&mut reader);
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
         let acme = acme(&mut reader);
@@ -63,6 +67,9 @@ impl Settings {
             state,
             keep_versions,
             renew_before,
+            key,
+            deploy,
+            notify,
             audit_git,
             audit,
             acme,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use acme_alias_core::deploy::CommandTarget;
 use acme_alias_core::name::Identifier;
 use acme_alias_core::store::CertificateId;
 use config::ValueKind;
 
-use super::model::{Alias, CertificateSettings, DomainSettings};
+use super::model::{Alias, CertificateSettings, DomainSettings, TargetSettings};
+use super::read_deploy::{key_access, targets};
 use super::reader::Reader;
 
 /// Names in one certificate; the limit of Let's Encrypt, which no other CA exceeds by default.
@@ -38,7 +40,8 @@ pub(super) fn certificates(
                 .unwrap_or_default(),
             provider,
             preferred_chain: reader.text(&format!("{path}.preferred-chain")),
-            deploy_hook: reader.texts(&format!("{path}.deploy-hook")),
+            key: key_access(reader, &format!("{path}.")),
+            deploy: deploy(reader, &path),
             renew_before: reader.parsed(&format!("{path}.renew-before")),
             skip_preflight: reader
                 .truth(&format!("{path}.skip-preflight"))
@@ -47,6 +50,18 @@ pub(super) fn certificates(
         certificates.insert(id, certificate);
     }
     certificates
+}
+
+/// Its own targets, the hook last; `None` if it has none.
+fn deploy(reader: &mut Reader<'_>, table: &str) -> Option<Vec<TargetSettings>> {
+    let targets = targets(reader, &format!("{table}.deploy"), false);
+    let hook = reader.texts(&format!("{table}.deploy-hook"));
+    if hook.is_empty() {
+        return targets;
+    }
+    let mut targets = targets.unwrap_or_default();
+    targets.push(TargetSettings::Command(CommandTarget::new(hook)));
+    Some(targets)
 }
 
 fn alias(reader: &mut Reader<'_>, table: &str) -> Option<Alias> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use acme_alias_core::certificate::KeyType;
+use acme_alias_core::deploy::CommandTarget;
 use acme_alias_core::dns::{Propagation, WaitFor};
 use proptest::prelude::*;
 
@@ -68,7 +69,9 @@ fn good_settings_mean_what_they_say() {
     let usual = "_acme-challenge.auth.example.net";
     assert_eq!(aliases, [usual, usual, "x.auth2.example.net"]);
     assert_eq!(web.key_type, KeyType::Rsa2048);
-    assert_eq!(web.deploy_hook.len(), 3);
+    let hook = ["systemctl", "reload", "nginx"].map(str::to_owned).into();
+    let hook = TargetSettings::Command(CommandTarget::new(hook));
+    assert_eq!(web.deploy, Some(vec![hook]));
 }
 
 /// A file, where its mistake is, and words about it.

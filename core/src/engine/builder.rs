@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::certificates::{CertificateConfig, SettingsReader};
 use super::core::{Engine, Export, Parts};
 use super::environment::{Environment, EnvironmentConfig};
+use super::notify::Notify;
 use super::providers::Providers;
 use crate::acme::{CaConfig, TransportError};
 use crate::clock::{Clock, SystemClock};
@@ -42,6 +43,7 @@ pub struct EngineBuilder {
     settings_reader: Option<Arc<dyn SettingsReader>>,
     providers: Vec<Arc<ConfiguredProvider>>,
     export: Option<Export>,
+    notify: Option<Notify>,
 }
 
 impl Engine {
@@ -60,6 +62,7 @@ impl Engine {
             settings_reader: None,
             providers: Vec::new(),
             export: None,
+            notify: None,
         }
     }
 }
@@ -136,6 +139,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Notifies somebody at the end of a run.
+    #[must_use]
+    pub fn notify(mut self, notify: Notify) -> Self {
+        self.notify = Some(notify);
+        self
+    }
+
     /// Tells the time; the system's clock by default.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -192,6 +202,7 @@ impl EngineBuilder {
                 observer: self.observer,
                 settings_reader: self.settings_reader,
                 export: self.export,
+                notify: self.notify,
                 providers,
             }),
         })

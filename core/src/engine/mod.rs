@@ -15,10 +15,13 @@ mod certificates;
 mod context;
 mod core;
 mod decision;
+mod deployment;
 mod environment;
 mod groups;
 mod held_lease;
 mod job;
+mod notification;
+mod notify;
 mod options;
 mod plan;
 mod prepared;
@@ -37,9 +40,10 @@ pub use self::core::Engine;
 pub use self::decision::Why;
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::held_lease::HeldLease;
+pub use self::notify::Notify;
 pub use self::options::{RunOptions, Selection};
 pub use self::report::{
-    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
-    RunReport, Waiting,
+    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, NotifyError, Reconciliation,
+    RunError, RunReport, Undeployed, Waiting,
 };
 pub use self::run::Run;

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 20;
 pub(super) enum Work {
     /// It is to be obtained.
     Obtain(Why),
-    /// It is stored, and was not deployed.
+    /// It is stored, and has targets to do.
     Deploy,
     /// Everything but the CA is to be tried.
     Rehearse,
@@ -30,6 +30,8 @@ pub(super) struct Schedule {
     pub(super) work: Vec<(CertificateId, Work)>,
     pub(super) not_due: Vec<NotDue>,
     pub(super) waiting: Vec<Waiting>,
+    /// Certificates whose targets wait after failed attempts.
+    pub(super) undeployed: Vec<CertificateId>,
     pub(super) failed: Vec<JobReport>,
 }
 
@@ -123,6 +125,7 @@ impl Schedule {
             Ok(Some(_)) if rehearse => self.work.push((id, Work::Rehearse)),
             Ok(Some(Needed::Certificate(why))) => self.work.push((id, Work::Obtain(why))),
             Ok(Some(Needed::Deployment)) => self.work.push((id, Work::Deploy)),
+            Ok(Some(Needed::DeploymentLater)) => self.undeployed.push(id),
             Ok(Some(Needed::Later(waiting))) => self.waiting.push(waiting),
             Ok(Some(Needed::Nothing(not_due))) => self.not_due.push(not_due),
             Err(error) => self.failed.push(JobReport {

@@ -23,7 +23,7 @@ use crate::store::CertificateId;
 use crate::txt::{Action, TxtValue};
 use crate::zone::ChangeContext;
 
-/// Certificates that are deployed or rehearsed at a time.
+/// Certificates that are rehearsed at a time.
 const AT_ONCE: usize = 20;
 
 /// How long an export may go on after the run was cancelled.
@@ -66,15 +66,19 @@ impl Engine {
             }
         };
         let (not_due, waiting) = (schedule.not_due.clone(), schedule.waiting.clone());
+        let undeployed = self.undeployed(schedule.undeployed.clone()).await;
         let why = schedule.work.iter().filter_map(|(id, work)| match work {
             Work::Obtain(why) => Some((id.clone(), why.clone())),
             _ => None,
         });
         let why = why.collect();
         let jobs = run.work(schedule, options).await;
-        if !options.rehearse {
+        let notified = if options.rehearse {
+            None
+        } else {
             self.record_failures(&jobs).await;
-        }
+            self.notify(options).await
+        };
         let id = run.id.clone();
         let interrupted = cancel.is_cancelled();
         let exported = run.end(cancel).await;
@@ -86,6 +90,8 @@ impl Engine {
             why,
             not_due,
             waiting,
+            undeployed,
+            notified,
             exported,
         })
     }
@@ -213,39 +219,45 @@ impl Run {
             wait: options.wait,
             must_obtain: given.is_some(),
         };
-        let (obtain, others): (Vec<_>, Vec<_>) = work
-            .into_iter()
-            .partition(|(_, work)| matches!(work, Work::Obtain(_)));
-        let obtain = obtain.into_iter().map(|(id, _)| id).collect();
-        let (obtained, done) = tokio::join!(
-            self.engine
-                .obtain_all(obtain, given.clone(), context.clone()),
-            self.do_all(others, given, context)
+        let (mut obtain, mut deploy, mut rehearse) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, work) in work {
+            match work {
+                Work::Obtain(_) => obtain.push(id),
+                Work::Deploy => deploy.push(id),
+                Work::Rehearse => rehearse.push(id),
+            }
+        }
+        let engine = &self.engine;
+        let (obtained, rehearsed) = tokio::join!(
+            engine.obtain_all(obtain, given.clone(), context.clone()),
+            self.rehearse_all(rehearse, given.clone(), context.clone())
         );
         let mut reports = obtained;
-        reports.extend(done);
+        reports.extend(rehearsed);
         reports.append(&mut failed);
         reports.sort_by(|one, other| one.id.cmp(&other.id));
+        let context = JobContext {
+            must_obtain: false,
+            ..context
+        };
+        engine.deploy(&mut reports, deploy, given, &context).await;
         reports
     }
 
-    /// Deploys certificates, or rehearses.
-    async fn do_all(
+    /// Rehearses, many certificates at a time.
+    async fn rehearse_all(
         &self,
-        work: Vec<(CertificateId, Work)>,
+        ids: Vec<CertificateId>,
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
     ) -> Vec<JobReport> {
-        let tasks = work.into_iter().map(|(id, work)| {
+        let tasks = ids.into_iter().map(|id| {
             let (engine, context, given) = (self.engine.clone(), context.clone(), given.clone());
             async move {
                 if context.cancel.is_cancelled() {
                     return None;
                 }
-                let outcome = match work {
-                    Work::Deploy => guarded(&id, engine.deploy_only(id.clone(), &context)).await,
-                    _ => guarded(&id, engine.rehearse(id.clone(), given, &context)).await,
-                };
+                let outcome = guarded(&id, engine.rehearse(id.clone(), given, &context)).await;
                 engine.parts.observer.ended(&id);
                 Some(JobReport { id, outcome })
             }
