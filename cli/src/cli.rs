@@ -148,6 +148,7 @@ pub(crate) enum Command {
     },
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 #[derive(Debug, Args)]
 #[command(after_help = ISSUE_EXAMPLES)]
 pub(crate) struct IssueArgs {
@@ -172,6 +173,9 @@ pub(crate) struct IssueArgs {
     /// ecdsa-p256, ecdsa-p384, rsa-2048 or rsa-4096 [default: ecdsa-p256]
     #[arg(long, value_name = "TYPE")]
     pub(crate) key_type: Option<KeyType>,
+    /// A profile of the CA, such as shortlived [default: the CA's choice]
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
     /// The common name of the root that the chain should lead to, where the CA offers several
     #[arg(long, value_name = "NAME")]
     pub(crate) preferred_chain: Option<String>,

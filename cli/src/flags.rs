@@ -54,6 +54,7 @@ pub(crate) fn describe_nothing(cli: &Cli, args: &IssueArgs) -> bool {
         && args.provider.is_none()
         && args.alias_zone.is_empty()
         && args.key_type.is_none()
+        && args.profile.is_none()
         && args.preferred_chain.is_none()
         && cli.provider_flags.is_empty()
 }
@@ -76,6 +77,9 @@ pub(crate) fn certificate(
     let chosen = provider.as_ref().map(|(id, _)| id.clone());
     let mut certificate = Table::new();
     certificate.insert("domains".to_owned(), domains.into());
+    if let Some(profile) = &args.profile {
+        certificate.insert("profile".to_owned(), profile.as_str().into());
+    }
     if let Some(root) = &args.preferred_chain {
         certificate.insert("preferred-chain".to_owned(), root.as_str().into());
     }

@@ -10,13 +10,12 @@ use super::ledger::second;
 pub(super) fn undeployed(targets: &[Undeployed]) -> String {
     let mut text = String::new();
     for target in targets {
-        // The error may begin with the name of the target.
-        let name = target
-            .target
-            .iter()
-            .filter(|name| !target.error.starts_with(*name));
-        let name: String = name.map(|name| format!("{name}: ")).collect();
-        let _ = writeln!(text, "    {name}{}", target.error);
+        let error = &target.error;
+        let _ = match &target.target {
+            // The error may begin with the name of the target.
+            Some(name) if !error.starts_with(name) => writeln!(text, "    {name}: {error}"),
+            _ => writeln!(text, "    {error}"),
+        };
         for line in target.output.lines() {
             let _ = writeln!(text, "      | {line}");
         }

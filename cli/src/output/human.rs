@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use acme_alias_core::delegation::Finding;
-use acme_alias_core::engine::{NotDue, Reconciliation, Why};
+use acme_alias_core::engine::{NotDue, Reconciliation};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::registry::ProviderKind;
+use acme_alias_core::renewal::Why;
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
 

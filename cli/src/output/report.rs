@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use acme_alias_core::delegation::{DelegationReport, Finding, ZoneRecord};
-use acme_alias_core::engine::{NotDue, Reconciliation, Undeployed, Waiting, Why};
+use acme_alias_core::engine::{NotDue, Reconciliation, Undeployed, Waiting};
 use acme_alias_core::issue::{Issued, Plan};
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::registry::ProviderKind;
-use acme_alias_core::renewal::{self, Due};
+use acme_alias_core::renewal::{self, Due, Why};
 use acme_alias_core::rights::{Grade, Policy, Right};
 use acme_alias_core::store::{CertificateId, StoredCertificate};
 use acme_alias_core::zone::Published;

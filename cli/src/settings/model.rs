@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     /// The targets of certificates that have none of their own.
     pub(crate) deploy: Vec<TargetSettings>,
     pub(crate) notify: Option<Notify>,
+    /// How often `renew` runs.
+    pub(crate) renew_every: Option<Duration>,
     /// The git repository that the ledger is exported to.
     pub(crate) audit_git: Option<PathBuf>,
     pub(crate) audit: Audit,
@@ -117,6 +119,8 @@ pub(crate) struct CertificateSettings {
     pub(crate) key_type: KeyType,
     /// The provider for alias names outside every alias zone.
     pub(crate) provider: Option<String>,
+    /// The profile of the CA.
+    pub(crate) profile: Option<String>,
     /// The common name of the root that the chain should lead to.
     pub(crate) preferred_chain: Option<String>,
     /// Who may read its private keys in the state folder.

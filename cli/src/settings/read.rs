@@ -53,6 +53,7 @@ impl Settings {
         let key = key_access(&mut reader, "");
         let deploy = targets(&mut reader, "deploy", true).unwrap_or_default();
         let notify = notify(&mut reader);
+        let renew_every = reader.duration("renew-every");
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
         let acme = acme(&mut reader);
@@ -70,6 +71,7 @@ impl Settings {
             key,
             deploy,
             notify,
+            renew_every,
             audit_git,
             audit,
             acme,

@@ -39,6 +39,7 @@ pub(super) fn certificates(
                 .parsed(&format!("{path}.key-type"))
                 .unwrap_or_default(),
             provider,
+            profile: reader.text(&format!("{path}.profile")),
             preferred_chain: reader.text(&format!("{path}.preferred-chain")),
             key: key_access(reader, &format!("{path}.")),
             deploy: deploy(reader, &path),

@@ -80,7 +80,7 @@ fn target(reader: &mut Reader<'_>, table: &str, are_shared: bool) -> Option<Targ
     }
     match kind.as_deref() {
         Some("command") => command(reader, table).map(TargetSettings::Command),
-        _ => files(reader, table, are_shared).map(TargetSettings::Files),
+        _ => Some(TargetSettings::Files(files(reader, table, are_shared))),
     }
 }
 
@@ -115,7 +115,7 @@ fn timeout(reader: &mut Reader<'_>, table: &str) -> Duration {
     timeout.unwrap_or(TIMEOUT)
 }
 
-fn files(reader: &mut Reader<'_>, table: &str, are_shared: bool) -> Option<FilesSettings> {
+fn files(reader: &mut Reader<'_>, table: &str, are_shared: bool) -> FilesSettings {
     let at = |key: &str| format!("{table}.{key}");
     let mut files: Vec<(Format, String)> = Vec::new();
     for (key, format) in PATHS {
@@ -147,7 +147,8 @@ fn files(reader: &mut Reader<'_>, table: &str, are_shared: bool) -> Option<Files
             reader.wrong(&at("name"), NEEDS_ID, None);
         }
     }
-    if files.is_empty() && letsencrypt.is_none() {
+    let mut paths = PATHS.iter().map(|(key, _)| *key).chain(["letsencrypt"]);
+    if !paths.any(|key| reader.tree.at(&at(key)).is_some()) {
         let keys: Vec<_> = PATHS.iter().map(|(key, _)| format!("`{key}`")).collect();
         let help = format!("{} or `letsencrypt`", keys.join(", "));
         reader.wrong(table, "needs a file to write", Some(help));
@@ -163,7 +164,7 @@ fn files(reader: &mut Reader<'_>, table: &str, are_shared: bool) -> Option<Files
         }
         _ => {}
     }
-    Some(FilesSettings {
+    FilesSettings {
         files,
         letsencrypt,
         name,
@@ -171,7 +172,7 @@ fn files(reader: &mut Reader<'_>, table: &str, are_shared: bool) -> Option<Files
         group: reader.text(&at("group")),
         mode: mode(reader, &at("mode")),
         password: password.map(|secret| (at("password"), secret)),
-    })
+    }
 }
 
 const NEEDS_ID: &str = "needs `{id}`, which stands for the id of the certificate, or all certificates get the same file";

@@ -41,6 +41,12 @@ pub(crate) const SETTINGS: &[Key] = &[
         "whom to notify when certificates fail or end soon",
     ),
     key(
+        "renew-every",
+        Shape::Duration,
+        "how often `renew` runs; the last run in the time that the CA suggests (ARI) renews",
+    )
+    .or("`12h`"),
+    key(
         "audit-git",
         Shape::Text,
         "a git repository, or a folder in one, that `issue`, `renew` and `ledger reconcile` export the ledger to",
@@ -226,6 +232,12 @@ const CERTIFICATE: &[Key] = &[
         Shape::Text,
         "renew it this long before its end at the latest, as the setting of the same name for all",
     ),
+    key(
+        "profile",
+        Shape::Text,
+        "profile of the CA, such as `shortlived`",
+    )
+    .or("the CA's choice"),
     key(
         "preferred-chain",
         Shape::Text,

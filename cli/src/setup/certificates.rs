@@ -59,7 +59,7 @@ pub(crate) fn certificate(
             names: names.collect::<Result<_, Failure>>()?,
             key_type: certificate.key_type,
             chosen: Chosen {
-                profile: None,
+                profile: certificate.profile.clone(),
                 preferred_chain: certificate.preferred_chain.clone(),
             },
             key_access: targets::key_access(common.settings, certificate),

@@ -12,6 +12,7 @@ use acme_alias_core::ledger::{FileLedger, GitExport};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::renewal::Terms;
 use acme_alias_core::store::{CertificateId, FileStore, Store};
+use jiff::SignedDuration;
 use toml::Table;
 
 use super::aliases::AliasNames;
@@ -82,7 +83,12 @@ impl Setup {
         issuer: Option<&str>,
     ) -> Result<Option<CaaIdentity>, Failure> {
         let ca = environment.ca();
-        let Some(issuer) = issuer.or(ca.config().caa_issuer()) else {
+        let mut names = match issuer {
+            Some(issuer) => vec![issuer.to_owned()],
+            None => ca.caa_issuers().await,
+        }
+        .into_iter();
+        let Some(issuer) = names.next() else {
             return Ok(None);
         };
         let issuer: DnsName = issuer.parse().map_err(|error| {
@@ -95,6 +101,7 @@ impl Setup {
         };
         Ok(Some(CaaIdentity {
             issuer: issuer.to_string(),
+            others: names.collect(),
             account,
         }))
     }
@@ -149,6 +156,10 @@ impl Setup {
             .certificates(certificates)
             .providers(providers)
             .settings_reader(Arc::new(reader));
+        if let Some(interval) = settings.renew_every {
+            let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
+            builder = builder.runs_every(interval);
+        }
         if let Some(folder) = &settings.audit_git {
             let is_required = settings.audit == Audit::Required;
             builder = builder.export(GitExport::new(folder.clone()), is_required);

@@ -109,6 +109,11 @@ impl Account {
         &self.url
     }
 
+    /// The URL of the CA's directory.
+    pub fn directory(&self) -> &str {
+        self.client.directory_url()
+    }
+
     /// Returns the TXT value that answers the dns-01 challenge with this token.
     pub(super) fn dns_value(&self, token: &str) -> String {
         self.key.dns_value(token)

@@ -12,11 +12,14 @@ use super::account::{self, Account};
 use super::client::Client;
 use super::config::CaConfig;
 use super::error::{AcmeError, TransportError};
+use super::renewal_info;
 use super::single_flight::SingleFlight;
 use crate::clock::Clock;
 use crate::crash::{self, Point};
 use crate::delegation::CaaIdentity;
 use crate::lease::{JobName, Lease};
+use crate::name::DnsName;
+use crate::renewal::Look;
 use crate::store::{Store, StoreError};
 
 /// How long a process that stopped responding keeps others from creating the account.
@@ -26,6 +29,9 @@ const RENEW_EVERY: Duration = Duration::from_secs(20);
 /// The first pause before the lease is requested again, doubled each time up to [`POLL_MAX`].
 const POLL_FIRST: Duration = Duration::from_millis(50);
 const POLL_MAX: Duration = Duration::from_secs(2);
+
+/// No CA has more domains in CAA records.
+const CAA_ISSUERS_MAX: usize = 20;
 
 /// A CA: the HTTPS client, and the account there. A process needs one for each CA.
 #[derive(Debug)]
@@ -91,6 +97,18 @@ impl Ca {
         self.account.get_or_try(attempt).await
     }
 
+    /// Asks the CA when to renew the certificate with this identifier (RFC 9773 §4.1). `None` if the CA does not
+    /// answer such questions.
+    pub async fn renewal_info(&self, renewal_id: &str) -> Option<Look> {
+        match renewal_info::ask(&self.client, renewal_id).await {
+            Ok(suggestion) => suggestion.map(Look::Suggested),
+            Err(error) => {
+                tracing::info!(%error, "no renewal information");
+                Some(renewal_info::failed(&error))
+            }
+        }
+    }
+
     /// Returns the URL of the account if there is one in the store. The CA is not contacted.
     pub async fn account_url(&self, store: &dyn Store) -> Result<Option<String>, CaError> {
         if let Some(url) = self.account_url.get() {
@@ -104,15 +122,36 @@ impl Ca {
     }
 
     /// Returns what CAA records must contain for this CA and account to issue. `None` if the CA's
-    /// domain is neither configured nor known.
+    /// domain is neither configured nor known, and not in its directory.
     pub async fn caa_identity(&self, store: &dyn Store) -> Result<Option<CaaIdentity>, CaError> {
-        let Some(issuer) = self.config.caa_issuer() else {
+        let mut names = self.caa_issuers().await.into_iter();
+        let Some(issuer) = names.next() else {
             return Ok(None);
         };
         Ok(Some(CaaIdentity {
-            issuer: issuer.to_owned(),
+            issuer,
+            others: names.collect(),
             account: self.account_url(store).await?,
         }))
+    }
+
+    /// Returns the domains that name this CA in CAA records: the one that is configured or known for its directory,
+    /// or else those in the directory (RFC 8555 §9.7.6). None if it cannot be read.
+    pub async fn caa_issuers(&self) -> Vec<String> {
+        if let Some(issuer) = self.config.caa_issuer() {
+            return vec![issuer.to_owned()];
+        }
+        let names = match self.client.directory().await {
+            Ok(directory) => directory.caa_identities(),
+            Err(error) => {
+                tracing::info!(%error, "the domains of the CA in CAA records are not known");
+                &[]
+            }
+        };
+        // What is no domain name names nobody.
+        let names = names.iter().filter_map(|name| name.parse::<DnsName>().ok());
+        let names = names.take(CAA_ISSUERS_MAX).map(|name| name.to_string());
+        names.collect()
     }
 
     async fn restore_or_create(&self, store: &dyn Store) -> Result<Account, CaError> {
@@ -229,6 +268,7 @@ mod tests {
         let ca = ca(CaConfig::new(DIRECTORY).with_caa_issuer("ca.example"));
         let mut identity = CaaIdentity {
             issuer: "ca.example".to_owned(),
+            others: Vec::new(),
             account: None,
         };
         let found = ca.caa_identity(&store).await.unwrap();

@@ -56,6 +56,11 @@ impl Client {
         })))
     }
 
+    /// The URL of the directory.
+    pub(super) fn directory_url(&self) -> &str {
+        &self.0.directory_url
+    }
+
     /// How long the CA may take for each stage of an order.
     pub(super) fn order_timeout(&self) -> Duration {
         self.0.order_timeout
@@ -224,7 +229,11 @@ impl HttpClient for Client {
 }
 
 /// A request without a body.
-fn request(method: Method, url: &str, operation: Operation) -> Result<Request<Bytes>, AcmeError> {
+pub(super) fn request(
+    method: Method,
+    url: &str,
+    operation: Operation,
+) -> Result<Request<Bytes>, AcmeError> {
     let request = Request::builder().method(method).uri(url);
     let request = request.body(Bytes::new());
     request.map_err(|error| AcmeError::invalid(operation, error))

@@ -1,7 +1,11 @@
 //! The directory of a CA (RFC 8555 §7.1.1).
 
+use std::collections::BTreeMap;
+
 use http::Uri;
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::printable::printable;
 
@@ -15,6 +19,9 @@ pub(super) struct Directory {
     pub(super) new_account: String,
     /// Where orders are opened (§7.4).
     pub(super) new_order: String,
+    /// Where renewal information comes from (RFC 9773 §3).
+    #[serde(default, skip_serializing, deserialize_with = "lenient")]
+    renewal_info: Option<String>,
     #[serde(default, skip_serializing)]
     meta: Option<Meta>,
 }
@@ -24,6 +31,18 @@ pub(super) struct Directory {
 struct Meta {
     terms_of_service: Option<String>,
     external_account_required: Option<bool>,
+    /// The profiles, each with a description (draft-ietf-acme-profiles §3).
+    #[serde(default, deserialize_with = "lenient")]
+    profiles: Option<BTreeMap<String, Value>>,
+    /// The domains by which CAA records name the CA (RFC 8555 §9.7.6).
+    #[serde(default, deserialize_with = "lenient")]
+    caa_identities: Option<Vec<String>>,
+}
+
+/// What is not as expected is as good as missing.
+fn lenient<'a, D: Deserializer<'a>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// A member of the directory that is no URL.
@@ -55,6 +74,27 @@ impl Directory {
         Ok(self)
     }
 
+    /// Where renewal information comes from; `None` if the CA has none, or no URL for it.
+    pub(super) fn renewal_info(&self) -> Option<&str> {
+        let url = self.renewal_info.as_deref()?;
+        url.parse::<Uri>().is_ok().then_some(url)
+    }
+
+    /// The names of the profiles.
+    pub(super) fn profiles(&self) -> impl Iterator<Item = &str> {
+        let profiles = self.meta.as_ref().and_then(|meta| meta.profiles.as_ref());
+        profiles.into_iter().flatten().map(|(name, _)| &**name)
+    }
+
+    /// The domains by which CAA records name the CA.
+    pub(super) fn caa_identities(&self) -> &[String] {
+        let identities = self
+            .meta
+            .as_ref()
+            .and_then(|meta| meta.caa_identities.as_deref());
+        identities.unwrap_or_default()
+    }
+
     /// The URL of the terms of service.
     pub(super) fn terms_of_service(&self) -> Option<&str> {
         self.meta.as_ref()?.terms_of_service.as_deref()
@@ -80,6 +120,22 @@ mod tests {
         let url = "https://ca.example/1";
         let members = json!({ "newNonce": url, "newAccount": url, "newOrder": url, "meta": meta });
         serde_json::from_value(members).unwrap()
+    }
+
+    #[test]
+    fn what_is_optional_may_be_anything() {
+        let odd = directory(&json!({ "profiles": ["classic"], "caaIdentities": "ca.example" }));
+        assert_eq!(odd.profiles().count(), 0);
+        assert_eq!(odd.caa_identities(), [""; 0]);
+        let good = directory(&json!({
+            "profiles": { "classic": "90 days", "shortlived": null },
+            "caaIdentities": ["ca.example"],
+        }));
+        assert_eq!(
+            good.profiles().collect::<Vec<_>>(),
+            ["classic", "shortlived"]
+        );
+        assert_eq!(good.caa_identities(), ["ca.example"]);
     }
 
     #[test]

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use super::cause::innermost;
 use crate::certificate::KeyError;
+use crate::printable::shortened;
+
+/// The longest name of a profile that is shown, in characters.
+const PROFILE_MAX: usize = 50;
 
 /// An HTTPS request that got no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -114,6 +118,8 @@ pub enum Operation {
     Certificate,
     /// To return an alternate chain (§7.4.2).
     AlternateChain,
+    /// To say when to renew (RFC 9773 §4).
+    RenewalInfo,
 }
 
 impl fmt::Display for Operation {
@@ -129,6 +135,7 @@ impl fmt::Display for Operation {
             Operation::Finalization => "the certificate request",
             Operation::Certificate => "the certificate",
             Operation::AlternateChain => "the alternate chain",
+            Operation::RenewalInfo => "renewal information",
         })
     }
 }
@@ -190,6 +197,14 @@ pub enum AcmeError {
     /// The HMAC key of the external account is not base64url.
     #[error("the HMAC key of the external account is not base64url")]
     InvalidHmacKey,
+    /// The CA does not have the profile.
+    #[error("the CA has no profile `{profile}`; {}", profiles(.offered))]
+    UnknownProfile {
+        /// The profile.
+        profile: String,
+        /// Those that it has.
+        offered: Vec<String>,
+    },
     /// The stored account cannot be read.
     #[error("the stored account is damaged: {}", innermost(.source))]
     StoredAccount {
@@ -222,6 +237,19 @@ pub enum AcmeError {
     /// The key of the certificate cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+}
+
+fn profiles(offered: &[String]) -> String {
+    match offered {
+        [] => "it has no profiles at all".to_owned(),
+        offered => {
+            let names: Vec<_> = offered
+                .iter()
+                .map(|name| shortened(name, PROFILE_MAX))
+                .collect();
+            format!("it has: {}", names.join(", "))
+        }
+    }
 }
 
 impl AcmeError {

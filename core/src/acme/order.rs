@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::LOCATION;
 use http::{HeaderValue, Response};
-use instant_acme::{Identifier as AcmeIdentifier, NewOrder, OrderStatus, Problem};
+use instant_acme::{OrderStatus, Problem};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,6 +19,7 @@ use super::authorization::{Authorization, Dns01};
 use super::client::AT_ONCE;
 use super::error::{AcmeError, Operation, ValidationFailure};
 use super::link;
+use super::new_order::{self, OrderRequest};
 use super::polls::Polls;
 use super::problem::refusal;
 use crate::crash::{self, Point};
@@ -88,20 +89,15 @@ impl State {
 }
 
 impl Order {
-    /// Opens an order for these names (RFC 8555 §7.4).
-    pub async fn open(account: &Account, names: &[Identifier]) -> Result<Self, AcmeError> {
+    /// Opens an order (RFC 8555 §7.4).
+    pub async fn open(account: &Account, request: &OrderRequest<'_>) -> Result<Self, AcmeError> {
         let operation = Operation::Order;
-        let identifiers = names.iter().map(ToString::to_string);
-        let identifiers: Vec<_> = identifiers.map(AcmeIdentifier::Dns).collect();
-        let request = serde_json::to_vec(&NewOrder::new(&identifiers));
-        let request = request.map_err(|error| AcmeError::invalid(operation, error))?;
-        let url = &account.client.directory().await?.new_order;
-        let response = account.post(operation, url, &request).await?;
+        let response = new_order::post(account, request).await?;
         let url = response.headers().get(LOCATION);
         let url = url.and_then(|url: &HeaderValue| url.to_str().ok());
         let url = url.ok_or_else(|| AcmeError::invalid(operation, "it contains no order URL"))?;
         let state = State::parse(operation, &response)?;
-        Ok(Order::new(account, url, names, state))
+        Ok(Order::new(account, url, request.names, state))
     }
 
     /// Resumes an order that was opened before. Returns `None` if the CA no longer has it, or if it

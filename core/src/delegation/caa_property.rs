@@ -53,7 +53,7 @@ impl Property {
         if self.issuer.is_empty() {
             return Some("lets nobody issue".to_owned());
         }
-        if !self.issuer.eq_ignore_ascii_case(&identity.issuer) {
+        if !identity.is_named(&self.issuer) {
             return Some("names another CA".to_owned());
         }
         if let Some(methods) = self.parameters.get("validationmethods") {

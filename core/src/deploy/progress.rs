@@ -151,9 +151,10 @@ mod tests {
                 Target::Files(files) => files.group.clone().unwrap_or_default(),
                 Target::Command(command) => command.command[0].clone(),
             };
-            match name.contains("bad") {
-                true => progress.failed(now(), "it failed".to_owned()),
-                false => progress.succeeded(),
+            if name.contains("bad") {
+                progress.failed(now(), "it failed".to_owned());
+            } else {
+                progress.succeeded();
             }
             done.push(name);
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::certificates::{CertificateConfig, SettingsReader};
 use super::core::{Engine, Export, Parts};
 use super::environment::{Environment, EnvironmentConfig};
@@ -16,6 +18,9 @@ use crate::name::DnsName;
 use crate::provider::TxtProvider;
 use crate::store::Store;
 use crate::zone::{AliasZone, ConfiguredProvider, NameLocks, ZoneWriters};
+
+/// The usual interval of a timer.
+const RUNS_EVERY: SignedDuration = SignedDuration::from_hours(12);
 
 /// An engine that cannot be built.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,6 +49,7 @@ pub struct EngineBuilder {
     providers: Vec<Arc<ConfiguredProvider>>,
     export: Option<Export>,
     notify: Option<Notify>,
+    runs_every: SignedDuration,
 }
 
 impl Engine {
@@ -63,6 +69,7 @@ impl Engine {
             providers: Vec::new(),
             export: None,
             notify: None,
+            runs_every: RUNS_EVERY,
         }
     }
 }
@@ -146,6 +153,14 @@ impl EngineBuilder {
         self
     }
 
+    /// How often there is a run; every 12 hours by default. A certificate is renewed by the last run in the window that
+    /// its CA suggests (RFC 9773), if not before.
+    #[must_use]
+    pub fn runs_every(mut self, interval: SignedDuration) -> Self {
+        self.runs_every = interval;
+        self
+    }
+
     /// Tells the time; the system's clock by default.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -203,6 +218,7 @@ impl EngineBuilder {
                 settings_reader: self.settings_reader,
                 export: self.export,
                 notify: self.notify,
+                runs_every: self.runs_every,
                 providers,
             }),
         })

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::certificates::{CertificateConfig, Certificates, SettingsReader, UnreadableSettings};
 use super::environment::{Environment, EnvironmentConfig};
 use super::notify::Notify;
@@ -34,6 +36,8 @@ pub(super) struct Parts {
     pub(super) export: Option<Export>,
     pub(super) notify: Option<Notify>,
     pub(super) providers: Providers,
+    /// How often there is a run.
+    pub(super) runs_every: SignedDuration,
 }
 
 /// Where the ledger is exported to, and whether runs depend on it.

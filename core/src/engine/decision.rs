@@ -1,47 +1,16 @@
 //! What a certificate needs now. The plan decides by the index, and the job once more under its lease.
 
-use std::fmt;
+use jiff::SignedDuration;
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::report::{JobError, NotDue, Waiting};
 use crate::deploy::digest_of;
-use crate::renewal::{self, Change, Due, Reason};
-use crate::store::{CertificateId, IndexEntry, IndexedVersion};
+use crate::renewal::{self, Change, Due, Why};
+use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion};
 
-/// Why a certificate is obtained.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Why {
-    /// There is none yet.
-    Missing,
-    /// The caller wants it now.
-    Forced,
-    /// An order is under way, and may have been paid for.
-    Unfinished,
-    /// The current version was revoked.
-    Revoked,
-    /// The configuration asks for something else now.
-    Changed(Vec<Change>),
-    /// It is time.
-    Due(Reason),
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Why::Missing => f.write_str("there is none yet"),
-            Why::Forced => f.write_str("by force"),
-            Why::Unfinished => f.write_str("its order is under way"),
-            Why::Revoked => f.write_str("it was revoked"),
-            Why::Changed(changes) => {
-                let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
-                f.write_str(&changes.join("; "))
-            }
-            Why::Due(reason) => write!(f, "due by {reason}"),
-        }
-    }
-}
+/// No two looks are further apart.
+const LOOKS_DIFFER_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a certificate needs.
 #[derive(Debug)]
@@ -81,7 +50,7 @@ impl Engine {
             Some(Err(error)) => return Err(error.clone().into()),
             Some(Ok(current)) => current,
         };
-        let due = due(entry, current, configured);
+        let due = self.due(entry, current, configured);
         let why = if urgency.force {
             Some(Why::Forced)
         } else if entry.has_order {
@@ -142,6 +111,33 @@ impl Engine {
         }))
     }
 
+    /// From when on the current version is due.
+    fn due(
+        &self,
+        entry: &IndexEntry,
+        current: &IndexedVersion,
+        configured: Option<&CertificateConfig>,
+    ) -> Due {
+        let info = info_of(entry, current);
+        let window = info.and_then(|info| info.window);
+        let in_window = window.map(|window| window.due(self.parts.runs_every));
+        let renew_before = configured.and_then(|certificate| certificate.renew_before);
+        renewal::due(current.validity(), in_window, renew_before)
+    }
+
+    /// Whether it is time to ask the CA again when to renew the current version.
+    pub(super) fn is_look_due(&self, entry: &IndexEntry) -> bool {
+        let Some(Ok(current)) = &entry.current else {
+            return false;
+        };
+        let now = self.parts.clock.now();
+        match info_of(entry, current) {
+            // One that is far away was written when the clock was ahead.
+            Some(info) => info.look_at <= now || info.look_at > now + LOOKS_DIFFER_MAX,
+            None => true,
+        }
+    }
+
     fn obtain_or_wait(&self, entry: &IndexEntry, why: Why, urgency: Urgency) -> Needed {
         let now = self.parts.clock.now();
         let force = urgency.force || urgency.now;
@@ -194,15 +190,8 @@ impl Engine {
     }
 }
 
-/// From when on the current version is due.
-pub(super) fn due(
-    entry: &IndexEntry,
-    current: &IndexedVersion,
-    configured: Option<&CertificateConfig>,
-) -> Due {
+/// What the CA said about the current version.
+fn info_of(entry: &IndexEntry, current: &IndexedVersion) -> Option<IndexedRenewalInfo> {
     let info = entry.status.renewal_info;
-    let info = info.filter(|info| info.version == current.version);
-    let in_window = info.and_then(|info| info.renew_at);
-    let renew_before = configured.and_then(|certificate| certificate.renew_before);
-    renewal::due(current.validity(), in_window, renew_before)
+    info.filter(|info| info.version == current.version)
 }

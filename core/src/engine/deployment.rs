@@ -121,7 +121,6 @@ impl Engine {
             .collect();
         let mut ended = stream::iter(ended).buffer_unordered(AT_ONCE);
         while let Some((id, outcome)) = ended.next().await {
-            self.parts.observer.ended(&id);
             outcomes.insert(id, Ok(outcome));
         }
         outcomes

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::stream::{self, StreamExt};
 
 use super::core::Engine;
-use super::decision::{Needed, Urgency, Why};
+use super::decision::{Needed, Urgency};
 use super::options::{RunOptions, Selection};
 use super::report::{JobError, JobReport, NotDue, RunError, Waiting};
+use crate::renewal::Why;
 use crate::store::{CertificateId, IndexEntry};
 
 /// Certificates that are looked at more closely at a time.
@@ -33,6 +34,8 @@ pub(super) struct Schedule {
     /// Certificates whose targets wait after failed attempts.
     pub(super) undeployed: Vec<CertificateId>,
     pub(super) failed: Vec<JobReport>,
+    /// Certificates that are not due, as far as is known: the CA may want them to be renewed earlier.
+    pub(super) looks: Vec<CertificateId>,
 }
 
 impl Engine {
@@ -87,6 +90,13 @@ impl Engine {
         });
         let mut needed = stream::iter(needed).buffered(AT_ONCE);
         while let Some((id, needed)) = needed.next().await {
+            let is_nothing = matches!(needed, Ok(Some(Needed::Nothing(_))));
+            if is_nothing
+                && !options.rehearse
+                && index.get(&id).is_some_and(|entry| self.is_look_due(entry))
+            {
+                schedule.looks.push(id.clone());
+            }
             schedule.add(id, needed, options.rehearse);
         }
     }
@@ -105,10 +115,8 @@ impl Engine {
             .map(|certificate| &**certificate);
         if configured.is_none() && !entry.is_some_and(|entry| entry.has_settings) {
             // What is left of it stays until somebody forgets it.
-            return match is_named {
-                true => Err(JobError::Unknown { id: id.clone() }),
-                false => Ok(None),
-            };
+            let unknown = || JobError::Unknown { id: id.clone() };
+            return if is_named { Err(unknown()) } else { Ok(None) };
         }
         let needed = match entry {
             Some(entry) => self.needed(entry, configured, urgency).await?,
@@ -119,7 +127,35 @@ impl Engine {
 }
 
 impl Schedule {
-    fn add(&mut self, id: CertificateId, needed: Result<Option<Needed>, JobError>, rehearse: bool) {
+    /// Why certificates are to be obtained.
+    pub(super) fn why(&self) -> BTreeMap<CertificateId, Why> {
+        let work = self.work.iter();
+        let why = work.filter_map(|(id, work)| match work {
+            Work::Obtain(why) => Some((id.clone(), why.clone())),
+            _ => None,
+        });
+        why.collect()
+    }
+
+    /// The certificates that are stored and have targets to do.
+    pub(super) fn deployments(&self) -> Vec<CertificateId> {
+        let work = self.work.iter();
+        let deploy = work.filter(|(_, work)| *work == Work::Deploy);
+        deploy.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether what is stored is kept.
+    pub(super) fn obtains_nothing(&self) -> bool {
+        let is_deployment = |(_, work): &(_, Work)| *work == Work::Deploy;
+        self.work.iter().all(is_deployment)
+    }
+
+    pub(super) fn add(
+        &mut self,
+        id: CertificateId,
+        needed: Result<Option<Needed>, JobError>,
+        rehearse: bool,
+    ) {
         match needed {
             Ok(None) => {}
             Ok(Some(_)) if rehearse => self.work.push((id, Work::Rehearse)),

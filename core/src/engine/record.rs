@@ -51,6 +51,22 @@ impl Engine {
         }
     }
 
+    /// Records the settings that describe a certificate, if nothing else does.
+    pub(super) async fn record_settings(
+        &self,
+        certificate: &CertificateConfig,
+    ) -> Result<(), StoreError> {
+        match &certificate.request.settings {
+            Some(settings) => {
+                self.parts
+                    .store
+                    .put_settings(certificate.id(), settings)
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Records the attempts that failed, and the time before which no other is made.
     pub(super) async fn record_failures(&self, reports: &[JobReport]) {
         let failures = reports.iter().filter_map(|report| {

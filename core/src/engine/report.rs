@@ -7,11 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::certificates::UnreadableSettings;
-use super::decision::Why;
 use crate::deploy::{Deployment, ProgramError};
 use crate::issue::{IssueFailure, Issued, Plan};
 use crate::ledger::{GitExportError, LedgerError, OpenValue, RunId};
-use crate::renewal::{Due, Reason};
+use crate::renewal::{Due, Reason, Why};
 use crate::store::{CertificateId, StoreError, StoredCertificate};
 use crate::zone::{OpenError, WriteError};
 

@@ -1,6 +1,6 @@
 //! One pass of the engine, from what earlier runs left to the export.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +12,15 @@ use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
 use super::held_lease::HeldLease;
+use super::looks::Looks;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
-use super::report::{JobReport, Reconciliation, RunError, RunReport};
+use super::report::{JobReport, NotDue, Reconciliation, RunError, RunReport, Waiting};
 use super::rounds::guarded;
 use crate::lease::JobName;
 use crate::ledger::{Entry, Event, GitExport, OpenValue, Origin, RunId};
 use crate::name::DnsName;
+use crate::renewal::Why;
 use crate::store::CertificateId;
 use crate::txt::{Action, TxtValue};
 use crate::zone::ChangeContext;
@@ -54,7 +56,14 @@ impl Engine {
         let run = run?;
         let prepare = async {
             let reconciliation = run.reconcile().await?;
-            Ok((reconciliation, self.plan(options).await?))
+            let schedule = self.plan(options).await?;
+            if let Selection::One(certificate) = &options.selection
+                && schedule.obtains_nothing()
+            {
+                // They hold for the next order.
+                self.record_settings(certificate).await?;
+            }
+            Ok((reconciliation, schedule))
         };
         let prepared = cancel.run_until_cancelled(prepare).await;
         let prepared = prepared.unwrap_or(Err(RunError::Interrupted));
@@ -65,18 +74,16 @@ impl Engine {
                 return Err(error);
             }
         };
-        let (not_due, waiting) = (schedule.not_due.clone(), schedule.waiting.clone());
-        let undeployed = self.undeployed(schedule.undeployed.clone()).await;
-        let why = schedule.work.iter().filter_map(|(id, work)| match work {
-            Work::Obtain(why) => Some((id.clone(), why.clone())),
-            _ => None,
-        });
-        let why = why.collect();
-        let jobs = run.work(schedule, options).await;
+        let mut done = Done::planned(&schedule);
+        let looks = run.look(schedule.looks.clone(), options);
+        let (jobs, late) = tokio::join!(run.work(schedule, options), looks);
+        done.add(jobs, late);
+        run.deploy(&mut done.jobs, done.deploy, options).await;
+        let undeployed = self.undeployed(done.undeployed).await;
         let notified = if options.rehearse {
             None
         } else {
-            self.record_failures(&jobs).await;
+            self.record_failures(&done.jobs).await;
             self.notify(options).await
         };
         let id = run.id.clone();
@@ -86,10 +93,10 @@ impl Engine {
             run: id,
             interrupted,
             reconciliation,
-            jobs,
-            why,
-            not_due,
-            waiting,
+            jobs: done.jobs,
+            why: done.why,
+            not_due: done.not_due,
+            waiting: done.waiting,
             undeployed,
             notified,
             exported,
@@ -130,7 +137,72 @@ impl Engine {
     }
 }
 
+/// What a run has planned and done.
+struct Done {
+    jobs: Vec<JobReport>,
+    why: BTreeMap<CertificateId, Why>,
+    not_due: Vec<NotDue>,
+    waiting: Vec<Waiting>,
+    /// The certificates that were obtained in earlier runs and have targets to do.
+    deploy: Vec<CertificateId>,
+    /// Those whose targets wait.
+    undeployed: Vec<CertificateId>,
+}
+
+impl Done {
+    fn planned(schedule: &Schedule) -> Self {
+        Done {
+            jobs: Vec::new(),
+            why: schedule.why(),
+            not_due: schedule.not_due.clone(),
+            waiting: schedule.waiting.clone(),
+            deploy: schedule.deployments(),
+            undeployed: schedule.undeployed.clone(),
+        }
+    }
+
+    /// Adds what was worked on, and what is known better after looks at the CA.
+    fn add(&mut self, jobs: Vec<JobReport>, late: Late) {
+        let is_known_better = |one: &NotDue| late.looked.contains(&one.id);
+        self.not_due.retain(|one| !is_known_better(one));
+        let planned = late.done;
+        self.not_due.extend(planned.not_due);
+        self.waiting.extend(planned.waiting);
+        self.why.extend(planned.why);
+        self.deploy.extend(planned.deploy);
+        self.undeployed.extend(planned.undeployed);
+        self.jobs = jobs;
+        self.jobs.extend(planned.jobs);
+        self.not_due.sort_by(|one, other| one.id.cmp(&other.id));
+        self.waiting.sort_by(|one, other| one.id.cmp(&other.id));
+        self.jobs.sort_by(|one, other| one.id.cmp(&other.id));
+    }
+}
+
+/// What came of looks at the CA.
+struct Late {
+    looked: BTreeSet<CertificateId>,
+    done: Done,
+}
+
 impl Run {
+    /// Asks the CAs of these certificates when to renew them, and works on those that are due then.
+    async fn look(&self, ids: Vec<CertificateId>, options: &RunOptions) -> Late {
+        let looks = Looks::new(&self.engine, options);
+        let looked = options.cancel.run_until_cancelled(looks.all(ids)).await;
+        let mut schedule = Schedule::default();
+        let mut ids = BTreeSet::new();
+        for (id, needed) in looked.unwrap_or_default() {
+            ids.insert(id.clone());
+            schedule.add(id, Ok(Some(needed)), options.rehearse);
+        }
+        let mut done = Done::planned(&schedule);
+        if !schedule.work.is_empty() {
+            done.jobs = self.work(schedule, options).await;
+        }
+        Late { looked: ids, done }
+    }
+
     /// The run's id, as the ledger has it.
     pub fn id(&self) -> &RunId {
         &self.id
@@ -201,32 +273,22 @@ impl Run {
         }
     }
 
-    /// The third and fourth phase: works on the certificates, many at once.
+    /// The third phase: obtains certificates or rehearses, many at once.
     async fn work(&self, schedule: Schedule, options: &RunOptions) -> Vec<JobReport> {
         let Schedule {
             work, mut failed, ..
         } = schedule;
-        self.engine.parts.observer.planned(work.len());
-        let given = match &options.selection {
-            Selection::One(certificate) => Some(Arc::clone(certificate)),
-            _ => None,
-        };
-        let context = JobContext {
-            run: self.id.clone(),
-            run_lease: self.lease.id().clone(),
-            cancel: options.cancel.clone(),
-            urgency: options.urgency(),
-            wait: options.wait,
-            must_obtain: given.is_some(),
-        };
-        let (mut obtain, mut deploy, mut rehearse) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut obtain, mut rehearse) = (Vec::new(), Vec::new());
         for (id, work) in work {
             match work {
                 Work::Obtain(_) => obtain.push(id),
-                Work::Deploy => deploy.push(id),
                 Work::Rehearse => rehearse.push(id),
+                Work::Deploy => {}
             }
         }
+        let observer = &self.engine.parts.observer;
+        observer.planned(obtain.len() + rehearse.len());
+        let (given, context) = (options.given(), self.job_context(options));
         let engine = &self.engine;
         let (obtained, rehearsed) = tokio::join!(
             engine.obtain_all(obtain, given.clone(), context.clone()),
@@ -236,12 +298,33 @@ impl Run {
         reports.extend(rehearsed);
         reports.append(&mut failed);
         reports.sort_by(|one, other| one.id.cmp(&other.id));
+        reports
+    }
+
+    /// The fourth phase: deploys what was obtained, now or in earlier runs.
+    async fn deploy(
+        &self,
+        jobs: &mut Vec<JobReport>,
+        earlier: Vec<CertificateId>,
+        options: &RunOptions,
+    ) {
         let context = JobContext {
             must_obtain: false,
-            ..context
+            ..self.job_context(options)
         };
-        engine.deploy(&mut reports, deploy, given, &context).await;
-        reports
+        let given = options.given();
+        self.engine.deploy(jobs, earlier, given, &context).await;
+    }
+
+    fn job_context(&self, options: &RunOptions) -> JobContext {
+        JobContext {
+            run: self.id.clone(),
+            run_lease: self.lease.id().clone(),
+            cancel: options.cancel.clone(),
+            urgency: options.urgency(),
+            wait: options.wait,
+            must_obtain: options.given().is_some(),
+        }
     }
 
     /// Rehearses, many certificates at a time.

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::error::IssueError;
 use super::request::CertificateRequest;
-use crate::acme::{Account, AcmeError, Order};
+use crate::acme::{Account, AcmeError, Order, OrderRequest};
 use crate::certificate::{CertificateKey, KeyError, KeyType};
 use crate::crash::{self, Point};
 use crate::store::{Store, StoreError};
@@ -19,6 +19,8 @@ pub(super) struct StoredOrder {
     order: String,
     names: Vec<String>,
     key_type: KeyType,
+    #[serde(default)]
+    profile: Option<String>,
     /// The key that the certification request was, or will be, signed with; none while it is generated, which is
     /// before the request.
     key: Option<String>,
@@ -79,13 +81,20 @@ pub(super) async fn begin(
         return Ok(begun);
     }
     let key = tokio::spawn(CertificateKey::generate(request.key_type));
-    let order = Order::open(account, &request.identifiers()).await?;
+    let replaces = replaced(store, account, request).await?;
+    let wanted = OrderRequest {
+        names: &request.identifiers(),
+        profile: request.chosen.profile.as_deref(),
+        replaces: replaces.as_deref(),
+    };
+    let order = Order::open(account, &wanted).await?;
     crash::point(Point::OrderOpened);
     let mut stored = Box::new(StoredOrder {
         account: account.url().to_owned(),
         order: order.url().to_owned(),
         names: names(request),
         key_type: request.key_type,
+        profile: request.chosen.profile.clone(),
         key: None,
     });
     let key = if key.is_finished() {
@@ -98,6 +107,23 @@ pub(super) async fn begin(
     };
     crash::point(Point::OrderKept);
     Ok(Begun { order, key })
+}
+
+/// The identifier of the certificate that this one replaces (RFC 9773 §5): of the current version, if this CA and
+/// account issued it and they have a name in common.
+async fn replaced(
+    store: &dyn Store,
+    account: &Account,
+    request: &CertificateRequest,
+) -> Result<Option<String>, IssueError> {
+    let Some(current) = store.certificate(&request.id).await? else {
+        return Ok(None);
+    };
+    let origin = current.origin;
+    let is_ours = origin.directory == account.directory() && origin.account == account.url();
+    let wanted = names(request);
+    let shares_a_name = current.info.names.iter().any(|name| wanted.contains(name));
+    Ok(origin.renewal_id.filter(|_| is_ours && shares_a_name))
 }
 
 async fn resume(
@@ -154,7 +180,8 @@ fn matching(
     let stored: StoredOrder = serde_json::from_str(stored.expose_secret()).ok()?;
     let matches = stored.account == account.url()
         && stored.names == names(request)
-        && stored.key_type == request.key_type;
+        && stored.key_type == request.key_type
+        && stored.profile == request.chosen.profile;
     matches.then_some(stored)
 }
 

@@ -82,7 +82,7 @@ impl FromStr for RenewBefore {
             let span = text.parse::<Span>();
             let day = SpanRelativeTo::days_are_24_hours();
             let duration = span.and_then(|span| span.to_duration(day));
-            let duration = duration.ok().filter(|duration| duration.is_positive());
+            let duration = duration.ok().filter(SignedDuration::is_positive);
             return duration
                 .map(RenewBefore::Duration)
                 .ok_or(InvalidRenewBefore);

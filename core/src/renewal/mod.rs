@@ -4,8 +4,10 @@ mod attempts;
 mod due;
 mod info;
 mod terms;
+mod why;
 
 pub use self::attempts::{Attempts, Pause};
 pub use self::due::{Due, InvalidRenewBefore, Reason, RenewBefore, Validity, due};
-pub use self::info::{RenewalInfo, Window};
+pub use self::info::{Look, RenewalInfo, Suggestion, Window};
 pub use self::terms::{Change, Chosen, Terms};
+pub use self::why::Why;

@@ -83,10 +83,10 @@ impl Terms {
                 removed: self.names.difference(&wanted.names).cloned().collect(),
             });
         }
-        if let Some((from, to)) = differ(&self.key_type, &wanted.key_type) {
+        if let Some((from, to)) = differ(self.key_type.as_ref(), wanted.key_type.as_ref()) {
             changes.push(Change::KeyType { from, to });
         }
-        if let Some((from, to)) = differ(&self.directory, &wanted.directory) {
+        if let Some((from, to)) = differ(self.directory.as_ref(), wanted.directory.as_ref()) {
             changes.push(Change::Ca { from, to });
         }
         if let (Some(from), Some(to)) = (&self.chosen, &wanted.chosen) {
@@ -112,7 +112,7 @@ impl Terms {
     }
 }
 
-fn differ<T: PartialEq + Clone>(from: &Option<T>, to: &Option<T>) -> Option<(T, T)> {
+fn differ<T: PartialEq + Clone>(from: Option<&T>, to: Option<&T>) -> Option<(T, T)> {
     match (from, to) {
         (Some(from), Some(to)) if from != to => Some((from.clone(), to.clone())),
         _ => None,

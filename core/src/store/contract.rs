@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::certificate::{IndexEntry, NewVersion, StoredCertificate, VersionPem};
 use super::error::StoreError;
 use super::id::CertificateId;
-use super::status::CertificateStatus;
+use super::status::{CaStatus, CertificateStatus};
 use crate::lease::{JobName, Lease};
 use crate::name::DnsName;
 
@@ -35,6 +35,12 @@ pub trait Store: fmt::Debug + Send + Sync {
         directory: &str,
         credentials: &SecretString,
     ) -> Result<(), StoreError>;
+
+    /// Returns what is known of the CA with this directory URL. What is missing or damaged is empty.
+    async fn ca_status(&self, directory: &str) -> Result<CaStatus, StoreError>;
+
+    /// Stores what is known of a CA.
+    async fn put_ca_status(&self, directory: &str, status: &CaStatus) -> Result<(), StoreError>;
 
     /// Returns the current version of a certificate.
     async fn certificate(

@@ -18,5 +18,5 @@ pub use self::contract::Store;
 pub use self::error::StoreError;
 pub use self::files::{FileStore, FileStoreOptions};
 pub use self::id::{CertificateId, InvalidCertificateId};
-pub use self::status::{CertificateStatus, IndexedRenewalInfo, IndexedStatus, Notified};
+pub use self::status::{CaStatus, CertificateStatus, IndexedRenewalInfo, IndexedStatus, Notified};
 pub use crate::lease::{JobName, Lease, LeaseId};

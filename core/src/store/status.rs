@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::deploy::{Deployments, IndexedDeployments};
-use crate::renewal::{Attempts, Pause, RenewalInfo};
+use crate::renewal::{Attempts, Pause, RenewalInfo, Window};
 
 /// What became of the work for a certificate so far, and what follows from it. It can be lost without harm: then the
 /// CA is asked for its window again, and what is not marked as deployed is deployed again.
@@ -63,8 +63,8 @@ pub struct IndexedStatus {
 pub struct IndexedRenewalInfo {
     /// The number of the version.
     pub version: u32,
-    /// The time in the window that was drawn.
-    pub renew_at: Option<Timestamp>,
+    /// When the CA wants it to be renewed.
+    pub window: Option<Window>,
     /// When to look again.
     pub look_at: Timestamp,
 }
@@ -76,7 +76,7 @@ impl From<&CertificateStatus> for IndexedStatus {
             pause: status.attempts.as_ref().map(|attempts| attempts.pause),
             renewal_info: info.map(|info| IndexedRenewalInfo {
                 version: info.version,
-                renew_at: info.window.map(|window| window.renew_at),
+                window: info.window,
                 look_at: info.look_at,
             }),
             revoked: status.revoked,
@@ -93,4 +93,12 @@ impl From<&CertificateStatus> for IndexedStatus {
 
 fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// What is known of a CA, and counts for all certificates. It can be lost without harm.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CaStatus {
+    /// The CA is not asked for renewal information before this time: it has none, or did not answer.
+    pub no_looks_before: Option<Timestamp>,
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use acme_alias_core::acme::{Ca, CaConfig, Order};
+use acme_alias_core::acme::{Ca, CaConfig, Order, OrderRequest};
 use acme_alias_core::clock::SystemClock;
 use acme_alias_core::testkit::MemoryStore;
 use acme_alias_tests::{BedServer, Result, Spoilt, TestBed};
@@ -114,7 +114,8 @@ async fn preparing_for_requests_changes_nothing_at_the_ca_and_is_done_once() -> 
     let store = MemoryStore::new(Arc::new(SystemClock));
     let account = ca.account(&store).await.unwrap();
     let names = ["example.com".parse()?];
-    Order::open(account, &names).await.unwrap();
+    let request = OrderRequest::new(&names);
+    Order::open(account, &request).await.unwrap();
     let mut requests = requests.lock().unwrap();
     // The last of the five may have been on its way.
     assert!((10..=12).contains(&requests.remove(NONCE).unwrap()));

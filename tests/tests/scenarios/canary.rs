@@ -177,7 +177,7 @@ fn runs(clouds: &Clouds, repository: &Path, states: &Path) -> Result<Vec<Outcome
     let nowhere = "endpoint-url = \"http://127.0.0.1:1\"";
     outcomes.push(program("", nowhere)?.run(&[&ISSUE[..], &["-vvv"]].concat())?);
     clouds.allow("expired");
-    outcomes.push(usual.run(&[&ISSUE[..], &["-vvv"]].concat())?);
+    outcomes.push(usual.run(&[&ISSUE[..], &["--force", "-vvv"]].concat())?);
     clouds.allow("active");
     let broken = format!("api-token = \"{TOKEN}\"\nno-such = = \"x\"");
     outcomes.push(program(&broken, "")?.run(&["config", "check"])?);

@@ -181,7 +181,7 @@ fn a_signal_stops_a_command_and_the_next_run_repeats_it() -> Result {
     running.interrupt()?;
     let outcome = running.wait()?;
     assert_eq!(outcome.code, Some(130), "{outcome}");
-    assert!(outcome.usage.wall < Duration::from_secs(60), "{outcome}");
+    assert!(outcome.usage.wall < Duration::from_mins(1), "{outcome}");
     // It did not fail, so nothing is waited for.
     fs::write(&ready, "")?;
     program.run(&["renew"])?.assert_success();

@@ -179,7 +179,7 @@ fn who_may_read_a_key_may_read_the_next_one() -> Result {
     let folder = current.metadata()?;
     assert_eq!((folder.gid(), folder.mode() & 0o777), (7, 0o750));
     if has_acl {
-        let mut found = vec![0; 100];
+        let mut found = [0; 100];
         let length = rustix::fs::getxattr(&key, NAME, &mut found[..])?;
         assert_eq!(found[..length], acl());
     }

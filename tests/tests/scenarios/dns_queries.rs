@@ -18,6 +18,7 @@ const NAMES: u64 = 50;
 fn identity(issuer: &str) -> CaaIdentity {
     CaaIdentity {
         issuer: issuer.to_owned(),
+        others: Vec::new(),
         account: None,
     }
 }

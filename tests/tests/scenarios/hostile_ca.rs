@@ -21,7 +21,7 @@ fn renew(
     let proxy = bed.acme_proxy(spoil)?;
     let mut settings = bed.settings().certificates(domains);
     settings.directory = proxy.directory();
-    let outcome = bed.program(settings)?.run(&["renew"])?;
+    let outcome = bed.program(settings)?.run(&["renew", "--force"])?;
     assert!(!outcome.stderr.contains("panicked"), "{outcome}");
     bed.assert_only_txt_was_touched(&[])?;
     Ok(outcome)

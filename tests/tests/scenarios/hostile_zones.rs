@@ -31,6 +31,22 @@ fn name(text: &str) -> Name {
     Name::from_ascii(format!("{text}.")).unwrap_or_default()
 }
 
+/// The id of the certificate for a domain.
+fn id_of(host: &str) -> String {
+    host.replace('.', "-")
+}
+
+/// What was said about a domain or its certificate, without what was said about thousands of others.
+fn paragraphs_about(host: &str, outcome: &Outcome) -> String {
+    let said = format!("{}\n{}", outcome.stdout, outcome.stderr);
+    let lines: Vec<_> = said.lines().collect();
+    let is_about = |line: &str| line.contains(host) || line.contains(&id_of(host));
+    let about = lines.chunk_by(|_, next| next.starts_with(' '));
+    let about = about.filter(|lines| lines.iter().any(|line| is_about(line)));
+    let about: Vec<_> = about.map(|lines| lines.join("\n")).collect();
+    format!("{host} was harmed:\n{}", about.join("\n"))
+}
+
 /// A bed with good certificates, and a CA that is not the bottleneck.
 struct Neighbours {
     bed: TestBed,
@@ -72,13 +88,14 @@ impl Neighbours {
         let found = check.stdout.lines().filter(|line| line.ends_with(": good"));
         let found: BTreeSet<_> = found.collect();
         for host in &self.good {
-            assert!(
-                found.contains(format!("{host}: good").as_str()),
-                "{host}: {check}"
-            );
+            let is_good = found.contains(format!("{host}: good").as_str());
+            assert!(is_good, "{}", paragraphs_about(host, &check));
         }
         let renew = program.run(&["renew"])?;
-        assert_eq!(self.ca.certificates(), self.good.len(), "{renew}");
+        let failed = |host: &&String| renew.stderr.contains(&format!("{}: failed", id_of(host)));
+        let first = self.good.iter().find(failed);
+        let first = first.map(|host| paragraphs_about(host, &renew));
+        assert_eq!((self.ca.certificates(), first), (self.good.len(), None));
         for outcome in [&check, &renew] {
             assert!(outcome.usage.wall < limit, "{outcome}");
             let said = outcome.stdout.len() + outcome.stderr.len();

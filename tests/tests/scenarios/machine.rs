@@ -6,7 +6,13 @@ use std::path::Path;
 
 use acme_alias_tests::{ALIAS_ZONE, Result, Running, TestBed};
 
-const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+const ISSUE: [&str; 5] = [
+    "issue",
+    "example.com",
+    "--challenge-alias",
+    ALIAS_ZONE,
+    "--force",
+];
 
 #[test]
 fn whatever_the_umask_nobody_else_can_read_or_change_anything() -> Result {

@@ -48,7 +48,7 @@ fn aws_credentials_come_from_a_profile_and_a_role_can_be_assumed() -> Result {
                 "AWS_ENDPOINT_URL_STS",
                 format!("http://{}", clouds.moto.other_services()),
             );
-        program.run(&["issue", "example.edu"])
+        program.run(&["issue", "example.edu", "--force"])
     };
     let outcome = run("profile = \"nobody\"")?;
     outcome.assert_failure(4, &["no AWS credentials"]);

@@ -280,6 +280,7 @@ async fn a_good_walk_is_kept_when_the_rest_is_too_slow() -> Result {
     };
     let identity = CaaIdentity {
         issuer: "ca.example".to_owned(),
+        others: Vec::new(),
         account: None,
     };
     let checker = DelegationChecker::new(Arc::new(dns));

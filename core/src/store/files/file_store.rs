@@ -18,7 +18,7 @@ use super::leases::Leases;
 use super::leftovers::sweep;
 use super::lock::{blocking, locked};
 use super::prune::prune;
-use super::status::read_status;
+use super::status::{read_status, to_json};
 use super::versions::{self, Version};
 use crate::clock::{Clock, SystemClock};
 use crate::lease::{JobName, Lease};
@@ -28,7 +28,7 @@ use crate::store::certificate::{IndexEntry, NewVersion, StoredCertificate, Versi
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
-use crate::store::status::CertificateStatus;
+use crate::store::status::{CaStatus, CertificateStatus};
 use crate::trusted::Links;
 
 /// The store in a folder of the local file system.
@@ -129,6 +129,17 @@ impl Store for FileStore {
         blocking(move || write(&path, credentials.expose_secret().as_bytes())).await
     }
 
+    async fn ca_status(&self, directory: &str) -> Result<CaStatus, StoreError> {
+        let path = self.layout.ca_status(directory);
+        blocking(move || read_status(&path)).await
+    }
+
+    async fn put_ca_status(&self, directory: &str, status: &CaStatus) -> Result<(), StoreError> {
+        let path = self.layout.ca_status(directory);
+        let json = to_json(status)?;
+        blocking(move || write(&path, &json)).await
+    }
+
     async fn certificate(
         &self,
         id: &CertificateId,
@@ -182,7 +193,7 @@ impl Store for FileStore {
         let folder = self.layout.certificate(id);
         blocking(move || {
             check_dir(&folder, Links::Refused)?;
-            read_status(&folder)
+            read_status(&folder.join(STATUS))
         })
         .await
     }
@@ -192,9 +203,7 @@ impl Store for FileStore {
         id: &CertificateId,
         status: &CertificateStatus,
     ) -> Result<(), StoreError> {
-        let json = serde_json::to_vec_pretty(status)
-            .map_err(|error| unavailable("write", Path::new(STATUS), error.into()))?;
-        self.put(id, STATUS, &json).await
+        self.put(id, STATUS, &to_json(status)?).await
     }
 
     async fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {

@@ -15,14 +15,14 @@ use jiff::Timestamp;
 use super::errors::unavailable;
 use super::fingerprint::{Fingerprint, file_system_time};
 use super::index_log::{IndexLog, State};
-use super::layout::{Layout, OLD_LOCK, ORDER, SETTINGS};
+use super::layout::{Layout, OLD_LOCK, ORDER, SETTINGS, STATUS};
 use super::leftovers::remove_lock;
 use super::status::read_status;
 use super::versions;
 use crate::store::certificate::{IndexEntry, IndexedVersion, terms};
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
-use crate::store::status::IndexedStatus;
+use crate::store::status::{CertificateStatus, IndexedStatus};
 
 /// The most threads that look at folders at the same time.
 const MAX_THREADS: usize = 8;
@@ -152,11 +152,15 @@ pub(super) fn read(id: CertificateId, folder: &Path) -> IndexEntry {
         id,
         has_settings: has(SETTINGS),
         has_order: has(ORDER),
-        // A status that cannot be read keeps nothing waiting.
-        status: read_status(folder)
-            .map_or_else(|_| IndexedStatus::default(), |status| (&status).into()),
+        status: indexed_status(folder),
         current,
     }
+}
+
+/// A status that cannot be read keeps nothing waiting.
+fn indexed_status(folder: &Path) -> IndexedStatus {
+    let status: Result<CertificateStatus, _> = read_status(&folder.join(STATUS));
+    (&status.unwrap_or_default()).into()
 }
 
 /// A folder without content is not a certificate.

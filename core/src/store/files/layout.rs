@@ -60,6 +60,11 @@ impl Layout {
         self.accounts().join(format!("{name}.json"))
     }
 
+    pub(super) fn ca_status(&self, directory: &str) -> PathBuf {
+        let name = account_name(directory);
+        self.accounts().join(format!("{name}.status.json"))
+    }
+
     pub(super) fn certificates(&self) -> PathBuf {
         self.root.join("certificates")
     }

@@ -8,12 +8,14 @@ use crate::certificate::CertificateInfo;
 use crate::lease::{JobName, Lease};
 use crate::name::DnsName;
 use crate::store::{
-    CertificateId, CertificateStatus, IndexEntry, StoreError, StoredCertificate, VersionOrigin,
+    CaStatus, CertificateId, CertificateStatus, IndexEntry, StoreError, StoredCertificate,
+    VersionOrigin,
 };
 
 #[derive(Default)]
 pub(super) struct Data {
     pub(super) accounts: BTreeMap<String, SecretString>,
+    pub(super) cas: BTreeMap<String, CaStatus>,
     pub(super) certificates: BTreeMap<CertificateId, Entry>,
     pub(super) alias_names: BTreeMap<DnsName, DnsName>,
     pub(super) leases: BTreeMap<JobName, Lease>,

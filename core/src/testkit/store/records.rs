@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::checks::{Outcome, SECRET, Suite, equal, id};
 use crate::name::DnsName;
 use crate::renewal::{Attempts, RenewalInfo, Window};
-use crate::store::CertificateStatus;
+use crate::store::{CaStatus, CertificateStatus};
 
 /// Rounds in which two processes add alias names at once.
 const ROUNDS: usize = 10;
@@ -88,6 +88,7 @@ impl Suite<'_> {
                     renew_at: time,
                 }),
                 look_at: time,
+                unanswered: round,
                 explanation: None,
             });
             self.ok(self.store.put_status(&id, &status).await)?;
@@ -99,7 +100,20 @@ impl Suite<'_> {
                 equal("its entry in the index", &indexed, &Some((&status).into()))?;
             }
         }
-        Ok(())
+        let url = "https://ca.example/status";
+        let none = self.ok(self.store.ca_status(url).await)?;
+        equal("the status of a CA too early", &none, &CaStatus::default())?;
+        let known = CaStatus {
+            no_looks_before: Some(Timestamp::UNIX_EPOCH),
+        };
+        self.ok(self.store.put_ca_status(url, &known).await)?;
+        equal(
+            "the status of a CA",
+            &self.ok(self.other.ca_status(url).await)?,
+            &known,
+        )?;
+        let other = self.ok(self.other.ca_status("https://ca.example/Status").await)?;
+        equal("the status of another CA", &other, &CaStatus::default())
     }
 
     pub(super) async fn alias_names_stay(&self) -> Outcome {

@@ -1,0 +1,40 @@
+//! Why a certificate is obtained.
+
+use std::fmt;
+
+use super::due::Reason;
+use super::terms::Change;
+
+/// Why a certificate is obtained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// There is none yet.
+    Missing,
+    /// The caller wants it now.
+    Forced,
+    /// An order is under way, and may have been paid for.
+    Unfinished,
+    /// The current version was revoked.
+    Revoked,
+    /// The configuration asks for something else now.
+    Changed(Vec<Change>),
+    /// It is time.
+    Due(Reason),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Missing => f.write_str("there is none yet"),
+            Why::Forced => f.write_str("by force"),
+            Why::Unfinished => f.write_str("its order is under way"),
+            Why::Revoked => f.write_str("it was revoked"),
+            Why::Changed(changes) => {
+                let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+                f.write_str(&changes.join("; "))
+            }
+            Why::Due(reason) => write!(f, "due by {reason}"),
+        }
+    }
+}
