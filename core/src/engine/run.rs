@@ -308,7 +308,10 @@ impl Run {
         earlier: Vec<CertificateId>,
         options: &RunOptions,
     ) {
+        // It holds the leases of many certificates at a time. To wait for another one could be to wait for a process that
+        // waits for this one. A process that works on a certificate deploys it as well.
         let context = JobContext {
+            wait: false,
             must_obtain: false,
             ..self.job_context(options)
         };

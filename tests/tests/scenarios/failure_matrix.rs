@@ -16,6 +16,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "clean_up",
             "crashes",
             "deploy",
+            "deploy_files",
             "faulty_servers",
             "ids",
             "kills",

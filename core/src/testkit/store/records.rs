@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::checks::{Outcome, SECRET, Suite, equal, id};
+use crate::deploy::{Deployment, Deployments};
 use crate::name::DnsName;
 use crate::renewal::{Attempts, RenewalInfo, Window};
 use crate::store::{CaStatus, CertificateStatus};
@@ -91,6 +92,18 @@ impl Suite<'_> {
                 unanswered: round,
                 explanation: None,
             });
+            status.deployments = Some(Deployments {
+                version: round,
+                digest: u64::MAX,
+                shared: Some(1),
+                targets: vec![Deployment {
+                    target: u64::MAX,
+                    name: "a target \"\n".to_owned(),
+                    done: false,
+                    attempts: status.attempts.clone(),
+                }],
+            });
+            status.notified.failing = true;
             self.ok(self.store.put_status(&id, &status).await)?;
             for store in [&self.other, &self.store] {
                 equal("the status", &self.ok(store.status(&id).await)?, &status)?;
