@@ -73,6 +73,14 @@ pub(crate) struct Global {
         help_heading = "Certification authority"
     )]
     pub(crate) directory: Option<String>,
+    /// Use the staging directory of Let's Encrypt: its certificates are for tests, and its limits are wide
+    #[arg(
+        long,
+        global = true,
+        conflicts_with = "directory",
+        help_heading = "Certification authority"
+    )]
+    pub(crate) staging: bool,
     /// Trust this root certificate (PEM) of a private CA as well
     #[arg(
         long,
@@ -173,6 +181,9 @@ pub(crate) struct IssueArgs {
     /// ecdsa-p256, ecdsa-p384, rsa-2048 or rsa-4096 [default: ecdsa-p256]
     #[arg(long, value_name = "TYPE")]
     pub(crate) key_type: Option<KeyType>,
+    /// The id of the CA in `[cas]` [default: that of `[acme]`]
+    #[arg(long, value_name = "ID")]
+    pub(crate) ca: Option<String>,
     /// A profile of the CA, such as shortlived [default: the CA's choice]
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,

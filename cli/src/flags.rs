@@ -13,6 +13,9 @@ use crate::cli::{AliasFor, Cli, Global, IssueArgs};
 use crate::provider_flags::ProviderFlag;
 use crate::settings::{Mistake, Tree};
 
+/// The word for the directory of `--staging`.
+const STAGING: &str = "letsencrypt-staging";
+
 /// The flags that every command takes. `below` has the layers that they rank above.
 pub(crate) fn global(global: &Global) -> Result<Table, Mistake> {
     let mut layer = kept(global)?;
@@ -26,7 +29,7 @@ pub(crate) fn global(global: &Global) -> Result<Table, Mistake> {
 fn kept(global: &Global) -> Result<Table, Mistake> {
     let mut layer = Table::new();
     let acme = [
-        ("directory", global.directory.clone().map(Value::from)),
+        ("directory", directory(global).map(Value::from)),
         (
             "ca-file",
             global.ca_file.as_deref().map(absolute).transpose()?,
@@ -54,6 +57,7 @@ pub(crate) fn describe_nothing(cli: &Cli, args: &IssueArgs) -> bool {
         && args.provider.is_none()
         && args.alias_zone.is_empty()
         && args.key_type.is_none()
+        && args.ca.is_none()
         && args.profile.is_none()
         && args.preferred_chain.is_none()
         && cli.provider_flags.is_empty()
@@ -77,6 +81,9 @@ pub(crate) fn certificate(
     let chosen = provider.as_ref().map(|(id, _)| id.clone());
     let mut certificate = Table::new();
     certificate.insert("domains".to_owned(), domains.into());
+    if let Some(ca) = &args.ca {
+        certificate.insert("ca".to_owned(), ca.as_str().into());
+    }
     if let Some(profile) = &args.profile {
         certificate.insert("profile".to_owned(), profile.as_str().into());
     }
@@ -343,4 +350,10 @@ fn absolute(path: &Path) -> Result<Value, Mistake> {
         Some(text) => Ok(text.into()),
         None => Err(Mistake::new(format!("{} is not in UTF-8", path.display()))),
     }
+}
+
+/// The directory that the flags name.
+fn directory(global: &Global) -> Option<String> {
+    let staging = global.staging.then(|| STAGING.to_owned());
+    staging.or_else(|| global.directory.clone())
 }

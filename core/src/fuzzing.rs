@@ -19,9 +19,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::acme;
 use crate::clock::SystemClock;
+use crate::delegation;
 use crate::dns::Answer;
 use crate::ledger::git::RunExports;
-use crate::ledger::{self, Event, FileLedger, Ledger, Line};
+use crate::ledger::{self, Event, FileLedger, Ledger, Line, RUN_TRAILER};
 use crate::name::DnsName;
 
 thread_local! {
@@ -48,6 +49,9 @@ async fn read_ledger(folder: &Path, data: &[u8]) {
     let lines = data.split_inclusive(|octet| *octet == b'\n').count();
     assert!(found.lines <= lines as u64, "lines are not made up");
     assert!(found.open as u64 <= found.lines);
+    for damage in &found.damage {
+        assert_shown(&damage.to_string());
+    }
     let open = ledger.open_values().await.expect("open values");
     assert_eq!(open.len(), found.open);
     let serials = ledger::serials(&ledger).await.expect("serials");
@@ -63,6 +67,10 @@ async fn read_ledger(folder: &Path, data: &[u8]) {
             assert!(path.components().all(plain), "{}", path.display());
         }
         assert_shown(&export.message);
+        let trailers = export.message.rsplit("\n\n").next();
+        let runs = trailers.into_iter().flat_map(str::lines);
+        let runs = runs.filter(|line| line.starts_with(RUN_TRAILER)).count();
+        assert_eq!(runs, 1, "{}", export.message);
     }
     let first = ledger.lines().try_next().await.expect("lines");
     if let Some(Line { run, mut entry, .. }) = first {
@@ -106,6 +114,23 @@ pub fn dns_answer(data: &[u8]) {
         }
         let _ = (answer.txt(), answer.addresses(), answer.name_servers());
         let _ = (answer.is_apex(), answer.is_authoritative(), answer.dname());
+    }
+}
+
+/// Whatever servers answer, the check of a delegation ends in time, within its queries, and asks nothing at special
+/// addresses; and its report is safe to print.
+pub fn dns_walk(data: &[u8]) {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    // One for each input: tasks that are left end with it.
+    let shown = runtime
+        .expect("a runtime")
+        .block_on(delegation::fuzzing::walk(data));
+    for text in shown {
+        assert_shown(&text);
+        assert!(text.len() < 100_000, "{} octets", text.len());
     }
 }
 
@@ -168,6 +193,12 @@ mod tests {
     #[test]
     fn seeds_of_dns_answer() {
         seeds("dns_answer", dns_answer);
+    }
+
+    #[test]
+    fn seeds_of_dns_walk() {
+        // Each run is a check with all its queries.
+        beginnings_of_seeds("dns_walk", 7, dns_walk);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub enum Spoilt {
     Late(Duration),
     /// The CA gets the request, and this is the body of the answer.
     Changed(String),
+    /// The CA gets the request, and its answer has this header field as well.
+    With(&'static str, String),
 }
 
 /// Decides before the CA gets a request, when `answer` is empty, and again with its answer.
@@ -140,6 +142,10 @@ impl Between {
             Spoilt::Slow => slow(status, headers, body),
             Spoilt::Late(pause) => {
                 tokio::time::sleep(pause).await;
+                (status, headers, body).into_response()
+            }
+            Spoilt::With(name, value) => {
+                headers.append(name, value.parse()?);
                 (status, headers, body).into_response()
             }
             Spoilt::Changed(text) => (status, headers, text).into_response(),

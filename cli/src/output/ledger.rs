@@ -3,6 +3,7 @@
 use std::io::{BufWriter, Stdout, Write, stdout};
 
 use acme_alias_core::ledger::Line;
+use acme_alias_core::printable::printable;
 use jiff::Timestamp;
 
 use super::format::Format;
@@ -65,9 +66,9 @@ fn in_words(line: &Line) -> String {
         entry.action,
         entry.name,
         entry.value,
-        entry.origin.certificate.as_deref().unwrap_or("-"),
+        printable(entry.origin.certificate.as_deref().unwrap_or("-")),
     );
-    if let Some(response) = &entry.response {
+    if let Some(response) = entry.response.as_deref().map(printable) {
         text.push_str(&format!("        {response}\n"));
     }
     text
@@ -75,4 +76,21 @@ fn in_words(line: &Line) -> String {
 
 pub(super) fn second(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_a_damaged_ledger_controls_no_terminal() {
+        let line = r#"{"sequence":1,"time":"2026-11-24T00:00:01Z","run":"a","event":"failed","action":"add",
+            "certificate":"\u001b[2J","order":null,"zone":"auth.example.net","provider":"rfc2136","key":null,
+            "name":"_acme-challenge.auth.example.net","value":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "ttl":60,"server":null,"response":"first\nsecond\u001b[2J","previous":""}"#;
+        let text = in_words(&serde_json::from_str(line).unwrap());
+        let (first, second) = text.split_once('\n').unwrap();
+        assert!(first.ends_with("  \\u{1b}[2J"), "{first}");
+        assert_eq!(second, "        first second\\u{1b}[2J\n");
+    }
 }

@@ -11,6 +11,7 @@ mod model;
 mod nearest;
 mod origins;
 mod read;
+mod read_acme;
 mod read_certificates;
 mod read_deploy;
 mod reader;

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) audit_git: Option<PathBuf>,
     pub(crate) audit: Audit,
     pub(crate) acme: AcmeSettings,
+    /// Other CAs, by id.
+    pub(crate) cas: BTreeMap<String, AcmeSettings>,
     pub(crate) dns: DnsSettings,
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
     pub(crate) alias_zones: Vec<AliasZoneSettings>,
@@ -62,6 +64,8 @@ pub(crate) struct AcmeSettings {
     pub(crate) caa_issuer: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) eab: Option<Eab>,
+    /// The table in the settings.
+    pub(crate) table: String,
 }
 
 /// An external account binding.
@@ -117,6 +121,10 @@ pub(crate) struct AliasZoneSettings {
 pub(crate) struct CertificateSettings {
     pub(crate) domains: Vec<DomainSettings>,
     pub(crate) key_type: KeyType,
+    /// The id of the CA, if it is not the usual one.
+    pub(crate) ca: Option<String>,
+    /// The CA that is asked when the other one has failed.
+    pub(crate) fallback_ca: Option<FallbackCa>,
     /// The provider for alias names outside every alias zone.
     pub(crate) provider: Option<String>,
     /// The profile of the CA.
@@ -159,6 +167,15 @@ pub(crate) struct FilesSettings {
     pub(crate) mode: Option<u32>,
     /// The password of a key store, and its setting.
     pub(crate) password: Option<(String, SecretRef)>,
+}
+
+/// A CA that is asked when another one has failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FallbackCa {
+    /// Its id.
+    pub(crate) id: String,
+    /// How often in a row the other one has failed then.
+    pub(crate) after: u32,
 }
 
 /// A name in a certificate.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use acme_alias_core::acme::Timeouts;
 use acme_alias_core::dns::{self, Propagation, WaitFor, ZoneServers};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
@@ -13,10 +12,10 @@ use acme_alias_core::store::CertificateId;
 use super::layer::Tree;
 use super::mistake::SettingsError;
 use super::model::{
-    AcmeSettings, AliasZoneSettings, Audit, DnsSettings, Eab, ProviderOption, ProviderSettings,
-    Settings,
+    AliasZoneSettings, Audit, DnsSettings, ProviderOption, ProviderSettings, Settings,
 };
 use super::nearest::nearest;
+use super::read_acme::{acme, cas};
 use super::read_certificates::certificates;
 use super::read_deploy::{key_access, notify, targets};
 use super::reader::Reader;
@@ -24,19 +23,6 @@ use super::unknown_keys::unknown_keys;
 
 /// Versions of a certificate that are kept, unless the settings say otherwise.
 const KEEP_VERSIONS: usize = 3;
-/// The directories that have a word of their own.
-const DIRECTORIES: [(&str, &str); 4] = [
-    (
-        "letsencrypt",
-        "https://acme-v02.api.letsencrypt.org/directory",
-    ),
-    (
-        "letsencrypt-staging",
-        "https://acme-staging-v02.api.letsencrypt.org/directory",
-    ),
-    ("zerossl", "https://acme.zerossl.com/v2/DV90"),
-    ("google", "https://dv.acme-v02.api.pki.goog/directory"),
-];
 
 impl Settings {
     /// Checks the merged layers; the error holds every mistake that was found.
@@ -57,6 +43,7 @@ impl Settings {
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
         let acme = acme(&mut reader);
+        let cas = cas(&mut reader, &acme);
         let dns = dns(&mut reader);
         let providers = providers(&mut reader);
         let alias_zones = alias_zones(&mut reader);
@@ -75,6 +62,7 @@ impl Settings {
             audit_git,
             audit,
             acme,
+            cas,
             dns,
             providers,
             alias_zones,
@@ -111,36 +99,6 @@ fn audit(reader: &mut Reader<'_>, has_repository: bool) -> Audit {
             reader.wrong("audit", problem, Some(help));
             Audit::Optional
         }
-    }
-}
-
-fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
-    let eab = match (
-        reader.text("acme.eab-kid"),
-        reader.secret("acme.eab-hmac-key"),
-    ) {
-        (Some(kid), Some(hmac_key)) => Some(Eab { kid, hmac_key }),
-        (None, None) => None,
-        (Some(_), None) => {
-            reader.wrong("acme.eab-kid", "needs `eab-hmac-key` beside it", None);
-            None
-        }
-        (None, Some(_)) => {
-            reader.wrong("acme.eab-hmac-key", "needs `eab-kid` beside it", None);
-            None
-        }
-    };
-    AcmeSettings {
-        directory: directory(reader).unwrap_or_default(),
-        contact: reader.texts("acme.contact"),
-        agree_tos: reader.truth("acme.agree-tos").unwrap_or_default(),
-        ca_file: reader.text("acme.ca-file").map(PathBuf::from),
-        caa_issuer: reader.text("acme.caa-issuer"),
-        timeouts: Timeouts {
-            request: reader.duration("acme.timeout").unwrap_or_default(),
-            order: reader.duration("acme.order-timeout").unwrap_or_default(),
-        },
-        eab,
     }
 }
 
@@ -186,28 +144,6 @@ fn propagation(reader: &mut Reader<'_>) -> Propagation {
             .unwrap_or_default(),
         resolvers: reader.servers("dns.propagation-resolvers"),
     }
-}
-
-fn directory(reader: &mut Reader<'_>) -> Option<String> {
-    let path = "acme.directory";
-    let text = reader.text(path)?;
-    if let Some((_, url)) = DIRECTORIES.iter().find(|(word, _)| *word == text) {
-        return Some((*url).to_owned());
-    }
-    if text.starts_with("https://") {
-        return Some(text);
-    }
-    if text.contains("://") {
-        reader.wrong(path, "takes an https:// URL, and no other", None);
-    } else {
-        let help = nearest(&text, DIRECTORIES.iter().map(|(word, _)| *word));
-        reader.wrong(
-            path,
-            format!("names no directory: `{}`", text.escape_debug()),
-            Some(help),
-        );
-    }
-    None
 }
 
 fn zones(reader: &mut Reader<'_>) -> Vec<ZoneServers> {

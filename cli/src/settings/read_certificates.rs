@@ -7,10 +7,14 @@ use acme_alias_core::name::Identifier;
 use acme_alias_core::store::CertificateId;
 use config::ValueKind;
 
-use super::model::{Alias, CertificateSettings, DomainSettings, TargetSettings};
+use super::model::{Alias, CertificateSettings, DomainSettings, FallbackCa, TargetSettings};
+use super::nearest::nearest;
+use super::read_acme::USUAL;
 use super::read_deploy::{key_access, targets};
 use super::reader::Reader;
 
+/// Failures in a row after which the other CA is asked, unless configured otherwise.
+const FALLBACK_AFTER: u32 = 3;
 /// Names in one certificate; the limit of Let's Encrypt, which no other CA exceeds by default.
 const NAMES_MAX: usize = 100;
 
@@ -33,7 +37,10 @@ pub(super) fn certificates(
         if let Some(provider) = &provider {
             reader.known_provider(&provider_path, provider);
         }
+        let ca = known_ca(reader, &format!("{path}.ca"));
         let certificate = CertificateSettings {
+            ca,
+            fallback_ca: fallback_ca(reader, &path),
             domains: domains(reader, &path, alias.as_ref()),
             key_type: reader
                 .parsed(&format!("{path}.key-type"))
@@ -63,6 +70,39 @@ fn deploy(reader: &mut Reader<'_>, table: &str) -> Option<Vec<TargetSettings>> {
     let mut targets = targets.unwrap_or_default();
     targets.push(TargetSettings::Command(CommandTarget::new(hook)));
     Some(targets)
+}
+
+/// The id of a CA; that of the usual one is left out.
+fn known_ca(reader: &mut Reader<'_>, path: &str) -> Option<String> {
+    let id = reader.text(path)?;
+    let ids = reader.tree.keys("cas");
+    if id == USUAL {
+        return None;
+    }
+    if !ids.contains(&id) {
+        let known = ids.iter().map(String::as_str).chain([USUAL]);
+        let help = nearest(&id, known);
+        let problem = format!("names no CA: `{}`", id.escape_debug());
+        reader.wrong(path, problem, Some(help));
+    }
+    Some(id)
+}
+
+fn fallback_ca(reader: &mut Reader<'_>, table: &str) -> Option<FallbackCa> {
+    let path = format!("{table}.fallback-ca");
+    let after_path = format!("{table}.fallback-after");
+    let after: Option<u32> = reader.parsed(&after_path);
+    if after == Some(0) {
+        reader.wrong(&after_path, "must be at least 1", None);
+    }
+    let is_given = reader.tree.at(&path).is_some();
+    if after.is_some() && !is_given {
+        reader.wrong(&after_path, "needs `fallback-ca` beside it", None);
+    }
+    is_given.then(|| FallbackCa {
+        id: known_ca(reader, &path).unwrap_or_else(|| USUAL.to_owned()),
+        after: after.unwrap_or(FALLBACK_AFTER),
+    })
 }
 
 fn alias(reader: &mut Reader<'_>, table: &str) -> Option<Alias> {

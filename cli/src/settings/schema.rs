@@ -62,6 +62,11 @@ pub(crate) const SETTINGS: &[Key] = &[
         Shape::Table(ACME),
         "the certification authority (CA)",
     ),
+    key(
+        "cas",
+        Shape::ById(ACME),
+        "other CAs, each with the keys of `[acme]`; `contact` and the time limits are those of `[acme]`, unless given",
+    ),
     key("dns", Shape::Table(DNS), "how questions are asked"),
     key("providers", Shape::Providers, "who writes TXT records"),
     key(
@@ -154,7 +159,7 @@ const DNS: &[Key] = &[
     key(
         "allow-private-addresses",
         Shape::Truth,
-        "query name servers that zones place in private networks (RFC 1918, RFC 4193)",
+        "query name servers that zones place in private networks (RFC 1918, RFC 6598, RFC 4193)",
     )
     .or("`true`"),
     key(
@@ -222,6 +227,18 @@ const CERTIFICATE: &[Key] = &[
         "the kind of the key",
     )
     .or("`ecdsa-p256`"),
+    key("ca", Shape::Text, "id of the CA in `[cas]`").or("that of `[acme]`"),
+    key(
+        "fallback-ca",
+        Shape::Text,
+        "id of the CA that is asked when the other one has failed; `acme` is that of `[acme]`",
+    ),
+    key(
+        "fallback-after",
+        Shape::Number,
+        "failures of the CA in a row after which the other one is asked",
+    )
+    .or("`3`"),
     key(
         "provider",
         Shape::Text,

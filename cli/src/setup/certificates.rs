@@ -1,8 +1,9 @@
 //! From a certificate in the settings to one that the engine can obtain.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use acme_alias_core::engine::{CertificateConfig, Environment};
+use acme_alias_core::engine::{CertificateConfig, Environment, Fallback};
 use acme_alias_core::issue::{CertificateRequest, RequestedName};
 use acme_alias_core::renewal::Chosen;
 use acme_alias_core::store::CertificateId;
@@ -18,15 +19,26 @@ pub(crate) struct Common<'a> {
     environments: &'a Environments,
     settings: &'a Settings,
     environment: Result<Arc<Environment>, Failure>,
+    /// Those of the other CAs, by id.
+    others: BTreeMap<String, Result<Arc<Environment>, Failure>>,
 }
 
 impl<'a> Common<'a> {
     pub(crate) fn new(environments: &'a Environments, settings: &'a Settings) -> Self {
+        let others = settings.cas.iter();
+        let others = others.map(|(id, ca)| (id.clone(), environments.of_ca(settings, ca)));
         Common {
             environments,
             settings,
             environment: environments.get(settings),
+            others: others.collect(),
         }
+    }
+
+    /// The environment of a CA; that of no other id is the usual one.
+    fn environment(&self, ca: Option<&str>) -> Result<Arc<Environment>, Failure> {
+        let other = ca.and_then(|id| self.others.get(id));
+        other.unwrap_or(&self.environment).clone()
     }
 }
 
@@ -53,6 +65,7 @@ pub(crate) fn certificate(
     let provider = provider
         .map(|id| common.environments.provider(common.settings, id))
         .transpose()?;
+    let fallback = certificate.fallback_ca.as_ref();
     Ok(Arc::new(CertificateConfig {
         request: CertificateRequest {
             id: id.clone(),
@@ -69,6 +82,13 @@ pub(crate) fn certificate(
         provider,
         targets: targets::of_certificate(common.settings, certificate, id.as_str()),
         renew_before: certificate.renew_before.or(common.settings.renew_before),
-        environment: common.environment.clone()?,
+        environment: common.environment(certificate.ca.as_deref())?,
+        fallback: fallback
+            .map(|fallback| {
+                let environment = common.environment(Some(&fallback.id))?;
+                let after = fallback.after;
+                Ok::<_, Failure>(Fallback { environment, after })
+            })
+            .transpose()?,
     }))
 }

@@ -30,7 +30,7 @@ pub(crate) struct Environments {
 }
 
 /// What tells environments apart.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Distinct {
     acme: AcmeSettings,
     dns: DnsSettings,
@@ -55,11 +55,20 @@ impl Environments {
         self.providers.get(settings, id)
     }
 
-    /// The environment of certificates with these settings.
+    /// The environment of certificates with these settings, of the usual CA.
     pub(crate) fn get(&self, settings: &Settings) -> Result<Arc<Environment>, Failure> {
+        self.of_ca(settings, &settings.acme)
+    }
+
+    /// The environment of certificates with these settings, of this CA.
+    pub(crate) fn of_ca(
+        &self,
+        settings: &Settings,
+        acme: &AcmeSettings,
+    ) -> Result<Arc<Environment>, Failure> {
         let mut alias_zones = Vec::new();
         let mut distinct = Distinct {
-            acme: settings.acme.clone(),
+            acme: acme.clone(),
             dns: settings.dns.clone(),
             alias_zones: Vec::new(),
         };
@@ -74,13 +83,27 @@ impl Environments {
         if let Some((_, environment)) = made.iter().find(|(known, _)| *known == distinct) {
             return Ok(Arc::clone(environment));
         }
-        let config = EnvironmentConfig {
-            dns: dns_config(settings, &self.clock)?,
-            alias_zones,
-            propagation_timeout: settings.dns.propagation_timeout,
-            ..EnvironmentConfig::new(ca_config(&settings.acme)?)
+        let ca = ca_config(acme)?;
+        // Only the CA differs: the DNS client and its cache are the same.
+        let is_alike = |known: &Distinct| {
+            Distinct {
+                acme: acme.clone(),
+                ..known.clone()
+            } == distinct
         };
-        let environment = Arc::new(Environment::new(config, &self.clock)?);
+        let environment = match made.iter().find(|(known, _)| is_alike(known)) {
+            Some((_, environment)) => environment.with_ca(ca, &self.clock)?,
+            None => {
+                let config = EnvironmentConfig {
+                    dns: dns_config(settings, &self.clock)?,
+                    alias_zones,
+                    propagation_timeout: settings.dns.propagation_timeout,
+                    ..EnvironmentConfig::new(ca)
+                };
+                Environment::new(config, &self.clock)?
+            }
+        };
+        let environment = Arc::new(environment);
         made.push((distinct, Arc::clone(&environment)));
         Ok(environment)
     }
@@ -98,21 +121,28 @@ fn ca_config(acme: &AcmeSettings) -> Result<CaConfig, Failure> {
         config = config.with_caa_issuer(issuer.clone());
     }
     if let Some(eab) = &acme.eab {
-        config = config.with_external_account(FromSettings(eab.clone()));
+        config = config.with_external_account(FromSettings {
+            eab: eab.clone(),
+            path: format!("{}.eab-hmac-key", acme.table),
+        });
     }
     Ok(config)
 }
 
 /// Fetches the external account's key when an ACME account is created.
 #[derive(Debug)]
-struct FromSettings(Eab);
+struct FromSettings {
+    eab: Eab,
+    /// Where the key is in the settings.
+    path: String,
+}
 
 #[async_trait]
 impl ExternalAccountSource for FromSettings {
     async fn fetch(&self) -> Result<ExternalAccount, Box<dyn Error + Send + Sync>> {
         Ok(ExternalAccount {
-            key_id: self.0.kid.clone(),
-            hmac_key: self.0.hmac_key.fetch("acme.eab-hmac-key").await?,
+            key_id: self.eab.kid.clone(),
+            hmac_key: self.eab.hmac_key.fetch(&self.path).await?,
         })
     }
 }

@@ -26,6 +26,9 @@ use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtValue;
 
+/// Other chains that are fetched. CAs have two or three roots.
+const ALTERNATES_MAX: usize = 10;
+
 /// What the CA must find in the DNS to validate a name (RFC 8555 §8.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
@@ -258,6 +261,7 @@ impl Order {
         let response = self.account.get(operation, &url).await?;
         if let Ok(base) = Url::parse(&url) {
             self.alternates = link::targets(response.headers(), "alternate", &base);
+            self.alternates.truncate(ALTERNATES_MAX);
         }
         chain(operation, &response)
     }

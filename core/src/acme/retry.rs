@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::error::AcmeError;
 
 /// A rejected nonce (RFC 8555 §6.5) costs one round trip and nothing else. A busy server farm can reject
 /// many in a row.
 const NONCE_ATTEMPTS: usize = 200;
+/// How long these attempts may take together: a server that rejects slowly would hold a run up for hours.
+const NONCE_TIME: Duration = Duration::from_mins(2);
 /// Attempts if the server is overloaded or the connection breaks.
 const ATTEMPTS: usize = 4;
 /// The first pause between those, doubled each time.
@@ -16,6 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Decides whether a failed request is repeated, and waits before that.
 pub(super) struct Retry {
+    begun: Instant,
     rejected_nonces: usize,
     failures: usize,
     pause: Duration,
@@ -25,6 +30,7 @@ impl Retry {
     /// No attempt has failed yet.
     pub(super) fn new() -> Self {
         Retry {
+            begun: Instant::now(),
             rejected_nonces: 0,
             failures: 0,
             pause: FIRST_PAUSE,
@@ -33,7 +39,8 @@ impl Retry {
 
     /// Returns when the request may be repeated, or the error if another attempt cannot help.
     pub(super) async fn after(&mut self, error: AcmeError) -> Result<(), AcmeError> {
-        if error.is_bad_nonce() && self.rejected_nonces < NONCE_ATTEMPTS {
+        let may_repeat = self.rejected_nonces < NONCE_ATTEMPTS && self.begun.elapsed() < NONCE_TIME;
+        if error.is_bad_nonce() && may_repeat {
             self.rejected_nonces += 1;
             return Ok(());
         }
@@ -52,5 +59,31 @@ impl Retry {
             }
             _ => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::super::error::Operation;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_rejects_every_nonce_slowly_is_given_up() {
+        let (begun, mut retry) = (Instant::now(), Retry::new());
+        loop {
+            sleep(Duration::from_secs(29)).await;
+            let error = AcmeError::Problem {
+                operation: Operation::Order,
+                kind: "badNonce".to_owned(),
+                detail: "once more".to_owned(),
+                retry_after: None,
+            };
+            if retry.after(error).await.is_err() {
+                break;
+            }
+        }
+        assert!(begun.elapsed() < NONCE_TIME + Duration::from_secs(30));
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::printable::few;
+
 /// A certificate chain that cannot be read or must not be used.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,7 +36,7 @@ pub enum CertificateError {
     #[error("the certificate is for another key than the one in the request")]
     OtherKey,
     /// The certificate is for other names than the ones in the certificate request.
-    #[error("the certificate is for {} instead of {}", .found.join(", "), .wanted.join(", "))]
+    #[error("the certificate is for {} instead of {}", few(.found, ", "), few(.wanted, ", "))]
     OtherNames {
         /// The names in the certificate, in alphabetical order.
         found: Vec<String>,

@@ -14,7 +14,7 @@ use x509_parser::public_key::PublicKey;
 use super::error::CertificateError;
 use super::key::KeyType;
 use super::pem::{decode, malformed, parse};
-use crate::printable::printable;
+use crate::printable::{TEXT_MAX, shortened};
 
 /// The content of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,7 +51,7 @@ pub fn root_name(pem: &str) -> Result<String, CertificateError> {
     let last = parse(ders.last().ok_or(CertificateError::Empty)?)?;
     let mut names = last.issuer().iter_common_name();
     let name = names.next().and_then(|name| name.as_str().ok());
-    Ok(name.unwrap_or_default().to_owned())
+    Ok(shortened(name.unwrap_or_default(), TEXT_MAX))
 }
 
 /// Reads one certificate.
@@ -63,8 +63,8 @@ pub(super) fn read(certificate: &X509Certificate<'_>) -> Result<CertificateInfo,
         .into_iter()
         .flatten()
         .map(|name| match name {
-            GeneralName::DNSName(name) => printable(&name.to_ascii_lowercase()),
-            other => printable(&other.to_string()),
+            GeneralName::DNSName(name) => shortened(&name.to_ascii_lowercase(), TEXT_MAX),
+            other => shortened(&other.to_string(), TEXT_MAX),
         })
         .collect();
     let time = |seconds| Timestamp::from_second(seconds).map_err(malformed);
@@ -72,8 +72,8 @@ pub(super) fn read(certificate: &X509Certificate<'_>) -> Result<CertificateInfo,
         names: names.into_iter().collect(),
         not_before: time(certificate.validity().not_before.timestamp())?,
         not_after: time(certificate.validity().not_after.timestamp())?,
-        serial: hexadecimal(certificate.raw_serial()),
-        issuer: printable(&certificate.issuer().to_string()),
+        serial: shortened(&hexadecimal(certificate.raw_serial()), TEXT_MAX),
+        issuer: shortened(&certificate.issuer().to_string(), TEXT_MAX),
         key_type: key_type(certificate),
         renewal_id: renewal_id(certificate),
     })

@@ -11,6 +11,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer;
 
 use super::error::CertificateError;
+use crate::printable::{TEXT_MAX, shortened};
 
 /// The certificates of a PEM text, in DER.
 pub(super) fn decode(pem: &[u8]) -> Result<Vec<Vec<u8>>, CertificateError> {
@@ -18,7 +19,7 @@ pub(super) fn decode(pem: &[u8]) -> Result<Vec<Vec<u8>>, CertificateError> {
         .map(|block| match block {
             Ok(block) if block.label == "CERTIFICATE" => Ok(block.contents),
             Ok(block) => Err(CertificateError::UnexpectedBlock {
-                label: block.label.escape_debug().to_string(),
+                label: shortened(&block.label, TEXT_MAX),
             }),
             Err(error) => Err(CertificateError::NotPem {
                 source: Arc::new(error),

@@ -9,7 +9,7 @@ use super::error::CertificateError;
 use super::info::{CertificateInfo, read};
 use super::pem::{decode, encode, parse};
 use crate::name::Identifier;
-use crate::printable::printable;
+use crate::printable::{TEXT_MAX, shortened};
 
 /// The tolerance for clocks that differ. CAs backdate certificates for the same reason, so a
 /// certificate that starts later than this is not valid yet.
@@ -86,7 +86,7 @@ fn check_signatures(chain: &[X509Certificate<'_>]) -> Result<(), CertificateErro
         if !is_named || signature.is_err() {
             return Err(CertificateError::ChainBroken {
                 position: position + 2,
-                issuer: printable(&certificate.issuer().to_string()),
+                issuer: shortened(&certificate.issuer().to_string(), TEXT_MAX),
             });
         }
     }
@@ -177,6 +177,16 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn thousands_of_names_are_shown_in_part() {
+        let names: Vec<_> = (0..5_000).map(|n| format!("n{n}.example.com")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let error = verified(&fixture(&names, (-1, 90)), &NAMES).unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.contains("4,997 more"), "{shown}");
+        assert!(shown.len() < 1_000, "{shown}");
     }
 
     #[test]

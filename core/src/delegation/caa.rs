@@ -241,7 +241,7 @@ mod tests {
     fn answer_to(identifier: &str, records: &[Caa], account: Option<String>) -> Option<String> {
         let identity = CaaIdentity {
             issuer: "ca.example".to_owned(),
-            others: vec!["other.example".to_owned()],
+            others: vec!["second.example".to_owned()],
             account,
         };
         let name = "example.com".parse().unwrap();
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn the_ca_that_is_named_may_issue_and_no_other() {
         assert_eq!(refusal("example.com", &[("issue", "ca.example")]), None);
-        assert_eq!(refusal("example.com", &[("issue", "other.example")]), None);
+        assert_eq!(refusal("example.com", &[("issue", "second.example")]), None);
         assert_eq!(
             refusal(
                 "example.com",

@@ -14,6 +14,8 @@ mod checker;
 mod dnssec_findings;
 mod expectation;
 mod finding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod limit_findings;
 mod name_check;
 mod own_values;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::state::{Deployment, Deployments};
 use super::target::{Target, digest_of};
-use crate::renewal::Attempts;
+use crate::renewal::{Attempts, Failure};
 
 /// The targets of a certificate in a run.
 #[derive(Debug)]
@@ -108,7 +108,12 @@ impl Progress {
     pub(crate) fn failed(&mut self, now: Timestamp, error: String) {
         if let Some(place) = self.queue.pop_front() {
             let attempts = &mut self.state.targets[place].attempts;
-            *attempts = Some(Attempts::after(attempts.as_ref(), now, error, None));
+            let failure = Failure {
+                error,
+                is_of_ca: false,
+                asked: None,
+            };
+            *attempts = Some(Attempts::after(attempts.as_ref(), now, failure));
         }
     }
 

@@ -204,7 +204,8 @@ impl Dns {
                 Some(budget) => budget.turn().await,
                 None => None,
             };
-            let _socket = sockets::permit().await;
+            let usage = budget.map(|budget| Arc::clone(&budget.usage));
+            let _socket = sockets::permit(usage).await;
             // Time in which nothing was sent is not the server's.
             let deadline = deadline + begun.elapsed();
             let limit = self.config.timeout;

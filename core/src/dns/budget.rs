@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Timed};
 use super::error::DnsError;
+use super::sockets::Usage;
 use crate::name::DnsName;
 
 /// Queries of one name under way at a time, so that one name never takes all sockets.
@@ -50,6 +51,8 @@ pub(super) struct Budget {
     exhausted: CancellationToken,
     under_way: Semaphore,
     questions: Cache<AddressQuestion, Arc<Message>, String>,
+    /// How long its queries have had sockets.
+    pub(super) usage: Arc<Usage>,
 }
 
 impl Budget {
@@ -60,6 +63,7 @@ impl Budget {
             exhausted: CancellationToken::new(),
             under_way: Semaphore::new(AT_ONCE),
             questions: Cache::new(usize::MAX),
+            usage: Arc::default(),
         }
     }
 

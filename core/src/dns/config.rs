@@ -22,7 +22,7 @@ pub struct Config {
     pub queries_per_name: u32,
     /// Whether zones may name servers at addresses of this machine, of this network link and the like.
     pub allow_special_addresses: bool,
-    /// Whether zones may name servers in private networks (RFC 1918, RFC 4193).
+    /// Whether zones may name servers in private networks (RFC 1918, RFC 6598, RFC 4193).
     pub allow_private_addresses: bool,
     /// Servers to query for a zone instead of its NS set.
     pub zones: Vec<ZoneServers>,

@@ -17,9 +17,26 @@ const MAX: Duration = Duration::from_hours(1);
 /// The longest lifetime of a negative answer. It delays users who have just added a record.
 const MAX_NEGATIVE: Duration = Duration::from_mins(5);
 
-/// The moment at which `message` must be asked for again.
+/// Records in an answer that is kept, in all its sections.
+const RECORDS_MAX: usize = 128;
+/// Octets of an answer that is kept.
+const OCTETS_MAX: usize = 8 * 1024;
+
+/// The moment at which `message` must be asked for again. One that is large is not kept: anyone can fill
+/// answers about a zone, and thousands of them are kept.
 pub(super) fn expiry(message: &Message) -> Instant {
+    if is_large(message) {
+        return Instant::now();
+    }
     Instant::now() + lifetime(message)
+}
+
+fn is_large(message: &Message) -> bool {
+    let records = message.answers.len() + message.authorities.len() + message.additionals.len();
+    records > RECORDS_MAX
+        || message
+            .to_vec()
+            .is_ok_and(|octets| octets.len() > OCTETS_MAX)
 }
 
 /// The moment at which records with this TTL, in seconds, must be asked for again.
@@ -60,7 +77,7 @@ fn seconds(ttl: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::rr::rdata::{A, SOA};
+    use hickory_proto::rr::rdata::{A, SOA, TXT};
     use hickory_proto::rr::{Name, RData, Record};
 
     use super::*;
@@ -89,6 +106,21 @@ mod tests {
             let expected = Duration::from_secs(expected);
             assert_eq!(lifetime(&addresses(ttls)), expected, "{ttls:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_answer_is_not_kept() {
+        let is_kept = |message| expiry(&message) > Instant::now();
+        assert!(is_kept(addresses(&[60; RECORDS_MAX])));
+        assert!(!is_kept(addresses(&[60; RECORDS_MAX + 1])));
+        let text = |count| {
+            let mut message = Message::query();
+            let data = RData::TXT(TXT::new(vec!["x".repeat(250); count]));
+            message.answers = vec![Record::from_rdata(name(), 60, data)];
+            message
+        };
+        assert!(is_kept(text(30)));
+        assert!(!is_kept(text(40)));
     }
 
     #[test]

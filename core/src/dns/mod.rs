@@ -24,6 +24,8 @@ mod query;
 mod race;
 mod records;
 mod resolver;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod scripted;
 mod server;
 mod signed;
 mod sockets;

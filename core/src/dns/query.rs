@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use hickory_net::NetError;
-use hickory_net::runtime::TokioRuntimeProvider;
+use hickory_net::runtime::{RuntimeProvider, TokioRuntimeProvider};
 use hickory_net::tcp::TcpClientStream;
 use hickory_net::udp::UdpClientStream;
 use hickory_net::xfer::{DnsExchange, DnsHandle};
@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::budget::{AddressQuestion, Budget};
 use super::counter::QueryCounter;
+#[cfg(any(test, fuzzing))]
+use super::scripted;
 
 /// How often a query is sent over UDP to a server that does not answer.
 pub(super) const SENT_MAX: u8 = 3;
@@ -70,8 +72,30 @@ pub(super) async fn send(
     counter: &QueryCounter,
     budget: Option<&Budget>,
 ) -> Result<Message, String> {
+    #[cfg(any(test, fuzzing))]
+    if let Some(network) = scripted::network_for(server) {
+        return exchange(
+            network, server, question, deadline, timeout, counter, budget,
+        )
+        .await;
+    }
     // The provider owns the tasks that carry the exchanges; they end with it.
     let runtime = TokioRuntimeProvider::new();
+    exchange(
+        runtime, server, question, deadline, timeout, counter, budget,
+    )
+    .await
+}
+
+async fn exchange(
+    runtime: impl RuntimeProvider,
+    server: SocketAddr,
+    question: Question<'_>,
+    deadline: Instant,
+    timeout: Duration,
+    counter: &QueryCounter,
+    budget: Option<&Budget>,
+) -> Result<Message, String> {
     let left = deadline.saturating_duration_since(Instant::now());
     let udp = UdpClientStream::builder(server, runtime.clone())
         .with_timeout(Some(left))
@@ -102,7 +126,7 @@ pub(super) async fn send(
 
 /// The response, before `deadline`: a server that sends it octet by octet does not delay the caller.
 async fn first(
-    exchange: DnsExchange<TokioRuntimeProvider>,
+    exchange: DnsExchange<impl RuntimeProvider>,
     request: DnsRequest,
     deadline: Instant,
 ) -> Result<DnsResponse, NetError> {

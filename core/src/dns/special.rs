@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum SpecialAddress {
     /// It means this machine or this network link, a group of machines, or nothing at all (RFC 6890).
     Special(&'static str),
-    /// It is one of a private network (RFC 1918, RFC 4193).
+    /// It is one of a private network (RFC 1918, RFC 6598, RFC 4193).
     Private,
 }
 
@@ -44,6 +44,8 @@ fn of_v4(address: Ipv4Addr) -> Option<SpecialAddress> {
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => "documentation",
         [224..=239, ..] => "multicast",
         [240..=255, ..] | [198, 18 | 19, ..] | [192, 0, 0, _] => "reserved",
+        // Shared addresses of carriers and clouds (RFC 6598).
+        [100, 64..=127, ..] => return Some(SpecialAddress::Private),
         _ if address.is_private() => return Some(SpecialAddress::Private),
         _ => return None,
     }))
@@ -54,8 +56,8 @@ fn of_v6(address: Ipv6Addr) -> Option<SpecialAddress> {
     Some(SpecialAddress::Special(match segments {
         [0, 0, 0, 0, 0, 0, 0, 0] => "unspecified",
         [0, 0, 0, 0, 0, 0, 0, 1] => "loopback",
-        // IPv4 addresses in IPv6 (RFC 4291 §2.5.5, RFC 6052, RFC 3056) lead to the same machines.
-        [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+        // IPv4 addresses in IPv6 (RFC 4291 §2.5.5, RFC 7915, RFC 6052, RFC 3056) lead to the same machines.
+        [0, 0, 0, 0, 0 | 0xffff, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             return of_v4(embedded(high, low));
         }
         [0x2002, high, low, ..] => return of_v4(embedded(high, low)),
@@ -99,6 +101,10 @@ mod tests {
             ("172.16.0.1", Some("private")),
             ("192.168.1.1", Some("private")),
             ("fd00::1", Some("private")),
+            ("100.64.0.1", Some("private")),
+            ("100.100.100.200", Some("private")),
+            ("::ffff:0:169.254.169.254", Some("link-local")),
+            ("100.128.0.1", None),
             ("172.32.0.1", None),
             ("9.9.9.9", None),
             ("2620:fe::fe", None),

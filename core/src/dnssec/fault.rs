@@ -4,7 +4,7 @@ use hickory_proto::dnssec::Proof;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
 
-use super::records::{dnskeys, ds, key_tags, list, signatures};
+use super::records::{dnskeys, ds, is_vouched_for, key_tags, list, signatures};
 use super::security::Security;
 use super::validator::Validator;
 use super::validity::out_of_time;
@@ -213,11 +213,7 @@ impl Validator {
                 list(&ds_tags)
             )));
         }
-        let vouched = dnskeys(keys).any(|key| {
-            delegations
-                .iter()
-                .any(|ds| ds.covers(zone, key).unwrap_or(false))
-        });
+        let vouched = is_vouched_for(zone, &delegations, keys);
         Ok((!vouched).then(|| {
             format!(
                 "the DS records of {shown} in the zone above (key {}) match none of its keys ({})",

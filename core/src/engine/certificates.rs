@@ -27,6 +27,17 @@ pub struct CertificateConfig {
     pub renew_before: Option<RenewBefore>,
     /// What it shares with others.
     pub environment: Arc<Environment>,
+    /// The CA that is asked when the one of the environment has failed.
+    pub fallback: Option<Fallback>,
+}
+
+/// A CA that is asked when another one has failed.
+#[derive(Clone, Debug)]
+pub struct Fallback {
+    /// The environment with that CA.
+    pub environment: Arc<Environment>,
+    /// How often in a row the other one has failed then.
+    pub after: u32,
 }
 
 impl CertificateConfig {
@@ -38,12 +49,31 @@ impl CertificateConfig {
             targets: Vec::new(),
             renew_before: None,
             environment,
+            fallback: None,
         }
     }
 
     /// What it is ordered with.
     pub fn terms(&self) -> Terms {
         self.request.terms(self.environment.ca().directory())
+    }
+
+    /// What it is ordered with at the other CA, if it has one.
+    pub(super) fn fallback_terms(&self) -> Option<Terms> {
+        let fallback = self.fallback.as_ref()?;
+        let directory = fallback.environment.ca().directory();
+        Some(self.request.terms(directory))
+    }
+
+    /// The certificate at the CA that is to be asked after so many failures of one.
+    pub(super) fn after_failures(self: Arc<Self>, failed: u32) -> Arc<Self> {
+        match &self.fallback {
+            Some(fallback) if failed >= fallback.after => Arc::new(CertificateConfig {
+                environment: Arc::clone(&fallback.environment),
+                ..(*self).clone()
+            }),
+            _ => self,
+        }
     }
 
     /// Its id.

@@ -6,7 +6,7 @@ use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::report::{JobError, NotDue, Waiting};
 use crate::deploy::digest_of;
-use crate::renewal::{self, Change, Due, Why};
+use crate::renewal::{self, Change, Due, Terms, Why};
 use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion};
 
 /// No two looks are further apart.
@@ -46,7 +46,7 @@ impl Engine {
     ) -> Result<Needed, JobError> {
         let id = &entry.id;
         let current = match &entry.current {
-            None => return Ok(self.obtain_or_wait(entry, Why::Missing, urgency)),
+            None => return Ok(self.obtain_or_wait(entry, configured, Why::Missing, urgency)),
             Some(Err(error)) => return Err(error.clone().into()),
             Some(Ok(current)) => current,
         };
@@ -64,7 +64,7 @@ impl Engine {
             Some(Why::Changed(changes)).filter(|why| *why != Why::Changed(Vec::new()))
         };
         if let Some(why) = why {
-            return Ok(self.obtain_or_wait(entry, why, urgency));
+            return Ok(self.obtain_or_wait(entry, configured, why, urgency));
         }
         if let Some(needed) = self.deployment(entry, current, configured, urgency).await? {
             return Ok(needed);
@@ -138,10 +138,24 @@ impl Engine {
         }
     }
 
-    fn obtain_or_wait(&self, entry: &IndexEntry, why: Why, urgency: Urgency) -> Needed {
+    fn obtain_or_wait(
+        &self,
+        entry: &IndexEntry,
+        configured: Option<&CertificateConfig>,
+        why: Why,
+        urgency: Urgency,
+    ) -> Needed {
         let now = self.parts.clock.now();
         let force = urgency.force || urgency.now;
-        let pause = entry.status.pause;
+        let mut pause = entry.status.pause;
+        if let (Some(pause), Some(fallback)) = (
+            &mut pause,
+            configured.and_then(|certificate| certificate.fallback.as_ref()),
+        ) && entry.status.failed_at_ca == fallback.after
+        {
+            // The one CA asks to wait, and the other one is asked next.
+            pause.asked = None;
+        }
         match pause.and_then(|pause| pause.wait(now, force)) {
             Some(until) => Needed::Later(Waiting {
                 id: entry.id.clone(),
@@ -159,15 +173,20 @@ impl Engine {
         current: &IndexedVersion,
         configured: Option<&CertificateConfig>,
     ) -> Result<Vec<Change>, JobError> {
-        let wanted = match (configured, &self.parts.settings_reader) {
-            (Some(certificate), _) => certificate.terms(),
+        let read;
+        let certificate = match (configured, &self.parts.settings_reader) {
+            (Some(certificate), _) => certificate,
             // They were ordered with these settings, unless what they share with others has changed since.
             (None, Some(reader)) if entry.status.shared != Some(reader.shared()) => {
-                self.certificate(&entry.id).await?.terms()
+                read = self.certificate(&entry.id).await?;
+                &*read
             }
             (None, _) => return Ok(Vec::new()),
         };
-        if wanted.digest() == current.terms {
+        let wanted = certificate.terms();
+        let fallback = certificate.fallback_terms();
+        let is_current = |terms: &Terms| terms.digest() == current.terms;
+        if is_current(&wanted) || fallback.as_ref().is_some_and(is_current) {
             return Ok(Vec::new());
         }
         let stored = self.parts.store.certificate(&entry.id).await?;

@@ -42,7 +42,7 @@ impl EnvironmentConfig {
 pub struct Environment {
     ca: Ca,
     dns: Arc<Dns>,
-    checker: DelegationChecker,
+    checker: Arc<DelegationChecker>,
     alias_zones: Arc<AliasZones>,
     propagation_timeout: Duration,
 }
@@ -53,10 +53,21 @@ impl Environment {
         let dns = Arc::new(Dns::new(config.dns));
         Ok(Environment {
             ca: Ca::new(config.ca, Arc::clone(clock))?,
-            checker: DelegationChecker::new(Arc::clone(&dns)),
+            checker: Arc::new(DelegationChecker::new(Arc::clone(&dns))),
             dns,
             alias_zones: Arc::new(AliasZones::new(config.alias_zones)),
             propagation_timeout: config.propagation_timeout,
+        })
+    }
+
+    /// The same with another CA. They share the DNS client and its cache.
+    pub fn with_ca(&self, ca: CaConfig, clock: &Arc<dyn Clock>) -> Result<Self, TransportError> {
+        Ok(Environment {
+            ca: Ca::new(ca, Arc::clone(clock))?,
+            checker: Arc::clone(&self.checker),
+            dns: Arc::clone(&self.dns),
+            alias_zones: Arc::clone(&self.alias_zones),
+            propagation_timeout: self.propagation_timeout,
         })
     }
 

@@ -36,7 +36,9 @@ mod run;
 mod tests;
 
 pub use self::builder::{BuildError, EngineBuilder};
-pub use self::certificates::{CertificateConfig, Certificates, SettingsReader, UnreadableSettings};
+pub use self::certificates::{
+    CertificateConfig, Certificates, Fallback, SettingsReader, UnreadableSettings,
+};
 pub use self::core::Engine;
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::held_lease::HeldLease;

@@ -44,6 +44,7 @@ impl Engine {
             Some(certificate) => certificate,
             None => self.certificate(&id).await?,
         };
+        let certificate = self.at_ca_to_ask(certificate).await?;
         // The way to the CA is made ready meanwhile. Nothing is asked of it that changes anything.
         let names = certificate.request.names.len();
         certificate.environment.ca().prepare(names);

@@ -1,8 +1,9 @@
 //! What is kept of the work for a certificate beside its versions: the attempts that failed.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
@@ -11,7 +12,7 @@ use super::report::{JobError, JobReport};
 use crate::deploy::{Deployments, Progress};
 use crate::issue::IssueError;
 use crate::lease::JobName;
-use crate::renewal::Attempts;
+use crate::renewal::{Attempts, Failure};
 use crate::store::{CertificateId, CertificateStatus, StoreError};
 
 /// Failures that are recorded at a time.
@@ -67,11 +68,25 @@ impl Engine {
         }
     }
 
+    /// The certificate at the CA that is to be asked now: the other one, after failures of the usual one.
+    pub(super) async fn at_ca_to_ask(
+        &self,
+        certificate: Arc<CertificateConfig>,
+    ) -> Result<Arc<CertificateConfig>, StoreError> {
+        if certificate.fallback.is_none() {
+            return Ok(certificate);
+        }
+        let status = self.parts.store.status(certificate.id()).await?;
+        let failed = status.attempts.map_or(0, |attempts| attempts.at_ca);
+        Ok(certificate.after_failures(failed))
+    }
+
     /// Records the attempts that failed, and the time before which no other is made.
     pub(super) async fn record_failures(&self, reports: &[JobReport]) {
+        let now = self.parts.clock.now();
         let failures = reports.iter().filter_map(|report| {
             let error = report.outcome.as_ref().err()?;
-            Some((report.id.clone(), Failure::of(error)?))
+            Some((report.id.clone(), failure(error, now)?))
         });
         let failures: Vec<_> = failures.collect();
         let records = failures.into_iter().map(|(id, failure)| async move {
@@ -96,10 +111,9 @@ impl Engine {
         };
         let recorded = async {
             let mut status = store.status(id).await?;
-            let now = self.parts.clock.now();
-            let asked = failure.asked.and_then(|asked| now.checked_add(asked).ok());
             let before = status.attempts.as_ref();
-            status.attempts = Some(Attempts::after(before, now, failure.error, asked));
+            let now = self.parts.clock.now();
+            status.attempts = Some(Attempts::after(before, now, failure));
             store.put_status(id, &status).await
         };
         let recorded = recorded.await;
@@ -108,25 +122,21 @@ impl Engine {
     }
 }
 
-/// A failed attempt.
-struct Failure {
-    error: String,
-    /// How long the CA asks to wait.
-    asked: Option<Duration>,
-}
-
-impl Failure {
-    /// `None` if the work was not an attempt, or was ended from outside.
-    fn of(error: &JobError) -> Option<Self> {
-        let JobError::Issue(failure) = error else {
-            return None;
-        };
-        match &failure.error {
-            IssueError::Interrupted | IssueError::Store(_) => None,
-            error => Some(Failure {
-                error: error.to_string(),
-                asked: error.asked_pause(),
-            }),
-        }
+/// The failed attempt; `None` if the work was none, or was ended from outside.
+fn failure(error: &JobError, now: Timestamp) -> Option<Failure> {
+    let JobError::Issue(failure) = error else {
+        return None;
+    };
+    let error = &failure.error;
+    if matches!(error, IssueError::Interrupted | IssueError::Store(_)) {
+        return None;
     }
+    let asked = error
+        .asked_pause()
+        .and_then(|asked| now.checked_add(asked).ok());
+    Some(Failure {
+        error: error.to_string(),
+        is_of_ca: error.is_of_ca(),
+        asked,
+    })
 }

@@ -74,6 +74,17 @@ impl IssueError {
             _ => None,
         }
     }
+
+    /// Whether it failed at the CA, so that another CA may help.
+    pub fn is_of_ca(&self) -> bool {
+        match self {
+            IssueError::Acme(error) => {
+                !matches!(error, AcmeError::Validation(_) | AcmeError::Key(_))
+            }
+            IssueError::Account(_) | IssueError::Certificate(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// A failed job: the error, and what is still in a zone because withdrawing failed as well.

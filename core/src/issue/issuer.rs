@@ -23,7 +23,7 @@ use crate::dns::while_running;
 use crate::lease::LeaseId;
 use crate::ledger::{Origin, RunId};
 use crate::name::DnsName;
-use crate::printable::printable;
+use crate::printable::few;
 use crate::store::{NewVersion, Store, StoredCertificate, VersionOrigin};
 use crate::zone::{ChangeContext, Publication, Published, Seat, Withdrawal, ZoneError, Zones};
 
@@ -343,7 +343,7 @@ async fn preferred(order: &mut Order, usual: String, root: &str) -> (String, Opt
         Some(error) => format!("the CA's other chains could not be fetched: {error}"),
         None => format!(
             "no chain of the CA leads to `{root}`; it offers: {}",
-            printable(&roots.into_iter().flatten().collect::<Vec<_>>().join(", "))
+            few(&roots.into_iter().flatten().collect::<Vec<_>>(), ", ")
         ),
     });
     (chains.swap_remove(found.unwrap_or_default()), other)

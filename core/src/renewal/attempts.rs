@@ -18,6 +18,9 @@ const ASKED_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub struct Attempts {
     /// How many.
     pub failed: u32,
+    /// How many of them failed at the CA, one after the other.
+    #[serde(default)]
+    pub at_ca: u32,
     /// What the next one waits for.
     #[serde(flatten)]
     pub pause: Pause,
@@ -36,17 +39,30 @@ pub struct Pause {
     pub asked: Option<Timestamp>,
 }
 
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why, in a sentence.
+    pub error: String,
+    /// Whether it failed at the CA.
+    pub is_of_ca: bool,
+    /// The time that the CA asks to wait for.
+    pub asked: Option<Timestamp>,
+}
+
 impl Attempts {
-    /// One more failure after those `before`. `asked` is the time that the CA asks to wait for.
-    pub fn after(
-        before: Option<&Attempts>,
-        now: Timestamp,
-        error: String,
-        asked: Option<Timestamp>,
-    ) -> Self {
+    /// One more failure after those `before`.
+    pub fn after(before: Option<&Attempts>, now: Timestamp, failure: Failure) -> Self {
+        let Failure {
+            error,
+            is_of_ca,
+            asked,
+        } = failure;
+        let at_ca = before.map_or(0, |before| before.at_ca).saturating_add(1);
         let failed = before.map_or(0, |before| before.failed).saturating_add(1);
         Attempts {
             failed,
+            at_ca: if is_of_ca { at_ca } else { 0 },
             pause: Pause {
                 failed_at: now,
                 until: now + pause_after(failed),
@@ -82,8 +98,16 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn failure(asked: Option<Timestamp>) -> Failure {
+        Failure {
+            error: "it failed".to_owned(),
+            is_of_ca: true,
+            asked,
+        }
+    }
+
     fn failed(before: Option<&Attempts>, now: Timestamp) -> Attempts {
-        Attempts::after(before, now, "it failed".to_owned(), None)
+        Attempts::after(before, now, failure(None))
     }
 
     #[test]
@@ -123,7 +147,7 @@ mod tests {
                 Some("2026-01-08T00:00:00Z"),
             ),
         ] {
-            let attempts = Attempts::after(None, now, "it failed".to_owned(), Some(time(asked)));
+            let attempts = Attempts::after(None, now, failure(Some(time(asked))));
             assert_eq!(
                 attempts.pause.wait(now, false),
                 Some(time(normal)),

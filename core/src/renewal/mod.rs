@@ -6,7 +6,7 @@ mod info;
 mod terms;
 mod why;
 
-pub use self::attempts::{Attempts, Pause};
+pub use self::attempts::{Attempts, Failure, Pause};
 pub use self::due::{Due, InvalidRenewBefore, Reason, RenewBefore, Validity, due};
 pub use self::info::{Look, RenewalInfo, Suggestion, Window};
 pub use self::terms::{Change, Chosen, Terms};

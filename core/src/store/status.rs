@@ -41,6 +41,8 @@ pub struct Notified {
 pub struct IndexedStatus {
     /// The pause after failed attempts.
     pub pause: Option<Pause>,
+    /// How many attempts failed at the CA, one after the other.
+    pub failed_at_ca: u32,
     /// What the CA said about the renewal of a version.
     pub renewal_info: Option<IndexedRenewalInfo>,
     /// The version that was revoked.
@@ -74,6 +76,10 @@ impl From<&CertificateStatus> for IndexedStatus {
         let info = status.renewal_info.as_ref();
         IndexedStatus {
             pause: status.attempts.as_ref().map(|attempts| attempts.pause),
+            failed_at_ca: status
+                .attempts
+                .as_ref()
+                .map_or(0, |attempts| attempts.at_ca),
             renewal_info: info.map(|info| IndexedRenewalInfo {
                 version: info.version,
                 window: info.window,

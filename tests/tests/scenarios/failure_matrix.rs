@@ -39,6 +39,7 @@ const PAGES: [(&str, &[&str]); 2] = [
         &[
             "hostile",
             "hostile_ca",
+            "hostile_repository",
             "hostile_zones",
             "job_isolation",
             "local_files",

@@ -1,5 +1,8 @@
 //! A CA that sends URLs which are none, to harm other certificates or the process.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use acme_alias_tests::{Exchange, Outcome, Result, Spoilt, TestBed};
 
 /// What is no part of any URL (RFC 3986 §2), as JSON escapes it.
@@ -93,6 +96,33 @@ fn a_problem_of_half_a_megabyte_is_shown_in_part() -> Result {
     outcome.assert_failure(5, &["more characters"]);
     assert!(outcome.stderr.len() < SHOWN, "{}", outcome.stderr.len());
     assert!(!outcome.stderr.contains('\u{1b}'), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn of_five_hundred_alternate_chains_ten_are_fetched() -> Result {
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let fetched = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&fetched);
+    let proxy = bed.acme_proxy(move |exchange| {
+        if exchange.path.starts_with("/certZ/a") {
+            count.fetch_add(1, Ordering::Relaxed);
+            return Spoilt::Instead(200, Vec::new(), "x".repeat(1_000_000));
+        }
+        if !exchange.path.starts_with("/certZ/") || exchange.answer.is_empty() {
+            return Spoilt::No;
+        }
+        let links = (0..500).map(|n| format!("<a{n}>;rel=alternate"));
+        Spoilt::With("link", links.collect::<Vec<_>>().join(","))
+    })?;
+    let lines = "domains = [\"example.com\"]\npreferred-chain = \"none\"";
+    let mut settings = bed.settings().certificate("web", lines);
+    settings.directory = proxy.directory();
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    outcome.assert_success();
+    outcome.assert_said(&["no chain of the CA leads to `none`"]);
+    assert_eq!(fetched.load(Ordering::Relaxed), 10);
+    assert!(outcome.usage.peak_memory < 100 << 20, "{outcome}");
     Ok(())
 }
 

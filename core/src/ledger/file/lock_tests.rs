@@ -54,3 +54,16 @@ async fn what_waits_for_the_lock_is_written_when_it_is_released() {
     assert!(recorded.iter().all(Result::is_ok), "{recorded:?}");
     assert_eq!(open_texts(&ledger).await, ["a", "b"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_never_released_is_given_up() {
+    let folder = Temporary::new();
+    let ledger = open(folder.path()).await;
+    let lock = Folder::new(folder.path()).open_lock().unwrap();
+    lock.lock().unwrap();
+    let error = ledger.record(&run(), intent("a")).await.unwrap_err();
+    assert!(error.to_string().contains("holds the lock"), "{error}");
+    lock.unlock().unwrap();
+    ledger.record(&run(), intent("b")).await.unwrap();
+    assert_eq!(open_texts(&ledger).await, ["b"]);
+}

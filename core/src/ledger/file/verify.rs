@@ -11,6 +11,7 @@ use super::read::{LineReader, RawLine};
 use crate::ledger::error::{LedgerAction, LedgerError};
 use crate::ledger::line::Line;
 use crate::ledger::open_value::OpenValues;
+use crate::printable::{TEXT_MAX, shortened};
 
 /// How many lines are checked in one piece of work.
 const LINES: usize = 1024;
@@ -245,7 +246,8 @@ fn parse(raw: &RawLine<'_>) -> Result<Line, DamageKind> {
         Ok(line) if raw.has_end => Ok(line),
         Ok(_) => Err(DamageKind::Unterminated),
         Err(error) => Err(DamageKind::Unreadable {
-            cause: error.to_string(),
+            // It quotes the line.
+            cause: shortened(&error.to_string(), TEXT_MAX),
         }),
     }
 }

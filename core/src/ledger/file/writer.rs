@@ -3,16 +3,18 @@
 //! It waits for the lock of another process without a blocked thread, so that the runtime can end at
 //! any time.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::append::{Appended, Appender, Call};
 use super::blocking::blocking;
 use super::checkpoint::Checkpoint;
-use super::folder::Folder;
+use super::folder::{Folder, unavailable};
 use super::index::Index;
 use crate::clock::Clock;
 use crate::ledger::error::{LedgerAction, LedgerError};
@@ -21,6 +23,8 @@ use crate::ledger::error::{LedgerAction, LedgerError};
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// A process that holds the lock for longer hangs.
+const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
 
 /// What the task is asked to do.
 #[derive(Debug)]
@@ -79,7 +83,7 @@ impl Writer {
 
     /// Appends what waits together, so that it costs one `fsync`.
     async fn append(&mut self, mut waiting: Vec<Waiting>) {
-        let mut pause = FIRST_PAUSE;
+        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
             // A call that was dropped before its turn writes nothing.
             waiting.retain(|(_, done)| !done.is_closed());
@@ -89,7 +93,8 @@ impl Writer {
             let calls = waiting.iter().map(|(call, _)| call.clone()).collect();
             match self.try_append(calls).await {
                 Ok(Some(appended)) => return self.finish(waiting, appended),
-                Ok(None) => {}
+                Ok(None) if begun.elapsed() < GIVE_UP_AFTER => {}
+                Ok(None) => return self.give_up(waiting),
                 Err(error) => {
                     for (_, done) in waiting {
                         let _ = done.send(Err(error.clone()));
@@ -100,6 +105,15 @@ impl Writer {
             // A back-off: another process holds the lock.
             tokio::time::sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    fn give_up(&self, waiting: Vec<Waiting>) {
+        let problem = io::Error::new(io::ErrorKind::TimedOut, "another process holds the lock");
+        let lock = self.folder.file(".lock");
+        let error = unavailable(LedgerAction::Lock, &lock, problem);
+        for (_, done) in waiting {
+            let _ = done.send(Err(error.clone()));
         }
     }
 

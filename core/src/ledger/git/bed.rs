@@ -115,6 +115,15 @@ impl Bed {
         log.lines().map(str::to_owned).collect()
     }
 
+    /// Adds objects that no commit has, so many that git would pack or delete them.
+    pub(super) fn leave_loose_objects(&self) {
+        for number in 0..600 {
+            let file = self.home().join("object");
+            fs::write(&file, number.to_string()).unwrap();
+            self.git(&["hash-object", "-w", file.to_str().unwrap()]);
+        }
+    }
+
     /// A program that leaves a mark and fails.
     pub(super) fn trap(&self) -> Trap {
         let program = self.folder.path().join("trap");

@@ -8,20 +8,26 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use futures_util::future::try_join;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use super::error::GitExportError;
 use crate::child_environment::is_inherited;
 
 /// A `git` that takes longer hangs.
-const TIMEOUT: Duration = Duration::from_mins(1);
+pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
+/// The most that a command may print, in octets. The trailers of half a million runs are less.
+const OUTPUT_MAX: u64 = 64 * 1024 * 1024;
 /// Author and committer of all commits.
 const NAME: &str = "acme-alias";
 const EMAIL: &str = "acme-alias@localhost";
 /// Variables for every command. Other variables of git are not inherited: they could name another repository
 /// or configuration.
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 12] = [
+    // The configuration of the repository may name a program that fetches what is missing.
+    ("GIT_ALLOW_PROTOCOL", "none"),
+    ("GIT_NO_LAZY_FETCH", "1"),
     ("GIT_CONFIG_GLOBAL", "/dev/null"),
     ("GIT_CONFIG_SYSTEM", "/dev/null"),
     ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -72,6 +78,7 @@ impl Git {
     pub(super) fn command(&self, arguments: &[&str]) -> GitCommand<'_> {
         GitCommand {
             git: self,
+            folder: self.folder.clone(),
             arguments: arguments.iter().map(OsString::from).collect(),
             input: Vec::new(),
             environment: Vec::new(),
@@ -136,6 +143,8 @@ impl Git {
 #[derive(Debug)]
 pub(super) struct GitCommand<'a> {
     git: &'a Git,
+    /// Where it runs.
+    folder: PathBuf,
     arguments: Vec<OsString>,
     input: Vec<u8>,
     environment: Vec<(&'static str, OsString)>,
@@ -152,6 +161,13 @@ impl GitCommand<'_> {
     pub(super) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
         self
+    }
+
+    /// Runs the command in a folder that is the work tree of the repository `git_folder` meanwhile.
+    pub(super) fn work_tree(mut self, folder: &Path, git_folder: &Path) -> Self {
+        folder.clone_into(&mut self.folder);
+        self.variable("GIT_DIR", git_folder)
+            .variable("GIT_WORK_TREE", folder)
     }
 
     /// Sets a variable.
@@ -194,7 +210,13 @@ impl GitCommand<'_> {
                     written => written?,
                 }
             }
-            child.wait_with_output().await
+            let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+            let (stdout, stderr) = try_join(read(stdout), read(stderr)).await?;
+            Ok(Output {
+                status: child.wait().await?,
+                stdout,
+                stderr,
+            })
         };
         match tokio::time::timeout(TIMEOUT, ended).await {
             Ok(output) => output.map_err(not_run),
@@ -223,7 +245,7 @@ impl GitCommand<'_> {
             command.env(format!("GIT_CONFIG_VALUE_{number}"), value);
         }
         command.env("GIT_CONFIG_COUNT", self.git.settings.len().to_string());
-        command.arg("-C").arg(&self.git.folder);
+        command.arg("-C").arg(&self.folder);
         command.args(&self.arguments);
         command
             .stdin(Stdio::piped())
@@ -239,6 +261,20 @@ impl GitCommand<'_> {
         name.map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default()
     }
+}
+
+/// What a command prints, if it is not too much: others may have filled the repository.
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut output = Vec::new();
+    if let Some(stream) = stream {
+        let mut stream = stream.take(OUTPUT_MAX + 1);
+        stream.read_to_end(&mut output).await?;
+    }
+    if output.len() as u64 > OUTPUT_MAX {
+        let problem = format!("it printed more than {OUTPUT_MAX} octets");
+        return Err(io::Error::other(problem));
+    }
+    Ok(output)
 }
 
 /// The texts in an output, each of which ends with a NUL.

@@ -104,6 +104,13 @@ async fn templates_have_no_influence_on_a_new_repository() {
 async fn the_content_is_not_filtered() {
     let bed = Bed::new();
     bed.init();
+    // Git reads a file again that may have changed in the moment in which the index was written.
+    let theirs = bed.repository().join("theirs.txt");
+    fs::write(&theirs, "1").unwrap();
+    bed.git(&["add", "theirs.txt"]);
+    let written = fs::metadata(&theirs).unwrap().modified().unwrap();
+    let index = fs::File::open(bed.repository().join(".git/index")).unwrap();
+    index.set_modified(written).unwrap();
     let trap = bed.trap();
     for (name, value) in [
         ("filter.trap.clean", trap.program()),
@@ -170,6 +177,68 @@ async fn no_other_program_of_the_configuration_is_run() {
     assert_eq!(bed.export().await.unwrap(), 1);
     assert_eq!(bed.export().await.unwrap(), 0, "the trailer was not found");
     trap.assert_not_sprung();
+}
+
+#[tokio::test]
+async fn programs_that_git_would_run_while_it_tidies_up_are_not_run() {
+    let bed = Bed::new();
+    bed.init();
+    let trap = bed.trap();
+    for (name, value) in [
+        ("gc.auto", "1"),
+        ("gc.autoDetach", "false"),
+        ("gc.pruneExpire", "now"),
+        ("gc.recentObjectsHook", trap.program()),
+    ] {
+        bed.set(name, value);
+    }
+    bed.leave_loose_objects();
+    bed.run("one").await;
+    assert_eq!(bed.export().await.unwrap(), 1);
+    trap.assert_not_sprung();
+}
+
+#[tokio::test]
+async fn objects_that_are_missing_are_not_fetched() {
+    let bed = Bed::new();
+    bed.init();
+    let trap = bed.trap();
+    fs::write(bed.repository().join("theirs"), "1").unwrap();
+    bed.git(&["add", "theirs"]);
+    bed.git(&["commit", "--quiet", "-m", "Theirs"]);
+    for (name, value) in [
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", "other.example:/srv/audit"),
+        ("core.sshCommand", trap.program()),
+    ] {
+        bed.set(name, value);
+    }
+    let tree = bed.git(&["rev-parse", "HEAD^{tree}"]);
+    let (folder, file) = tree.trim().split_at(2);
+    let objects = bed.repository().join(".git/objects");
+    fs::remove_file(objects.join(folder).join(file)).unwrap();
+    bed.run("one").await;
+    bed.export().await.unwrap_err();
+    trap.assert_not_sprung();
+}
+
+#[tokio::test]
+async fn a_trailer_that_is_too_large_for_memory_is_an_error() {
+    let bed = Bed::new();
+    bed.init();
+    bed.run("one").await;
+    bed.export().await.unwrap();
+    let message = bed.home().join("message");
+    let trailer = "x".repeat(70_000_000);
+    fs::write(&message, format!("Theirs\n\nAcme-Alias-Run: {trailer}\n")).unwrap();
+    fs::write(bed.repository().join("theirs"), "1").unwrap();
+    bed.git(&["add", "theirs"]);
+    let message = message.to_str().unwrap();
+    bed.git(&["commit", "--quiet", "--cleanup=verbatim", "--file", message]);
+    let error = bed.export().await.unwrap_err();
+    assert!(error.to_string().contains("more than"), "{error}");
 }
 
 #[tokio::test]

@@ -44,7 +44,27 @@ pub(super) fn message(run: &RunId, rows: &[&Row]) -> String {
     }
     let _ = write!(message, "\n{RUN_TRAILER}: {run}\n");
     if let Some((sequence, hash)) = rows.last().map(|row| &row.line) {
+        // Escaped: a damaged ledger can contain any text in place of a hash.
+        let hash = hash.escape_debug();
         let _ = writeln!(message, "{LEDGER_TRAILER}: {sequence} {hash}");
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::line::Line;
+
+    #[test]
+    fn a_forged_hash_adds_no_trailer() {
+        let line = include_str!("../../../../fuzz/seeds/ledger/forged-hash.jsonl");
+        let line: Line = serde_json::from_str(line).unwrap();
+        let row = Row::new(&line).unwrap();
+        let message = message(&line.run, &[&row]);
+        let trailers: Vec<_> = message.lines().rev().take(3).collect();
+        let run = format!("{RUN_TRAILER}: {}", line.run);
+        assert_eq!(trailers[1..], [run.as_str(), ""]);
+        assert!(trailers[0].starts_with(LEDGER_TRAILER), "{message}");
+    }
 }

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::time::Instant;
 
-use super::command::Git;
+use super::command::{Git, TIMEOUT};
 use super::error::GitExportError;
 use super::message::{LEDGER_TRAILER, RUN_TRAILER};
 use super::runs::RunExport;
@@ -29,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Repository {
     git: Git,
+    /// Where git keeps the repository.
+    git_folder: PathBuf,
     /// The path of the folder in the repository, with a `/` at its end; empty at its top.
     prefix: Vec<u8>,
     /// The index for our trees.
@@ -70,12 +73,11 @@ impl Repository {
         if git.command(&merge).output().await?.status.success() {
             return Err(GitExportError::MergeInProgress { folder });
         }
-        let mut prefix = git
-            .command(&["rev-parse", "--show-prefix"])
-            .output()
+        let prefix = path(&git, &["rev-parse", "--show-prefix"])
             .await?
-            .stdout;
-        prefix.pop_if(|last| *last == b'\n');
+            .into_os_string()
+            .into_vec();
+        let git_folder = path(&git, &["rev-parse", "--absolute-git-dir"]).await?;
         let index = Index {
             folder: tempfile::tempdir()
                 .map_err(|error| file_error(&std::env::temp_dir(), error))?,
@@ -83,6 +85,7 @@ impl Repository {
         };
         Ok(Repository {
             git,
+            git_folder,
             prefix,
             index,
             _lock: lock,
@@ -131,9 +134,17 @@ impl Repository {
         Ok(())
     }
 
-    /// Lets git tidy up, as it does after its own commits. If that fails, nothing is lost.
+    /// Lets git pack its objects when they are many. If that fails, nothing is lost. Not `gc`, which runs a
+    /// program of the configuration (`gc.recentObjectsHook`) and deletes what others may need.
     pub(super) async fn maintain(&self) {
-        let maintenance = ["maintenance", "run", "--auto", "--quiet"];
+        let maintenance = [
+            "maintenance",
+            "run",
+            "--auto",
+            "--quiet",
+            "--task=loose-objects",
+            "--task=incremental-repack",
+        ];
         if let Err(error) = self.git.command(&maintenance).run().await {
             tracing::debug!(%error, "git could not tidy up");
         }
@@ -169,14 +180,19 @@ impl Repository {
         write.variable("GIT_INDEX_FILE", index).run().await
     }
 
-    /// Puts entries into an index; none is the one of the repository.
+    /// Puts entries into an index; none is the one of the repository. The work tree is empty meanwhile: git would
+    /// compare files in it that may have changed, with the filters of the configuration (racy git).
     async fn update_index(
         &self,
         entries: &[u8],
         index: Option<&OsString>,
     ) -> Result<(), GitExportError> {
         let update = ["update-index", "--add", "--replace", "-z", "--index-info"];
-        let mut update = self.git.command(&update).input(entries);
+        let empty = self.index.folder.path().join("empty");
+        let made = tokio::fs::create_dir_all(&empty).await;
+        made.map_err(|error| file_error(&empty, error))?;
+        let update = self.git.command(&update).input(entries);
+        let mut update = update.work_tree(&empty, &self.git_folder);
         if let Some(index) = index {
             update = update.variable("GIT_INDEX_FILE", index);
         }
@@ -243,17 +259,33 @@ async fn ask(git: &Git) -> Result<String, GitExportError> {
         .await
 }
 
+/// A path that git prints.
+async fn path(git: &Git, arguments: &[&str]) -> Result<PathBuf, GitExportError> {
+    let mut path = git.command(arguments).output().await?.stdout;
+    path.pop_if(|last| *last == b'\n');
+    Ok(OsString::from_vec(path).into())
+}
+
 /// Acquires the lock of the repository. No thread is blocked meanwhile.
 async fn lock(git: &Git) -> Result<File, GitExportError> {
-    let path = ["rev-parse", "--git-path", "acme-alias.lock"];
-    let mut path = git.command(&path).output().await?.stdout;
-    path.pop_if(|last| *last == b'\n');
-    let path = git.folder().join(PathBuf::from(OsString::from_vec(path)));
-    let file = work_tree::open_lock(&path).map_err(|error| file_error(&path, error))?;
+    let git_path = ["rev-parse", "--git-path", "acme-alias.lock"];
+    let path = git.folder().join(path(git, &git_path).await?);
+    let locked = lock_file(&path).await;
+    locked.map_err(|error| file_error(&path, error))
+}
+
+/// Locks a file. Anyone who can open it can hold its lock for ever, so it is not waited for without end.
+async fn lock_file(path: &Path) -> io::Result<File> {
+    let file = work_tree::open_lock(path)?;
+    let begun = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(file_error(&path, error)),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if begun.elapsed() >= TIMEOUT => {
+                let problem = "another process holds the lock";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
+            }
             // A back-off: another process exports.
             Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
         }
@@ -264,5 +296,22 @@ fn file_error(path: &Path, error: io::Error) -> GitExportError {
     GitExportError::File {
         path: path.to_owned(),
         source: Arc::new(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_is_never_released_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = File::create(&path).unwrap();
+        held.lock().unwrap();
+        let error = lock_file(&path).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        drop(held);
+        lock_file(&path).await.unwrap();
     }
 }

@@ -9,11 +9,26 @@ use secrecy::{ExposeSecret, SecretString};
 use super::checks::{Outcome, SECRET, Suite, equal, id};
 use crate::deploy::{Deployment, Deployments};
 use crate::name::DnsName;
-use crate::renewal::{Attempts, RenewalInfo, Window};
+use crate::renewal::{Attempts, Failure, RenewalInfo, Window};
 use crate::store::{CaStatus, CertificateStatus};
 
 /// Rounds in which two processes add alias names at once.
 const ROUNDS: usize = 10;
+
+/// A target that is not done, of this version.
+fn deployments(version: u32, attempts: Option<Attempts>) -> Deployments {
+    Deployments {
+        version,
+        digest: u64::MAX,
+        shared: Some(1),
+        targets: vec![Deployment {
+            target: u64::MAX,
+            name: "a target \"\n".to_owned(),
+            done: false,
+            attempts,
+        }],
+    }
+}
 
 impl Suite<'_> {
     pub(super) async fn accounts_stay_apart(&self) -> Outcome {
@@ -79,7 +94,12 @@ impl Suite<'_> {
         for round in 1_u32..=2 {
             let time = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::from(round));
             let error = format!("error {round} \"\n[é");
-            let attempts = Attempts::after(status.attempts.as_ref(), time, error, Some(time));
+            let failure = Failure {
+                error,
+                is_of_ca: true,
+                asked: Some(time),
+            };
+            let attempts = Attempts::after(status.attempts.as_ref(), time, failure);
             status.attempts = Some(attempts);
             status.renewal_info = Some(RenewalInfo {
                 version: round,
@@ -92,17 +112,7 @@ impl Suite<'_> {
                 unanswered: round,
                 explanation: None,
             });
-            status.deployments = Some(Deployments {
-                version: round,
-                digest: u64::MAX,
-                shared: Some(1),
-                targets: vec![Deployment {
-                    target: u64::MAX,
-                    name: "a target \"\n".to_owned(),
-                    done: false,
-                    attempts: status.attempts.clone(),
-                }],
-            });
+            status.deployments = Some(deployments(round, status.attempts.clone()));
             status.notified.failing = true;
             self.ok(self.store.put_status(&id, &status).await)?;
             for store in [&self.other, &self.store] {

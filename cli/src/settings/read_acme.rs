@@ -1,0 +1,124 @@
+//! The certification authorities in the settings.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use acme_alias_core::acme::Timeouts;
+
+use super::model::{AcmeSettings, Eab};
+use super::nearest::nearest;
+use super::reader::Reader;
+
+/// The table of the usual CA.
+pub(crate) const USUAL: &str = "acme";
+
+/// CAs that are known by a word.
+const DIRECTORIES: &[(&str, &str)] = &[
+    (
+        "letsencrypt",
+        "https://acme-v02.api.letsencrypt.org/directory",
+    ),
+    (
+        "letsencrypt-staging",
+        "https://acme-staging-v02.api.letsencrypt.org/directory",
+    ),
+    ("zerossl", "https://acme.zerossl.com/v2/DV90"),
+    ("google", "https://dv.acme-v02.api.pki.goog/directory"),
+];
+
+/// The usual CA.
+pub(super) fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
+    AcmeSettings {
+        contact: reader.texts("acme.contact"),
+        agree_tos: reader.truth("acme.agree-tos").unwrap_or_default(),
+        timeouts: Timeouts {
+            request: reader.duration("acme.timeout").unwrap_or_default(),
+            order: reader.duration("acme.order-timeout").unwrap_or_default(),
+        },
+        ..special(reader, USUAL)
+    }
+}
+
+/// The other CAs, by id. They have contacts and time limits in common with the usual one, unless they say otherwise.
+pub(super) fn cas(reader: &mut Reader<'_>, usual: &AcmeSettings) -> BTreeMap<String, AcmeSettings> {
+    let mut cas = BTreeMap::new();
+    for id in reader.tree.keys("cas") {
+        let table = format!("cas.{id}");
+        if id == USUAL {
+            let help = "choose another id".to_owned();
+            reader.wrong(&table, "is the id of the usual CA, in `[acme]`", Some(help));
+        }
+        if reader.tree.at(&format!("{table}.directory")).is_none() {
+            reader.wrong(&table, "needs `directory`", None);
+        }
+        let contact = reader.texts(&format!("{table}.contact"));
+        let time = |reader: &mut Reader<'_>, key, usual| {
+            reader.duration(&format!("{table}.{key}")).unwrap_or(usual)
+        };
+        let ca = AcmeSettings {
+            contact: if contact.is_empty() {
+                usual.contact.clone()
+            } else {
+                contact
+            },
+            agree_tos: reader
+                .truth(&format!("{table}.agree-tos"))
+                .unwrap_or_default(),
+            timeouts: Timeouts {
+                request: time(reader, "timeout", usual.timeouts.request),
+                order: time(reader, "order-timeout", usual.timeouts.order),
+            },
+            ..special(reader, &table)
+        };
+        cas.insert(id, ca);
+    }
+    cas
+}
+
+/// What a CA has in common with no other.
+fn special(reader: &mut Reader<'_>, table: &str) -> AcmeSettings {
+    AcmeSettings {
+        directory: directory(reader, &format!("{table}.directory")).unwrap_or_default(),
+        contact: Vec::new(),
+        agree_tos: false,
+        ca_file: reader.text(&format!("{table}.ca-file")).map(PathBuf::from),
+        caa_issuer: reader.text(&format!("{table}.caa-issuer")),
+        timeouts: Timeouts::default(),
+        eab: eab(reader, table),
+        table: table.to_owned(),
+    }
+}
+
+fn eab(reader: &mut Reader<'_>, table: &str) -> Option<Eab> {
+    let (kid, key) = (format!("{table}.eab-kid"), format!("{table}.eab-hmac-key"));
+    match (reader.text(&kid), reader.secret(&key)) {
+        (Some(kid), Some(hmac_key)) => Some(Eab { kid, hmac_key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.wrong(&kid, "needs `eab-hmac-key` beside it", None);
+            None
+        }
+        (None, Some(_)) => {
+            reader.wrong(&key, "needs `eab-kid` beside it", None);
+            None
+        }
+    }
+}
+
+fn directory(reader: &mut Reader<'_>, path: &str) -> Option<String> {
+    let text = reader.text(path)?;
+    if let Some((_, url)) = DIRECTORIES.iter().find(|(word, _)| *word == text) {
+        return Some((*url).to_owned());
+    }
+    if text.starts_with("https://") {
+        return Some(text);
+    }
+    if text.contains("://") {
+        reader.wrong(path, "takes an https:// URL, and no other", None);
+    } else {
+        let help = nearest(&text, DIRECTORIES.iter().map(|(word, _)| *word));
+        let problem = format!("names no directory: `{}`", text.escape_debug());
+        reader.wrong(path, problem, Some(help));
+    }
+    None
+}

@@ -1,0 +1,109 @@
+//! An audit repository that others have changed.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use acme_alias_tests::{ALIAS_ZONE, Program, Result, TestBed, git};
+
+const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+
+/// A bed, and its audit repository with the export of one certificate.
+fn exported() -> Result<(TestBed, Program, PathBuf)> {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .authorization_reuse(0)
+        .start()?;
+    let audit = bed.folder().join("audit");
+    let mut settings = bed.settings();
+    settings.top = format!("audit-git = '{}'", audit.display());
+    let program = bed.program(settings)?;
+    program.run(&ISSUE)?.assert_success();
+    Ok((bed, program, audit))
+}
+
+/// Commits a file of others.
+fn commit(audit: &Path, message: &str) -> Result {
+    fs::write(audit.join("theirs"), "1")?;
+    fs::write(audit.join(".git/message"), message)?;
+    git(audit, &["add", "theirs"])?;
+    let author = [
+        "-c",
+        "user.name=Other",
+        "-c",
+        "user.email=other@example.net",
+    ];
+    let commit = [
+        "commit",
+        "--quiet",
+        "--cleanup=verbatim",
+        "--file",
+        ".git/message",
+    ];
+    git(audit, &[&author[..], &commit].concat()).map(drop)
+}
+
+#[test]
+fn programs_in_the_configuration_of_the_audit_repository_do_not_run() -> Result {
+    let (bed, program, audit) = exported()?;
+    let (trap, mark) = (bed.folder().join("trap"), bed.folder().join("mark"));
+    fs::write(
+        &trap,
+        format!("#!/bin/sh\necho \"$0 $*\" >> {}\n", mark.display()),
+    )?;
+    fs::set_permissions(&trap, Permissions::from_mode(0o755))?;
+    commit(&audit, "Theirs\n")?;
+    // So many that git would delete them.
+    for number in 0..600 {
+        fs::write(audit.join("object"), number.to_string())?;
+        git(&audit, &["hash-object", "-w", "object"])?;
+    }
+    // What is missing would be fetched.
+    let blob = git(&audit, &["rev-parse", "HEAD:theirs"])?;
+    let tree = git(&audit, &["rev-parse", "HEAD^{tree}"])?;
+    let hooks = audit.join(".git/hooks");
+    fs::create_dir_all(&hooks)?;
+    for hook in ["post-index-change", "pre-auto-gc", "reference-transaction"] {
+        fs::copy(&trap, hooks.join(hook))?;
+    }
+    let trap = trap.display().to_string();
+    for (name, value) in [
+        ("core.fsmonitor", trap.as_str()),
+        ("core.sshCommand", &trap),
+        ("filter.trap.clean", &trap),
+        ("gc.auto", "1"),
+        ("gc.autoDetach", "false"),
+        ("gc.pruneExpire", "now"),
+        ("gc.recentObjectsHook", &trap),
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.uploadpack", &trap),
+        ("remote.origin.url", "other.example:/srv/audit"),
+    ] {
+        git(&audit, &["config", name, value])?;
+    }
+    fs::write(audit.join(".gitattributes"), "* filter=trap\n")?;
+    fs::remove_file(&mark).ok();
+    for missing in [None, Some(blob), Some(tree)] {
+        if let Some(object) = missing {
+            let (folder, file) = object.trim().split_at(2);
+            fs::remove_file(audit.join(".git/objects").join(folder).join(file)).ok();
+        }
+        program.run(&["renew", "--force"])?.assert_success();
+        assert!(!mark.exists(), "{}", fs::read_to_string(&mark)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_commit_with_a_trailer_of_70_megabytes_fails_the_export_only() -> Result {
+    let (bed, program, audit) = exported()?;
+    let trailer = "x".repeat(70_000_000);
+    commit(&audit, &format!("Theirs\n\nAcme-Alias-Run: {trailer}\n"))?;
+    let outcome = program.run(&["renew", "--force"])?;
+    outcome.assert_success();
+    outcome.assert_said(&["could not export the ledger", "more than"]);
+    assert_eq!(bed.orders()?, 2);
+    Ok(())
+}
