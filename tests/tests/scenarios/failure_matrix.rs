@@ -40,6 +40,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile",
             "hostile_ca",
             "hostile_repository",
+            "hostile_thousand",
             "hostile_zones",
             "job_isolation",
             "local_files",
