@@ -15,12 +15,15 @@ mod certificates;
 mod context;
 mod core;
 mod decision;
+mod deployment;
 mod environment;
 mod groups;
 mod held_lease;
 mod job;
 mod limits;
 mod looks;
+mod notification;
+mod notify;
 mod options;
 mod plan;
 mod prepared;
@@ -40,9 +43,10 @@ pub use self::certificates::{
 pub use self::core::Engine;
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::held_lease::HeldLease;
+pub use self::notify::Notify;
 pub use self::options::{RunOptions, Selection};
 pub use self::report::{
-    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
-    RunReport, WaitReason, Waiting,
+    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, NotifyError, Reconciliation,
+    RunError, RunReport, Undeployed, WaitReason, Waiting,
 };
 pub use self::run::Run;

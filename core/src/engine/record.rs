@@ -9,6 +9,7 @@ use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::report::{JobError, JobReport};
+use crate::deploy::{Deployments, Progress};
 use crate::issue::IssueError;
 use crate::lease::JobName;
 use crate::renewal::{Attempts, Failure, Rate};
@@ -19,11 +20,20 @@ const AT_ONCE: usize = 20;
 
 impl Engine {
     /// Records that the current version was obtained. What was known of the one before does not count any more.
-    pub(super) async fn record_issued(&self, certificate: &CertificateConfig) {
+    pub(super) async fn record_issued(&self, certificate: &CertificateConfig, version: u32) {
         let id = certificate.id();
         let is_configured = self.certificates().get(id).is_some();
         let reader = self.parts.settings_reader.as_ref();
+        let (targets, now) = (&certificate.targets, self.parts.clock.now());
+        let pending = Progress::begin(None, version, targets, now, false);
+        let shared_targets = self.shared_targets(id);
+        let deployments = Deployments {
+            shared: shared_targets,
+            ..pending.state().clone()
+        };
         let mut fresh = CertificateStatus {
+            deployments: Some(deployments)
+                .filter(|_| shared_targets.is_some() || !targets.is_empty()),
             shared: reader
                 .filter(|_| !is_configured)
                 .map(|reader| reader.shared()),

@@ -233,7 +233,12 @@ impl Issuer<'_> {
                     chosen: Some(request.chosen.clone()),
                 };
                 let key = key.to_pem();
-                let version = NewVersion { key, chain, origin };
+                let version = NewVersion {
+                    key,
+                    chain,
+                    origin,
+                    access: request.key_access.clone(),
+                };
                 Ok(self.store.put_certificate(&request.id, version).await?)
             }
             Err(error) => Err(error.into()),

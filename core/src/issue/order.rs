@@ -128,9 +128,9 @@ async fn reused(
     if is_revoked || current.info.key_type != Some(request.key_type) {
         return Ok(None);
     }
-    let key = store.key(&request.id).await?;
+    let pem = store.pem(&request.id, current.version).await?;
     // One that cannot be read is replaced by a new one.
-    Ok(key.and_then(|key| CertificateKey::from_pem(key.expose_secret()).ok()))
+    Ok(pem.and_then(|pem| CertificateKey::from_pem(pem.key.expose_secret()).ok()))
 }
 
 /// The identifier of the certificate that this one replaces (RFC 9773 §5): of the current version, if this CA and

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::deploy::{Deployments, IndexedDeployments};
 use crate::renewal::{Attempts, Pause, RenewalInfo, Spent, Window};
 
 /// What became of the work for a certificate so far, and what follows from it. It can be lost without harm: then the
@@ -23,6 +24,20 @@ pub struct CertificateStatus {
     /// For a certificate with stored settings: a digest of what it took from the configuration when the current
     /// version was ordered.
     pub shared: Option<u64>,
+    /// What became of the targets of a version.
+    pub deployments: Option<Deployments>,
+    /// What was notified of.
+    pub notified: Notified,
+}
+
+/// What somebody was notified of, so that it happens once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notified {
+    /// That attempts failed since the current version was stored.
+    pub failing: bool,
+    /// That this version ends soon.
+    pub expiring: Option<u32>,
 }
 
 /// What the index holds about a status.
@@ -40,6 +55,15 @@ pub struct IndexedStatus {
     pub identical_until: Option<Timestamp>,
     /// As [`CertificateStatus::shared`].
     pub shared: Option<u64>,
+    /// What became of the targets of a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployments: Option<IndexedDeployments>,
+    /// The number of attempts that failed since the current version was stored.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub failed: u32,
+    /// What was notified of.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub notified: Notified,
 }
 
 /// What the index holds about renewal information.
@@ -70,8 +94,18 @@ impl From<&CertificateStatus> for IndexedStatus {
             revoked: status.revoked,
             identical_until: status.identical_until,
             shared: status.shared,
+            deployments: status.deployments.as_ref().map(Into::into),
+            failed: status
+                .attempts
+                .as_ref()
+                .map_or(0, |attempts| attempts.failed),
+            notified: status.notified,
         }
     }
+}
+
+fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What is known of a CA, and counts for all certificates. It can be lost without harm.

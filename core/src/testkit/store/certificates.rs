@@ -10,8 +10,6 @@ impl Suite<'_> {
         let id = id("versions")?;
         let none = self.ok(self.store.certificate(&id).await)?;
         equal("a certificate too early", &none, &None)?;
-        let none = self.ok(self.store.key(&id).await)?;
-        equal("a key too early", &none.is_none(), &true)?;
         let mut last = 0;
         for mark in ["first", "second", "third"] {
             let version = self.version(mark)?;
@@ -27,11 +25,6 @@ impl Suite<'_> {
             for store in [&self.store, &self.other] {
                 let read = self.ok(store.certificate(&id).await)?;
                 equal("the current version", &read.as_ref(), &Some(&stored))?;
-                let key = self.ok(store.key(&id).await)?;
-                let expected = format!("{SECRET}-{mark}");
-                // A secret must not get into the message.
-                let is_its = key.is_some_and(|key| key.expose_secret() == expected);
-                equal("the key of the current version", &is_its, &true)?;
             }
         }
         Ok(())
@@ -59,6 +52,26 @@ impl Suite<'_> {
                 let (kept, expected) = (versions(&keys), versions(&expected));
                 return Err(format!("keys of versions {kept:?} instead of {expected:?}"));
             }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn a_version_has_its_pem(&self) -> Outcome {
+        let id = id("pem")?;
+        let none = self.ok(self.store.pem(&id, 1).await)?;
+        equal("a version too early", &none.is_some(), &false)?;
+        for mark in ["first", "second"] {
+            let version = self.version(mark)?;
+            let certificate = version.chain.certificate.clone();
+            let stored = self.ok(self.store.put_certificate(&id, version).await)?;
+            let pem = self.ok(self.other.pem(&id, stored.version).await)?;
+            let pem = pem.ok_or("a version has no PEM")?;
+            // A secret must not get into the message.
+            let is_key = pem.key.expose_secret() == format!("{SECRET}-{mark}");
+            equal("whether the key is that of the version", &is_key, &true)?;
+            equal("the certificate", &pem.certificate, &certificate)?;
+            let next = self.ok(self.store.pem(&id, stored.version + 1).await)?;
+            equal("a version that does not exist", &next.is_some(), &false)?;
         }
         Ok(())
     }
