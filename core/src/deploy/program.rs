@@ -225,14 +225,18 @@ async fn stop(child: &mut Child, pipe: &mut Receiver, tail: &mut Tail) {
     let _ = child.wait().await;
 }
 
-/// Fails if others own the program or can change it. One that is named without a path is found in `PATH`, which
-/// is trusted.
+/// Fails if others own the program, can change it, or can put another one in its place: it is run by its path, after
+/// this look at it. One that is named without a path is found in `PATH`, which is trusted.
 async fn check(program: &str) -> Result<(), ProgramError> {
     if !program.contains('/') {
         return Ok(());
     }
     let path = PathBuf::from(program);
     let opened = tokio::task::spawn_blocking(move || {
+        // The folders on the way to the path, and to the file that it leads to.
+        for place in [std::path::absolute(&path)?, path.canonicalize()?] {
+            trusted::open_folder(place.parent().unwrap_or(&place), None)?;
+        }
         trusted::open(&path, Access::Unchangeable, Links::Followed)
     });
     match opened.await {
@@ -275,6 +279,16 @@ mod tests {
         for (mode, is_run) in [(0o755, true), (0o700, true), (0o775, false), (0o757, false)] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             assert_eq!(check(program).await.is_ok(), is_run, "{mode:o}");
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        for (mode, is_run) in [
+            (0o1777, true),
+            (0o777, false),
+            (0o775, false),
+            (0o755, true),
+        ] {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(check(program).await.is_ok(), is_run, "folder {mode:o}");
         }
         assert!(check("systemctl").await.is_ok());
         assert!(check("/no/such/program").await.is_ok());

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, Builder, Error, Outcome, Program, Result, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE,
-    TestBed, output_of,
+    ALIAS_ZONE, Builder, Error, Outcome, Program, Result, SECOND_ALIAS_ZONE, SimulatedCa,
+    THIRD_ALIAS_ZONE, TestBed, Validation, output_of,
 };
 
 use crate::clouds::{Clouds, SECRET_KEY};
@@ -296,4 +296,51 @@ fn the_pages_of_the_providers_have_the_policies_that_are_printed() -> Result {
         value(&policy_in(&printed)?)?
     );
     Ok(())
+}
+
+#[test]
+fn the_page_on_renewal_works_as_it_stands() -> Result {
+    let names = [
+        "example.com",
+        "example.org",
+        "www.example.com",
+        "example.edu",
+    ];
+    let bed = TestBed::builder().delegate(&names).start()?;
+    let second = SimulatedCa::start(Validation::Trust)?;
+    let directory = format!(
+        "directory = \"{}\"\nca-file = \"{}\"",
+        second.directory(),
+        second.root().display()
+    );
+    let page = read("renewal.md")?.replace("directory = \"zerossl\"", &directory);
+    let mut settings = bed.settings();
+    for block in blocks(&page, "toml") {
+        match block.split_once("\n\n") {
+            Some((top, rest)) if !top.starts_with('[') => {
+                settings.top += top;
+                settings.more += rest;
+            }
+            _ => settings.more += &block,
+        }
+        settings.more += "\n";
+    }
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_success();
+    assert_eq!((bed.orders()?, second.certificates()), (3, 1));
+    let key = bed.folder().join("state/certificates/api/privkey.pem");
+    let before = fs::read(&key)?;
+    program.run(&["renew", "api", "--force"])?.assert_success();
+    assert_eq!(fs::read(&key)?, before);
+    for block in blocks(&page, "sh") {
+        for command in block
+            .lines()
+            .filter_map(|line| line.strip_prefix("acme-alias "))
+        {
+            let arguments: Vec<_> = command.split_whitespace().collect();
+            program.run(&arguments)?.assert_success();
+        }
+    }
+    assert_eq!(bed.orders()?, 6);
+    bed.assert_only_txt_was_touched(&[])
 }
