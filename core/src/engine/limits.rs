@@ -3,16 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::core::Engine;
 use super::held_lease::HeldLease;
+use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
 use super::report::{JobError, JobReport, WaitReason, Waiting};
 use crate::issue::IssueError;
 use crate::lease::JobName;
 use crate::renewal::{Rate, Reason, Spent, Why};
 use crate::store::{CertificateId, StoreError};
+
+/// No pause of a CA is longer.
+const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Orders that a run may open at a CA, counted before they are opened.
 #[derive(Debug)]
@@ -23,6 +27,70 @@ pub(super) struct Reserved {
 }
 
 impl Engine {
+    /// Lets the certificates of CAs wait that take no orders of the account now.
+    pub(super) async fn keep_pauses(
+        &self,
+        schedule: &mut Schedule,
+        options: &RunOptions,
+    ) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        let mut until_of: BTreeMap<String, Option<Timestamp>> = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for (id, work) in &schedule.work {
+            let Work::Obtain(why) = work else { continue };
+            let certificate = match &options.selection {
+                Selection::One(certificate) => Some(certificate),
+                _ => self.certificates().get(id),
+            };
+            // Others ask their CA, and wait then.
+            let Some(certificate) = certificate.filter(|one| one.fallback.is_none()) else {
+                continue;
+            };
+            let directory = certificate.environment.ca().directory();
+            let until = match until_of.get(directory) {
+                Some(until) => *until,
+                None => {
+                    let status = self.parts.store.ca_status(directory).await?;
+                    // One that is far away was written when the clock was ahead.
+                    let is_now = |until: &Timestamp| *until > now && *until <= now + PAUSE_MAX;
+                    let until = status.no_orders_before.filter(is_now);
+                    until_of.insert(directory.to_owned(), until);
+                    until
+                }
+            };
+            waiting.extend(until.map(|until| Waiting {
+                id: id.clone(),
+                until,
+                why: why.clone(),
+                reason: WaitReason::Refused,
+            }));
+        }
+        let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
+        schedule.work.retain(|(id, _)| !late.contains(id));
+        schedule.waiting.extend(waiting);
+        Ok(())
+    }
+
+    /// Records which CAs take no orders of the account now.
+    pub(super) async fn record_pauses(&self) -> Result<(), StoreError> {
+        let mut recorded = BTreeSet::new();
+        for certificate in self.certificates().iter() {
+            let ca = certificate.environment.ca();
+            let Some(until) = ca.no_orders_before() else {
+                continue;
+            };
+            if recorded.insert(ca.directory().to_owned()) {
+                let store = &self.parts.store;
+                let lease = self.account_lease(ca.directory()).await?;
+                let mut status = store.ca_status(ca.directory()).await?;
+                status.no_orders_before = Some(until);
+                store.put_ca_status(ca.directory(), &status).await?;
+                lease.release().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves as many certificates in the schedule as their CAs allow, the most urgent ones. The others wait.
     pub(super) async fn keep_limits(
         &self,

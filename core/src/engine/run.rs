@@ -63,6 +63,9 @@ impl Engine {
                 // They hold for the next order.
                 self.record_settings(certificate).await?;
             }
+            if !options.rehearse {
+                self.keep_pauses(&mut schedule, options).await?;
+            }
             let is_one = matches!(options.selection, Selection::One(_));
             let reserved = if is_one || options.force || options.rehearse {
                 Vec::new()
@@ -92,6 +95,9 @@ impl Engine {
             self.record_failures(&done.jobs).await;
             self.notify(options).await
         };
+        if let Err(error) = self.record_pauses().await {
+            tracing::warn!(%error, "the pause of a CA was not recorded");
+        }
         if let Err(error) = self.give_back(reserved, &done.jobs).await {
             // At worst others wait longer than they need.
             tracing::warn!(%error, "orders that were not opened count for a while");
