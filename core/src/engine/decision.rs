@@ -1,6 +1,6 @@
 //! What a certificate needs now. The plan decides by the index, and the job once more under its lease.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
@@ -43,25 +43,25 @@ impl Engine {
     ) -> Result<Needed, JobError> {
         let id = &entry.id;
         let current = match &entry.current {
-            None => return Ok(self.obtain_or_wait(entry, configured, Why::Missing, urgency)),
+            None => {
+                let needed = self.obtain_or_wait(entry, configured, Why::Missing, urgency);
+                return Ok(needed.await);
+            }
             Some(Err(error)) => return Err(error.clone().into()),
             Some(Ok(current)) => current,
         };
         let due = self.due(entry, current, configured);
-        let why = if urgency.force {
-            Some(Why::Forced)
-        } else if entry.has_order {
-            Some(Why::Unfinished)
-        } else if entry.status.revoked == Some(current.version) {
-            Some(Why::Revoked)
-        } else if due.at <= self.parts.clock.now() {
-            Some(Why::Due(due.reason))
-        } else {
-            let changes = self.changes(entry, current, configured).await?;
-            Some(Why::Changed(changes)).filter(|why| *why != Why::Changed(Vec::new()))
+        let why = match self.why_unchanged(entry, current, due) {
+            _ if urgency.force => Some(Why::Forced),
+            Some(why) => Some(why),
+            None => {
+                let changes = self.changes(entry, current, configured).await?;
+                (!changes.is_empty()).then_some(Why::Changed(changes))
+            }
         };
         if let Some(why) = why {
-            return Ok(self.obtain_or_wait(entry, configured, why, urgency));
+            let needed = self.obtain_or_wait(entry, configured, why, urgency);
+            return Ok(needed.await);
         }
         if !current.deployed {
             return Ok(Needed::Deployment);
@@ -74,8 +74,26 @@ impl Engine {
         }))
     }
 
+    /// Why the current version is to be renewed, even if the configuration asks for nothing else.
+    pub(super) fn why_unchanged(
+        &self,
+        entry: &IndexEntry,
+        current: &IndexedVersion,
+        due: Due,
+    ) -> Option<Why> {
+        if entry.has_order {
+            Some(Why::Unfinished)
+        } else if entry.status.revoked == Some(current.version) {
+            Some(Why::Revoked)
+        } else if due.at <= self.parts.clock.now() {
+            Some(Why::Due(due.reason))
+        } else {
+            None
+        }
+    }
+
     /// From when on the current version is due.
-    fn due(
+    pub(super) fn due(
         &self,
         entry: &IndexEntry,
         current: &IndexedVersion,
@@ -101,13 +119,33 @@ impl Engine {
         }
     }
 
-    fn obtain_or_wait(
+    async fn obtain_or_wait(
         &self,
         entry: &IndexEntry,
         configured: Option<&CertificateConfig>,
         why: Why,
         urgency: Urgency,
     ) -> Needed {
+        let Some(until) = self.next_try(entry, configured, urgency) else {
+            return Needed::Certificate(why);
+        };
+        // A status that cannot be read is told without its error.
+        let status = self.parts.store.status(&entry.id).await;
+        Needed::Later(Waiting {
+            id: entry.id.clone(),
+            until,
+            why,
+            attempts: status.unwrap_or_default().attempts,
+        })
+    }
+
+    /// The end of the pause after failed attempts; `None` if an attempt may be made now.
+    pub(super) fn next_try(
+        &self,
+        entry: &IndexEntry,
+        configured: Option<&CertificateConfig>,
+        urgency: Urgency,
+    ) -> Option<Timestamp> {
         let now = self.parts.clock.now();
         let force = urgency.force || urgency.now;
         let mut pause = entry.status.pause;
@@ -119,18 +157,11 @@ impl Engine {
             // The one CA asks to wait, and the other one is asked next.
             pause.asked = None;
         }
-        match pause.and_then(|pause| pause.wait(now, force)) {
-            Some(until) => Needed::Later(Waiting {
-                id: entry.id.clone(),
-                until,
-                why,
-            }),
-            None => Needed::Certificate(why),
-        }
+        pause.and_then(|pause| pause.wait(now, force))
     }
 
     /// What the configuration asks for, and the current version does not have.
-    async fn changes(
+    pub(super) async fn changes(
         &self,
         entry: &IndexEntry,
         current: &IndexedVersion,

@@ -135,6 +135,8 @@ impl Engine {
             }
             issued => issued?,
         };
+        let names = certificate.request.identifiers();
+        issued.stored.info.order_names(&names);
         self.record_issued(certificate).await;
         let deploy = self.deploy(certificate, &mut issued.stored);
         let (deployed, left_behind) = tokio::join!(deploy, withdrawal.done());
@@ -176,6 +178,9 @@ impl Engine {
         let id = certificate.id();
         let stored = self.parts.store.certificate(id).await?;
         let mut stored = stored.ok_or_else(|| JobError::Unknown { id: id.clone() })?;
+        stored
+            .info
+            .order_names(&certificate.request.identifiers());
         if stored.deployed {
             return Ok(JobOutcome::UpToDate);
         }

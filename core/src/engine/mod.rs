@@ -21,6 +21,7 @@ mod held_lease;
 mod job;
 mod looks;
 mod options;
+mod overview;
 mod plan;
 mod prepared;
 mod providers;
@@ -40,6 +41,7 @@ pub use self::core::Engine;
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::held_lease::HeldLease;
 pub use self::options::{RunOptions, Selection};
+pub use self::overview::{CurrentVersion, Overview, WantedBy};
 pub use self::report::{
     JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
     RunReport, Waiting,

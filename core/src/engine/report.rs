@@ -9,7 +9,7 @@ use super::certificates::UnreadableSettings;
 use crate::deploy::DeployError;
 use crate::issue::{IssueFailure, Issued, Plan};
 use crate::ledger::{GitExportError, LedgerError, OpenValue, RunId};
-use crate::renewal::{Due, Reason, Why};
+use crate::renewal::{Attempts, Due, Reason, Why};
 use crate::store::{CertificateId, StoreError, StoredCertificate};
 use crate::zone::{OpenError, WriteError};
 
@@ -159,6 +159,8 @@ pub struct Waiting {
     pub until: Timestamp,
     /// Why it is to be obtained.
     pub why: Why,
+    /// The attempts that failed; `None` if the store has lost them meanwhile.
+    pub attempts: Option<Attempts>,
 }
 
 /// A job that failed.
