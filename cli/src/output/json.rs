@@ -12,7 +12,8 @@ use acme_alias_core::rights::Policy;
 use acme_alias_core::store::{CertificateId, StoredCertificate};
 use serde_json::{Value, json};
 
-use super::report::{Audited, Checked, Deployed, Listed, Obtained, Renewal, Report};
+use super::listing_json;
+use super::report::{Audited, Checked, Deployed, Obtained, Renewal, Report};
 use crate::failure::Failure;
 use crate::settings::Shown;
 
@@ -30,10 +31,7 @@ pub(super) fn report(report: &Report) -> Value {
             json!({ "dry_run": all(plans, rehearsed), "failed": self::failed(failed) })
         }
         Report::Renewed(renewal) => self::renewal(renewal),
-        Report::List {
-            certificates,
-            damaged,
-        } => json!({ "certificates": all(certificates, listed), "damaged": failed(damaged) }),
+        Report::List(listing) => listing_json::listing(listing),
         Report::Providers(kinds) => json!({ "providers": all(kinds, |kind| provider(kind)) }),
         Report::Settings(settings) => json!({ "settings": all(settings, setting) }),
         Report::SettingsGood { warnings } => json!({ "good": true, "warnings": warnings }),
@@ -131,7 +129,7 @@ pub(super) fn failure(failure: &Failure) -> Value {
     json!({ "error": error(failure) })
 }
 
-fn error(failure: &Failure) -> Value {
+pub(super) fn error(failure: &Failure) -> Value {
     json!({
         "code": failure.part.exit_code(),
         "kind": failure.part,
@@ -234,11 +232,7 @@ fn end(end: &End) -> Value {
     }
 }
 
-fn listed(listed: &Listed) -> Value {
-    certificate(&listed.stored, listed.due)
-}
-
-fn certificate(stored: &StoredCertificate, due: Due) -> Value {
+pub(super) fn certificate(stored: &StoredCertificate, due: Due) -> Value {
     json!({
         "certificate": stored.id,
         "domains": stored.info.names,
@@ -279,8 +273,14 @@ fn renewed(renewal: &Renewal, obtained: &Obtained) -> Value {
 }
 
 fn waiting(waiting: &Waiting) -> Value {
-    let why = waiting.why.to_string();
-    json!({ "certificate": waiting.id, "until": waiting.until, "why": why })
+    let attempts = waiting.attempts.as_ref();
+    json!({
+        "certificate": waiting.id,
+        "until": waiting.until,
+        "why": waiting.why.to_string(),
+        "failures": attempts.map(|attempts| attempts.failed),
+        "error": attempts.map(|attempts| &attempts.error),
+    })
 }
 
 fn not_due(not_due: &NotDue) -> Value {

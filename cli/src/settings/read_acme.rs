@@ -26,6 +26,13 @@ const DIRECTORIES: &[(&str, &str)] = &[
     ("google", "https://dv.acme-v02.api.pki.goog/directory"),
 ];
 
+/// The word by which the CA with this directory URL is known.
+pub(super) fn known_ca(directory: &str) -> Option<&'static str> {
+    let mut known = DIRECTORIES.iter();
+    let (word, _) = known.find(|(_, url)| *url == directory)?;
+    Some(word)
+}
+
 /// The usual CA.
 pub(super) fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
     AcmeSettings {

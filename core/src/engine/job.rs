@@ -178,9 +178,7 @@ impl Engine {
         let id = certificate.id();
         let stored = self.parts.store.certificate(id).await?;
         let mut stored = stored.ok_or_else(|| JobError::Unknown { id: id.clone() })?;
-        stored
-            .info
-            .order_names(&certificate.request.identifiers());
+        stored.info.order_names(&certificate.request.identifiers());
         if stored.deployed {
             return Ok(JobOutcome::UpToDate);
         }

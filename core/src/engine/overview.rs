@@ -12,7 +12,9 @@ use super::decision::Urgency;
 use super::report::{JobError, RunError};
 use crate::lease::JobName;
 use crate::renewal::{Attempts, Change, Due, Why};
-use crate::store::{CertificateId, IndexEntry, IndexedVersion, StoreError, StoredCertificate};
+use crate::store::{
+    CertificateId, IndexEntry, IndexedStatus, IndexedVersion, StoreError, StoredCertificate,
+};
 
 /// Certificates that are looked at more closely at a time.
 const AT_ONCE: usize = 20;
@@ -185,7 +187,7 @@ fn nothing(id: &CertificateId) -> IndexEntry {
         id: id.clone(),
         has_settings: false,
         has_order: false,
-        status: Default::default(),
+        status: IndexedStatus::default(),
         current: None,
     }
 }
