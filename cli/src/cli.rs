@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done
-    1  something unexpected, or a deploy hook that failed
+    1  something unexpected, a deploy hook that failed, or a problem that `list --check` found
     2  the command line or the settings
     3  a delegation (CNAME) that is missing or wrong
     4  a TXT record that could not be written, propagated or withdrawn

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use acme_alias_core::engine::{Overview, WantedBy};
 use acme_alias_core::renewal::Why;
-use acme_alias_core::store::{CertificateId, Store};
+use acme_alias_core::store::{CertificateId, Store, StoreError};
 
 use crate::cli::ListArgs;
 use crate::failure::Failure;
@@ -115,7 +115,7 @@ fn listed(setup: &Setup, mut overview: Overview, unusable: Option<Failure>) -> L
     let ca = overview.directory.as_deref();
     let ca = ca.map_or("-", |directory| settings.ca_name(directory));
     let damage = match &overview.current {
-        Some(Err(error)) => Some(Failure::from(error.clone())),
+        Some(Err(error)) => Some(unreadable(&overview.id, error.clone())),
         _ => None,
     };
     let stored = overview.unusable.clone().map(Failure::from);
@@ -129,6 +129,18 @@ fn listed(setup: &Setup, mut overview: Overview, unusable: Option<Failure>) -> L
     }
 }
 
+/// Why a certificate cannot be read, and what to do.
+fn unreadable(id: &CertificateId, error: StoreError) -> Failure {
+    let is_damaged = matches!(error, StoreError::Damaged { .. });
+    let mut failure = Failure::from(error);
+    if is_damaged {
+        failure.remedy = Some(format!(
+            "restore it from a backup, or move the folder certificates/{id} away and obtain it again"
+        ));
+    }
+    failure
+}
+
 /// Reads the current versions.
 async fn add_stored(all: &mut [Listed], setup: &Setup) -> Result<(), Failure> {
     let Some((store, _)) = setup.existing_state().await? else {
@@ -138,7 +150,7 @@ async fn add_stored(all: &mut [Listed], setup: &Setup) -> Result<(), Failure> {
         if let Some(Ok(_)) = &listed.overview.current {
             match store.certificate(&listed.overview.id).await {
                 Ok(stored) => listed.stored = stored,
-                Err(error) => listed.damage = Some(error.into()),
+                Err(error) => listed.damage = Some(unreadable(&listed.overview.id, error)),
             }
         }
     }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use acme_alias_core::engine::{CurrentVersion, Overview, WantedBy};
-use acme_alias_core::renewal::Validity;
+use acme_alias_core::renewal::{Attempts, Validity};
 use acme_alias_core::store::StoredCertificate;
 use jiff::{SignedDuration, Timestamp};
 
-use super::words::{counted, in_words, moment};
+use super::words::{counted, in_words, moment, whole_days};
 use crate::failure::Failure;
 
 /// With fewer days left there is an alarm, unless others are chosen.
@@ -67,7 +67,7 @@ impl Listing {
             let overview = &listed.overview;
             (
                 listed.state(now),
-                listed.current().map(|current| current.indexed.not_after),
+                listed.left(now).map(whole_days),
                 overview.id.clone(),
             )
         });
@@ -122,7 +122,7 @@ impl Listed {
             State::Damaged
         } else if self.left(now).is_some_and(|left| !left.is_positive()) {
             State::Expired
-        } else if overview.attempts.is_some() || self.unusable.is_some() {
+        } else if self.attempts().is_some() || self.unusable.is_some() {
             State::Failed
         } else if self.is_undeployed() {
             State::Undeployed
@@ -131,6 +131,12 @@ impl Listed {
         } else {
             State::Good
         }
+    }
+
+    /// The attempts that failed, if somebody still wants the certificate.
+    pub(super) fn attempts(&self) -> Option<&Attempts> {
+        let attempts = self.overview.attempts.as_ref();
+        attempts.filter(|_| self.overview.wanted_by != WantedBy::Nobody)
     }
 
     /// Whether it was stored and not deployed, and nobody is at it.
@@ -175,16 +181,14 @@ impl Listed {
 
     /// The attempts that failed, and what follows.
     fn failures(&self) -> Option<String> {
-        let overview = &self.overview;
-        let attempts = overview.attempts.as_ref()?;
-        let next = match overview.next_try {
-            Some(next) => format!("not before {}", moment(next)),
-            None if overview.wanted_by == WantedBy::Nobody => "never".to_owned(),
-            None => "by the next `acme-alias renew`".to_owned(),
+        let attempts = self.attempts()?;
+        let next = match self.overview.next_try {
+            Some(next) => format!("; the next one is made after {}", moment(next)),
+            None => "; the next `acme-alias renew` tries again".to_owned(),
         };
         let failed = usize::try_from(attempts.failed).unwrap_or(usize::MAX);
         Some(format!(
-            "{} failed, the last at {}: {}; tried again {next}",
+            "{} failed, the last at {}: {}{next}",
             counted(failed, "attempt", "attempts"),
             moment(attempts.pause.failed_at),
             attempts.error,
@@ -217,5 +221,144 @@ impl Listed {
         }
         alarms.extend(self.notes(now));
         Some(alarms.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use acme_alias_core::engine::CurrentVersion;
+    use acme_alias_core::renewal::{self, Pause, Why};
+    use acme_alias_core::store::{IndexedVersion, StoreError};
+
+    use super::*;
+
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+    fn now() -> Timestamp {
+        "2026-11-26T12:00:00Z".parse().unwrap()
+    }
+
+    /// A certificate with a version that has so many of 90 days left.
+    fn with_left(id: &str, days: i32) -> Listed {
+        let not_after = now() + DAY * days;
+        let not_before = not_after - DAY * 90;
+        let indexed = IndexedVersion {
+            version: 1,
+            not_before,
+            not_after,
+            deployed: true,
+            terms: 0,
+        };
+        let current = CurrentVersion {
+            due: renewal::due(indexed.validity(), None, None),
+            indexed,
+        };
+        Listed {
+            overview: Overview {
+                current: Some(Ok(current)),
+                why: None,
+                ..without_version(id)
+            },
+            ca: "letsencrypt".to_owned(),
+            has_hook: false,
+            unusable: None,
+            damage: None,
+            stored: None,
+        }
+    }
+
+    fn without_version(id: &str) -> Overview {
+        Overview {
+            id: id.parse().unwrap(),
+            names: vec!["example.com".to_owned()],
+            wanted_by: WantedBy::Configuration,
+            directory: None,
+            current: None,
+            why: Some(Why::Missing),
+            changes: Vec::new(),
+            attempts: None,
+            next_try: None,
+            is_busy: false,
+            unusable: None,
+        }
+    }
+
+    fn attempts() -> Attempts {
+        Attempts {
+            failed: 2,
+            at_ca: 0,
+            pause: Pause {
+                failed_at: now(),
+                until: now(),
+                asked: None,
+            },
+            error: "it failed".to_owned(),
+        }
+    }
+
+    fn undeployed(id: &str) -> Listed {
+        let mut listed = with_left(id, 80);
+        if let Some(Ok(current)) = &mut listed.overview.current {
+            current.indexed.deployed = false;
+        }
+        listed
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_then_what_expires_first() {
+        let mut damaged = with_left("damaged", 80);
+        damaged.damage = Some(Failure::from(StoreError::Damaged {
+            location: "cert.pem".to_owned(),
+            cause: "it does not exist".to_owned(),
+        }));
+        let mut failed = with_left("failed", 10);
+        failed.overview.attempts = Some(attempts());
+        let mut due = with_left("due", 20);
+        due.overview.why = Some(Why::Unfinished);
+        let all = vec![
+            with_left("later", 60),
+            with_left("sooner", 50),
+            due,
+            undeployed("undeployed"),
+            failed,
+            with_left("expired", -1),
+            damaged,
+        ];
+        let listing = Listing::new(all, now(), PathBuf::new(), None);
+        let ids = listing.all.iter().map(|listed| listed.overview.id.as_str());
+        let expected = [
+            "damaged",
+            "expired",
+            "failed",
+            "undeployed",
+            "due",
+            "sooner",
+            "later",
+        ];
+        assert_eq!(ids.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_a_process_works_on_or_nobody_wants_is_not_undeployed() {
+        let mut busy = undeployed("busy");
+        busy.overview.is_busy = true;
+        let mut gone = undeployed("gone");
+        gone.overview.wanted_by = WantedBy::Nobody;
+        gone.overview.attempts = Some(attempts());
+        for listed in [busy, gone] {
+            assert_eq!(listed.state(now()), State::Good);
+            assert_eq!(listed.alarm(now(), Warn::default()), None);
+        }
+    }
+
+    #[test]
+    fn failures_are_an_alarm_if_there_is_no_certificate_yet() {
+        let mut listed = with_left("web", 80);
+        listed.overview.attempts = Some(attempts());
+        assert_eq!(listed.alarm(now(), Warn::default()), None);
+        listed.overview.current = None;
+        let alarm = listed.alarm(now(), Warn::default()).unwrap_or_default();
+        let expected = "not obtained yet; 2 attempts failed";
+        assert!(alarm.starts_with(expected), "{alarm}");
     }
 }

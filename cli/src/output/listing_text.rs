@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::listing::{Listed, Listing, State};
 use super::table::{Column, lines, shortened, wrapped};
-use super::words::{counted, days, short_day};
+use super::words::{counted, short, short_day};
 
 /// Longer texts below a row are shortened.
 const NOTE_MAX: usize = 300;
@@ -14,12 +14,12 @@ const NOTE_MAX: usize = 300;
 const COLUMNS: [Column; 6] = [
     Column {
         title: "CERTIFICATE",
-        min: 14,
+        min: 12,
         is_number: false,
     },
     Column {
         title: "NAMES",
-        min: 12,
+        min: 16,
         is_number: false,
     },
     Column {
@@ -28,7 +28,7 @@ const COLUMNS: [Column; 6] = [
         is_number: false,
     },
     Column {
-        title: "DAYS",
+        title: "LEFT",
         min: 4,
         is_number: true,
     },
@@ -58,6 +58,8 @@ pub(super) fn listing(listing: &Listing, width: usize) -> String {
     let now = listing.now;
     let rows: Vec<_> = listing.all.iter().map(|listed| row(listed, now)).collect();
     let mut lines = lines(&COLUMNS, &rows, width).into_iter();
+    // What is damaged is in that folder.
+    let folder = format!("{}/", listing.state.display());
     let mut text = String::new();
     if let Some(titles) = lines.next() {
         text.push_str(&format!("{titles}\n"));
@@ -65,7 +67,8 @@ pub(super) fn listing(listing: &Listing, width: usize) -> String {
     for (line, listed) in lines.zip(&listing.all) {
         text.push_str(&format!("{line}\n"));
         for note in listed.notes(now) {
-            let note = wrapped(&shortened(&note, NOTE_MAX), width, "    ");
+            let note = shortened(&note.replace(&folder, ""), NOTE_MAX);
+            let note = wrapped(&note, width, "    ");
             text.push_str(&format!("{note}\n"));
         }
     }
@@ -80,7 +83,7 @@ fn row(listed: &Listed, now: Timestamp) -> [String; 6] {
         overview.id.to_string(),
         names(&overview.names),
         listed.ca.clone(),
-        left.map_or("-".to_owned(), |left| days(left).to_string()),
+        left.map_or("-".to_owned(), short),
         renewal(listed, now),
         state(listed, now),
     ]
@@ -113,7 +116,7 @@ fn renewal(listed: &Listed, now: Timestamp) -> String {
         (None, None) => return "-".to_owned(),
     };
     let why = match why {
-        Why::Missing => "first",
+        Why::Missing => return "now".to_owned(),
         Why::Unfinished => "unfinished",
         Why::Revoked => "revoked",
         Why::Changed(_) => "changed",
@@ -138,7 +141,7 @@ fn state(listed: &Listed, now: Timestamp) -> String {
         State::Damaged => "damaged",
         State::Expired => "expired",
         State::Failed => {
-            let failed = overview.attempts.as_ref().map_or(0, |one| one.failed);
+            let failed = listed.attempts().map_or(0, |one| one.failed);
             match usize::try_from(failed).unwrap_or(usize::MAX) {
                 0 => "bad settings",
                 failed => return counted(failed, "failure", "failures"),
@@ -177,4 +180,17 @@ fn summary(listing: &Listing) -> String {
         .collect();
     let all = counted(listing.all.len(), "certificate", "certificates");
     format!("{all}: {}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_names_the_first_one_is_shown() {
+        let all = ["example.com", "www.example.com", "*.example.com"].map(str::to_owned);
+        for (number, expected) in [(0, "-"), (1, "example.com"), (3, "example.com +2")] {
+            assert_eq!(names(&all[..number]), expected);
+        }
+    }
 }

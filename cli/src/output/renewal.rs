@@ -60,7 +60,7 @@ pub(super) fn text(renewal: &Renewal) -> String {
     for one in &renewal.renewed {
         text.push_str(&obtained(one));
         if let Some(why) = renewal.why.get(&one.stored.id) {
-            text.push_str(&format!("  obtained because {}\n", because(why)));
+            text.push_str(&format!("  obtained {}\n", because(why)));
         }
     }
     for deployed in &renewal.deployed {
@@ -90,11 +90,11 @@ pub(super) fn text(renewal: &Renewal) -> String {
 /// Why a certificate was obtained, on one line.
 fn because(why: &Why) -> String {
     match why {
-        Why::Missing => "there was none yet".to_owned(),
-        Why::Forced => "that was forced".to_owned(),
-        Why::Due(Reason::Window) => "the CA wants it to be renewed now".to_owned(),
-        Why::Due(reason) => format!("it was due by {reason}"),
-        why => why.to_string(),
+        Why::Missing => "because there was none yet".to_owned(),
+        Why::Forced => "because of `--force`".to_owned(),
+        Why::Due(Reason::Window) => "because the CA wants it to be renewed now".to_owned(),
+        Why::Due(reason) => format!("because it was due by {reason}"),
+        why => format!("because {why}"),
     }
 }
 

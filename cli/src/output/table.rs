@@ -1,5 +1,7 @@
 //! Tables of text that fit a width.
 
+/// A longer first cell has a line of its own.
+const FIRST_MAX: usize = 20;
 /// Spaces between columns.
 const GAP: usize = 2;
 
@@ -30,6 +32,7 @@ fn widths<const N: usize>(columns: &[Column; N], rows: &[[String; N]], width: us
     let mut widths = [0; N];
     for (index, (widest, column)) in widths.iter_mut().zip(columns).enumerate() {
         let cells = rows.iter().map(|row| length(&row[index]));
+        let cells = cells.filter(|length| index > 0 || *length <= FIRST_MAX);
         *widest = cells.max().unwrap_or(0).max(length(column.title));
     }
     let room = width.saturating_sub(GAP * N.saturating_sub(1));
@@ -143,9 +146,9 @@ mod tests {
             30,
         );
         let expected = [
-            "ID            NAMES       DAYS",
-            "web           www.l… +12    58",
-            "a-certificate-with-a-long-id\n              b              1",
+            "ID   NAMES                DAYS",
+            "web  www.long.examp… +12    58",
+            "a-certificate-with-a-long-id\n     b                       1",
         ];
         assert_eq!(lines, expected);
     }

@@ -30,8 +30,18 @@ pub(super) fn short_day(timestamp: Timestamp, now: Timestamp) -> String {
 }
 
 /// Whole days. What is left of a day does not count.
-pub(super) fn days(duration: SignedDuration) -> i64 {
+pub(super) fn whole_days(duration: SignedDuration) -> i64 {
     duration.as_secs() / DAY
+}
+
+/// The time left in few characters: days, or hours below two days.
+pub(super) fn short(left: SignedDuration) -> String {
+    let seconds = left.as_secs();
+    if seconds.abs() < 2 * DAY {
+        format!("{} h", seconds / HOUR)
+    } else {
+        format!("{} d", whole_days(left))
+    }
 }
 
 /// A duration in its largest unit: days from two days on.
@@ -64,9 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_day_does_not_count() {
-        for (seconds, expected) in [(DAY - 1, 0), (DAY, 1), (-1, 0), (-DAY - 1, -1)] {
-            assert_eq!(days(SignedDuration::from_secs(seconds)), expected);
+    fn the_time_left_is_told_in_days_or_hours() {
+        for (seconds, expected) in [
+            (90 * DAY - 1, "89 d"),
+            (2 * DAY - 1, "47 h"),
+            (-HOUR, "-1 h"),
+            (-2 * DAY, "-2 d"),
+        ] {
+            assert_eq!(short(SignedDuration::from_secs(seconds)), expected);
         }
     }
 }
