@@ -1,17 +1,17 @@
 //! The JSON shapes, as `docs/json.md` documents them.
 
-use acme_alias_core::delegation::{End, Finding};
+use acme_alias_core::delegation::End;
 use acme_alias_core::engine::{LeftValue, NotDue, Waiting};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::ProviderKind;
-use acme_alias_core::renewal::Due;
 use acme_alias_core::rights::Policy;
-use acme_alias_core::store::{CertificateId, StoredCertificate};
+use acme_alias_core::store::CertificateId;
 use serde_json::{Value, json};
 
+use super::json_parts::{certificate, error};
 use super::listing_json;
 use super::report::{Audited, Checked, Deployed, Obtained, Renewal, Report};
 use crate::failure::Failure;
@@ -129,22 +129,6 @@ pub(super) fn failure(failure: &Failure) -> Value {
     json!({ "error": error(failure) })
 }
 
-pub(super) fn error(failure: &Failure) -> Value {
-    json!({
-        "code": failure.part.exit_code(),
-        "kind": failure.part,
-        "message": failure.message,
-        "remedy": failure.remedy,
-        "findings": failure.findings.iter().map(finding).collect::<Vec<_>>(),
-        "left_behind": failure.left_behind,
-        "silent_servers": failure.silent.iter().map(|silent| &silent.server).collect::<Vec<_>>(),
-    })
-}
-
-fn finding(finding: &Finding) -> Value {
-    json!(finding)
-}
-
 fn delegations(plan: &Plan) -> Vec<Value> {
     plan.aliases
         .iter()
@@ -230,22 +214,6 @@ fn end(end: &End) -> Value {
         End::BadTarget(target) => json!({ "kind": "bad-target", "target": target }),
         End::Unanswered(error) => json!({ "kind": "unanswered", "error": error.to_string() }),
     }
-}
-
-pub(super) fn certificate(stored: &StoredCertificate, due: Due) -> Value {
-    json!({
-        "certificate": stored.id,
-        "domains": stored.info.names,
-        "not_before": stored.info.not_before,
-        "not_after": stored.info.not_after,
-        "due": due.at,
-        "due_by": due.reason.to_string(),
-        "key_type": stored.info.key_type,
-        "serial": stored.info.serial,
-        "issuer": stored.info.issuer,
-        "version": stored.version,
-        "path": stored.location,
-    })
 }
 
 fn renewal(renewal: &Renewal) -> Value {

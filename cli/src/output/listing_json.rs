@@ -3,7 +3,7 @@
 use acme_alias_core::engine::WantedBy;
 use serde_json::{Value, json};
 
-use super::json::{certificate, error};
+use super::json_parts::{certificate, error};
 use super::listing::{Listed, Listing};
 
 pub(super) fn listing(listing: &Listing) -> Value {

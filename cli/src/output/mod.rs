@@ -8,6 +8,7 @@ mod finding;
 mod format;
 mod human;
 mod json;
+mod json_parts;
 mod keys;
 mod ledger;
 mod listing;

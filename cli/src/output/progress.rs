@@ -257,3 +257,18 @@ fn state(step: &Step<'_>) -> &'static str {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_plan_add_up() {
+        let count = Count::default();
+        assert_eq!(count.plan(1), 1);
+        assert_eq!(count.in_words(), None);
+        count.end();
+        assert_eq!(count.plan(2), 3);
+        assert_eq!(count.in_words().as_deref(), Some("1 of 3 done"));
+    }
+}

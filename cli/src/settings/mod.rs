@@ -2,6 +2,7 @@
 //! < environment < flags.
 
 mod environment;
+mod known_cas;
 mod layer;
 mod mask;
 mod mistake;

@@ -12,7 +12,7 @@ use acme_alias_core::name::{DnsName, Identifier, NameError};
 use acme_alias_core::renewal::RenewBefore;
 use acme_alias_core::store::CertificateId;
 
-use super::read_acme::known_ca;
+use super::known_cas::known_ca;
 use super::secret::SecretRef;
 
 /// All settings, checked.
