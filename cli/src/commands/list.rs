@@ -97,6 +97,8 @@ fn not_obtained(id: &CertificateId, certificate: &CertificateSettings) -> Overvi
         changes: Vec::new(),
         attempts: None,
         next_try: None,
+        has_targets: false,
+        undeployed: Vec::new(),
         is_busy: false,
         unusable: None,
     }
@@ -121,7 +123,6 @@ fn listed(setup: &Setup, mut overview: Overview, unusable: Option<Failure>) -> L
     let stored = overview.unusable.clone().map(Failure::from);
     Listed {
         ca: ca.to_owned(),
-        has_hook: certificate.is_some_and(|certificate| !certificate.deploy_hook.is_empty()),
         unusable: unusable.or(stored),
         damage,
         stored: None,

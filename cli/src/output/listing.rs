@@ -35,8 +35,6 @@ pub(crate) struct Listed {
     pub(crate) overview: Overview,
     /// What its CA is called.
     pub(crate) ca: String,
-    /// Whether something is run when it has changed.
-    pub(crate) has_hook: bool,
     /// Why its settings cannot be used.
     pub(crate) unusable: Option<Failure>,
     /// Why it cannot be read.
@@ -169,7 +167,7 @@ impl Listed {
         }
         notes.extend(self.failures());
         if self.is_undeployed() {
-            notes.push("stored, but not deployed; the next `acme-alias renew` tries again".into());
+            notes.extend(self.undeployed());
         }
         if !overview.changes.is_empty() {
             let changes = overview.changes.iter().map(ToString::to_string);
@@ -193,6 +191,30 @@ impl Listed {
             moment(attempts.pause.failed_at),
             attempts.error,
         ))
+    }
+
+    /// The targets that failed, or that some were not tried.
+    fn undeployed(&self) -> Vec<String> {
+        let failed = self.overview.undeployed.iter().filter_map(|target| {
+            let attempts = target.attempts.as_ref()?;
+            let (name, error) = (&target.name, &attempts.error);
+            let until = moment(attempts.pause.until);
+            let what = if error.starts_with(name.as_str()) {
+                error.clone()
+            } else {
+                format!("{name}: {error}")
+            };
+            Some(format!(
+                "stored, but not deployed: {what}; the next attempt is made after {until}"
+            ))
+        });
+        let failed: Vec<_> = failed.collect();
+        if failed.is_empty() {
+            return vec![
+                "stored, but not deployed; the next `acme-alias renew` does it".to_owned(),
+            ];
+        }
+        failed
     }
 
     /// What an administrator must know, in one line.
@@ -260,7 +282,6 @@ mod tests {
                 ..without_version(id)
             },
             ca: "letsencrypt".to_owned(),
-            has_hook: false,
             unusable: None,
             damage: None,
             stored: None,
@@ -278,6 +299,8 @@ mod tests {
             changes: Vec::new(),
             attempts: None,
             next_try: None,
+            has_targets: false,
+            undeployed: Vec::new(),
             is_busy: false,
             unusable: None,
         }

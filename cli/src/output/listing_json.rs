@@ -48,6 +48,15 @@ fn with_overview(mut value: Value, listed: &Listed) -> Value {
             "error": attempts.error,
         })
     });
+    let undeployed = overview.undeployed.iter().map(|target| {
+        let attempts = target.attempts.as_ref();
+        json!({
+            "target": target.name,
+            "error": attempts.map(|attempts| &attempts.error),
+            "until": attempts.map(|attempts| attempts.pause.until),
+        })
+    });
+    value["undeployed"] = undeployed.collect();
     value["domains"] = json!(overview.names);
     value["ca"] = json!(overview.directory);
     value["wanted_by"] = match overview.wanted_by {

@@ -105,7 +105,8 @@ fn renewal(listed: &Listed, now: Timestamp) -> String {
         return "not in settings".to_owned();
     }
     if let Some(next) = overview.next_try {
-        return format!("{}, retry", short_day(next, now));
+        let what = listed.attempts().map_or("CA limit", |_| "retry");
+        return format!("{}, {what}", short_day(next, now));
     }
     let why = match (&overview.why, listed.current()) {
         (Some(why), _) => why,
@@ -152,7 +153,7 @@ fn state(listed: &Listed, now: Timestamp) -> String {
         State::Due | State::Good => match listed.current() {
             None if overview.wanted_by == WantedBy::Nobody => "-",
             None => "not obtained",
-            Some(_) if listed.has_hook => "deployed",
+            Some(_) if overview.has_targets => "deployed",
             Some(_) => "obtained",
         },
     };

@@ -4,6 +4,7 @@
 //! `--output json` standard output carries one JSON object and nothing else, errors included.
 
 mod check;
+mod deployment;
 mod finding;
 mod format;
 mod human;

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use acme_alias_core::engine::{NotDue, Waiting};
+use acme_alias_core::engine::{NotDue, WaitReason, Waiting};
 use acme_alias_core::renewal::{Reason, Why};
 use acme_alias_core::store::CertificateId;
 
+use super::deployment::undeployed;
 use super::report::{Obtained, Renewal};
 use super::table::shortened;
 use super::words::{counted, day, moment};
@@ -36,8 +37,9 @@ pub(super) fn obtained(obtained: &Obtained) -> String {
             "  but TXT values may be left in a zone: {left_behind}\n"
         ));
     }
-    if let Some(failure) = &obtained.hook_failure {
-        text.push_str(&format!("  but it is not deployed: {failure}\n"));
+    if !obtained.undeployed.is_empty() {
+        text.push_str("  but it is not deployed:\n");
+        text.push_str(&undeployed(&obtained.undeployed));
     }
     text
 }
@@ -64,10 +66,10 @@ pub(super) fn text(renewal: &Renewal) -> String {
         }
     }
     for deployed in &renewal.deployed {
-        let id = &deployed.stored.id;
-        text.push_str(&match &deployed.failure {
-            None => format!("{id}: deployed; it was obtained in an earlier run\n"),
-            Some(failure) => format!("{id}: not deployed; the next run tries again: {failure}\n"),
+        let id = &deployed.id;
+        text.push_str(&match deployed.undeployed.as_slice() {
+            [] => format!("{id}: deployed; it was obtained in an earlier run\n"),
+            left => format!("{id}: not deployed\n{}", undeployed(left)),
         });
     }
     for id in &renewal.up_to_date {
@@ -101,6 +103,11 @@ fn because(why: &Why) -> String {
 fn waiting(waiting: &Waiting) -> String {
     let (id, until) = (&waiting.id, moment(waiting.until));
     let Some(attempts) = &waiting.attempts else {
+        if waiting.reason == WaitReason::Limit {
+            return format!(
+                "{id}: waits until {until}, because the CA allows no more orders now\n"
+            );
+        }
         return format!("{id}: waits until {until} after failed attempts\n");
     };
     let failed = usize::try_from(attempts.failed).unwrap_or(usize::MAX);
@@ -134,17 +141,17 @@ fn not_due(all: &[NotDue]) -> String {
 /// What a run did, on one line; nothing if nothing needs attention.
 pub(super) fn summary(renewal: &Renewal) -> String {
     let renewed = renewal.renewed.iter().map(|one| &one.stored.id);
-    let (failed_hooks, deployed): (Vec<_>, Vec<_>) = renewal
+    let (deployed, left): (Vec<_>, Vec<_>) = renewal
         .deployed
         .iter()
-        .partition(|one| one.failure.is_some());
+        .partition(|one| one.undeployed.is_empty());
     let undeployed = renewal.renewed.iter();
-    let undeployed = undeployed.filter(|one| one.hook_failure.is_some());
+    let undeployed = undeployed.filter(|one| !one.undeployed.is_empty());
     let undeployed = undeployed.map(|one| &one.stored.id);
-    let undeployed = undeployed.chain(failed_hooks.iter().map(|one| &one.stored.id));
+    let undeployed = undeployed.chain(left.iter().map(|one| &one.id));
     let parts = [
         part("renewed", renewed),
-        part("deployed", deployed.iter().map(|one| &one.stored.id)),
+        part("deployed", deployed.iter().map(|one| &one.id)),
         part("not deployed", undeployed),
         part("failed", renewal.failed.iter().map(|(id, _)| id)),
         part("waiting", renewal.waiting.iter().map(|one| &one.id)),

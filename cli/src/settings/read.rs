@@ -17,6 +17,7 @@ use super::model::{
 use super::nearest::nearest;
 use super::read_acme::{acme, cas};
 use super::read_certificates::certificates;
+use super::read_deploy::{key_access, notify, targets};
 use super::reader::Reader;
 use super::unknown_keys::unknown_keys;
 
@@ -36,6 +37,9 @@ impl Settings {
         let origin = tree.at("state").and_then(|value| value.origin());
         let keep_versions = keep_versions(&mut reader);
         let renew_before = reader.parsed("renew-before");
+        let key = key_access(&mut reader, "");
+        let deploy = targets(&mut reader, "deploy", true).unwrap_or_default();
+        let notify = notify(&mut reader);
         let renew_every = reader.duration("renew-every");
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
@@ -53,6 +57,9 @@ impl Settings {
             is_default_state: origin == Some("default"),
             keep_versions,
             renew_before,
+            key,
+            deploy,
+            notify,
             renew_every,
             audit_git,
             audit,

@@ -124,7 +124,24 @@ impl Ca {
     /// Returns what CAA records must contain for this CA and account to issue. `None` if the CA's
     /// domain is neither configured nor known, and not in its directory.
     pub async fn caa_identity(&self, store: &dyn Store) -> Result<Option<CaaIdentity>, CaError> {
-        let mut names = self.caa_issuers().await.into_iter();
+        self.named(self.caa_issuers().await, store).await
+    }
+
+    /// The same without a request to the CA: `None` if only its directory could tell.
+    pub async fn known_caa_identity(
+        &self,
+        store: &dyn Store,
+    ) -> Result<Option<CaaIdentity>, CaError> {
+        let issuer = self.config.caa_issuer().map(str::to_owned);
+        self.named(issuer.into_iter().collect(), store).await
+    }
+
+    async fn named(
+        &self,
+        names: Vec<String>,
+        store: &dyn Store,
+    ) -> Result<Option<CaaIdentity>, CaError> {
+        let mut names = names.into_iter();
         let Some(issuer) = names.next() else {
             return Ok(None);
         };

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
-use super::report::{JobError, NotDue, Waiting};
+use super::report::{JobError, NotDue, WaitReason, Waiting};
+use crate::deploy::digest_of;
 use crate::renewal::{self, Change, Due, Terms, Why};
 use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion};
 
@@ -18,6 +19,8 @@ pub(super) enum Needed {
     Certificate(Why),
     /// The current version is to be deployed.
     Deployment,
+    /// The current version is to be deployed, and not yet: all its targets that are left failed a short time ago.
+    DeploymentLater,
     /// A new version, and not yet: an attempt failed a short time ago.
     Later(Waiting),
     /// Nothing yet.
@@ -63,8 +66,8 @@ impl Engine {
             let needed = self.obtain_or_wait(entry, configured, why, urgency);
             return Ok(needed.await);
         }
-        if !current.deployed {
-            return Ok(Needed::Deployment);
+        if let Some(needed) = self.deployment(entry, current, configured, urgency).await? {
+            return Ok(needed);
         }
         Ok(Needed::Nothing(NotDue {
             id: id.clone(),
@@ -90,6 +93,40 @@ impl Engine {
         } else {
             None
         }
+    }
+
+    /// Whether targets of the current version are to be done: it was not deployed, or has other targets now.
+    async fn deployment(
+        &self,
+        entry: &IndexEntry,
+        current: &IndexedVersion,
+        configured: Option<&CertificateConfig>,
+        urgency: Urgency,
+    ) -> Result<Option<Needed>, JobError> {
+        let recorded = entry.status.deployments;
+        let recorded = recorded.filter(|recorded| recorded.version == current.version);
+        let shared = self.shared_targets(&entry.id);
+        let wanted = match configured {
+            Some(certificate) => Some(digest_of(&certificate.targets)),
+            None if shared.is_some() && recorded.and_then(|recorded| recorded.shared) != shared => {
+                Some(digest_of(&self.certificate(&entry.id).await?.targets))
+            }
+            None => None,
+        };
+        let digest = recorded.map_or(0, |recorded| recorded.digest);
+        if wanted.is_some_and(|wanted| wanted != digest) {
+            return Ok(Some(Needed::Deployment));
+        }
+        if current.deployed {
+            return Ok(None);
+        }
+        let force = urgency.force || urgency.now;
+        let pause = recorded.and_then(|recorded| recorded.pause);
+        let wait = pause.and_then(|pause| pause.wait(self.parts.clock.now(), force));
+        Ok(Some(match wait {
+            Some(_) => Needed::DeploymentLater,
+            None => Needed::Deployment,
+        }))
     }
 
     /// From when on the current version is due.
@@ -126,6 +163,15 @@ impl Engine {
         why: Why,
         urgency: Urgency,
     ) -> Needed {
+        if let Some(until) = self.limited_until(entry, &why, urgency) {
+            return Needed::Later(Waiting {
+                id: entry.id.clone(),
+                until,
+                why,
+                reason: WaitReason::Limit,
+                attempts: None,
+            });
+        }
         let Some(until) = self.next_try(entry, configured, urgency) else {
             return Needed::Certificate(why);
         };
@@ -135,8 +181,23 @@ impl Engine {
             id: entry.id.clone(),
             until,
             why,
+            reason: WaitReason::Failed,
             attempts: status.unwrap_or_default().attempts,
         })
+    }
+
+    /// The time before which the CA would refuse one more with the same names.
+    pub(super) fn limited_until(
+        &self,
+        entry: &IndexEntry,
+        why: &Why,
+        urgency: Urgency,
+    ) -> Option<Timestamp> {
+        let is_identical = !matches!(why, Why::Changed(changes)
+            if changes.iter().any(|change| matches!(change, Change::Names { .. })));
+        let until = entry.status.identical_until?;
+        let is_full = is_identical && !urgency.force && entry.current.is_some();
+        (is_full && until > self.parts.clock.now()).then_some(until)
     }
 
     /// The end of the pause after failed attempts; `None` if an attempt may be made now.

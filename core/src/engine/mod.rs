@@ -15,11 +15,15 @@ mod certificates;
 mod context;
 mod core;
 mod decision;
+mod deployment;
 mod environment;
 mod groups;
 mod held_lease;
 mod job;
+mod limits;
 mod looks;
+mod notification;
+mod notify;
 mod options;
 mod overview;
 mod plan;
@@ -40,10 +44,11 @@ pub use self::certificates::{
 pub use self::core::Engine;
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::held_lease::HeldLease;
+pub use self::notify::Notify;
 pub use self::options::{RunOptions, Selection};
 pub use self::overview::{CurrentVersion, Overview, WantedBy};
 pub use self::report::{
-    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
-    RunReport, Waiting,
+    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, NotifyError, Reconciliation,
+    RunError, RunReport, Undeployed, WaitReason, Waiting,
 };
 pub use self::run::Run;

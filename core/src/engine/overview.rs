@@ -10,6 +10,7 @@ use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::decision::Urgency;
 use super::report::{JobError, RunError};
+use crate::deploy::Deployment;
 use crate::lease::JobName;
 use crate::renewal::{Attempts, Change, Due, Why};
 use crate::store::{
@@ -38,8 +39,12 @@ pub struct Overview {
     pub changes: Vec<Change>,
     /// The attempts that failed since the current version was stored.
     pub attempts: Option<Attempts>,
-    /// The time of the next attempt, if it is due and waits.
+    /// The time of the next attempt, if it is due and waits: after failures, or for a limit of the CA.
     pub next_try: Option<Timestamp>,
+    /// Whether something is to be done with each of its versions.
+    pub has_targets: bool,
+    /// The targets that the current version still has, as far as they were tried.
+    pub undeployed: Vec<Deployment>,
     /// Whether a process works on it now.
     pub is_busy: bool,
     /// Why the settings that are stored with it cannot be used.
@@ -126,16 +131,23 @@ impl Engine {
             }
         }
         let (names, directory) = self.names_and_ca(&entry, described.as_ref()).await;
-        let next_try = self.next_try(&entry, configured, Urgency::default());
+        let next_try = why.as_ref().and_then(|why| {
+            let urgency = Urgency::default();
+            self.limited_until(&entry, why, urgency)
+                .or_else(|| self.next_try(&entry, configured, urgency))
+        });
+        let (attempts, undeployed) = self.failures(&entry).await;
         Overview {
             names,
             wanted_by,
             directory,
             current,
-            next_try: next_try.filter(|_| why.is_some()),
+            next_try,
             why,
             changes,
-            attempts: self.attempts(&entry).await,
+            attempts,
+            has_targets: described.is_some_and(|certificate| !certificate.targets.is_empty()),
+            undeployed,
             is_busy: false,
             unusable,
             id: entry.id,
@@ -166,9 +178,26 @@ impl Engine {
         (names.unwrap_or_default(), directory)
     }
 
-    async fn attempts(&self, entry: &IndexEntry) -> Option<Attempts> {
-        entry.status.pause?;
-        self.parts.store.status(&entry.id).await.ok()?.attempts
+    /// The attempts that failed, and the targets that are not done.
+    async fn failures(&self, entry: &IndexEntry) -> (Option<Attempts>, Vec<Deployment>) {
+        let current = entry
+            .current
+            .as_ref()
+            .and_then(|current| current.as_ref().ok());
+        let undeployed = current.filter(|current| !current.deployed);
+        if entry.status.pause.is_none() && undeployed.is_none() {
+            return (None, Vec::new());
+        }
+        let Ok(status) = self.parts.store.status(&entry.id).await else {
+            return (None, Vec::new());
+        };
+        let deployments = status.deployments.filter(|deployments| {
+            undeployed.is_some_and(|current| current.version == deployments.version)
+        });
+        let left = deployments.map_or(Vec::new(), |deployments| {
+            deployments.pending().cloned().collect()
+        });
+        (status.attempts, left)
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
-use super::certificate::{IndexEntry, NewVersion, StoredCertificate};
+use super::certificate::{IndexEntry, NewVersion, StoredCertificate, VersionPem};
 use super::error::StoreError;
 use super::id::CertificateId;
 use super::status::{CaStatus, CertificateStatus};
@@ -58,6 +58,10 @@ pub trait Store: fmt::Debug + Send + Sync {
         id: &CertificateId,
         version: NewVersion,
     ) -> Result<StoredCertificate, StoreError>;
+
+    /// Returns the key and the certificates of a version; `None` if it does not exist any more.
+    async fn pem(&self, id: &CertificateId, version: u32)
+    -> Result<Option<VersionPem>, StoreError>;
 
     /// Records that the current version was deployed. Does nothing if another version is current.
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError>;

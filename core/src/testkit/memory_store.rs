@@ -1,6 +1,8 @@
 //! A store in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod data;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +12,13 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use crate::certificate::CertificateInfo;
+use self::data::{Data, Version};
 use crate::clock::Clock;
 use crate::lease::{JobName, Lease, LeaseId};
 use crate::name::DnsName;
 use crate::store::{
     CaStatus, CertificateId, CertificateStatus, IndexEntry, NewVersion, Store, StoreError,
-    StoredCertificate, VersionOrigin, alias_names,
+    StoredCertificate, VersionPem, alias_names,
 };
 
 /// Versions that are kept.
@@ -41,33 +43,6 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     data: Arc<Mutex<Data>>,
     behaviour: watch::Sender<StoreBehaviour>,
-}
-
-#[derive(Default)]
-struct Data {
-    accounts: BTreeMap<String, SecretString>,
-    cas: BTreeMap<String, CaStatus>,
-    certificates: BTreeMap<CertificateId, Entry>,
-    alias_names: BTreeMap<DnsName, DnsName>,
-    leases: BTreeMap<JobName, Lease>,
-    holders: BTreeSet<String>,
-    holders_ever: usize,
-}
-
-#[derive(Default)]
-struct Entry {
-    settings: Option<String>,
-    order: Option<SecretString>,
-    status: CertificateStatus,
-    versions: BTreeMap<u32, Version>,
-    deployed: Option<u32>,
-    damaged: bool,
-}
-
-struct Version {
-    key: SecretString,
-    info: CertificateInfo,
-    origin: VersionOrigin,
 }
 
 impl MemoryStore {
@@ -166,41 +141,6 @@ impl Drop for MemoryStore {
     }
 }
 
-impl Entry {
-    fn current(&self, id: &CertificateId) -> Result<Option<StoredCertificate>, StoreError> {
-        let Some((number, version)) = self.versions.last_key_value() else {
-            return Ok(None);
-        };
-        let location = format!("memory:{id}");
-        if self.damaged {
-            let cause = "a test damaged it".to_owned();
-            return Err(StoreError::Damaged { location, cause });
-        }
-        Ok(Some(StoredCertificate {
-            id: id.clone(),
-            version: *number,
-            location,
-            info: version.info.clone(),
-            origin: version.origin.clone(),
-            deployed: self.deployed == Some(*number),
-        }))
-    }
-
-    fn index(&self, id: &CertificateId) -> Option<IndexEntry> {
-        let entry = IndexEntry {
-            id: id.clone(),
-            has_settings: self.settings.is_some(),
-            has_order: self.order.is_some(),
-            status: (&self.status).into(),
-            current: match self.current(id) {
-                Ok(stored) => stored.map(|stored| Ok((&stored).into())),
-                Err(error) => Some(Err(error)),
-            },
-        };
-        entry.is_anything().then_some(entry)
-    }
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     async fn account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
@@ -262,6 +202,8 @@ impl Store for MemoryStore {
         };
         let version = Version {
             key: version.key,
+            certificate: version.chain.certificate,
+            intermediates: version.chain.intermediates,
             info: version.chain.info,
             origin: version.origin,
         };
@@ -271,6 +213,22 @@ impl Store for MemoryStore {
             entry.versions.pop_first();
         }
         Ok(stored)
+    }
+
+    async fn pem(
+        &self,
+        id: &CertificateId,
+        version: u32,
+    ) -> Result<Option<VersionPem>, StoreError> {
+        self.answer().await?;
+        let data = self.data();
+        let entry = data.certificates.get(id);
+        let version = entry.and_then(|entry| entry.versions.get(&version));
+        Ok(version.map(|version| VersionPem {
+            key: version.key.clone(),
+            certificate: version.certificate.clone(),
+            intermediates: version.intermediates.clone(),
+        }))
     }
 
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError> {
