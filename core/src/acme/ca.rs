@@ -5,12 +5,13 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
 
 use super::account::{self, Account};
 use super::client::Client;
 use super::config::CaConfig;
+use super::directory::Directory;
 use super::error::{AcmeError, TransportError};
 use super::renewal_info;
 use super::single_flight::SingleFlight;
@@ -40,6 +41,8 @@ pub struct Ca {
     client: Client,
     account: SingleFlight<Account, CaError>,
     account_url: OnceLock<String>,
+    /// The domains in its directory that name it in CAA records.
+    caa_issuers: OnceLock<Vec<String>>,
 }
 
 /// The account could not be restored or created.
@@ -63,6 +66,7 @@ impl Ca {
             client,
             account: SingleFlight::new(),
             account_url: OnceLock::new(),
+            caa_issuers: OnceLock::new(),
         })
     }
 
@@ -97,6 +101,12 @@ impl Ca {
         self.account.get_or_try(attempt).await
     }
 
+    /// The time before which the CA takes no orders of the account, if it has refused several in a row with a time to
+    /// wait.
+    pub fn no_orders_before(&self) -> Option<Timestamp> {
+        self.client.orders().closed_until(self.client.now())
+    }
+
     /// Asks the CA when to renew the certificate with this identifier (RFC 9773 §4.1). `None` if the CA does not
     /// answer such questions.
     pub async fn renewal_info(&self, renewal_id: &str) -> Option<Look> {
@@ -121,10 +131,27 @@ impl Ca {
         Ok(Some(self.account_url.get_or_init(|| url).clone()))
     }
 
-    /// Returns what CAA records must contain for this CA and account to issue. `None` if the CA's
-    /// domain is neither configured nor known, and not in its directory.
+    /// Returns what CAA records must contain for this CA and account to issue. `None` if the CA's domain is neither
+    /// configured nor known, and not in its directory. The directory is read for that once, and what it says is stored:
+    /// later runs do not wait for it.
     pub async fn caa_identity(&self, store: &dyn Store) -> Result<Option<CaaIdentity>, CaError> {
-        self.named(self.caa_issuers().await, store).await
+        let issuers = match self.known_caa_issuers(store).await? {
+            Some(issuers) => issuers,
+            None => match self.client.directory().await {
+                Ok(directory) => {
+                    let issuers = issuers_of(directory);
+                    if self.caa_issuers.set(issuers.clone()).is_ok() {
+                        let mut status = store.ca_status(self.directory()).await?;
+                        status.caa_issuers = Some(issuers.clone());
+                        store.put_ca_status(self.directory(), &status).await?;
+                    }
+                    issuers
+                }
+                // Whoever needs the CA reports it.
+                Err(_) => return Ok(None),
+            },
+        };
+        self.named(issuers, store).await
     }
 
     /// The same without a request to the CA: `None` if only its directory could tell.
@@ -132,8 +159,34 @@ impl Ca {
         &self,
         store: &dyn Store,
     ) -> Result<Option<CaaIdentity>, CaError> {
-        let issuer = self.config.caa_issuer().map(str::to_owned);
-        self.named(issuer.into_iter().collect(), store).await
+        let issuers = self.known_caa_issuers(store).await?;
+        self.named(issuers.unwrap_or_default(), store).await
+    }
+
+    /// Returns the domains that name this CA in CAA records: the one that is configured or known for its directory,
+    /// or else those in the directory (RFC 8555 §9.7.6). None if it cannot be read.
+    pub async fn caa_issuers(&self) -> Vec<String> {
+        if let Some(issuer) = self.config.caa_issuer() {
+            return vec![issuer.to_owned()];
+        }
+        match self.client.directory().await {
+            Ok(directory) => issuers_of(directory),
+            Err(error) => {
+                tracing::info!(%error, "the domains of the CA in CAA records are not known");
+                Vec::new()
+            }
+        }
+    }
+
+    async fn known_caa_issuers(&self, store: &dyn Store) -> Result<Option<Vec<String>>, CaError> {
+        if let Some(issuer) = self.config.caa_issuer() {
+            return Ok(Some(vec![issuer.to_owned()]));
+        }
+        if let Some(issuers) = self.caa_issuers.get() {
+            return Ok(Some(issuers.clone()));
+        }
+        let stored = store.ca_status(self.directory()).await?.caa_issuers;
+        Ok(stored.map(|issuers| self.caa_issuers.get_or_init(|| issuers).clone()))
     }
 
     async fn named(
@@ -150,25 +203,6 @@ impl Ca {
             others: names.collect(),
             account: self.account_url(store).await?,
         }))
-    }
-
-    /// Returns the domains that name this CA in CAA records: the one that is configured or known for its directory,
-    /// or else those in the directory (RFC 8555 §9.7.6). None if it cannot be read.
-    pub async fn caa_issuers(&self) -> Vec<String> {
-        if let Some(issuer) = self.config.caa_issuer() {
-            return vec![issuer.to_owned()];
-        }
-        let names = match self.client.directory().await {
-            Ok(directory) => directory.caa_identities(),
-            Err(error) => {
-                tracing::info!(%error, "the domains of the CA in CAA records are not known");
-                &[]
-            }
-        };
-        // What is no domain name names nobody.
-        let names = names.iter().filter_map(|name| name.parse::<DnsName>().ok());
-        let names = names.take(CAA_ISSUERS_MAX).map(|name| name.to_string());
-        names.collect()
     }
 
     async fn restore_or_create(&self, store: &dyn Store) -> Result<Account, CaError> {
@@ -208,6 +242,14 @@ impl Ca {
         crash::point(Point::AccountKept);
         Ok(account)
     }
+}
+
+/// The domains of the CA in CAA records that its directory has. What is no domain name names nobody.
+fn issuers_of(directory: &Directory) -> Vec<String> {
+    let names = directory.caa_identities().iter();
+    let names = names.filter_map(|name| name.parse::<DnsName>().ok());
+    let names = names.take(CAA_ISSUERS_MAX).map(|name| name.to_string());
+    names.collect()
 }
 
 /// Does `work` while the lease is renewed, then releases it. Stops the work if the lease is lost.

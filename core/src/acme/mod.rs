@@ -16,6 +16,7 @@ mod link;
 mod new_order;
 mod nonces;
 mod order;
+mod order_gate;
 mod polls;
 mod problem;
 mod renewal_info;

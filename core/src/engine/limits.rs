@@ -3,16 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::core::Engine;
 use super::held_lease::HeldLease;
+use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
-use super::report::{JobError, JobReport, WaitReason, Waiting};
+use super::report::{JobError, JobReport, RunError, WaitReason, Waiting};
 use crate::issue::IssueError;
 use crate::lease::JobName;
 use crate::renewal::{Rate, Reason, Spent, Why};
 use crate::store::{CertificateId, StoreError};
+
+/// No pause of a CA is longer.
+const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Orders that a run may open at a CA, counted before they are opened.
 #[derive(Debug)]
@@ -23,11 +27,111 @@ pub(super) struct Reserved {
 }
 
 impl Engine {
-    /// Leaves as many certificates in the schedule as their CAs allow, the most urgent ones. The others wait.
-    pub(super) async fn keep_limits(
+    /// The plan, as far as the CAs allow it, and the orders that are counted for it.
+    pub(super) async fn schedule(
+        &self,
+        options: &RunOptions,
+    ) -> Result<(Schedule, Vec<Reserved>), RunError> {
+        let mut schedule = self.plan(options).await?;
+        let is_one = match &options.selection {
+            Selection::One(certificate) => {
+                if schedule.obtains_nothing() {
+                    // They hold for the next order.
+                    self.record_settings(certificate).await?;
+                }
+                true
+            }
+            _ => false,
+        };
+        if options.rehearse {
+            return Ok((schedule, Vec::new()));
+        }
+        self.keep_pauses(&mut schedule, options).await?;
+        let reserved = if is_one || options.force {
+            Vec::new()
+        } else {
+            self.keep_limits(&mut schedule).await?
+        };
+        Ok((schedule, reserved))
+    }
+
+    /// Lets the certificates of CAs wait that take no orders of the account now.
+    async fn keep_pauses(
         &self,
         schedule: &mut Schedule,
-    ) -> Result<Vec<Reserved>, StoreError> {
+        options: &RunOptions,
+    ) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        let mut until_of: BTreeMap<String, Option<Timestamp>> = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for (id, work) in &schedule.work {
+            let Work::Obtain(why) = work else { continue };
+            let certificate = match &options.selection {
+                Selection::One(certificate) => Some(certificate),
+                _ => self.certificates().get(id),
+            };
+            // Others ask their CA, and wait then.
+            let Some(certificate) = certificate.filter(|one| one.fallback.is_none()) else {
+                continue;
+            };
+            let directory = certificate.environment.ca().directory();
+            let until = match until_of.get(directory) {
+                Some(until) => *until,
+                None => {
+                    let status = self.parts.store.ca_status(directory).await?;
+                    // One that is far away was written when the clock was ahead.
+                    let is_now = |until: &Timestamp| *until > now && *until <= now + PAUSE_MAX;
+                    let until = status.no_orders_before.filter(is_now);
+                    until_of.insert(directory.to_owned(), until);
+                    until
+                }
+            };
+            waiting.extend(until.map(|until| Waiting {
+                id: id.clone(),
+                until,
+                why: why.clone(),
+                reason: WaitReason::Refused,
+            }));
+        }
+        let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
+        schedule.work.retain(|(id, _)| !late.contains(id));
+        schedule.waiting.extend(waiting);
+        Ok(())
+    }
+
+    /// Records what became of the orders that were counted, and of the CAs.
+    pub(super) async fn settle_orders(&self, reserved: Vec<Reserved>, reports: &[JobReport]) {
+        if let Err(error) = self.record_pauses().await {
+            tracing::warn!(%error, "the pause of a CA was not recorded");
+        }
+        if let Err(error) = self.give_back(reserved, reports).await {
+            // At worst others wait longer than they need.
+            tracing::warn!(%error, "orders that were not opened count for a while");
+        }
+    }
+
+    /// Records which CAs take no orders of the account now.
+    async fn record_pauses(&self) -> Result<(), StoreError> {
+        let mut recorded = BTreeSet::new();
+        for certificate in self.certificates().iter() {
+            let ca = certificate.environment.ca();
+            let Some(until) = ca.no_orders_before() else {
+                continue;
+            };
+            if recorded.insert(ca.directory().to_owned()) {
+                let store = &self.parts.store;
+                let lease = self.account_lease(ca.directory()).await?;
+                let mut status = store.ca_status(ca.directory()).await?;
+                status.no_orders_before = Some(until);
+                store.put_ca_status(ca.directory(), &status).await?;
+                lease.release().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves as many certificates in the schedule as their CAs allow, the most urgent ones. The others wait.
+    async fn keep_limits(&self, schedule: &mut Schedule) -> Result<Vec<Reserved>, StoreError> {
         let mut by_ca: BTreeMap<String, Counted> = BTreeMap::new();
         for (id, work) in &schedule.work {
             let Work::Obtain(why) = work else { continue };
@@ -112,7 +216,7 @@ impl Engine {
     }
 
     /// Gives back what was counted for orders that were not opened.
-    pub(super) async fn give_back(
+    async fn give_back(
         &self,
         reserved: Vec<Reserved>,
         reports: &[JobReport],

@@ -225,6 +225,8 @@ pub enum WaitReason {
     Failed,
     /// The CA allows no more orders now.
     Limit,
+    /// The CA has refused several orders, and asked to wait.
+    Refused,
 }
 
 /// A job that failed.
@@ -248,7 +250,7 @@ pub enum JobError {
     },
     /// The CA asks to wait before the next attempt.
     #[error("{} before {}", match .waiting.reason {
-        WaitReason::Failed => "the CA asks for no other attempt",
+        WaitReason::Failed | WaitReason::Refused => "the CA asks for no other attempt",
         WaitReason::Limit => "the CA allows no more orders",
     }, .waiting.until.strftime("%Y-%m-%d %H:%M UTC"))]
     Waiting {

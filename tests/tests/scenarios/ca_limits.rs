@@ -1,6 +1,9 @@
 //! What the CA allows an account is kept, across runs, and by two runs at once.
 
-use acme_alias_tests::{Result, Settings, SimulatedCa, TestBed, Validation};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use acme_alias_tests::{Result, Settings, SimulatedCa, Spoilt, TestBed, Validation};
 
 const CERTIFICATES: usize = 12;
 
@@ -105,5 +108,41 @@ fn no_more_certificates_with_the_same_names_are_obtained_than_the_ca_allows() ->
     issue.assert_failure(5, &["the CA allows no more orders before"]);
     program.run(&["issue", host, "--force"])?.assert_success();
     assert_eq!(ca.certificates(), CERTIFICATES + 2);
+    Ok(())
+}
+
+#[test]
+fn a_ca_that_refuses_order_after_order_is_left_alone_until_it_wants_more() -> Result {
+    let bed = TestBed::builder().delegate_apart(&hosts()).start()?;
+    let orders = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&orders);
+    let proxy = bed.acme_proxy(move |exchange| {
+        if exchange.path != "/order-plz" {
+            return Spoilt::No;
+        }
+        seen.fetch_add(1, Ordering::Relaxed);
+        let wait = vec![("Retry-After", "120".to_owned())];
+        Spoilt::Instead(
+            429,
+            wait,
+            "too many new orders from this account".to_owned(),
+        )
+    })?;
+    let mut settings = bed.settings().certificates(&hosts());
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_failure(5, &["429"]);
+    assert!(orders.swap(0, Ordering::Relaxed) >= 3);
+    // It has asked for two minutes, whatever is forced.
+    let forced = program.run(&["renew", "--force", "--output", "json"])?;
+    forced.assert_success();
+    let waiting = forced.json()?["waiting"].as_array().map(Vec::len);
+    assert_eq!(waiting, Some(CERTIFICATES), "{forced}");
+    let issue = program.run(&["issue", "h9-example-com", "--force"])?;
+    issue.assert_failure(5, &["the CA asks for no other attempt before"]);
+    assert_eq!(orders.load(Ordering::Relaxed), 0);
+    let later = program.clock("+121s").run(&["renew"])?;
+    assert_eq!(later.code, Some(5), "{later}");
+    assert!(orders.load(Ordering::Relaxed) >= 3);
     Ok(())
 }

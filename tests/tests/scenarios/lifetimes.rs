@@ -203,7 +203,7 @@ fn a_pause_that_the_ca_asks_for_holds_whatever_is_forced() -> Result {
     let good = bed.program(web(&bed, &["example.com"], ""))?;
     assert_told(&good.run(&["renew", "--force"])?, &["web: waits until"]);
     let issue = good.run(&["issue", "web", "--force"])?;
-    issue.assert_failure(5, &["the CA asks to wait until"]);
+    issue.assert_failure(5, &["the CA asks for no other attempt before"]);
     assert_eq!(bed.orders()?, 0);
     let later = good.clock("+121s");
     later.run(&["renew"])?.assert_success();
