@@ -103,12 +103,12 @@ fn because(why: &Why) -> String {
 fn waiting(waiting: &Waiting) -> String {
     let (id, until) = (&waiting.id, moment(waiting.until));
     let Some(attempts) = &waiting.attempts else {
-        if waiting.reason == WaitReason::Limit {
-            return format!(
-                "{id}: waits until {until}, because the CA allows no more orders now\n"
-            );
-        }
-        return format!("{id}: waits until {until} after failed attempts\n");
+        let because = match waiting.reason {
+            WaitReason::Limit => ", because the CA allows no more orders now",
+            WaitReason::Refused => ", because the CA has refused other orders",
+            _ => " after failed attempts",
+        };
+        return format!("{id}: waits until {until}{because}\n");
     };
     let failed = usize::try_from(attempts.failed).unwrap_or(usize::MAX);
     format!(

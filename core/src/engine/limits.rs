@@ -91,6 +91,7 @@ impl Engine {
                 until,
                 why: why.clone(),
                 reason: WaitReason::Refused,
+                attempts: None,
             }));
         }
         let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
