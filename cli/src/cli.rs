@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done
-    1  something unexpected, or a deploy hook that failed
+    1  something unexpected, a deploy hook that failed, or a problem that `list --check` found
     2  the command line or the settings
     3  a delegation (CNAME) that is missing or wrong
     4  a TXT record that could not be written, propagated or withdrawn
@@ -121,8 +121,8 @@ pub(crate) enum Command {
     Issue(IssueArgs),
     /// Renew every certificate that is due
     Renew(RenewArgs),
-    /// List the certificates in the state folder
-    List,
+    /// List the certificates of the settings and of the state folder, those with problems first
+    List(ListArgs),
     /// Look at every delegation from all sides, without writing anything
     Check(CheckArgs),
     /// Print the records that the main zones need, and do not have yet
@@ -222,6 +222,16 @@ pub(crate) struct RenewArgs {
     /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print the problems only, and exit with code 1 if there are any; for monitoring
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// With --check: fewer days left are a problem [default: 7, or a quarter of a lifetime below 10 days]
+    #[arg(long, value_name = "DAYS", requires = "check")]
+    pub(crate) warn: Option<u32>,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use crate::tsig::Algorithm;
 pub struct Settings {
     /// TOML for the top of the file: keys outside every table.
     pub top: String,
-    /// The state folder.
+    /// The state folder; the default one if empty.
     pub state: PathBuf,
     /// The URL of the CA's directory.
     pub directory: String,
@@ -106,7 +106,9 @@ impl Settings {
 impl Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.top)?;
-        writeln!(f, "state = {}\n", quoted(self.state.display()))?;
+        if !self.state.as_os_str().is_empty() {
+            writeln!(f, "state = {}\n", quoted(self.state.display()))?;
+        }
         writeln!(f, "[acme]\ndirectory = {}", quoted(&self.directory))?;
         writeln!(f, "contact = [\"admin@example.com\"]\nagree-tos = true")?;
         if let Some(path) = &self.ca_file {

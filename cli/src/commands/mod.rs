@@ -58,7 +58,7 @@ async fn with_settings(
     let report = match command {
         Command::Issue(args) => issue::run(cli, args, &setup, output, cancel).await?,
         Command::Renew(args) => renew::run(args, &setup, output, cancel).await?,
-        Command::List => list::run(&setup, output).await?,
+        Command::List(args) => list::run(args, &setup, output).await?,
         Command::Check(args) => check::run(args, &setup, output, cancel).await?,
         Command::Key(KeyCommand::Policy(args)) => {
             stoppable(cancel, key::policy(args, &setup, output)).await?

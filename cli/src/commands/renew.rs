@@ -7,7 +7,7 @@ use super::outcome;
 use crate::cli::RenewArgs;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
-use crate::setup::Setup;
+use crate::setup::{Setup, state};
 
 pub(crate) async fn run(
     args: &RenewArgs,
@@ -15,6 +15,8 @@ pub(crate) async fn run(
     output: Output,
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
+    state::check_user(&setup.settings)?;
+    state::check_is_anything(&setup.settings)?;
     let mut built = setup.engine(output.observer()).await?;
     let selection = if args.ids.is_empty() {
         Selection::All

@@ -1,54 +1,44 @@
 //! Text for people.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
-
 use acme_alias_core::delegation::Finding;
-use acme_alias_core::engine::{NotDue, Reconciliation};
+use acme_alias_core::engine::Reconciliation;
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::registry::ProviderKind;
-use acme_alias_core::renewal::Why;
 use acme_alias_core::store::CertificateId;
-use jiff::Timestamp;
 
-use super::deployment::undeployed;
 use super::finding::of_finding;
 use super::ledger::second;
-use super::report::{Listed, Obtained, Renewal, Report};
+use super::report::Report;
 use super::stream::{line, stderr, stdout};
-use super::{check, keys, records};
+use super::words::counted;
+use super::{check, keys, listing_text, records, renewal, stream};
 use crate::failure::{Failure, forget_command};
 use crate::settings::Shown;
 use crate::settings::reference::promises;
 
-/// A list that is longer is shortened, to so many lines.
-const LIST_MAX: usize = 20;
-const LIST_SHOWN: usize = 10;
-
 const NO_PROVIDER: &str = "This program was built without any provider: it can look, and write nowhere.\n\
                            Build it with a feature such as `--features rfc2136`.\n";
 
-pub(super) fn report(report: &Report) {
+/// `quiet` leaves out what needs no attention.
+pub(super) fn report(report: &Report, quiet: bool) {
     let text = match report {
-        Report::Issued(obtained) => self::obtained(obtained),
-        Report::Kept(kept) => self::kept(kept),
+        Report::Issued(obtained) => renewal::obtained(obtained),
+        Report::Kept(kept) => renewal::kept(kept),
         Report::Rehearsed { plans, failed, .. } => {
             failures(failed);
             plans.iter().map(|(id, plan)| rehearsed(id, plan)).collect()
         }
         Report::Renewed(renewal) => {
             failures(&renewal.failed);
-            self::renewal(renewal)
+            if quiet {
+                renewal::summary(renewal)
+            } else {
+                renewal::text(renewal)
+            }
         }
-        Report::List {
-            certificates,
-            damaged,
-        } if certificates.is_empty() && damaged.is_empty() => {
-            "There is no certificate yet.\n".to_owned()
-        }
-        Report::List { certificates, .. } => certificates.iter().map(listed).collect(),
+        Report::List(listing) => listing_text::listing(listing, stream::width()),
         Report::Providers(kinds) if kinds.is_empty() => NO_PROVIDER.to_owned(),
         Report::Providers(kinds) => kinds.iter().map(|kind| provider(kind)).collect(),
         Report::Settings(all) => settings(all),
@@ -191,11 +181,6 @@ fn in_place(records: usize) -> String {
     }
 }
 
-/// A number with its noun.
-fn counted(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
 pub(super) fn failure(failure: &Failure) {
     let mut text = match &failure.settings {
         Some(error) => error.render(),
@@ -240,42 +225,6 @@ pub(super) fn finding(finding: &Finding) {
     stderr(&format!("{}\n", of_finding(finding)));
 }
 
-fn obtained(obtained: &Obtained) -> String {
-    let stored = &obtained.stored;
-    let mut text = format!(
-        "{}: {}\n  valid until {}, to be renewed from {} on\n  {}\n",
-        stored.id,
-        stored.info.names.join(", "),
-        moment(stored.info.not_after),
-        day(obtained.due.at),
-        PathBuf::from(&stored.location)
-            .join("fullchain.pem")
-            .display(),
-    );
-    if let Some(left_behind) = &obtained.left_behind {
-        text.push_str(&format!(
-            "  but TXT values may be left in a zone: {left_behind}\n"
-        ));
-    }
-    if !obtained.undeployed.is_empty() {
-        text.push_str("  but it is not deployed:\n");
-        text.push_str(&undeployed(&obtained.undeployed));
-    }
-    text
-}
-
-/// A certificate that was not ordered anew.
-fn kept(kept: &NotDue) -> String {
-    format!(
-        "{}: kept, because it is as it shall be, and valid until {}\n  It is renewed from {} on, by {}; `--force` \
-         obtains a new one now.\n",
-        kept.id,
-        moment(kept.not_after),
-        day(kept.due),
-        kept.reason,
-    )
-}
-
 fn rehearsed(id: &CertificateId, plan: &Plan) -> String {
     let mut text =
         format!("{id}: everything is in order; the CA was asked for nothing (dry run)\n");
@@ -283,75 +232,6 @@ fn rehearsed(id: &CertificateId, plan: &Plan) -> String {
         text.push_str(&format!("  {challenge_name} -> {alias_name}\n"));
     }
     text
-}
-
-fn renewal(renewal: &Renewal) -> String {
-    let mut text = String::new();
-    for one in &renewal.renewed {
-        text.push_str(&obtained(one));
-        if let Some(why @ Why::Changed(_)) = renewal.why.get(&one.stored.id) {
-            text.push_str(&format!("  obtained because {why}\n"));
-        }
-    }
-    for deployed in &renewal.deployed {
-        let id = &deployed.id;
-        text.push_str(&match deployed.undeployed.as_slice() {
-            [] => format!("{id}: deployed; it was obtained in an earlier run\n"),
-            left => format!("{id}: not deployed\n{}", undeployed(left)),
-        });
-    }
-    for id in &renewal.up_to_date {
-        text.push_str(&format!("{id}: another process obtained it meanwhile\n"));
-    }
-    for id in &renewal.in_progress {
-        text.push_str(&format!("{id}: another process is working on it\n"));
-    }
-    for waiting in &renewal.waiting {
-        text.push_str(&format!(
-            "{}: waits until {} after failed attempts\n",
-            waiting.id,
-            moment(waiting.until)
-        ));
-    }
-    text.push_str(&not_due(&renewal.not_due));
-    if renewal.interrupted {
-        text.push_str("Interrupted; run the same command again.\n");
-    }
-    if text.is_empty() && renewal.failed.is_empty() {
-        text.push_str("There is no certificate to renew.\n");
-    }
-    text
-}
-
-/// The certificates that are not due; a long list is counted.
-fn not_due(all: &[NotDue]) -> String {
-    let shown = if all.len() > LIST_MAX {
-        LIST_SHOWN
-    } else {
-        all.len()
-    };
-    let lines = all.iter().take(shown);
-    let mut text = String::new();
-    for one in lines {
-        let _ = writeln!(text, "{}: not due before {}", one.id, day(one.due));
-    }
-    if shown < all.len() {
-        let more = all.len() - shown;
-        let _ = writeln!(text, "{more} more certificates are not due");
-    }
-    text
-}
-
-fn listed(listed: &Listed) -> String {
-    let stored = &listed.stored;
-    format!(
-        "{}: {}\n  valid until {}, to be renewed from {} on\n  {}\n",
-        stored.id,
-        stored.info.names.join(", "),
-        moment(stored.info.not_after),
-        day(listed.due.at),
-        stored.location,
-    )
 }
 
 fn provider(kind: &ProviderKind) -> String {
@@ -389,12 +269,4 @@ fn serials(zone: &DnsName, of: &ZoneSerials) -> String {
         ));
     }
     text
-}
-
-fn moment(timestamp: Timestamp) -> String {
-    timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-fn day(timestamp: Timestamp) -> String {
-    timestamp.strftime("%Y-%m-%d").to_string()
 }

@@ -1,18 +1,19 @@
 //! The JSON shapes, as `docs/json.md` documents them.
 
-use acme_alias_core::delegation::{End, Finding};
+use acme_alias_core::delegation::End;
 use acme_alias_core::engine::{LeftValue, NotDue, Undeployed, Waiting};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::ProviderKind;
-use acme_alias_core::renewal::Due;
 use acme_alias_core::rights::Policy;
-use acme_alias_core::store::{CertificateId, StoredCertificate};
+use acme_alias_core::store::CertificateId;
 use serde_json::{Value, json};
 
-use super::report::{Audited, Checked, Deployed, Listed, Obtained, Renewal, Report};
+use super::json_parts::{certificate, error};
+use super::listing_json;
+use super::report::{Audited, Checked, Deployed, Obtained, Renewal, Report};
 use crate::failure::Failure;
 use crate::settings::Shown;
 
@@ -30,10 +31,7 @@ pub(super) fn report(report: &Report) -> Value {
             json!({ "dry_run": all(plans, rehearsed), "failed": self::failed(failed) })
         }
         Report::Renewed(renewal) => self::renewal(renewal),
-        Report::List {
-            certificates,
-            damaged,
-        } => json!({ "certificates": all(certificates, listed), "damaged": failed(damaged) }),
+        Report::List(listing) => listing_json::listing(listing),
         Report::Providers(kinds) => json!({ "providers": all(kinds, |kind| provider(kind)) }),
         Report::Settings(settings) => json!({ "settings": all(settings, setting) }),
         Report::SettingsGood { warnings } => json!({ "good": true, "warnings": warnings }),
@@ -131,22 +129,6 @@ pub(super) fn failure(failure: &Failure) -> Value {
     json!({ "error": error(failure) })
 }
 
-fn error(failure: &Failure) -> Value {
-    json!({
-        "code": failure.part.exit_code(),
-        "kind": failure.part,
-        "message": failure.message,
-        "remedy": failure.remedy,
-        "findings": failure.findings.iter().map(finding).collect::<Vec<_>>(),
-        "left_behind": failure.left_behind,
-        "silent_servers": failure.silent.iter().map(|silent| &silent.server).collect::<Vec<_>>(),
-    })
-}
-
-fn finding(finding: &Finding) -> Value {
-    json!(finding)
-}
-
 fn delegations(plan: &Plan) -> Vec<Value> {
     plan.aliases
         .iter()
@@ -234,26 +216,6 @@ fn end(end: &End) -> Value {
     }
 }
 
-fn listed(listed: &Listed) -> Value {
-    certificate(&listed.stored, listed.due)
-}
-
-fn certificate(stored: &StoredCertificate, due: Due) -> Value {
-    json!({
-        "certificate": stored.id,
-        "domains": stored.info.names,
-        "not_before": stored.info.not_before,
-        "not_after": stored.info.not_after,
-        "due": due.at,
-        "due_by": due.reason.to_string(),
-        "key_type": stored.info.key_type,
-        "serial": stored.info.serial,
-        "issuer": stored.info.issuer,
-        "version": stored.version,
-        "path": stored.location,
-    })
-}
-
 fn renewal(renewal: &Renewal) -> Value {
     json!({
         "renewed": renewal.renewed.iter().map(|one| renewed(renewal, one)).collect::<Vec<_>>(),
@@ -286,8 +248,14 @@ fn renewed(renewal: &Renewal, obtained: &Obtained) -> Value {
 }
 
 fn waiting(waiting: &Waiting) -> Value {
-    let why = waiting.why.to_string();
-    json!({ "certificate": waiting.id, "until": waiting.until, "why": why })
+    let attempts = waiting.attempts.as_ref();
+    json!({
+        "certificate": waiting.id,
+        "until": waiting.until,
+        "why": waiting.why.to_string(),
+        "failures": attempts.map(|attempts| attempts.failed),
+        "error": attempts.map(|attempts| &attempts.error),
+    })
 }
 
 fn not_due(not_due: &NotDue) -> Value {

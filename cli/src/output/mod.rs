@@ -9,14 +9,21 @@ mod finding;
 mod format;
 mod human;
 mod json;
+mod json_parts;
 mod keys;
 mod ledger;
+mod listing;
+mod listing_json;
+mod listing_text;
 mod progress;
 mod records;
 mod remedy;
+mod renewal;
 mod report;
 mod stream;
+mod table;
 mod warnings;
+mod words;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -26,9 +33,10 @@ use acme_alias_core::issue::{NoObserver, Observer};
 
 pub(crate) use self::format::Format;
 use self::ledger::LedgerPrinter;
+pub(crate) use self::listing::{Listed, Listing, Warn};
 pub(crate) use self::records::RecordFormat;
 pub(crate) use self::report::{
-    Audited, Checked, CheckedName, Deployed, Listed, Obtained, Offboarding, Probed, Renewal, Report,
+    Audited, Checked, CheckedName, Deployed, Obtained, Offboarding, Probed, Renewal, Report,
 };
 pub(crate) use self::warnings::Warnings;
 use crate::failure::Failure;
@@ -61,7 +69,7 @@ impl Output {
 
     pub(crate) fn report(self, report: &Report) {
         match self.format {
-            Format::Human => human::report(report),
+            Format::Human => human::report(report, self.quiet),
             Format::Json => json::print(&json::report(report)),
         }
     }

@@ -15,15 +15,52 @@ use super::stream::line;
 /// Names that get a line of their own on a terminal.
 const NAMES_SHOWN: usize = 8;
 
+/// How many certificates of a run are finished.
+#[derive(Default)]
+struct Count {
+    planned: AtomicUsize,
+    ended: AtomicUsize,
+}
+
+impl Count {
+    /// A run may plan in two parts.
+    fn plan(&self, certificates: usize) -> usize {
+        self.planned.fetch_add(certificates, Ordering::Relaxed) + certificates
+    }
+
+    fn planned(&self) -> usize {
+        self.planned.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Such as `12 of 30 done`; `None` if there is one certificate only.
+    fn in_words(&self) -> Option<String> {
+        let (planned, ended) = (self.planned(), self.ended.load(Ordering::Relaxed));
+        (planned > 1).then(|| format!("{ended} of {planned} done"))
+    }
+}
+
 /// A line per step, with the time since the certificate's first one.
 #[derive(Default)]
 pub(super) struct Lines {
+    count: Count,
     began: Mutex<HashMap<CertificateId, Instant>>,
     /// The servers that were named, each once for all certificates.
     lagging: Mutex<HashSet<String>>,
 }
 
 impl Observer for Lines {
+    fn planned(&self, certificates: usize) {
+        self.count.plan(certificates);
+    }
+
+    fn ended(&self, _: &CertificateId) {
+        self.count.end();
+    }
+
     fn step(&self, certificate: &CertificateId, step: &Step<'_>) {
         let elapsed = locked(&self.began)
             .entry(certificate.clone())
@@ -37,8 +74,10 @@ impl Observer for Lines {
             Step::Store => return,
             _ => {}
         }
+        let count = self.count.in_words();
+        let count = count.map_or(String::new(), |count| format!(", {count}"));
         line(&format!(
-            "{certificate}: {} [{:.1} s]",
+            "{certificate}: {} [{:.1} s{count}]",
             in_words(step),
             elapsed.as_secs_f32()
         ));
@@ -56,7 +95,9 @@ impl Observer for Lines {
 #[derive(Default)]
 pub(super) struct Display {
     bars: MultiProgress,
-    planned: AtomicUsize,
+    count: Count,
+    /// The last line: how many certificates are finished.
+    total: Mutex<Option<ProgressBar>>,
     certificates: Mutex<HashMap<CertificateId, Bars>>,
 }
 
@@ -67,17 +108,31 @@ struct Bars {
 
 impl Display {
     fn bar(&self, template: &str) -> ProgressBar {
-        let bar = self.bars.add(ProgressBar::new_spinner());
+        let bar = ProgressBar::new_spinner();
+        let bar = match &*locked(&self.total) {
+            Some(total) => self.bars.insert_before(total, bar),
+            None => self.bars.add(bar),
+        };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar
     }
+
+    fn show_total(&self) {
+        if let (Some(total), Some(count)) = (&*locked(&self.total), self.count.in_words()) {
+            total.set_message(count);
+        }
+    }
 }
 
 impl Observer for Display {
     fn planned(&self, certificates: usize) {
-        self.planned.store(certificates, Ordering::Relaxed);
+        if self.count.plan(certificates) > 1 && locked(&self.total).is_none() {
+            let total = self.bar("{msg}");
+            *locked(&self.total) = Some(total);
+        }
+        self.show_total();
     }
 
     fn step(&self, certificate: &CertificateId, step: &Step<'_>) {
@@ -92,7 +147,7 @@ impl Observer for Display {
             }
         });
         bars.step.set_message(in_words(step));
-        if let (Step::Planned(plan), 1) = (step, self.planned.load(Ordering::Relaxed)) {
+        if let (Step::Planned(plan), 1) = (step, self.count.planned()) {
             let all: Vec<_> = plan.aliases.iter().collect();
             for (challenge_name, alias_name) in all.iter().take(NAMES_SHOWN) {
                 let bar = self.bar("    {prefix}  {msg}");
@@ -111,6 +166,8 @@ impl Observer for Display {
     }
 
     fn ended(&self, certificate: &CertificateId) {
+        self.count.end();
+        self.show_total();
         if let Some(mut bars) = locked(&self.certificates).remove(certificate) {
             bars.step.finish_and_clear();
             bars.names
@@ -199,4 +256,19 @@ fn state(step: &Step<'_>) -> &'static str {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_plan_add_up() {
+        let count = Count::default();
+        assert_eq!(count.plan(1), 1);
+        assert_eq!(count.in_words(), None);
+        count.end();
+        assert_eq!(count.plan(2), 3);
+        assert_eq!(count.in_words().as_deref(), Some("1 of 3 done"));
+    }
 }

@@ -10,11 +10,12 @@ use acme_alias_core::issue::{Issued, Plan};
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::registry::ProviderKind;
-use acme_alias_core::renewal::{self, Due, Why};
+use acme_alias_core::renewal::{Due, Why};
 use acme_alias_core::rights::{Grade, Policy, Right};
 use acme_alias_core::store::{CertificateId, StoredCertificate};
 use acme_alias_core::zone::Published;
 
+use super::listing::Listing;
 use super::records::RecordFormat;
 use crate::failure::{Failure, Part, zone_in_words};
 use crate::settings::Shown;
@@ -30,11 +31,7 @@ pub(crate) enum Report {
         interrupted: bool,
     },
     Renewed(Renewal),
-    List {
-        certificates: Vec<Listed>,
-        /// Certificates that cannot be read.
-        damaged: Vec<(CertificateId, Failure)>,
-    },
+    List(Listing),
     Providers(Vec<&'static ProviderKind>),
     Settings(Vec<Shown>),
     SettingsGood {
@@ -137,6 +134,7 @@ impl Report {
     /// The exit code: that of the first failure, where there is one among successes.
     pub(crate) fn exit_code(&self) -> u8 {
         let (obtained, failed) = match self {
+            Report::List(listing) if listing.has_alarm() => return Part::Unexpected.exit_code(),
             Report::Reconciled(done) if !done.left.is_empty() => return Part::Dns.exit_code(),
             Report::Audited(zones) if zones.iter().any(Audited::is_bad) => {
                 return Part::Dns.exit_code();
@@ -248,20 +246,5 @@ impl Renewal {
         self.deployed
             .iter()
             .any(|deployed| !deployed.undeployed.is_empty())
-    }
-}
-
-/// A certificate in the store.
-pub(crate) struct Listed {
-    pub(crate) stored: StoredCertificate,
-    pub(crate) due: Due,
-}
-
-impl Listed {
-    pub(crate) fn new(stored: StoredCertificate) -> Self {
-        Listed {
-            due: renewal::due(stored.validity(), None, None),
-            stored,
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Standard output and standard error.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 /// Prints a part of a result.
 pub(super) fn stdout(text: &str) {
@@ -17,4 +17,20 @@ pub(super) fn stderr(text: &str) {
 /// Prints a line that is no result.
 pub(super) fn line(text: &str) {
     stderr(&format!("{text}\n"));
+}
+
+/// The columns of a table, unless the terminal has more.
+const USUAL_WIDTH: usize = 80;
+/// Longer lines are hard to read.
+const WIDTH_MAX: usize = 160;
+
+/// The columns that a table may have.
+pub(super) fn width() -> usize {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return USUAL_WIDTH;
+    }
+    let size = rustix::termios::tcgetwinsize(stdout);
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    columns.clamp(USUAL_WIDTH, WIDTH_MAX)
 }

@@ -4,6 +4,7 @@
 mod deploy_schema;
 mod environment;
 mod key;
+mod known_cas;
 mod layer;
 mod mask;
 mod mistake;

@@ -14,12 +14,15 @@ use acme_alias_core::name::{DnsName, Identifier, NameError};
 use acme_alias_core::renewal::RenewBefore;
 use acme_alias_core::store::CertificateId;
 
+use super::known_cas::known_ca;
 use super::secret::SecretRef;
 
 /// All settings, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) state: PathBuf,
+    /// Whether nobody chose the state folder.
+    pub(crate) is_default_state: bool,
     /// Versions of each certificate that are kept.
     pub(crate) keep_versions: usize,
     /// How long before their end certificates are renewed at the latest.
@@ -217,6 +220,18 @@ impl Alias {
 }
 
 impl Settings {
+    /// What the CA with this directory URL is called: its id, its known word, or its host.
+    pub(crate) fn ca_name<'a>(&'a self, directory: &'a str) -> &'a str {
+        let mut cas = self.cas.iter();
+        if let Some((id, _)) = cas.find(|(_, ca)| ca.directory == directory) {
+            return id;
+        }
+        known_ca(directory).unwrap_or_else(|| {
+            let (_, rest) = directory.split_once("://").unwrap_or(("", directory));
+            rest.split('/').next().unwrap_or(rest)
+        })
+    }
+
     /// The names of all certificates.
     pub(crate) fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
         let certificates = self.certificates.values();

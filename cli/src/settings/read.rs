@@ -34,6 +34,7 @@ impl Settings {
             warnings: Vec::new(),
         };
         let state = reader.text("state").unwrap_or_default().into();
+        let origin = tree.at("state").and_then(|value| value.origin());
         let keep_versions = keep_versions(&mut reader);
         let renew_before = reader.parsed("renew-before");
         let key = key_access(&mut reader, "");
@@ -53,6 +54,7 @@ impl Settings {
         }
         Ok(Settings {
             state,
+            is_default_state: origin == Some("default"),
             keep_versions,
             renew_before,
             key,

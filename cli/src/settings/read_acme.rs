@@ -5,26 +5,13 @@ use std::path::PathBuf;
 
 use acme_alias_core::acme::Timeouts;
 
+use super::known_cas::DIRECTORIES;
 use super::model::{AcmeSettings, Eab, LimitSettings};
 use super::nearest::nearest;
 use super::reader::Reader;
 
 /// The table of the usual CA.
 pub(crate) const USUAL: &str = "acme";
-
-/// CAs that are known by a word.
-const DIRECTORIES: &[(&str, &str)] = &[
-    (
-        "letsencrypt",
-        "https://acme-v02.api.letsencrypt.org/directory",
-    ),
-    (
-        "letsencrypt-staging",
-        "https://acme-staging-v02.api.letsencrypt.org/directory",
-    ),
-    ("zerossl", "https://acme.zerossl.com/v2/DV90"),
-    ("google", "https://dv.acme-v02.api.pki.goog/directory"),
-];
 
 /// The usual CA.
 pub(super) fn acme(reader: &mut Reader<'_>) -> AcmeSettings {

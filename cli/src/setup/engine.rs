@@ -6,7 +6,7 @@ use std::sync::Arc;
 use acme_alias_core::clock::{Clock, SystemClock};
 use acme_alias_core::delegation::CaaIdentity;
 use acme_alias_core::deploy::digest_of;
-use acme_alias_core::engine::{CertificateConfig, Engine, Environment};
+use acme_alias_core::engine::{CertificateConfig, Engine, EngineBuilder, Environment};
 use acme_alias_core::issue::Observer;
 use acme_alias_core::ledger::{FileLedger, GitExport};
 use acme_alias_core::name::DnsName;
@@ -127,6 +127,33 @@ impl Setup {
     pub(crate) async fn engine(&self, observer: Arc<dyn Observer>) -> Result<Built, Failure> {
         let (store, ledger) = state::open(&self.settings, &self.clock).await?;
         let settings = &self.settings;
+        let mut providers = Vec::new();
+        for id in settings.providers.keys() {
+            providers.push(self.environments.provider(settings, id)?);
+        }
+        let mut builder = Engine::builder(store, ledger)
+            .observer(observer)
+            .providers(providers);
+        if let Some(folder) = &settings.audit_git {
+            let is_required = settings.audit == Audit::Required;
+            builder = builder.export(GitExport::new(folder.clone()), is_required);
+        }
+        if let Some(notify) = &settings.notify {
+            builder = builder.notify(notify.clone());
+        }
+        self.built(builder)
+    }
+
+    /// An engine that only looks, and changes nothing; `None` if there is no state yet.
+    pub(crate) async fn looking_engine(&self) -> Result<Option<Built>, Failure> {
+        let Some((store, ledger)) = self.existing_state().await? else {
+            return Ok(None);
+        };
+        self.built(Engine::builder(store, ledger)).map(Some)
+    }
+
+    fn built(&self, builder: EngineBuilder) -> Result<Built, Failure> {
+        let settings = &self.settings;
         let common = Common::new(&self.environments, settings);
         let mut certificates = Vec::new();
         let mut unusable = BTreeMap::new();
@@ -139,10 +166,6 @@ impl Setup {
                 }
             }
         }
-        let mut providers = Vec::new();
-        for id in settings.providers.keys() {
-            providers.push(self.environments.provider(settings, id)?);
-        }
         let reader = StoredSettings {
             sources: self.sources.clone(),
             environments: Arc::clone(&self.environments),
@@ -150,22 +173,13 @@ impl Setup {
             shared: shared(settings),
             shared_targets: digest_of(&targets(&settings.deploy, ID)),
         };
-        let mut builder = Engine::builder(store, ledger)
+        let mut builder = builder
             .clock(Arc::clone(&self.clock))
-            .observer(observer)
             .certificates(certificates)
-            .providers(providers)
             .settings_reader(Arc::new(reader));
         if let Some(interval) = settings.renew_every {
             let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
             builder = builder.runs_every(interval);
-        }
-        if let Some(folder) = &settings.audit_git {
-            let is_required = settings.audit == Audit::Required;
-            builder = builder.export(GitExport::new(folder.clone()), is_required);
-        }
-        if let Some(notify) = &settings.notify {
-            builder = builder.notify(notify.clone());
         }
         let engine = builder.build()?;
         Ok(Built { engine, unusable })

@@ -1,16 +1,24 @@
 //! The state folder.
 
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use acme_alias_core::clock::Clock;
 use acme_alias_core::ledger::FileLedger;
-use acme_alias_core::store::{FileStore, FileStoreOptions};
+use acme_alias_core::store::{FileStore, FileStoreOptions, StoreError};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Part};
 use crate::settings::Settings;
 
 /// The folder of the ledger, in the state folder.
 const LEDGER: &str = "ledger";
+/// The folder of the certificates, in the state folder.
+const CERTIFICATES: &str = "certificates";
+/// The state folder of root.
+const OF_ROOT: &str = "/var/lib/acme-alias";
 
 /// The store and the ledger in the state folder, which is made if it does not exist.
 pub(crate) async fn open(
@@ -30,7 +38,8 @@ async fn open_store(
         clock: Arc::clone(clock),
         keep_versions: settings.keep_versions,
     };
-    let store = FileStore::open(&settings.state, options).await?;
+    let store = FileStore::open(&settings.state, options).await;
+    let store = store.map_err(|error| of_another_user(&settings.state, error))?;
     Ok(Arc::new(store))
 }
 
@@ -45,5 +54,107 @@ pub(crate) async fn open_existing(
         Ok(Some((open_store(settings, clock).await?, Arc::new(ledger))))
     } else {
         Ok(None)
+    }
+}
+
+/// The failure to open the state folder. If it belongs to another user, that is most likely why.
+fn of_another_user(state: &Path, error: StoreError) -> Failure {
+    let user = rustix::process::geteuid().as_raw();
+    let owner = fs::metadata(state).map_or(user, |metadata| metadata.uid());
+    let mut failure = Failure::from(error);
+    if owner == user {
+        return failure;
+    }
+    let switch = if owner == 0 {
+        "run the command with `sudo`".to_owned()
+    } else {
+        format!("run it as that user (`sudo -u '#{owner}' acme-alias …`)")
+    };
+    let choose = format!("{switch}, or choose another state folder with `--state`");
+    if user == 0 {
+        let remedy = failure.remedy.unwrap_or_default();
+        failure.remedy = Some(format!("{choose}; or {remedy}"));
+        return failure;
+    }
+    let message = format!(
+        "the state folder {} belongs to {}, and this is {}: {}",
+        state.display(),
+        named(owner),
+        named(user),
+        failure.message
+    );
+    Failure::new(Part::Store, &message, choose)
+}
+
+/// Fails if the certificates are most likely those of another user: that of the default state folder of this user is
+/// empty, and that of root exists and cannot be read.
+pub(crate) fn check_user(settings: &Settings) -> Result<(), Failure> {
+    let is_hidden = || is_denied(&fs::read_dir(OF_ROOT));
+    if !settings.is_default_state || has_certificates(settings) || !is_hidden() {
+        return Ok(());
+    }
+    let user = named(rustix::process::geteuid().as_raw());
+    Err(Failure::new(
+        Part::Store,
+        &format!(
+            "there is no certificate in {}, the state folder of {user}, who cannot read {OF_ROOT}",
+            settings.state.display()
+        ),
+        format!(
+            "run the command with `sudo` to use {OF_ROOT}, or choose a state folder with `--state`"
+        ),
+    ))
+}
+
+/// Fails if there is no certificate at all, and nothing that an earlier run could have left.
+pub(crate) fn check_is_anything(settings: &Settings) -> Result<(), Failure> {
+    let ledger = settings.state.join(LEDGER);
+    let has_ledger = has(&ledger, |name| name.ends_with(b".jsonl"));
+    if !settings.certificates.is_empty()
+        || has_certificates(settings)
+        || has_ledger
+        || ledger.with_extension("head").exists()
+    {
+        return Ok(());
+    }
+    let user = named(rustix::process::geteuid().as_raw());
+    Err(Failure::new(
+        Part::Settings,
+        &format!(
+            "there is no certificate: the settings define none, and the state folder {} is empty",
+            settings.state.display()
+        ),
+        format!(
+            "add a certificate to the settings, or obtain one with `acme-alias issue`; if there are certificates \
+             elsewhere, choose their state folder with `--state`, or run the command as their user (this is {user}), \
+             such as with `sudo`"
+        ),
+    ))
+}
+
+fn has_certificates(settings: &Settings) -> bool {
+    let is_visible = |name: &[u8]| !name.starts_with(b".");
+    has(&settings.state.join(CERTIFICATES), is_visible)
+}
+
+/// Whether a folder has such an entry. One that cannot be read counts as if it had: the store reports it.
+fn has(folder: &Path, is_such: impl Fn(&[u8]) -> bool) -> bool {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries
+            .flatten()
+            .any(|entry| is_such(entry.file_name().as_encoded_bytes())),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
+fn is_denied<T>(result: &io::Result<T>) -> bool {
+    let error = result.as_ref().err();
+    error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+fn named(user: u32) -> String {
+    match user {
+        0 => "root".to_owned(),
+        user => format!("the user with uid {user}"),
     }
 }

@@ -1,6 +1,6 @@
 //! What a certificate contains.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use base64::Engine;
@@ -14,12 +14,14 @@ use x509_parser::public_key::PublicKey;
 use super::error::CertificateError;
 use super::key::KeyType;
 use super::pem::{decode, malformed, parse};
+use crate::name::Identifier;
 use crate::printable::{TEXT_MAX, shortened};
 
 /// The content of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CertificateInfo {
-    /// The names that it is valid for, in alphabetical order.
+    /// The names that it is valid for, in the certificate's order unless they were
+    /// [put in another one](CertificateInfo::order_names).
     pub names: Vec<String>,
     /// The start of its validity.
     pub not_before: Timestamp,
@@ -35,6 +37,16 @@ pub struct CertificateInfo {
     /// name its issuer's key.
     #[serde(skip)]
     pub renewal_id: Option<String>,
+}
+
+impl CertificateInfo {
+    /// Puts the names in the order in which they were asked for. Others follow.
+    pub fn order_names(&mut self, wanted: &[Identifier]) {
+        let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+        let place = |name: &String| wanted.iter().position(|one| one == name);
+        let place = |name: &String| place(name).unwrap_or(usize::MAX);
+        self.names.sort_by_cached_key(place);
+    }
 }
 
 /// Reads the first certificate of a PEM text.
@@ -56,7 +68,7 @@ pub fn root_name(pem: &str) -> Result<String, CertificateError> {
 
 /// Reads one certificate.
 pub(super) fn read(certificate: &X509Certificate<'_>) -> Result<CertificateInfo, CertificateError> {
-    let names: BTreeSet<String> = certificate
+    let mut names: Vec<String> = certificate
         .subject_alternative_name()
         .map_err(malformed)?
         .map(|extension| &extension.value.general_names)
@@ -67,9 +79,11 @@ pub(super) fn read(certificate: &X509Certificate<'_>) -> Result<CertificateInfo,
             other => shortened(&other.to_string(), TEXT_MAX),
         })
         .collect();
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     let time = |seconds| Timestamp::from_second(seconds).map_err(malformed);
     Ok(CertificateInfo {
-        names: names.into_iter().collect(),
+        names,
         not_before: time(certificate.validity().not_before.timestamp())?,
         not_after: time(certificate.validity().not_after.timestamp())?,
         serial: shortened(&hexadecimal(certificate.raw_serial()), TEXT_MAX),
@@ -164,6 +178,17 @@ yNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb
             let info = inspect(certificate.pem().as_bytes()).unwrap();
             assert_eq!(info.key_type, Some(key_type));
         }
+    }
+
+    #[test]
+    fn names_keep_their_order_until_they_are_put_in_another_one() {
+        let names = ["b.example", "c.example", "a.example", "b.example"];
+        let params = CertificateParams::new(names.map(str::to_owned)).unwrap();
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let mut info = inspect(certificate.pem().as_bytes()).unwrap();
+        assert_eq!(info.names, ["b.example", "c.example", "a.example"]);
+        info.order_names(&["a.example", "b.example"].map(|name| name.parse().unwrap()));
+        assert_eq!(info.names, ["a.example", "b.example", "c.example"]);
     }
 
     #[test]

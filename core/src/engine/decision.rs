@@ -1,6 +1,6 @@
 //! What a certificate needs now. The plan decides by the index, and the job once more under its lease.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
@@ -46,25 +46,25 @@ impl Engine {
     ) -> Result<Needed, JobError> {
         let id = &entry.id;
         let current = match &entry.current {
-            None => return Ok(self.obtain_or_wait(entry, configured, Why::Missing, urgency)),
+            None => {
+                let needed = self.obtain_or_wait(entry, configured, Why::Missing, urgency);
+                return Ok(needed.await);
+            }
             Some(Err(error)) => return Err(error.clone().into()),
             Some(Ok(current)) => current,
         };
         let due = self.due(entry, current, configured);
-        let why = if urgency.force {
-            Some(Why::Forced)
-        } else if entry.has_order {
-            Some(Why::Unfinished)
-        } else if entry.status.revoked == Some(current.version) {
-            Some(Why::Revoked)
-        } else if due.at <= self.parts.clock.now() {
-            Some(Why::Due(due.reason))
-        } else {
-            let changes = self.changes(entry, current, configured).await?;
-            Some(Why::Changed(changes)).filter(|why| *why != Why::Changed(Vec::new()))
+        let why = match self.why_unchanged(entry, current, due) {
+            _ if urgency.force => Some(Why::Forced),
+            Some(why) => Some(why),
+            None => {
+                let changes = self.changes(entry, current, configured).await?;
+                (!changes.is_empty()).then_some(Why::Changed(changes))
+            }
         };
         if let Some(why) = why {
-            return Ok(self.obtain_or_wait(entry, configured, why, urgency));
+            let needed = self.obtain_or_wait(entry, configured, why, urgency);
+            return Ok(needed.await);
         }
         if let Some(needed) = self.deployment(entry, current, configured, urgency).await? {
             return Ok(needed);
@@ -75,6 +75,24 @@ impl Engine {
             reason: due.reason,
             not_after: current.not_after,
         }))
+    }
+
+    /// Why the current version is to be renewed, even if the configuration asks for nothing else.
+    pub(super) fn why_unchanged(
+        &self,
+        entry: &IndexEntry,
+        current: &IndexedVersion,
+        due: Due,
+    ) -> Option<Why> {
+        if entry.has_order {
+            Some(Why::Unfinished)
+        } else if entry.status.revoked == Some(current.version) {
+            Some(Why::Revoked)
+        } else if due.at <= self.parts.clock.now() {
+            Some(Why::Due(due.reason))
+        } else {
+            None
+        }
     }
 
     /// Whether targets of the current version are to be done: it was not deployed, or has other targets now.
@@ -112,7 +130,7 @@ impl Engine {
     }
 
     /// From when on the current version is due.
-    fn due(
+    pub(super) fn due(
         &self,
         entry: &IndexEntry,
         current: &IndexedVersion,
@@ -138,13 +156,57 @@ impl Engine {
         }
     }
 
-    fn obtain_or_wait(
+    async fn obtain_or_wait(
         &self,
         entry: &IndexEntry,
         configured: Option<&CertificateConfig>,
         why: Why,
         urgency: Urgency,
     ) -> Needed {
+        if let Some(until) = self.limited_until(entry, &why, urgency) {
+            return Needed::Later(Waiting {
+                id: entry.id.clone(),
+                until,
+                why,
+                reason: WaitReason::Limit,
+                attempts: None,
+            });
+        }
+        let Some(until) = self.next_try(entry, configured, urgency) else {
+            return Needed::Certificate(why);
+        };
+        // A status that cannot be read is told without its error.
+        let status = self.parts.store.status(&entry.id).await;
+        Needed::Later(Waiting {
+            id: entry.id.clone(),
+            until,
+            why,
+            reason: WaitReason::Failed,
+            attempts: status.unwrap_or_default().attempts,
+        })
+    }
+
+    /// The time before which the CA would refuse one more with the same names.
+    pub(super) fn limited_until(
+        &self,
+        entry: &IndexEntry,
+        why: &Why,
+        urgency: Urgency,
+    ) -> Option<Timestamp> {
+        let is_identical = !matches!(why, Why::Changed(changes)
+            if changes.iter().any(|change| matches!(change, Change::Names { .. })));
+        let until = entry.status.identical_until?;
+        let is_full = is_identical && !urgency.force && entry.current.is_some();
+        (is_full && until > self.parts.clock.now()).then_some(until)
+    }
+
+    /// The end of the pause after failed attempts; `None` if an attempt may be made now.
+    pub(super) fn next_try(
+        &self,
+        entry: &IndexEntry,
+        configured: Option<&CertificateConfig>,
+        urgency: Urgency,
+    ) -> Option<Timestamp> {
         let now = self.parts.clock.now();
         let force = urgency.force || urgency.now;
         let mut pause = entry.status.pause;
@@ -156,34 +218,11 @@ impl Engine {
             // The one CA asks to wait, and the other one is asked next.
             pause.asked = None;
         }
-        // The CA would refuse one more with the same names.
-        let is_identical = !matches!(&why, Why::Changed(changes)
-            if changes.iter().any(|change| matches!(change, Change::Names { .. })));
-        let full = entry
-            .status
-            .identical_until
-            .filter(|_| is_identical && !urgency.force);
-        if let Some(until) = full.filter(|until| *until > now && entry.current.is_some()) {
-            return Needed::Later(Waiting {
-                id: entry.id.clone(),
-                until,
-                why,
-                reason: WaitReason::Limit,
-            });
-        }
-        match pause.and_then(|pause| pause.wait(now, force)) {
-            Some(until) => Needed::Later(Waiting {
-                id: entry.id.clone(),
-                until,
-                why,
-                reason: WaitReason::Failed,
-            }),
-            None => Needed::Certificate(why),
-        }
+        pause.and_then(|pause| pause.wait(now, force))
     }
 
     /// What the configuration asks for, and the current version does not have.
-    async fn changes(
+    pub(super) async fn changes(
         &self,
         entry: &IndexEntry,
         current: &IndexedVersion,

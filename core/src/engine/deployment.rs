@@ -143,7 +143,8 @@ impl Engine {
         let store = &self.parts.store;
         let read = async {
             let stored = store.certificate(id).await?;
-            let stored = stored.ok_or_else(|| JobError::Unknown { id: id.clone() })?;
+            let mut stored = stored.ok_or_else(|| JobError::Unknown { id: id.clone() })?;
+            stored.info.order_names(&certificate.request.identifiers());
             Ok((stored, store.status(id).await?))
         };
         match read.await {

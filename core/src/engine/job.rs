@@ -114,6 +114,8 @@ impl Engine {
             }
             issued => issued?,
         };
+        let names = certificate.request.identifiers();
+        issued.stored.info.order_names(&names);
         let version = issued.stored.version;
         self.record_issued(certificate, version).await;
         let mut undeployed = Vec::new();

@@ -91,6 +91,7 @@ impl Engine {
                 until,
                 why: why.clone(),
                 reason: WaitReason::Refused,
+                attempts: None,
             }));
         }
         let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
@@ -203,6 +204,7 @@ impl Engine {
             why,
             until: rate.estimate(place, next),
             reason: WaitReason::Limit,
+            attempts: None,
         });
         let waiting = waiting.collect();
         let ids = wanted.into_iter().map(|(id, _)| id).collect();

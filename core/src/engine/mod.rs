@@ -25,6 +25,7 @@ mod looks;
 mod notification;
 mod notify;
 mod options;
+mod overview;
 mod plan;
 mod prepared;
 mod providers;
@@ -45,6 +46,7 @@ pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::held_lease::HeldLease;
 pub use self::notify::Notify;
 pub use self::options::{RunOptions, Selection};
+pub use self::overview::{CurrentVersion, Overview, WantedBy};
 pub use self::report::{
     JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, NotifyError, Reconciliation,
     RunError, RunReport, Undeployed, WaitReason, Waiting,

@@ -71,7 +71,7 @@ impl Engine {
         Ok(schedule)
     }
 
-    async fn index(&self) -> Result<BTreeMap<CertificateId, IndexEntry>, RunError> {
+    pub(super) async fn index(&self) -> Result<BTreeMap<CertificateId, IndexEntry>, RunError> {
         let index = self.parts.store.index().await?.into_iter();
         Ok(index.map(|entry| (entry.id.clone(), entry)).collect())
     }

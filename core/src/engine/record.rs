@@ -9,6 +9,7 @@ use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::report::{JobError, JobReport};
+use crate::delegation::{Finding, Severity};
 use crate::deploy::{Deployments, Progress};
 use crate::issue::IssueError;
 use crate::lease::JobName;
@@ -140,10 +141,22 @@ fn failure(error: &JobError, now: Timestamp) -> Option<Failure> {
         .asked_pause()
         .and_then(|asked| now.checked_add(asked).ok());
     Some(Failure {
-        error: error.to_string(),
+        error: in_short(error),
         is_of_ca: error.is_of_ca(),
         asked,
     })
+}
+
+/// The error in a sentence; of the findings about delegations the first.
+fn in_short(error: &IssueError) -> String {
+    let IssueError::Delegation(findings) = error else {
+        return error.to_string();
+    };
+    let mut errors = findings.iter();
+    match errors.find(|finding| finding.severity == Severity::Error) {
+        Some(Finding { name, answer, .. }) => format!("{error}: {}: {answer}", name.fqdn()),
+        None => error.to_string(),
+    }
 }
 
 /// When versions with the same names were obtained, this one included, and the time before which there is no other.

@@ -10,7 +10,7 @@ use super::certificates::UnreadableSettings;
 use crate::deploy::{Deployment, ProgramError};
 use crate::issue::{IssueFailure, Issued, Plan};
 use crate::ledger::{GitExportError, LedgerError, OpenValue, RunId};
-use crate::renewal::{Due, Reason, Why};
+use crate::renewal::{Attempts, Due, Reason, Why};
 use crate::store::{CertificateId, StoreError, StoredCertificate};
 use crate::zone::{OpenError, WriteError};
 
@@ -213,6 +213,8 @@ pub struct Waiting {
     pub why: Why,
     /// What it waits for.
     pub reason: WaitReason,
+    /// The attempts that failed, if it waits because of them; `None` if the store has lost them meanwhile.
+    pub attempts: Option<Attempts>,
 }
 
 /// What a certificate waits for.

@@ -57,7 +57,7 @@ impl Step<'_> {
 
 /// Follows the progress.
 pub trait Observer: Send + Sync {
-    /// So many certificates will be obtained in this run.
+    /// So many more certificates will be worked on in this run, which may plan in two parts.
     fn planned(&self, _certificates: usize) {}
 
     /// A step of this certificate begins.

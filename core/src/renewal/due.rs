@@ -18,8 +18,14 @@ pub struct Validity {
 }
 
 impl Validity {
-    fn lifetime(self) -> SignedDuration {
+    /// How long it is valid.
+    pub fn lifetime(self) -> SignedDuration {
         self.not_after.duration_since(self.not_before)
+    }
+
+    /// Whether half of its lifetime is kept in reserve: the lifetime is below ten days.
+    pub fn is_short(self) -> bool {
+        self.lifetime() < SHORT_LIVED
     }
 }
 
@@ -125,7 +131,7 @@ pub fn due(
             reason: Reason::Window,
         },
         None => Due {
-            at: validity.not_after - lifetime / if lifetime < SHORT_LIVED { 2 } else { 3 },
+            at: validity.not_after - lifetime / if validity.is_short() { 2 } else { 3 },
             reason: Reason::Lifetime,
         },
     };

@@ -40,6 +40,7 @@ mod ledger;
 mod leftovers;
 mod library;
 mod lifetimes;
+mod listing;
 mod local_files;
 mod looking;
 mod machine;
