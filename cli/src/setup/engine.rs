@@ -177,6 +177,7 @@ impl Setup {
             .clock(Arc::clone(&self.clock))
             .certificates(certificates)
             .settings_reader(Arc::new(reader));
+        builder = builder.renew_before(settings.renew_before);
         if let Some(interval) = settings.renew_every {
             let interval = SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX);
             builder = builder.runs_every(interval);

@@ -16,6 +16,7 @@ use crate::issue::{CertificateRequest, NoObserver, Observer};
 use crate::ledger::{GitExport, Ledger};
 use crate::name::DnsName;
 use crate::provider::TxtProvider;
+use crate::renewal::RenewBefore;
 use crate::store::Store;
 use crate::zone::{AliasZone, ConfiguredProvider, NameLocks, ZoneWriters};
 
@@ -50,6 +51,7 @@ pub struct EngineBuilder {
     export: Option<Export>,
     notify: Option<Notify>,
     runs_every: SignedDuration,
+    renew_before: Option<RenewBefore>,
 }
 
 impl Engine {
@@ -70,6 +72,7 @@ impl Engine {
             export: None,
             notify: None,
             runs_every: RUNS_EVERY,
+            renew_before: None,
         }
     }
 }
@@ -161,6 +164,13 @@ impl EngineBuilder {
         self
     }
 
+    /// How long before their end certificates are renewed at the latest that only the store knows.
+    #[must_use]
+    pub fn renew_before(mut self, renew_before: Option<RenewBefore>) -> Self {
+        self.renew_before = renew_before;
+        self
+    }
+
     /// Tells the time; the system's clock by default.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -219,6 +229,7 @@ impl EngineBuilder {
                 export: self.export,
                 notify: self.notify,
                 runs_every: self.runs_every,
+                renew_before: self.renew_before,
                 providers,
             }),
         })

@@ -14,6 +14,7 @@ use crate::acme::TransportError;
 use crate::clock::Clock;
 use crate::issue::Observer;
 use crate::ledger::{GitExport, Ledger};
+use crate::renewal::RenewBefore;
 use crate::store::{CertificateId, Store};
 use crate::zone::{NameLocks, ZoneWriters};
 
@@ -36,6 +37,8 @@ pub(super) struct Parts {
     pub(super) export: Option<Export>,
     pub(super) notify: Option<Notify>,
     pub(super) providers: Providers,
+    /// How long before their end certificates are renewed at the latest that only the store knows.
+    pub(super) renew_before: Option<RenewBefore>,
     /// How often there is a run.
     pub(super) runs_every: SignedDuration,
 }

@@ -7,7 +7,7 @@ use super::core::Engine;
 use super::report::{JobError, NotDue, WaitReason, Waiting};
 use crate::deploy::digest_of;
 use crate::renewal::{self, Change, Due, Terms, Why};
-use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion};
+use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion, StoreError};
 
 /// No two looks are further apart.
 const LOOKS_DIFFER_MAX: SignedDuration = SignedDuration::from_hours(24);
@@ -34,6 +34,8 @@ pub(super) struct Urgency {
     pub(super) force: bool,
     /// Do not wait after failed attempts, unless the CA asks for it: the certificate was named.
     pub(super) now: bool,
+    /// Replace a version that is damaged: this very certificate was named.
+    pub(super) replace: bool,
 }
 
 impl Engine {
@@ -48,6 +50,10 @@ impl Engine {
         let current = match &entry.current {
             None => {
                 let needed = self.obtain_or_wait(entry, configured, Why::Missing, urgency);
+                return Ok(needed.await);
+            }
+            Some(Err(StoreError::Damaged { .. })) if urgency.replace => {
+                let needed = self.obtain_or_wait(entry, configured, Why::Damaged, urgency);
                 return Ok(needed.await);
             }
             Some(Err(error)) => return Err(error.clone().into()),
@@ -139,7 +145,10 @@ impl Engine {
         let info = info_of(entry, current);
         let window = info.and_then(|info| info.window);
         let in_window = window.map(|window| window.due(self.parts.runs_every));
-        let renew_before = configured.and_then(|certificate| certificate.renew_before);
+        let renew_before = match configured {
+            Some(certificate) => certificate.renew_before,
+            None => self.parts.renew_before,
+        };
         renewal::due(current.validity(), in_window, renew_before)
     }
 
@@ -256,10 +265,11 @@ impl Engine {
             has_settings: store.settings(id).await?.is_some(),
             has_order: store.order(id).await?.is_some(),
             status: (&store.status(id).await?).into(),
-            current: store
-                .certificate(id)
-                .await?
-                .map(|stored| Ok((&stored).into())),
+            current: match store.certificate(id).await {
+                Ok(stored) => stored.map(|stored| Ok((&stored).into())),
+                Err(error @ StoreError::Damaged { .. }) => Some(Err(error)),
+                Err(error) => return Err(error.into()),
+            },
         })
     }
 }

@@ -39,6 +39,11 @@ impl RunOptions {
         Urgency {
             force: self.force,
             now: matches!(self.selection, Selection::Ids(_) | Selection::One(_)),
+            replace: match self.selection {
+                Selection::One(_) => true,
+                Selection::Ids(_) => self.force,
+                Selection::All | Selection::None => false,
+            },
         }
     }
 }

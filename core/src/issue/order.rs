@@ -10,7 +10,7 @@ use super::request::CertificateRequest;
 use crate::acme::{Account, AcmeError, Order, OrderRequest};
 use crate::certificate::{CertificateKey, KeyError, KeyType};
 use crate::crash::{self, Point};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoredCertificate};
 
 /// What is stored of an order.
 #[derive(Serialize, Deserialize)]
@@ -113,6 +113,17 @@ pub(super) async fn begin(
     Ok(Begun { order, key })
 }
 
+/// The current version; one that is damaged is as good as none.
+async fn current(
+    store: &dyn Store,
+    request: &CertificateRequest,
+) -> Result<Option<StoredCertificate>, StoreError> {
+    match store.certificate(&request.id).await {
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        current => current,
+    }
+}
+
 /// The key of the current version, if it is to be used again.
 async fn reused(
     store: &dyn Store,
@@ -121,7 +132,7 @@ async fn reused(
     if !request.reuse_key {
         return Ok(None);
     }
-    let Some(current) = store.certificate(&request.id).await? else {
+    let Some(current) = current(store, request).await? else {
         return Ok(None);
     };
     let is_revoked = store.status(&request.id).await?.revoked == Some(current.version);
@@ -140,7 +151,7 @@ async fn replaced(
     account: &Account,
     request: &CertificateRequest,
 ) -> Result<Option<String>, IssueError> {
-    let Some(current) = store.certificate(&request.id).await? else {
+    let Some(current) = current(store, request).await? else {
         return Ok(None);
     };
     let origin = current.origin;

@@ -11,6 +11,8 @@ use super::terms::Change;
 pub enum Why {
     /// There is none yet.
     Missing,
+    /// The current version is damaged.
+    Damaged,
     /// The caller wants it now.
     Forced,
     /// An order is under way, and may have been paid for.
@@ -27,6 +29,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::Missing => f.write_str("there is none yet"),
+            Why::Damaged => f.write_str("the stored one is damaged"),
             Why::Forced => f.write_str("by force"),
             Why::Unfinished => f.write_str("its order is under way"),
             Why::Revoked => f.write_str("it was revoked"),

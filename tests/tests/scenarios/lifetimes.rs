@@ -249,3 +249,22 @@ fn a_clock_that_is_far_from_that_of_the_ca_causes_no_orders() -> Result {
     program.run(&["renew", "web"])?.assert_success();
     Ok(())
 }
+
+#[test]
+fn a_damaged_certificate_is_obtained_anew_when_it_is_named() -> Result {
+    let bed = TestBed::start()?;
+    let program = bed.program(web(&bed, &["example.com"], ""))?;
+    program.run(&["renew"])?.assert_success();
+    for (orders, arguments) in [
+        (2, &["issue", "web"][..]),
+        (3, &["renew", "web", "--force"]),
+    ] {
+        let path = bed.folder().join("state/certificates/web/cert.pem");
+        std::fs::write(&path, "no PEM")?;
+        program.run(&["renew"])?.assert_failure(6, &["damaged"]);
+        program.run(arguments)?.assert_success();
+        assert_eq!(bed.orders()?, orders);
+        program.run(&["renew"])?.assert_success();
+    }
+    bed.assert_only_txt_was_touched(&[])
+}
