@@ -1,5 +1,7 @@
 //! The command line.
 
+mod manage;
+
 use std::path::PathBuf;
 
 use acme_alias_core::certificate::KeyType;
@@ -11,6 +13,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use clap_complete::Shell;
 use jiff::Timestamp;
 
+pub(crate) use self::manage::{
+    AccountArgs, AccountCommand, DeactivateArgs, ForgetCertificateArgs, RevokeArgs, ShowArgs,
+};
 use crate::output::RecordFormat;
 use crate::provider_flags::{self, ProviderFlag};
 
@@ -123,6 +128,15 @@ pub(crate) enum Command {
     Renew(RenewArgs),
     /// List the certificates in the state folder
     List,
+    /// Show everything that is known of a certificate
+    Show(ShowArgs),
+    /// Revoke a certificate; the next `renew` obtains a new one
+    Revoke(RevokeArgs),
+    /// Delete what is kept of a certificate that is not in the settings any more
+    Forget(ForgetCertificateArgs),
+    /// Show or change the account at a CA
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Look at every delegation from all sides, without writing anything
     Check(CheckArgs),
     /// Print the records that the main zones need, and do not have yet

@@ -23,7 +23,11 @@ pub(crate) async fn run(setup: &Setup, output: Output) -> Result<Report, Failure
             Some(Err(error)) => Err(error),
         };
         match stored {
-            Ok(stored) => certificates.extend(stored.map(Listed::new)),
+            Ok(stored) => {
+                let is_configured = setup.settings.certificates.contains_key(&entry.id);
+                let is_defined = is_configured || entry.has_settings;
+                certificates.extend(stored.map(|stored| Listed::new(stored, is_defined)));
+            }
             Err(error) => {
                 let failure = Failure::from(error);
                 let id = entry.id;

@@ -1,8 +1,10 @@
 //! A file per command: arguments, settings, engine, report.
 
+mod account;
 mod check;
 mod config;
 mod delegate;
+mod forget;
 mod issue;
 mod key;
 mod ledger;
@@ -14,7 +16,9 @@ mod pages;
 mod probe;
 mod providers;
 mod renew;
+mod revoke;
 mod sharing;
+mod show;
 mod stop;
 
 use tokio_util::sync::CancellationToken;
@@ -59,6 +63,10 @@ async fn with_settings(
         Command::Issue(args) => issue::run(cli, args, &setup, output, cancel).await?,
         Command::Renew(args) => renew::run(args, &setup, output, cancel).await?,
         Command::List => list::run(&setup, output).await?,
+        Command::Show(args) => stoppable(cancel, show::run(args, &setup, output)).await?,
+        Command::Revoke(args) => stoppable(cancel, revoke::run(args, &setup, output)).await?,
+        Command::Forget(args) => forget::run(args, &setup, output, cancel).await?,
+        Command::Account(command) => stoppable(cancel, account::run(command, &setup)).await?,
         Command::Check(args) => check::run(args, &setup, output, cancel).await?,
         Command::Key(KeyCommand::Policy(args)) => {
             stoppable(cancel, key::policy(args, &setup, output)).await?

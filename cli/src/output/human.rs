@@ -11,13 +11,13 @@ use acme_alias_core::name::DnsName;
 use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::renewal::Why;
 use acme_alias_core::store::CertificateId;
-use jiff::Timestamp;
 
 use super::finding::of_finding;
 use super::ledger::second;
 use super::report::{Listed, Obtained, Renewal, Report};
 use super::stream::{line, stderr, stdout};
-use super::{check, keys, records};
+use super::times::{counted, day, moment};
+use super::{account, check, keys, managed_text, records};
 use crate::failure::{Failure, forget_command};
 use crate::settings::Shown;
 use crate::settings::reference::promises;
@@ -85,6 +85,10 @@ pub(super) fn report(report: &Report) {
         Report::Serials(zones) => all_serials(zones),
         Report::Reconciled(done) => reconciled(done),
         Report::Forgotten(values) => forgotten(values),
+        Report::Certificate(shown) => managed_text::certificate(shown),
+        Report::Revoked { revoked, reason } => managed_text::revoked(revoked, *reason),
+        Report::ForgottenCertificate(forgotten) => managed_text::forgotten(forgotten),
+        Report::Account(shown) => account::shown(shown),
     };
     stdout(&text);
 }
@@ -188,11 +192,6 @@ fn in_place(records: usize) -> String {
         1 => "The record is already in place.".to_owned(),
         all => format!("All {all} records are already in place."),
     }
-}
-
-/// A number with its noun.
-fn counted(number: usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 pub(super) fn failure(failure: &Failure) {
@@ -342,12 +341,16 @@ fn not_due(all: &[NotDue]) -> String {
 
 fn listed(listed: &Listed) -> String {
     let stored = &listed.stored;
+    let renewal = if listed.is_defined {
+        format!("to be renewed from {} on", day(listed.due.at))
+    } else {
+        "no longer in the settings, so not renewed".to_owned()
+    };
     format!(
-        "{}: {}\n  valid until {}, to be renewed from {} on\n  {}\n",
+        "{}: {}\n  valid until {}, {renewal}\n  {}\n",
         stored.id,
         stored.info.names.join(", "),
         moment(stored.info.not_after),
-        day(listed.due.at),
         stored.location,
     )
 }
@@ -387,12 +390,4 @@ fn serials(zone: &DnsName, of: &ZoneSerials) -> String {
         ));
     }
     text
-}
-
-fn moment(timestamp: Timestamp) -> String {
-    timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-fn day(timestamp: Timestamp) -> String {
-    timestamp.strftime("%Y-%m-%d").to_string()
 }

@@ -1,9 +1,9 @@
 //! The JSON shapes, as `docs/json.md` documents them.
 
 use acme_alias_core::delegation::{End, Finding};
-use acme_alias_core::engine::{LeftValue, NotDue, Waiting};
+use acme_alias_core::engine::{NotDue, Waiting};
 use acme_alias_core::issue::Plan;
-use acme_alias_core::ledger::{OpenValue, ZoneSerials};
+use acme_alias_core::ledger::ZoneSerials;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::ProviderKind;
@@ -12,6 +12,7 @@ use acme_alias_core::rights::Policy;
 use acme_alias_core::store::{CertificateId, StoredCertificate};
 use serde_json::{Value, json};
 
+use super::managed_json::{self, left, open_value};
 use super::report::{Audited, Checked, Deployed, Listed, Obtained, Renewal, Report};
 use crate::failure::Failure;
 use crate::settings::Shown;
@@ -57,6 +58,10 @@ pub(super) fn report(report: &Report) -> Value {
             "left": all(&done.left, left),
         }),
         Report::Forgotten(values) => json!({ "forgotten": all(values, open_value) }),
+        Report::Certificate(shown) => managed_json::certificate(shown),
+        Report::Revoked { revoked, reason } => managed_json::revoked(revoked, *reason),
+        Report::ForgottenCertificate(forgotten) => managed_json::forgotten(forgotten),
+        Report::Account(shown) => managed_json::account(shown),
     }
 }
 
@@ -97,16 +102,6 @@ fn serials((zone, of): &(DnsName, ZoneSerials)) -> Value {
     });
     json!({ "zone": zone, "changes": of.steps, "serial": of.last,
             "time": of.time, "foreign": foreign })
-}
-
-fn left(left: &LeftValue) -> Value {
-    let mut value = open_value(&left.value);
-    value["reason"] = json!(left.reason.to_string());
-    value
-}
-
-fn open_value(open: &OpenValue) -> Value {
-    json!({ "run": open.run, "zone": open.zone, "name": open.name, "value": open.value })
 }
 
 fn provider(kind: &ProviderKind) -> Value {
@@ -235,7 +230,9 @@ fn end(end: &End) -> Value {
 }
 
 fn listed(listed: &Listed) -> Value {
-    certificate(&listed.stored, listed.due)
+    let mut value = certificate(&listed.stored, listed.due);
+    value["defined"] = json!(listed.is_defined);
+    value
 }
 
 fn certificate(stored: &StoredCertificate, due: Due) -> Value {

@@ -3,6 +3,7 @@
 //! Results go to standard output; progress, warnings and errors go to standard error. With
 //! `--output json` standard output carries one JSON object and nothing else, errors included.
 
+mod account;
 mod check;
 mod finding;
 mod format;
@@ -10,11 +11,15 @@ mod human;
 mod json;
 mod keys;
 mod ledger;
+mod managed;
+mod managed_json;
+mod managed_text;
 mod progress;
 mod records;
 mod remedy;
 mod report;
 mod stream;
+mod times;
 mod warnings;
 
 use std::io::IsTerminal;
@@ -25,6 +30,9 @@ use acme_alias_core::issue::{NoObserver, Observer};
 
 pub(crate) use self::format::Format;
 use self::ledger::LedgerPrinter;
+pub(crate) use self::managed::{
+    AccountAction, ForgottenCertificate, ShownAccount, ShownCertificate,
+};
 pub(crate) use self::records::RecordFormat;
 pub(crate) use self::report::{
     Audited, Checked, CheckedName, Deployed, Listed, Obtained, Offboarding, Probed, Renewal, Report,

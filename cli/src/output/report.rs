@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use acme_alias_core::acme::RevocationReason;
 use acme_alias_core::delegation::{DelegationReport, Finding, ZoneRecord};
 use acme_alias_core::deploy::DeployError;
-use acme_alias_core::engine::{NotDue, Reconciliation, Waiting};
+use acme_alias_core::engine::{NotDue, Reconciliation, RevokedCertificate, Waiting};
 use acme_alias_core::issue::{Issued, Plan};
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::{DnsName, Identifier};
@@ -16,6 +17,7 @@ use acme_alias_core::rights::{Grade, Policy, Right};
 use acme_alias_core::store::{CertificateId, StoredCertificate};
 use acme_alias_core::zone::Published;
 
+use super::managed::{ForgottenCertificate, ShownAccount, ShownCertificate};
 use super::records::RecordFormat;
 use crate::failure::{Failure, Part, zone_in_words};
 use crate::settings::Shown;
@@ -68,6 +70,13 @@ pub(crate) enum Report {
     Reconciled(Reconciliation),
     /// The values that the ledger does not have any more.
     Forgotten(Vec<OpenValue>),
+    Certificate(Box<ShownCertificate>),
+    Revoked {
+        revoked: RevokedCertificate,
+        reason: RevocationReason,
+    },
+    ForgottenCertificate(Box<ForgottenCertificate>),
+    Account(Box<ShownAccount>),
 }
 
 /// What the key of an alias zone can do.
@@ -139,6 +148,9 @@ impl Report {
     pub(crate) fn exit_code(&self) -> u8 {
         let (obtained, failed) = match self {
             Report::Reconciled(done) if !done.left.is_empty() => return Part::Dns.exit_code(),
+            Report::ForgottenCertificate(forgotten) if forgotten.is_left() => {
+                return Part::Dns.exit_code();
+            }
             Report::Audited(zones) if zones.iter().any(Audited::is_bad) => {
                 return Part::Dns.exit_code();
             }
@@ -241,12 +253,15 @@ pub(crate) struct Renewal {
 /// A certificate in the store.
 pub(crate) struct Listed {
     pub(crate) stored: StoredCertificate,
+    /// Whether the settings, or those that are stored with it, define it.
+    pub(crate) is_defined: bool,
     pub(crate) due: Due,
 }
 
 impl Listed {
-    pub(crate) fn new(stored: StoredCertificate) -> Self {
+    pub(crate) fn new(stored: StoredCertificate, is_defined: bool) -> Self {
         Listed {
+            is_defined,
             due: renewal::due(stored.validity(), None, None),
             stored,
         }

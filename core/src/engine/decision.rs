@@ -6,7 +6,7 @@ use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::report::{JobError, NotDue, Waiting};
 use crate::renewal::{self, Change, Due, Terms, Why};
-use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion};
+use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion, StoreError};
 
 /// No two looks are further apart.
 const LOOKS_DIFFER_MAX: SignedDuration = SignedDuration::from_hours(24);
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// From when on the current version is due.
-    fn due(
+    pub(super) fn due(
         &self,
         entry: &IndexEntry,
         current: &IndexedVersion,
@@ -157,17 +157,18 @@ impl Engine {
     }
 
     /// The entry that the index has of a certificate, without reading the others.
-    pub(super) async fn entry(&self, id: &CertificateId) -> Result<IndexEntry, JobError> {
+    pub(super) async fn entry(&self, id: &CertificateId) -> Result<IndexEntry, StoreError> {
         let store = &self.parts.store;
+        let current = match store.certificate(id).await {
+            Ok(stored) => stored.map(|stored| Ok((&stored).into())),
+            Err(error) => Some(Err(error)),
+        };
         Ok(IndexEntry {
             id: id.clone(),
             has_settings: store.settings(id).await?.is_some(),
             has_order: store.order(id).await?.is_some(),
             status: (&store.status(id).await?).into(),
-            current: store
-                .certificate(id)
-                .await?
-                .map(|stored| Ok((&stored).into())),
+            current,
         })
     }
 }

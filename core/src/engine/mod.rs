@@ -12,10 +12,13 @@
 
 mod builder;
 mod certificates;
+mod contacts;
 mod context;
 mod core;
 mod decision;
+mod describe;
 mod environment;
+mod forget;
 mod groups;
 mod held_lease;
 mod job;
@@ -27,6 +30,7 @@ mod providers;
 mod reconcile;
 mod record;
 mod report;
+mod revoke;
 mod rounds;
 mod run;
 #[cfg(test)]
@@ -37,11 +41,14 @@ pub use self::certificates::{
     CertificateConfig, Certificates, Fallback, SettingsReader, UnreadableSettings,
 };
 pub use self::core::Engine;
+pub use self::describe::{Defined, Description, KeptVersion, Next};
 pub use self::environment::{Environment, EnvironmentConfig};
+pub use self::forget::{Forgotten, Remains};
 pub use self::held_lease::HeldLease;
 pub use self::options::{RunOptions, Selection};
 pub use self::report::{
     JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
     RunReport, Waiting,
 };
+pub use self::revoke::{RevokeError, RevokedCertificate};
 pub use self::run::Run;

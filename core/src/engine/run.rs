@@ -86,6 +86,7 @@ impl Engine {
         } = done;
         if !options.rehearse {
             self.record_failures(&jobs).await;
+            cancel.run_until_cancelled(self.send_contacts()).await;
         }
         let id = run.id.clone();
         let interrupted = cancel.is_cancelled();
@@ -192,6 +193,10 @@ impl Run {
             done.jobs = self.work(schedule, options).await;
         }
         Late { looked: ids, done }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// The run's id, as the ledger has it.

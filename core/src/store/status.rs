@@ -73,4 +73,6 @@ impl From<&CertificateStatus> for IndexedStatus {
 pub struct CaStatus {
     /// The CA is not asked for renewal information before this time: it has none, or did not answer.
     pub no_looks_before: Option<Timestamp>,
+    /// The mail addresses that the account was created with, or that were sent last.
+    pub contact: Option<Vec<String>>,
 }

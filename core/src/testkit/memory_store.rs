@@ -1,6 +1,8 @@
 //! A store in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod data;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +12,13 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use crate::certificate::CertificateInfo;
+use self::data::{Data, Version};
 use crate::clock::Clock;
 use crate::lease::{JobName, Lease, LeaseId};
 use crate::name::DnsName;
 use crate::store::{
     CaStatus, CertificateId, CertificateStatus, IndexEntry, NewVersion, Store, StoreError,
-    StoredCertificate, VersionOrigin, alias_names,
+    StoredCertificate, alias_names,
 };
 
 /// Versions that are kept.
@@ -41,33 +43,6 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     data: Arc<Mutex<Data>>,
     behaviour: watch::Sender<StoreBehaviour>,
-}
-
-#[derive(Default)]
-struct Data {
-    accounts: BTreeMap<String, SecretString>,
-    cas: BTreeMap<String, CaStatus>,
-    certificates: BTreeMap<CertificateId, Entry>,
-    alias_names: BTreeMap<DnsName, DnsName>,
-    leases: BTreeMap<JobName, Lease>,
-    holders: BTreeSet<String>,
-    holders_ever: usize,
-}
-
-#[derive(Default)]
-struct Entry {
-    settings: Option<String>,
-    order: Option<SecretString>,
-    status: CertificateStatus,
-    versions: BTreeMap<u32, Version>,
-    deployed: Option<u32>,
-    damaged: bool,
-}
-
-struct Version {
-    key: SecretString,
-    info: CertificateInfo,
-    origin: VersionOrigin,
 }
 
 impl MemoryStore {
@@ -166,41 +141,6 @@ impl Drop for MemoryStore {
     }
 }
 
-impl Entry {
-    fn current(&self, id: &CertificateId) -> Result<Option<StoredCertificate>, StoreError> {
-        let Some((number, version)) = self.versions.last_key_value() else {
-            return Ok(None);
-        };
-        let location = format!("memory:{id}");
-        if self.damaged {
-            let cause = "a test damaged it".to_owned();
-            return Err(StoreError::Damaged { location, cause });
-        }
-        Ok(Some(StoredCertificate {
-            id: id.clone(),
-            version: *number,
-            location,
-            info: version.info.clone(),
-            origin: version.origin.clone(),
-            deployed: self.deployed == Some(*number),
-        }))
-    }
-
-    fn index(&self, id: &CertificateId) -> Option<IndexEntry> {
-        let entry = IndexEntry {
-            id: id.clone(),
-            has_settings: self.settings.is_some(),
-            has_order: self.order.is_some(),
-            status: (&self.status).into(),
-            current: match self.current(id) {
-                Ok(stored) => stored.map(|stored| Ok((&stored).into())),
-                Err(error) => Some(Err(error)),
-            },
-        };
-        entry.is_anything().then_some(entry)
-    }
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     async fn account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
@@ -218,6 +158,37 @@ impl Store for MemoryStore {
         data.accounts
             .insert(directory.to_owned(), credentials.clone());
         Ok(())
+    }
+
+    async fn pending_account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
+        self.answer().await?;
+        Ok(self.data().pending_accounts.get(directory).cloned())
+    }
+
+    async fn put_pending_account(
+        &self,
+        directory: &str,
+        credentials: Option<&SecretString>,
+    ) -> Result<(), StoreError> {
+        self.answer().await?;
+        let pending = &mut self.data().pending_accounts;
+        match credentials {
+            Some(credentials) => pending.insert(directory.to_owned(), credentials.clone()),
+            None => pending.remove(directory),
+        };
+        Ok(())
+    }
+
+    async fn keep_former_account(&self, directory: &str) -> Result<(), StoreError> {
+        self.answer().await?;
+        self.data().keep_former_account(directory);
+        Ok(())
+    }
+
+    async fn former_accounts(&self, directory: &str) -> Result<Vec<SecretString>, StoreError> {
+        self.answer().await?;
+        let former = self.data().former_accounts.get(directory).cloned();
+        Ok(former.unwrap_or_default())
     }
 
     async fn ca_status(&self, directory: &str) -> Result<CaStatus, StoreError> {
@@ -242,6 +213,39 @@ impl Store for MemoryStore {
         entry.map_or(Ok(None), |entry| entry.current(id))
     }
 
+    async fn versions(&self, id: &CertificateId) -> Result<Vec<u32>, StoreError> {
+        self.answer().await?;
+        let data = self.data();
+        let versions = data.certificates.get(id).map(|entry| &entry.versions);
+        Ok(versions
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .copied()
+            .collect())
+    }
+
+    async fn chain(&self, id: &CertificateId, version: u32) -> Result<Option<String>, StoreError> {
+        self.answer().await?;
+        let chain = self
+            .data()
+            .version(id, version)
+            .map(|version| version.chain.clone());
+        Ok(chain)
+    }
+
+    async fn key(
+        &self,
+        id: &CertificateId,
+        version: u32,
+    ) -> Result<Option<SecretString>, StoreError> {
+        self.answer().await?;
+        let key = self
+            .data()
+            .version(id, version)
+            .map(|version| version.key.clone());
+        Ok(key)
+    }
+
     async fn put_certificate(
         &self,
         id: &CertificateId,
@@ -262,6 +266,10 @@ impl Store for MemoryStore {
         };
         let version = Version {
             key: version.key,
+            chain: format!(
+                "{}{}",
+                version.chain.certificate, version.chain.intermediates
+            ),
             info: version.chain.info,
             origin: version.origin,
         };
@@ -280,6 +288,18 @@ impl Store for MemoryStore {
             && entry.versions.keys().next_back() == Some(&version)
         {
             entry.deployed = Some(version);
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, id: &CertificateId, purge: bool) -> Result<(), StoreError> {
+        self.answer().await?;
+        let certificates = &mut self.data().certificates;
+        if purge {
+            certificates.remove(id);
+        } else if let Some(entry) = certificates.get_mut(id) {
+            (entry.settings, entry.order) = (None, None);
+            entry.status = CertificateStatus::default();
         }
         Ok(())
     }

@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::access::{check_dir, check_file, make_dir, read, read_octets, set_mode};
+use super::access::{check_dir, check_file, make_dir, read, read_octets, read_private, set_mode};
 use super::atomic::{link, sync_dir, write, write_new};
 use super::errors::{damaged, is_missing, unavailable};
 use super::layout::{
@@ -59,6 +59,44 @@ pub(super) fn current(folder: &Path) -> Result<Option<Version>, StoreError> {
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// The numbers of the versions that are kept, oldest first.
+pub(super) fn all(folder: &Path) -> Result<Vec<u32>, StoreError> {
+    let versions = folder.join(VERSIONS);
+    if !check_dir(folder, Links::Refused)? || !check_dir(&versions, Links::Refused)? {
+        return Ok(Vec::new());
+    }
+    let mut numbers = numbers(&versions)?;
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The certificate of a version and its intermediates, if there is such a version.
+pub(super) fn chain(folder: &Path, number: u32) -> Result<Option<String>, StoreError> {
+    let path = version_path(folder, number);
+    if !all(folder)?.contains(&number) || !check_dir(&path, Links::Refused)? {
+        return Ok(None);
+    }
+    let path = path.join(FULLCHAIN);
+    let chain = read(&path)?;
+    chain.map_or_else(
+        || Err(damaged(&path, &"it does not exist")),
+        |chain| Ok(Some(chain)),
+    )
+}
+
+/// The private key of a version, if there is such a version.
+pub(super) fn key(folder: &Path, number: u32) -> Result<Option<SecretString>, StoreError> {
+    let path = version_path(folder, number);
+    if !all(folder)?.contains(&number) || !check_dir(&path, Links::Refused)? {
+        return Ok(None);
+    }
+    let path = path.join(KEY);
+    match read_private(&path)? {
+        Some(key) => Ok(Some(key.into())),
+        None => Err(damaged(&path, &"it does not exist")),
     }
 }
 

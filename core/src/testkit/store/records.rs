@@ -110,6 +110,7 @@ impl Suite<'_> {
         equal("the status of a CA too early", &none, &CaStatus::default())?;
         let known = CaStatus {
             no_looks_before: Some(Timestamp::UNIX_EPOCH),
+            contact: Some(vec!["admin@example.com".to_owned()]),
         };
         self.ok(self.store.put_ca_status(url, &known).await)?;
         equal(
