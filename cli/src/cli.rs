@@ -237,7 +237,7 @@ pub(crate) struct RenewArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The domains [default: all of the settings]
+    /// The domains [default: those of all certificates]
     #[arg(value_name = "DOMAIN")]
     pub(crate) domains: Vec<Identifier>,
     /// Write a probe at each alias name as well, time the way to each server, and withdraw it
@@ -256,7 +256,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Print the narrowest grant for what the settings need, for each server that the provider may be
+    /// Print the narrowest grant for what the certificates need, for each server that the provider may be
     Policy(PolicyArgs),
     /// Find out what each key can really do, without changing anything
     Audit(AuditArgs),
@@ -303,7 +303,7 @@ pub(crate) struct AuditArgs {
 #[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 #[derive(Debug, Args)]
 pub(crate) struct DelegateArgs {
-    /// The domains [default: all of the settings]
+    /// The domains [default: those of all certificates]
     #[arg(value_name = "DOMAIN")]
     pub(crate) domains: Vec<Identifier>,
     /// Print what is there already as well

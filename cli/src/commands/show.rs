@@ -1,6 +1,6 @@
 //! `acme-alias show`: everything that is known of a certificate.
 
-use acme_alias_core::engine::JobError;
+use acme_alias_core::engine::{Defined, JobError};
 
 use crate::cli::ShowArgs;
 use crate::failure::Failure;
@@ -15,15 +15,19 @@ pub(crate) async fn run(args: &ShowArgs, setup: &Setup, output: Output) -> Resul
         return Err(unknown());
     }
     let built = setup.engine(output.observer()).await?;
-    let description = built.engine.describe(id).await?;
-    // One in the settings that cannot be used is described by the reason.
-    if let Some(failure) = built.unusable.get(id) {
-        return Err(failure.clone());
+    let unusable = built.unusable.get(id).cloned();
+    let mut description = match (built.engine.describe(id).await?, &unusable) {
+        (Some(description), _) => description,
+        (None, Some(failure)) => return Err(failure.clone()),
+        (None, None) => return Err(unknown()),
+    };
+    if unusable.is_some() {
+        description.defined = Defined::Configured;
     }
-    let description = description.ok_or_else(unknown)?;
     let folder = setup.settings.state.join("certificates").join(id.as_str());
     Ok(Report::Certificate(Box::new(ShownCertificate {
         description,
+        unusable,
         folder,
     })))
 }

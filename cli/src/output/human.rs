@@ -1,7 +1,7 @@
 //! Text for people.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::engine::{NotDue, Reconciliation};
@@ -72,16 +72,7 @@ pub(super) fn report(report: &Report) {
             }
             records::render(*format, records)
         }
-        Report::Exported { runs: 0, folder } => {
-            format!("Everything is in {} already.\n", folder.display())
-        }
-        Report::Exported { runs, folder } => {
-            let folder = folder.display();
-            match runs {
-                1 => format!("1 run was committed in {folder}.\n"),
-                runs => format!("{runs} runs were committed in {folder}.\n"),
-            }
-        }
+        Report::Exported { runs, folder } => exported(*runs, folder),
         Report::Serials(zones) => all_serials(zones),
         Report::Reconciled(done) => reconciled(done),
         Report::Forgotten(values) => forgotten(values),
@@ -91,6 +82,15 @@ pub(super) fn report(report: &Report) {
         Report::Account(shown) => account::shown(shown),
     };
     stdout(&text);
+}
+
+fn exported(runs: usize, folder: &Path) -> String {
+    let folder = folder.display();
+    match runs {
+        0 => format!("Everything is in {folder} already.\n"),
+        1 => format!("1 run was committed in {folder}.\n"),
+        runs => format!("{runs} runs were committed in {folder}.\n"),
+    }
 }
 
 /// The serials of all zones on record.

@@ -6,9 +6,13 @@ use acme_alias_core::acme::{Account, AccountState};
 use acme_alias_core::engine::{Description, Forgotten, Remains};
 use acme_alias_core::store::StoredCertificate;
 
+use crate::failure::Failure;
+
 /// Everything that is known of a certificate.
 pub(crate) struct ShownCertificate {
     pub(crate) description: Description,
+    /// Why the settings do not give a certificate that can be obtained.
+    pub(crate) unusable: Option<Failure>,
     /// Where its files are, also if they are damaged.
     pub(crate) folder: PathBuf,
 }
@@ -17,6 +21,14 @@ impl ShownCertificate {
     /// The current version, if it can be read.
     pub(super) fn current(&self) -> Option<&StoredCertificate> {
         self.description.current.as_ref()?.as_ref().ok()
+    }
+
+    /// Why the settings, or those that are stored with it, cannot be used.
+    pub(super) fn settings_error(&self) -> Option<String> {
+        let config = self.description.config.as_ref();
+        let error = config.and_then(|config| config.as_ref().err());
+        let unusable = self.unusable.as_ref().map(ToString::to_string);
+        unusable.or_else(|| error.map(ToString::to_string))
     }
 
     /// Whether the current version was revoked.

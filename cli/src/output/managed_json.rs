@@ -13,7 +13,6 @@ pub(super) fn certificate(shown: &ShownCertificate) -> Value {
     let Description {
         id,
         defined,
-        config,
         current,
         versions,
         has_order,
@@ -34,7 +33,7 @@ pub(super) fn certificate(shown: &ShownCertificate) -> Value {
         "certificate": id,
         "domains": shown.names(),
         "defined": defined,
-        "settings_error": config.as_ref().and_then(|it| it.as_ref().err()).map(ToString::to_string),
+        "settings_error": shown.settings_error(),
         "ca": shown.ca(),
         "account": stored.map(|stored| &stored.origin.account),
         "version": number,
@@ -73,6 +72,9 @@ fn kept(kept: &KeptVersion) -> Value {
 }
 
 fn next(shown: &ShownCertificate) -> Value {
+    if let Some(failure) = &shown.unusable {
+        return json!({ "action": "fail", "at": null, "why": failure.message });
+    }
     let (action, at, why) = match &shown.description.next {
         Ok(Next::Renewal(why)) => ("renew", None, Some(why.to_string())),
         Ok(Next::Waiting(waiting)) => ("wait", Some(waiting.until), Some(waiting.why.to_string())),

@@ -2,13 +2,15 @@
 
 use acme_alias_core::acme::{RevocationReason, RevokedBy};
 use acme_alias_core::certificate::ChainLink;
-use acme_alias_core::engine::{Defined, Description, KeptVersion, Next, RevokedCertificate};
+use acme_alias_core::engine::{
+    Defined, Description, KeptVersion, LeftValue, Next, RevokedCertificate,
+};
 use acme_alias_core::renewal::{Attempts, RenewalInfo};
 use acme_alias_core::store::StoredCertificate;
 
 use super::managed::{ForgottenCertificate, ShownCertificate};
 use super::times::{counted, moment};
-use crate::failure::{Failure, forget_command};
+use crate::failure::forget_command;
 
 /// A line of a description.
 fn row(name: &str, value: &str) -> String {
@@ -19,7 +21,6 @@ pub(super) fn certificate(shown: &ShownCertificate) -> String {
     let Description {
         id,
         defined,
-        config,
         current,
         versions,
         has_order,
@@ -35,7 +36,7 @@ pub(super) fn certificate(shown: &ShownCertificate) -> String {
             Defined::Nowhere => "no settings any more; it is not renewed",
         },
     ));
-    if let Some(Err(error)) = config {
+    if let Some(error) = shown.settings_error() {
         text.push_str(&row("settings", &format!("cannot be used: {error}")));
     }
     if let Some(ca) = shown.ca() {
@@ -116,6 +117,9 @@ fn chain_link(link: &ChainLink) -> String {
 
 /// What the next run does.
 fn next(shown: &ShownCertificate) -> String {
+    if let Some(failure) = &shown.unusable {
+        return format!("the next run fails: {failure}");
+    }
     match &shown.description.next {
         Ok(Next::Renewal(why)) => format!("the next run obtains a new one: {why}"),
         Ok(Next::Waiting(waiting)) => format!(
@@ -203,69 +207,79 @@ pub(super) fn revoked(revoked: &RevokedCertificate, reason: RevocationReason) ->
 }
 
 pub(super) fn forgotten(forgotten: &ForgottenCertificate) -> String {
+    match forgotten.done.as_ref().filter(|_| forgotten.is_left()) {
+        Some(done) => left(forgotten, &done.left),
+        None => deleted(forgotten),
+    }
+}
+
+/// Values that could not be removed, so that nothing was deleted.
+fn left(forgotten: &ForgottenCertificate, left: &[LeftValue]) -> String {
+    let mut text = format!(
+        "{}: nothing was deleted, because what is stored with it is needed to remove these TXT values:\n",
+        forgotten.remains.id
+    );
+    for left in left {
+        text.push_str(&format!(
+            "  {} in {}: {}\n    to drop it from the ledger: {}\n",
+            left.value.name,
+            left.value.zone,
+            left.reason,
+            forget_command(&left.value)
+        ));
+    }
+    text
+}
+
+fn deleted(forgotten: &ForgottenCertificate) -> String {
     let ForgottenCertificate {
         remains,
         purge,
         folder,
         done,
     } = forgotten;
-    let id = &remains.id;
-    if let Some(done) = done.as_ref().filter(|_| forgotten.is_left()) {
-        let mut text = format!(
-            "{id}: nothing was deleted, because what is stored with it is needed to remove these TXT values:\n"
-        );
-        for left in &done.left {
-            text.push_str(&format!(
-                "  {} in {}: {}\n    to drop it from the ledger: {}\n",
-                left.value.name,
-                left.value.zone,
-                left.reason,
-                forget_command(&left.value)
-            ));
-        }
-        return text;
-    }
+    let (id, folder) = (&remains.id, folder.display());
+    let values = done
+        .as_ref()
+        .map_or(remains.values.len(), |done| done.removed.len());
+    let files = counted(remains.versions.len(), "version", "versions");
+    let has_files = !remains.versions.is_empty() || remains.current.is_some();
     let verb = if done.is_some() {
         "deleted"
     } else {
         "would be deleted"
     };
     let mut text = String::new();
-    let mut line = |there: bool, what: &str| {
+    for (there, what) in [
+        (remains.settings, "the settings stored with it".to_owned()),
+        (
+            remains.order,
+            "the order under way, with its key".to_owned(),
+        ),
+        (
+            remains.status,
+            "failed attempts, renewal information and revocations on record".to_owned(),
+        ),
+        (
+            values > 0,
+            counted(values, "TXT value in a zone", "TXT values in zones"),
+        ),
+        (
+            has_files && *purge,
+            format!("{files} with keys in {folder}"),
+        ),
+    ] {
         if there {
             text.push_str(&format!("{id}: {verb}: {what}\n"));
         }
-    };
-    line(remains.settings, "the settings stored with it");
-    line(remains.order, "the order under way, with its key");
-    line(
-        remains.status,
-        "failed attempts, renewal information and revocations on record",
-    );
-    let values = done
-        .as_ref()
-        .map_or(remains.values.len(), |done| done.removed.len());
-    line(
-        values > 0,
-        &counted(values, "TXT value in a zone", "TXT values in zones"),
-    );
-    let files = counted(remains.versions.len(), "version", "versions");
-    let has_files = !remains.versions.is_empty() || remains.current.is_some();
-    line(
-        has_files && *purge,
-        &format!("{files} with keys in {}", folder.display()),
-    );
+    }
     if has_files && !purge {
         text.push_str(&format!(
-            "{id}: kept: {files} in {}; `--purge` deletes them, too\n",
-            folder.display()
+            "{id}: kept: {files} in {folder}; `--purge` deletes them, too\n"
         ));
     }
     if let Some(Err(error)) = &remains.current {
-        text.push_str(&format!(
-            "{id}: the current version is damaged: {}\n",
-            Failure::from(error.clone())
-        ));
+        text.push_str(&format!("{id}: the current version is damaged: {error}\n"));
     }
     if done.is_none() {
         text.push_str("Nothing was changed (dry run).\n");

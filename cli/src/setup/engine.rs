@@ -64,6 +64,15 @@ impl Setup {
         self.sources.tree()
     }
 
+    /// The settings that hold for a certificate with these stored settings.
+    pub(super) fn stored(
+        &self,
+        id: &CertificateId,
+        stored: &str,
+    ) -> Result<Settings, SettingsError> {
+        self.sources.with_stored(id, stored)
+    }
+
     /// The environment of the settings.
     pub(crate) fn environment(&self) -> Result<Arc<Environment>, Failure> {
         self.environments.get(&self.settings)

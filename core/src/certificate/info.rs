@@ -80,7 +80,11 @@ pub fn chain_links(pem: &[u8]) -> Result<Vec<ChainLink>, CertificateError> {
             serial: info.serial,
         })
     };
-    decode(pem)?.iter().map(link).collect()
+    let ders = decode(pem)?;
+    if ders.is_empty() {
+        return Err(CertificateError::Empty);
+    }
+    ders.iter().map(link).collect()
 }
 
 /// Returns the common name of the issuer of the last certificate of a chain (PEM). This is the root

@@ -1,5 +1,6 @@
 //! End-to-end scenarios: the built program against a real CA and real DNS servers.
 
+mod accounts;
 mod audit;
 mod authority;
 mod backend;
@@ -40,6 +41,7 @@ mod lifetimes;
 mod local_files;
 mod looking;
 mod machine;
+mod managing;
 mod name_servers;
 mod offboarding;
 mod pages;
