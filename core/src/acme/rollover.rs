@@ -87,8 +87,11 @@ async fn change(
                 .await?;
             Err(refusal.into())
         }
-        // It may have arrived: both keys stay.
-        Err(error) => Err(error.into()),
+        // It may have arrived. Unless the CA says so, both keys stay.
+        Err(error) => match knows(client, pending).await {
+            Ok(true) => adopt(client, store, pending).await,
+            _ => Err(error.into()),
+        },
     }
 }
 

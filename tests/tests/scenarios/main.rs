@@ -1,5 +1,6 @@
 //! End-to-end scenarios: the built program against a real CA and real DNS servers.
 
+mod account_faults;
 mod accounts;
 mod audit;
 mod authority;
