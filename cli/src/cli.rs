@@ -195,6 +195,9 @@ pub(crate) struct IssueArgs {
     /// ecdsa-p256, ecdsa-p384, rsa-2048 or rsa-4096 [default: ecdsa-p256]
     #[arg(long, value_name = "TYPE")]
     pub(crate) key_type: Option<KeyType>,
+    /// Renew it with the same key: for DANE and pinning
+    #[arg(long)]
+    pub(crate) reuse_key: bool,
     /// The id of the CA in `[cas]` [default: that of `[acme]`]
     #[arg(long, value_name = "ID")]
     pub(crate) ca: Option<String>,

@@ -57,6 +57,7 @@ pub(crate) fn describe_nothing(cli: &Cli, args: &IssueArgs) -> bool {
         && args.provider.is_none()
         && args.alias_zone.is_empty()
         && args.key_type.is_none()
+        && !args.reuse_key
         && args.ca.is_none()
         && args.profile.is_none()
         && args.preferred_chain.is_none()
@@ -92,6 +93,9 @@ pub(crate) fn certificate(
     }
     if let Some(key_type) = args.key_type {
         certificate.insert("key-type".to_owned(), key_type.to_string().into());
+    }
+    if args.reuse_key {
+        certificate.insert("key".to_owned(), "reuse".into());
     }
     if args.skip_preflight {
         certificate.insert("skip-preflight".to_owned(), true.into());

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use acme_alias_core::store::{
-    CertificateId, FileStore, FileStoreOptions, NewVersion, Store, VersionOrigin,
+    CertificateId, FileStore, FileStoreOptions, KeyAccess, NewVersion, Store, VersionOrigin,
 };
 use acme_alias_core::{certificate, certificate::Chain};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -75,6 +75,7 @@ async fn put(store: &FileStore, number: usize, key: &KeyPair, chain: &Chain) -> 
             renewal_id: Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE".to_owned()),
             chosen: None,
         },
+        access: KeyAccess::default(),
     };
     store.put_certificate(&id, version).await?;
     Ok(())

@@ -79,6 +79,16 @@ points! {
         VersionSwitched = "version-switched",
         /// After the certificate was stored, before its order is deleted.
         Stored = "stored",
+        /// After files of a target were written beside their places.
+        FilesStaged = "files-staged",
+        /// After they were put in their places, before that is recorded.
+        FilesWritten = "files-written",
+        /// Before a command of a target runs.
+        Command = "command",
+        /// After it succeeded, before that is recorded.
+        CommandSucceeded = "command-succeeded",
+        /// After that was recorded, before the certificate is marked as deployed.
+        TargetsRecorded = "targets-recorded",
     }
     /// The points in a change of the account's key, in its order.
     KEY_CHANGE {

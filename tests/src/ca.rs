@@ -8,11 +8,15 @@ mod problem;
 mod request;
 mod resources;
 mod response;
+mod times;
 mod validation;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use acme_alias_core::clock::{Clock, SystemClock};
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -21,6 +25,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
@@ -33,6 +38,8 @@ pub use self::validation::Validation;
 use crate::error::Result;
 use crate::serve::{Running, Tls, write_certificate};
 
+/// Where renewal information is.
+const RENEWAL_INFO: &str = "/renewal-info/";
 const BODY_MAX: usize = 256 * 1024;
 
 /// A simulated CA, running until this is dropped.
@@ -52,11 +59,47 @@ struct Authority {
     /// The certificate of the issuer, in PEM.
     issuer_pem: String,
     resources: Mutex<Resources>,
+    clock: Arc<dyn Clock>,
+    has_renewal_info: bool,
+    has_limits: bool,
+    is_down: AtomicBool,
+}
+
+/// A certificate that the CA issued.
+#[derive(Clone, Debug)]
+pub struct IssuedByCa {
+    /// The names.
+    pub names: Vec<String>,
+    /// When its order was opened.
+    pub opened: Timestamp,
+    /// The beginning of its validity.
+    pub not_before: Timestamp,
+    /// The end of its validity.
+    pub not_after: Timestamp,
 }
 
 impl SimulatedCa {
-    /// Starts it on a thread of its own.
+    /// Starts it on a thread of its own. It has no renewal information.
     pub fn start(validation: Validation) -> Result<SimulatedCa> {
+        SimulatedCa::start_with(validation, Arc::new(SystemClock), false, false)
+    }
+
+    /// Starts it with a clock, and with renewal information (RFC 9773) if that is wanted. It has the lifetimes and the
+    /// limits of Let's Encrypt then.
+    pub fn start_at(
+        validation: Validation,
+        clock: Arc<dyn Clock>,
+        has_renewal_info: bool,
+    ) -> Result<SimulatedCa> {
+        SimulatedCa::start_with(validation, clock, has_renewal_info, true)
+    }
+
+    fn start_with(
+        validation: Validation,
+        clock: Arc<dyn Clock>,
+        has_renewal_info: bool,
+        has_limits: bool,
+    ) -> Result<SimulatedCa> {
         let folder = TempDir::with_prefix("acme-alias-ca-")?;
         let root = write_certificate(folder.path())?;
         // An error says that a provider is installed already, which is as good.
@@ -76,6 +119,10 @@ impl SimulatedCa {
             issuer: Issuer::new(params, key),
             issuer_pem,
             resources: Mutex::default(),
+            clock,
+            has_renewal_info,
+            has_limits,
+            is_down: AtomicBool::new(false),
         });
         let app = Router::new()
             .fallback(answer)
@@ -115,6 +162,27 @@ impl SimulatedCa {
         orders.filter(|order| order.chain.is_some()).count()
     }
 
+    /// The certificates that were issued so far, in the order of their orders.
+    pub fn issued(&self) -> Vec<IssuedByCa> {
+        let resources = self.authority.resources();
+        let dated = resources.dated.iter();
+        let issued = dated.filter_map(|dated| {
+            let issued = dated.issued.as_ref()?;
+            Some(IssuedByCa {
+                names: dated.names.clone(),
+                opened: dated.opened,
+                not_before: issued.not_before,
+                not_after: issued.not_after,
+            })
+        });
+        issued.collect()
+    }
+
+    /// Lets it answer every request with an error, or work again.
+    pub fn set_down(&self, is_down: bool) {
+        self.authority.is_down.store(is_down, Ordering::Relaxed);
+    }
+
     /// Requests that were answered so far.
     pub fn requests(&self) -> usize {
         self.authority.resources().requests
@@ -150,8 +218,17 @@ impl Authority {
         let host = host.and_then(|host| host.to_str().ok());
         let base = format!("https://{}", host.unwrap_or_default());
         let path = parts.uri.path();
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(Problem::new(503, "serverInternal", "not now"));
+        }
         match (&parts.method, path) {
-            (&Method::GET, "/dir") => return Ok(directory(&base)),
+            (&Method::GET, "/dir") => return Ok(directory(&base, self.has_renewal_info)),
+            (&Method::GET, path) if path.starts_with(RENEWAL_INFO) => {
+                let id = &path[RENEWAL_INFO.len()..];
+                let info = times::renewal_info(&self.resources().dated, id);
+                let info = info.ok_or_else(|| Problem::new(404, "malformed", "unknown"))?;
+                return Ok(json(200, &info));
+            }
             (&Method::HEAD, "/nonce") => return Ok(StatusCode::OK.into_response()),
             (&Method::GET, "/nonce") => return Ok(StatusCode::NO_CONTENT.into_response()),
             (&Method::POST, _) => {}
@@ -248,8 +325,15 @@ impl Authority {
         account: usize,
         signed: &Signed,
     ) -> std::result::Result<Response, Problem> {
-        let names = request::identifiers(&signed.object()?)?;
+        let payload = signed.object()?;
+        let names = request::identifiers(&payload)?;
         let mut resources = self.resources();
+        let now = self.clock.now();
+        let dated = times::dated(&mut resources.dated, now, &payload, names.clone())?;
+        if self.has_limits {
+            times::check_limits(&resources.dated, &dated)?;
+        }
+        resources.dated.push(dated);
         let number = resources.open_order(account, names);
         Ok(resources.order(account, number)?.response(base, 201))
     }
@@ -303,7 +387,10 @@ impl Authority {
             let detail = "the order is not ready";
             return Err(Problem::new(403, "orderNotReady", detail));
         }
-        let leaf = resources::sign(&self.issuer, csr, &order.names)?;
+        let profile = resources.dated[number].profile.as_deref();
+        let validity = times::validity(self.clock.now(), profile);
+        let leaf = resources::sign(&self.issuer, csr, &order.names, validity)?;
+        resources.dated[number].issue(&leaf);
         resources.orders[number].chain = Some(format!("{leaf}{}", self.issuer_pem));
         Ok(resources.order(account, number)?.response(base, 200))
     }
@@ -326,12 +413,15 @@ impl Authority {
 }
 
 /// RFC 8555 §7.1.1.
-fn directory(base: &str) -> Response {
-    let directory = json!({
+fn directory(base: &str, has_renewal_info: bool) -> Response {
+    let mut directory = json!({
         "newNonce": format!("{base}/nonce"),
         "newAccount": format!("{base}/new-account"),
         "newOrder": format!("{base}/new-order"),
-        "meta": { "termsOfService": format!("{base}/terms") },
+        "meta": { "termsOfService": format!("{base}/terms"), "profiles": times::profiles() },
     });
+    if has_renewal_info {
+        directory["renewalInfo"] = json!(format!("{base}{}", RENEWAL_INFO.trim_end_matches('/')));
+    }
     json(200, &directory)
 }

@@ -58,7 +58,7 @@ mod zone;
 pub use self::acme_proxy::{AcmeProxy, Exchange, Spoilt};
 pub use self::bed::{Operator, TestBed, Txt};
 pub use self::builder::Builder;
-pub use self::ca::{SimulatedCa, Validation};
+pub use self::ca::{IssuedByCa, SimulatedCa, Validation};
 pub use self::certificate::Certificate;
 pub use self::cloudflare::{CloudflareFake, CloudflareRecord, Injected, Token};
 pub use self::dns_proxy::{DnsProxy, SpoiltUpdate};

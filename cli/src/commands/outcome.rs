@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use acme_alias_core::engine::{JobError, JobOutcome, Reconciliation, RunError, RunReport};
+use acme_alias_core::engine::{
+    JobError, JobOutcome, NotifyError, Reconciliation, RunError, RunReport, Undeployed,
+};
 use acme_alias_core::store::CertificateId;
 
 use crate::failure::{self, Failure, Part};
@@ -11,6 +13,7 @@ use crate::output::{Deployed, Obtained, Output, Renewal, Report, Warnings};
 /// The report of a run for one certificate.
 pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> {
     of_run(&run.reconciliation, run.exported.as_ref(), output);
+    warn_of_notification(run.notified.as_ref(), output);
     if let Some(waiting) = run.waiting.into_iter().next() {
         return Err(JobError::from(waiting).into());
     }
@@ -29,8 +32,10 @@ pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> 
         } => {
             warnings.add_issued(&issued);
             output.warn_of_all(warnings);
-            let undeployed = undeployed.as_ref();
-            Ok(Report::Issued(Obtained::new(*issued, due, undeployed)))
+            Ok(Report::Issued(Obtained {
+                interrupted: run.interrupted,
+                ..Obtained::new(*issued, due, undeployed)
+            }))
         }
         JobOutcome::Rehearsed(plan) => {
             warnings.add_plan(&plan);
@@ -57,7 +62,9 @@ pub(super) fn of_many(
     output: Output,
 ) -> Report {
     of_run(&run.reconciliation, run.exported.as_ref(), output);
+    warn_of_notification(run.notified.as_ref(), output);
     let mut renewal = Renewal {
+        deployed: waiting(run.undeployed),
         not_due: run.not_due,
         waiting: run.waiting,
         why: run.why,
@@ -97,6 +104,16 @@ pub(super) fn of_many(
     Report::Renewed(renewal)
 }
 
+/// Certificates whose targets wait for their next attempts.
+fn waiting(undeployed: BTreeMap<CertificateId, Vec<Undeployed>>) -> Vec<Deployed> {
+    let waiting = undeployed.into_iter().map(|(id, undeployed)| Deployed {
+        id,
+        tried: false,
+        undeployed,
+    });
+    waiting.collect()
+}
+
 impl Renewal {
     /// Adds what became of a certificate. A rehearsal is not part of a renewal.
     fn add(&mut self, id: CertificateId, outcome: JobOutcome) {
@@ -106,16 +123,12 @@ impl Renewal {
                 undeployed,
                 due,
             } => {
-                let undeployed = undeployed.as_ref();
                 self.renewed.push(Obtained::new(*issued, due, undeployed));
             }
-            JobOutcome::Deployed(stored) => self.deployed.push(Deployed {
-                stored: *stored,
-                failure: None,
-            }),
-            JobOutcome::Undeployed { stored, error } => self.deployed.push(Deployed {
-                stored: *stored,
-                failure: Some(error.to_string()),
+            JobOutcome::Deployed { undeployed, .. } => self.deployed.push(Deployed {
+                id,
+                tried: true,
+                undeployed,
             }),
             JobOutcome::UpToDate => self.up_to_date.push(id),
             JobOutcome::InProgress => self.in_progress.push(id),
@@ -132,6 +145,13 @@ pub(super) fn of_run(
 ) {
     reconciled(reconciliation, output);
     warn_of_export(exported, output);
+}
+
+/// Whether somebody could be notified. The next run tries again.
+fn warn_of_notification(notified: Option<&Result<usize, NotifyError>>, output: Output) {
+    if let Some(Err(error)) = notified {
+        output.warning(&error.to_string());
+    }
 }
 
 /// Whether the run could be exported.

@@ -12,6 +12,7 @@ use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::renewal::Why;
 use acme_alias_core::store::CertificateId;
 
+use super::deployment::undeployed;
 use super::finding::of_finding;
 use super::ledger::second;
 use super::report::{Listed, Obtained, Renewal, Report};
@@ -255,8 +256,9 @@ fn obtained(obtained: &Obtained) -> String {
             "  but TXT values may be left in a zone: {left_behind}\n"
         ));
     }
-    if let Some(failure) = &obtained.hook_failure {
-        text.push_str(&format!("  but it is not deployed: {failure}\n"));
+    if !obtained.undeployed.is_empty() {
+        text.push_str("  but it is not deployed:\n");
+        text.push_str(&undeployed(&obtained.undeployed));
     }
     text
 }
@@ -291,10 +293,10 @@ fn renewal(renewal: &Renewal) -> String {
         }
     }
     for deployed in &renewal.deployed {
-        let id = &deployed.stored.id;
-        text.push_str(&match &deployed.failure {
-            None => format!("{id}: deployed; it was obtained in an earlier run\n"),
-            Some(failure) => format!("{id}: not deployed; the next run tries again: {failure}\n"),
+        let id = &deployed.id;
+        text.push_str(&match deployed.undeployed.as_slice() {
+            [] => format!("{id}: deployed; it was obtained in an earlier run\n"),
+            left => format!("{id}: not deployed\n{}", undeployed(left)),
         });
     }
     for id in &renewal.up_to_date {

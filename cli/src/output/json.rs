@@ -1,7 +1,7 @@
 //! The JSON shapes, as `docs/json.md` documents them.
 
 use acme_alias_core::delegation::{End, Finding};
-use acme_alias_core::engine::{NotDue, Waiting};
+use acme_alias_core::engine::{NotDue, Undeployed, Waiting};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::ZoneSerials;
 use acme_alias_core::name::DnsName;
@@ -162,7 +162,7 @@ fn delegations(plan: &Plan) -> Vec<Value> {
 fn obtained(obtained: &Obtained) -> Value {
     let mut value = certificate(&obtained.stored, obtained.due);
     value["left_behind"] = json!(obtained.left_behind);
-    value["deploy_hook_failure"] = json!(obtained.hook_failure);
+    value["undeployed"] = json!(all(&obtained.undeployed, undeployed));
     value
 }
 
@@ -264,7 +264,14 @@ fn renewal(renewal: &Renewal) -> Value {
 }
 
 fn deployed(deployed: &Deployed) -> Value {
-    json!({ "certificate": deployed.stored.id, "deploy_hook_failure": deployed.failure })
+    json!({ "certificate": deployed.id, "tried": deployed.tried,
+            "undeployed": all(&deployed.undeployed, undeployed) })
+}
+
+/// A target that is not done.
+fn undeployed(target: &Undeployed) -> Value {
+    json!({ "target": target.target, "error": target.error,
+            "output": target.output, "until": target.until })
 }
 
 /// A certificate that a run obtained, and why.

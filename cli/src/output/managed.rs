@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use acme_alias_core::acme::{Account, AccountState};
+use acme_alias_core::deploy::Deployment;
 use acme_alias_core::engine::{Description, Forgotten, Remains};
 use acme_alias_core::store::StoredCertificate;
 
@@ -35,6 +36,14 @@ impl ShownCertificate {
     pub(super) fn is_revoked(&self) -> bool {
         let current = self.current().map(|current| current.version);
         current.is_some() && current == self.description.status.revoked
+    }
+
+    /// The targets of the current version, as far as a run has come to them.
+    pub(super) fn targets(&self) -> &[Deployment] {
+        let current = self.current().map(|current| current.version);
+        let known = self.description.status.deployments.as_ref();
+        let known = known.filter(|known| Some(known.version) == current);
+        known.map_or(&[], |known| &known.targets)
     }
 
     /// The URL of the CA's directory: of the CA that issued the current version, or else of the one that is configured.

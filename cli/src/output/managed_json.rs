@@ -1,10 +1,12 @@
 //! The JSON shapes of the commands that manage certificates and accounts, as `docs/json.md` documents them.
 
 use acme_alias_core::acme::RevocationReason;
+use acme_alias_core::deploy::Deployment;
 use acme_alias_core::engine::{
     Defined, Description, KeptVersion, LeftValue, Next, RevokedCertificate,
 };
 use acme_alias_core::ledger::OpenValue;
+use acme_alias_core::renewal::Attempts;
 use serde_json::{Value, json};
 
 use super::managed::{AccountAction, ForgottenCertificate, ShownAccount, ShownCertificate};
@@ -45,6 +47,7 @@ pub(super) fn certificate(shown: &ShownCertificate) -> Value {
         "damage": current.as_ref().and_then(|it| it.as_ref().err()).map(ToString::to_string),
         "revoked": shown.is_revoked(),
         "deployed": stored.map(|stored| stored.deployed),
+        "targets": shown.targets().iter().map(target).collect::<Vec<_>>(),
         "versions": versions.iter().map(kept).collect::<Vec<_>>(),
         "due": due.map(|due| due.at),
         "due_by": due.map(|due| due.reason.to_string()),
@@ -54,12 +57,7 @@ pub(super) fn certificate(shown: &ShownCertificate) -> Value {
         }),
         "explanation": info.and_then(|info| info.explanation.as_ref()),
         "order_under_way": has_order,
-        "attempts": status.attempts.as_ref().map(|failed| json!({
-            "failed": failed.failed,
-            "error": failed.error,
-            "failed_at": failed.pause.failed_at,
-            "until": failed.pause.until.max(failed.pause.asked.unwrap_or(failed.pause.until)),
-        })),
+        "attempts": status.attempts.as_ref().map(attempts),
         "path": shown.folder,
     })
 }
@@ -71,6 +69,23 @@ fn kept(kept: &KeptVersion) -> Value {
     }
 }
 
+fn target(target: &Deployment) -> Value {
+    json!({
+        "target": target.name,
+        "done": target.done,
+        "attempts": target.attempts.as_ref().map(attempts),
+    })
+}
+
+fn attempts(failed: &Attempts) -> Value {
+    json!({
+        "failed": failed.failed,
+        "error": failed.error,
+        "failed_at": failed.pause.failed_at,
+        "until": failed.pause.until.max(failed.pause.asked.unwrap_or(failed.pause.until)),
+    })
+}
+
 fn next(shown: &ShownCertificate) -> Value {
     if let Some(failure) = &shown.unusable {
         return json!({ "action": "fail", "at": null, "why": failure.message });
@@ -78,7 +93,7 @@ fn next(shown: &ShownCertificate) -> Value {
     let (action, at, why) = match &shown.description.next {
         Ok(Next::Renewal(why)) => ("renew", None, Some(why.to_string())),
         Ok(Next::Waiting(waiting)) => ("wait", Some(waiting.until), Some(waiting.why.to_string())),
-        Ok(Next::Deployment) => ("deploy", None, None),
+        Ok(Next::Deployment | Next::DeploymentLater) => ("deploy", None, None),
         Ok(Next::NotDue(not_due)) => ("none", Some(not_due.due), Some(not_due.reason.to_string())),
         Ok(Next::Never) => ("never", None, None),
         Err(error) => ("fail", None, Some(error.to_string())),

@@ -127,6 +127,10 @@ fn next(shown: &ShownCertificate) -> String {
             moment(waiting.until),
             waiting.why
         ),
+        Ok(Next::DeploymentLater) => {
+            "a later run deploys the current version: its targets failed a short time ago"
+                .to_owned()
+        }
         Ok(Next::Deployment) => "the next run deploys the current version".to_owned(),
         Ok(Next::NotDue(not_due)) => format!(
             "renewal from {} on, by {}",
@@ -171,11 +175,29 @@ fn attempts(failed: &Attempts) -> String {
 
 /// Where the current version was deployed.
 fn deployment(shown: &ShownCertificate) -> String {
-    match shown.current() {
-        None => String::new(),
-        Some(stored) if stored.deployed => row("deployment", "deployed"),
-        Some(_) => row("deployment", "not deployed yet"),
+    let Some(stored) = shown.current() else {
+        return String::new();
+    };
+    let verdict = if stored.deployed {
+        "deployed"
+    } else {
+        "not deployed yet"
+    };
+    let mut text = row("deployment", verdict);
+    for target in shown.targets() {
+        let state = match &target.attempts {
+            _ if target.done => "done".to_owned(),
+            None => "pending".to_owned(),
+            Some(failed) => format!(
+                "failed at {}, tried again after {}: {}",
+                moment(failed.pause.failed_at),
+                moment(failed.pause.until),
+                failed.error
+            ),
+        };
+        text.push_str(&row("", &format!("{}: {state}", target.name)));
     }
+    text
 }
 
 pub(super) fn revoked(revoked: &RevokedCertificate, reason: RevocationReason) -> String {

@@ -5,6 +5,7 @@
 
 mod account;
 mod check;
+mod deployment;
 mod finding;
 mod format;
 mod human;

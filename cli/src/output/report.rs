@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use acme_alias_core::acme::RevocationReason;
 use acme_alias_core::delegation::{DelegationReport, Finding, ZoneRecord};
-use acme_alias_core::deploy::DeployError;
-use acme_alias_core::engine::{NotDue, Reconciliation, RevokedCertificate, Waiting};
+use acme_alias_core::engine::{NotDue, Reconciliation, RevokedCertificate, Undeployed, Waiting};
 use acme_alias_core::issue::{Issued, Plan};
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::{DnsName, Identifier};
@@ -183,10 +182,12 @@ impl Report {
             .any(|obtained| obtained.left_behind.is_some())
         {
             Part::Dns
+        } else if matches!(self, Report::Issued(obtained) if obtained.is_interrupted()) {
+            Part::Interrupted
         } else if obtained
             .iter()
-            .any(|obtained| obtained.hook_failure.is_some())
-            || matches!(self, Report::Renewed(renewal) if renewal.deployed.iter().any(Deployed::is_failed))
+            .any(|obtained| !obtained.undeployed.is_empty())
+            || matches!(self, Report::Renewed(renewal) if renewal.is_undeployed())
         {
             Part::Unexpected
         } else {
@@ -202,34 +203,37 @@ pub(crate) struct Obtained {
     pub(crate) due: Due,
     /// TXT values that may still be in a zone, in words.
     pub(crate) left_behind: Option<String>,
-    /// What went wrong in the deploy hook, in words.
-    pub(crate) hook_failure: Option<String>,
+    /// The targets that are not done.
+    pub(crate) undeployed: Vec<Undeployed>,
+    /// Whether the run was interrupted.
+    pub(crate) interrupted: bool,
 }
 
 impl Obtained {
-    pub(crate) fn new(issued: Issued, due: Due, undeployed: Option<&DeployError>) -> Self {
+    pub(crate) fn new(issued: Issued, due: Due, undeployed: Vec<Undeployed>) -> Self {
         let left_behind = issued.left_behind.iter().map(zone_in_words);
         let left_behind: Vec<_> = left_behind.collect();
         Obtained {
             due,
             stored: issued.stored,
             left_behind: (!left_behind.is_empty()).then(|| left_behind.join("; ")),
-            hook_failure: undeployed.map(ToString::to_string),
+            undeployed,
+            interrupted: false,
         }
     }
-}
 
-/// A certificate whose deploy hook failed or did not run in an earlier run, and was run now.
-pub(crate) struct Deployed {
-    pub(crate) stored: StoredCertificate,
-    /// What went wrong again, in words.
-    pub(crate) failure: Option<String>,
-}
-
-impl Deployed {
-    fn is_failed(&self) -> bool {
-        self.failure.is_some()
+    fn is_interrupted(&self) -> bool {
+        self.interrupted && !self.undeployed.is_empty()
     }
+}
+
+/// A certificate that was obtained in an earlier run and had targets to do.
+pub(crate) struct Deployed {
+    pub(crate) id: CertificateId,
+    /// Whether targets were tried in this run. Otherwise those that are left wait for their next attempts.
+    pub(crate) tried: bool,
+    /// The targets that are not done.
+    pub(crate) undeployed: Vec<Undeployed>,
 }
 
 /// What a renewal run did.
@@ -248,6 +252,15 @@ pub(crate) struct Renewal {
     pub(crate) in_progress: Vec<CertificateId>,
     pub(crate) failed: Vec<(CertificateId, Failure)>,
     pub(crate) interrupted: bool,
+}
+
+impl Renewal {
+    /// Whether a certificate that was obtained in an earlier run has targets that are not done.
+    fn is_undeployed(&self) -> bool {
+        self.deployed
+            .iter()
+            .any(|deployed| !deployed.undeployed.is_empty())
+    }
 }
 
 /// A certificate in the store.

@@ -1,7 +1,9 @@
 //! The settings: defaults < system file < user file < `--config` < flags stored with a certificate
 //! < environment < flags.
 
+mod deploy_schema;
 mod environment;
+mod key;
 mod layer;
 mod mask;
 mod mistake;
@@ -11,6 +13,7 @@ mod origins;
 mod read;
 mod read_acme;
 mod read_certificates;
+mod read_deploy;
 mod reader;
 pub(crate) mod reference;
 mod schema;
@@ -26,8 +29,10 @@ pub(crate) use self::mask::mask_secrets;
 pub(crate) use self::mistake::{Mistake, SettingsError};
 pub(crate) use self::model::{
     AcmeSettings, Alias, AliasZoneSettings, Audit, CertificateSettings, DnsSettings, Eab,
-    ProviderOption, ProviderSettings, Settings,
+    FilesSettings, LimitSettings, ProviderOption, ProviderSettings, Settings, TargetSettings,
 };
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::origins::Origins;
+pub(crate) use self::read_deploy::ID;
+pub(crate) use self::secret::SecretRef;
 pub(crate) use self::show::{Shown, show};

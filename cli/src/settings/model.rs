@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use acme_alias_core::acme::Timeouts;
 use acme_alias_core::certificate::KeyType;
+use acme_alias_core::deploy::{CommandTarget, Format};
 use acme_alias_core::dns::{Propagation, ZoneServers};
+use acme_alias_core::engine::Notify;
 use acme_alias_core::name::{DnsName, Identifier, NameError};
 use acme_alias_core::renewal::RenewBefore;
 use acme_alias_core::store::CertificateId;
@@ -22,6 +24,11 @@ pub(crate) struct Settings {
     pub(crate) keep_versions: usize,
     /// How long before their end certificates are renewed at the latest.
     pub(crate) renew_before: Option<RenewBefore>,
+    /// Who may read private keys in the state folder.
+    pub(crate) key: KeySettings,
+    /// The targets of certificates that have none of their own.
+    pub(crate) deploy: Vec<TargetSettings>,
+    pub(crate) notify: Option<Notify>,
     /// How often `renew` runs.
     pub(crate) renew_every: Option<Duration>,
     /// The git repository that the ledger is exported to.
@@ -57,8 +64,18 @@ pub(crate) struct AcmeSettings {
     pub(crate) caa_issuer: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) eab: Option<Eab>,
+    pub(crate) limits: LimitSettings,
     /// The table in the settings.
     pub(crate) table: String,
+}
+
+/// What the CA allows the account, as far as it is given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LimitSettings {
+    pub(crate) orders: Option<u32>,
+    pub(crate) orders_per: Option<Duration>,
+    pub(crate) identical: Option<u32>,
+    pub(crate) identical_per: Option<Duration>,
 }
 
 /// An external account binding.
@@ -120,15 +137,48 @@ pub(crate) struct CertificateSettings {
     pub(crate) fallback_ca: Option<FallbackCa>,
     /// The provider for alias names outside every alias zone.
     pub(crate) provider: Option<String>,
+    /// Whether renewals use the same key.
+    pub(crate) reuse_key: bool,
     /// The profile of the CA.
     pub(crate) profile: Option<String>,
     /// The common name of the root that the chain should lead to.
     pub(crate) preferred_chain: Option<String>,
-    pub(crate) deploy_hook: Vec<String>,
+    /// Who may read its private keys in the state folder.
+    pub(crate) key: KeySettings,
+    /// Its own targets; `None` if it has those that are for all.
+    pub(crate) deploy: Option<Vec<TargetSettings>>,
     /// How long before its end it is renewed at the latest.
     pub(crate) renew_before: Option<RenewBefore>,
     /// Whether the alias names are used without checking the delegations.
     pub(crate) skip_preflight: bool,
+}
+
+/// Who may read private keys in the state folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeySettings {
+    pub(crate) mode: Option<u32>,
+    pub(crate) group: Option<String>,
+}
+
+/// What is done with a certificate that has changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum TargetSettings {
+    Command(CommandTarget),
+    Files(FilesSettings),
+}
+
+/// Files to write. `{id}` in a path stands for the id of the certificate.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FilesSettings {
+    pub(crate) files: Vec<(Format, String)>,
+    /// The folder of `live/NAME`, and the NAME in it if it is not the id.
+    pub(crate) letsencrypt: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) owner: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) mode: Option<u32>,
+    /// The password of a key store, and its setting.
+    pub(crate) password: Option<(String, SecretRef)>,
 }
 
 /// A CA that is asked when another one has failed.

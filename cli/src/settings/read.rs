@@ -17,6 +17,7 @@ use super::model::{
 use super::nearest::nearest;
 use super::read_acme::{acme, cas};
 use super::read_certificates::certificates;
+use super::read_deploy::{key_access, notify, targets};
 use super::reader::Reader;
 use super::unknown_keys::unknown_keys;
 
@@ -35,6 +36,9 @@ impl Settings {
         let state = reader.text("state").unwrap_or_default().into();
         let keep_versions = keep_versions(&mut reader);
         let renew_before = reader.parsed("renew-before");
+        let key = key_access(&mut reader, "");
+        let deploy = targets(&mut reader, "deploy", true).unwrap_or_default();
+        let notify = notify(&mut reader);
         let renew_every = reader.duration("renew-every");
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
@@ -51,6 +55,9 @@ impl Settings {
             state,
             keep_versions,
             renew_before,
+            key,
+            deploy,
+            notify,
             renew_every,
             audit_git,
             audit,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use acme_alias_core::acme::Timeouts;
 
-use super::model::{AcmeSettings, Eab};
+use super::model::{AcmeSettings, Eab, LimitSettings};
 use super::nearest::nearest;
 use super::reader::Reader;
 
@@ -85,6 +85,12 @@ fn special(reader: &mut Reader<'_>, table: &str) -> AcmeSettings {
         caa_issuer: reader.text(&format!("{table}.caa-issuer")),
         timeouts: Timeouts::default(),
         eab: eab(reader, table),
+        limits: LimitSettings {
+            orders: reader.parsed(&format!("{table}.limits.orders")),
+            orders_per: reader.duration(&format!("{table}.limits.orders-per")),
+            identical: reader.parsed(&format!("{table}.limits.identical")),
+            identical_per: reader.duration(&format!("{table}.limits.identical-per")),
+        },
         table: table.to_owned(),
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use acme_alias_core::deploy::CommandTarget;
 use acme_alias_core::name::Identifier;
 use acme_alias_core::store::CertificateId;
 use config::ValueKind;
 
-use super::model::{Alias, CertificateSettings, DomainSettings, FallbackCa};
+use super::model::{Alias, CertificateSettings, DomainSettings, FallbackCa, TargetSettings};
 use super::nearest::nearest;
 use super::read_acme::USUAL;
+use super::read_deploy::{key_access, targets};
 use super::reader::Reader;
 
 /// Failures in a row after which the other CA is asked, unless configured otherwise.
@@ -44,9 +46,11 @@ pub(super) fn certificates(
                 .parsed(&format!("{path}.key-type"))
                 .unwrap_or_default(),
             provider,
+            reuse_key: reuse_key(reader, &format!("{path}.key")),
             profile: reader.text(&format!("{path}.profile")),
             preferred_chain: reader.text(&format!("{path}.preferred-chain")),
-            deploy_hook: reader.texts(&format!("{path}.deploy-hook")),
+            key: key_access(reader, &format!("{path}.")),
+            deploy: deploy(reader, &path),
             renew_before: reader.parsed(&format!("{path}.renew-before")),
             skip_preflight: reader
                 .truth(&format!("{path}.skip-preflight"))
@@ -55,6 +59,31 @@ pub(super) fn certificates(
         certificates.insert(id, certificate);
     }
     certificates
+}
+
+fn reuse_key(reader: &mut Reader<'_>, path: &str) -> bool {
+    match reader.text(path).as_deref() {
+        None | Some("new") => false,
+        Some("reuse") => true,
+        Some(other) => {
+            let help = nearest(other, ["new", "reuse"].into_iter());
+            let problem = format!("is no such word: `{}`", other.escape_debug());
+            reader.wrong(path, problem, Some(help));
+            false
+        }
+    }
+}
+
+/// Its own targets, the hook last; `None` if it has none.
+fn deploy(reader: &mut Reader<'_>, table: &str) -> Option<Vec<TargetSettings>> {
+    let targets = targets(reader, &format!("{table}.deploy"), false);
+    let hook = reader.texts(&format!("{table}.deploy-hook"));
+    if hook.is_empty() {
+        return targets;
+    }
+    let mut targets = targets.unwrap_or_default();
+    targets.push(TargetSettings::Command(CommandTarget::new(hook)));
+    Some(targets)
 }
 
 /// The id of a CA; that of the usual one is left out.

@@ -99,6 +99,12 @@ fn rows(above: &str, keys: &[Key], text: &mut String) {
         let own = join(key.name);
         match key.shape {
             Shape::Table(keys) => rows(&own, keys, text),
+            // Such a list is at the top as well, where its keys are.
+            Shape::Tables(_) if above.ends_with(']') => {
+                let (table, name) = (above.trim_matches(['[', ']']), key.name);
+                let help = format!("{}; the keys are those of `[[{name}]]`", key.help);
+                text.push_str(&format!("| `[[{table}.{name}]]` | {help} | |\n"));
+            }
             Shape::Tables(keys) => rows(&format!("[[{own}]]"), keys, text),
             Shape::ById(keys) => rows(&format!("[{own}.ID]"), keys, text),
             Shape::Providers => {

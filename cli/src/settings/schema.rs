@@ -4,59 +4,9 @@
 use acme_alias_core::provider::{OptionKind, OptionSpec};
 use acme_alias_core::registry::{self, ProviderKind};
 
-/// The declaration of one key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
-    pub(crate) shape: Shape,
-    /// One phrase for people, without a final stop.
-    pub(crate) help: &'static str,
-    /// What holds where it is not given, in words.
-    pub(crate) default: Option<&'static str>,
-}
-
-/// What may stand at a key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Shape {
-    Text,
-    /// One of these words, or something else where the help says so.
-    Word(&'static [&'static str]),
-    Truth,
-    Number,
-    Duration,
-    /// A text, or a list of texts.
-    Texts,
-    /// A reference to a secret.
-    Secret,
-    /// A table with these keys.
-    Table(&'static [Key]),
-    /// A list of tables with these keys.
-    Tables(&'static [Key]),
-    /// A list of texts, each of which may be a table with these keys instead.
-    TextsOrTables(&'static [Key]),
-    /// Tables with these keys, each under an id of its own.
-    ById(&'static [Key]),
-    /// Tables under ids of their own, with the keys that their `kind` declares.
-    Providers,
-}
-
-const fn key(name: &'static str, shape: Shape, help: &'static str) -> Key {
-    Key {
-        name,
-        shape,
-        help,
-        default: None,
-    }
-}
-
-impl Key {
-    const fn or(self, default: &'static str) -> Key {
-        Key {
-            default: Some(default),
-            ..self
-        }
-    }
-}
+use super::deploy_schema::{DEPLOY, NOTIFY};
+use super::key::key;
+pub(crate) use super::key::{Key, Shape};
 
 pub(crate) const SETTINGS: &[Key] = &[
     key(
@@ -78,6 +28,18 @@ pub(crate) const SETTINGS: &[Key] = &[
          `30d`, `1/3`, `50%`",
     )
     .or("when the CA asks for it (ARI), or else a third of the lifetime (half below ten days)"),
+    KEY_MODE,
+    KEY_GROUP,
+    key(
+        "deploy",
+        Shape::Tables(DEPLOY),
+        "what to do with each certificate that has changed, unless it has `deploy` or `deploy-hook` of its own",
+    ),
+    key(
+        "notify",
+        Shape::Table(NOTIFY),
+        "whom to notify when certificates fail or end soon",
+    ),
     key(
         "renew-every",
         Shape::Duration,
@@ -157,6 +119,12 @@ const ACME: &[Key] = &[
     )
     .or("`5m`"),
     key(
+        "limits",
+        Shape::Table(LIMITS),
+        "what the CA allows the account; more certificates wait for a later run",
+    )
+    .or("those of Let's Encrypt, for its directory; none for others"),
+    key(
         "eab-kid",
         Shape::Text,
         "external account binding: the key's identifier",
@@ -166,6 +134,31 @@ const ACME: &[Key] = &[
         Shape::Secret,
         "external account binding: the key",
     ),
+];
+
+const LIMITS: &[Key] = &[
+    key(
+        "orders",
+        Shape::Number,
+        "new orders, without renewals that the CA asks for (ARI); `0`: no limit",
+    ),
+    key(
+        "orders-per",
+        Shape::Duration,
+        "the time in which they count",
+    )
+    .or("`3h`"),
+    key(
+        "identical",
+        Shape::Number,
+        "certificates with the same names; `0`: no limit",
+    ),
+    key(
+        "identical-per",
+        Shape::Duration,
+        "the time in which they count",
+    )
+    .or("`168h`"),
 ];
 
 const DNS: &[Key] = &[
@@ -278,6 +271,12 @@ const CERTIFICATE: &[Key] = &[
     )
     .or("`3`"),
     key(
+        "key",
+        Shape::Word(&["new", "reuse"]),
+        "whether a renewal makes a new key, or uses the same one: for DANE and pinning",
+    )
+    .or("`new`"),
+    key(
         "provider",
         Shape::Text,
         "provider for alias names outside every alias zone; their zone is found by its SOA",
@@ -299,10 +298,17 @@ const CERTIFICATE: &[Key] = &[
         "common name of the root that the chain should lead to, where the CA offers several",
     )
     .or("the CA's choice"),
+    KEY_MODE,
+    KEY_GROUP,
+    key(
+        "deploy",
+        Shape::Tables(DEPLOY),
+        "what to do when the certificate has changed, one after the other",
+    ),
     key(
         "deploy-hook",
         Shape::Texts,
-        "program and arguments, run without a shell when the certificate has changed",
+        "short form of a last `deploy` table with this `command`",
     ),
     key(
         "skip-preflight",
@@ -311,6 +317,19 @@ const CERTIFICATE: &[Key] = &[
     )
     .or("`false`"),
 ];
+
+const KEY_MODE: Key = key(
+    "key-mode",
+    Shape::Text,
+    "mode of the private keys in the state folder: `600`, `640`, `400` or `440`",
+)
+.or("as at the version before, at first `600`, or `640` with `key-group`");
+const KEY_GROUP: Key = key(
+    "key-group",
+    Shape::Text,
+    "group that may read the private keys in the state folder, and enter the folders on the way",
+)
+.or("as at the version before");
 
 const DOMAIN: &[Key] = &[
     key("name", Shape::Text, "the name"),
@@ -379,6 +398,7 @@ pub(super) fn secret_keys() -> Vec<&'static str> {
     let options = kinds.into_iter().flat_map(of_provider);
     options
         .chain(ACME.iter().copied())
+        .chain(DEPLOY.iter().copied())
         .filter(|key| matches!(key.shape, Shape::Secret))
         .map(|key| key.name)
         .collect()

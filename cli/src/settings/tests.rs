@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use acme_alias_core::certificate::KeyType;
+use acme_alias_core::deploy::CommandTarget;
 use acme_alias_core::dns::{Propagation, WaitFor};
 use proptest::prelude::*;
 
@@ -68,7 +69,9 @@ fn good_settings_mean_what_they_say() {
     let usual = "_acme-challenge.auth.example.net";
     assert_eq!(aliases, [usual, usual, "x.auth2.example.net"]);
     assert_eq!(web.key_type, KeyType::Rsa2048);
-    assert_eq!(web.deploy_hook.len(), 3);
+    let hook = ["systemctl", "reload", "nginx"].map(str::to_owned).into();
+    let hook = TargetSettings::Command(CommandTarget::new(hook));
+    assert_eq!(web.deploy, Some(vec![hook]));
 }
 
 /// A file, where its mistake is, and words about it.
@@ -184,6 +187,88 @@ fn every_mistake_is_reported_with_its_file_line_and_column() {
     let many: Vec<_> = (0..101).map(|i| format!("\"h{i}.example.com\"")).collect();
     let text = format!("[certificates.web]\ndomains = [{}]\n", many.join(","));
     assert_mistake(&text, "2:11", "101 names");
+}
+
+/// Lines of a target, the place of a mistake in them, and words about it.
+const MISTAKES_OF_TARGETS: &[(&str, &str, &str)] = &[
+    ("key = '/x'", "1:", "needs `kind`"),
+    ("kind = 'file'", "2:8", "did you mean `files`"),
+    ("kind = 'command'", "1:", "needs a `command`"),
+    (
+        "kind = 'command'\ncommand = 'x'\nkey = '/x'",
+        "4:7",
+        "is not for",
+    ),
+    ("kind = 'files'", "1:", "needs a file to write"),
+    ("kind = 'files'\nkey = 'x.pem'", "3:7", "absolute path"),
+    ("kind = 'files'\nkey = '/a/../b'", "3:7", "absolute path"),
+    ("kind = 'files'\nkey = '/'", "3:7", "absolute path"),
+    (
+        "kind = 'files'\nkey = '/a'\nchain = '/a'",
+        "4:9",
+        "another file",
+    ),
+    (
+        "kind = 'files'\nkey = '/a'\nmode = '644'",
+        "4:8",
+        "takes 600, 640",
+    ),
+    (
+        "kind = 'files'\nkey = '/a'\nname = 'x'",
+        "4:8",
+        "needs `letsencrypt`",
+    ),
+    (
+        "kind = 'files'\nletsencrypt = '/a'\nname = '..'",
+        "4:8",
+        "name of a folder",
+    ),
+    ("kind = 'files'\npkcs12 = '/a'", "3:10", "needs `password`"),
+    (
+        "kind = 'files'\nkey = '/a'\npassword = { file = '/p' }",
+        "4:12",
+        "needs `pkcs12`",
+    ),
+];
+
+#[test]
+fn mistakes_of_targets_are_reported_at_their_places() {
+    let certificate = "[certificates.web]\ndomains = ['example.com']\n";
+    for (lines, at, words) in MISTAKES_OF_TARGETS {
+        let target = format!("[[certificates.web.deploy]]\n{lines}\n");
+        assert_mistake(&format!("{target}{certificate}"), at, words);
+    }
+    // Files for all certificates need different paths.
+    let all = "[[deploy]]\nkind = 'files'\nkey = '/a.pem'\n";
+    assert_mistake(all, "3:7", "needs `{id}`");
+    assert_mistake("[notify]\ndays = 3\n", "1:", "needs a `command`");
+    assert_mistake("key-mode = '604'\n", "1:12", "takes 600, 640");
+}
+
+#[test]
+fn a_hook_is_the_last_target_of_its_certificate() {
+    let settings = read(
+        "[[deploy]]\nkind = 'command'\ncommand = 'all'\n\
+         [certificates.web]\ndomains = ['example.com']\ndeploy-hook = 'hook'\n\
+         deploy = [{ kind = 'command', command = ['one', 'two'], timeout = '9s', each = true }]\n\
+         [certificates.none]\ndomains = ['example.org']\ndeploy = []\n\
+         [certificates.usual]\ndomains = ['example.net']\n",
+    );
+    let settings = settings.unwrap();
+    let command =
+        |words: &[&str]| CommandTarget::new(words.iter().map(|word| (*word).to_owned()).collect());
+    let own = CommandTarget {
+        timeout: Duration::from_secs(9),
+        each: true,
+        ..command(&["one", "two"])
+    };
+    let targets = |id: &str| settings.certificates[&id.parse().unwrap()].deploy.clone();
+    let [own, hook, all] =
+        [own, command(&["hook"]), command(&["all"])].map(TargetSettings::Command);
+    assert_eq!(targets("web"), Some(vec![own, hook]));
+    assert_eq!(targets("none"), Some(Vec::new()));
+    assert_eq!(targets("usual"), None);
+    assert_eq!(settings.deploy, [all]);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use acme_alias_core::deploy::DeployHook;
 use acme_alias_core::engine::{CertificateConfig, Environment, Fallback};
 use acme_alias_core::issue::{CertificateRequest, RequestedName};
 use acme_alias_core::renewal::Chosen;
@@ -11,6 +10,7 @@ use acme_alias_core::store::CertificateId;
 
 use super::aliases::{self, AliasNames};
 use super::environments::Environments;
+use super::targets;
 use crate::failure::Failure;
 use crate::settings::{CertificateSettings, Settings};
 
@@ -66,23 +66,22 @@ pub(crate) fn certificate(
         .map(|id| common.environments.provider(common.settings, id))
         .transpose()?;
     let fallback = certificate.fallback_ca.as_ref();
-    let hook = Some(&certificate.deploy_hook).filter(|hook| !hook.is_empty());
     Ok(Arc::new(CertificateConfig {
         request: CertificateRequest {
             id: id.clone(),
             names: names.collect::<Result<_, Failure>>()?,
             key_type: certificate.key_type,
+            reuse_key: certificate.reuse_key,
             chosen: Chosen {
                 profile: certificate.profile.clone(),
                 preferred_chain: certificate.preferred_chain.clone(),
             },
+            key_access: targets::key_access(common.settings, certificate),
             skip_preflight: certificate.skip_preflight,
             settings: stored,
         },
         provider,
-        deploy_hook: hook.map(|command| DeployHook {
-            command: command.clone(),
-        }),
+        targets: targets::of_certificate(common.settings, certificate, id.as_str()),
         renew_before: certificate.renew_before.or(common.settings.renew_before),
         environment: common.environment(certificate.ca.as_deref())?,
         fallback: fallback

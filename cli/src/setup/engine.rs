@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use acme_alias_core::clock::{Clock, SystemClock};
 use acme_alias_core::delegation::CaaIdentity;
+use acme_alias_core::deploy::digest_of;
 use acme_alias_core::engine::{CertificateConfig, Engine, Environment};
 use acme_alias_core::issue::Observer;
 use acme_alias_core::ledger::{FileLedger, GitExport};
@@ -19,8 +20,9 @@ use super::certificates::{Common, certificate};
 use super::environments::Environments;
 use super::state;
 use super::stored::StoredSettings;
+use super::targets::targets;
 use crate::failure::{Failure, Part};
-use crate::settings::{Audit, Settings, SettingsError, Tree};
+use crate::settings::{Audit, ID, Settings, SettingsError, Tree};
 use crate::sources::Sources;
 
 /// The id of the CA in `[acme]`.
@@ -183,6 +185,7 @@ impl Setup {
             environments: Arc::clone(&self.environments),
             aliases: Arc::clone(&self.aliases),
             shared: shared(settings),
+            shared_targets: digest_of(&targets(&settings.deploy, ID)),
         };
         let mut builder = Engine::builder(store, ledger)
             .clock(Arc::clone(&self.clock))
@@ -197,6 +200,9 @@ impl Setup {
         if let Some(folder) = &settings.audit_git {
             let is_required = settings.audit == Audit::Required;
             builder = builder.export(GitExport::new(folder.clone()), is_required);
+        }
+        if let Some(notify) = &settings.notify {
+            builder = builder.notify(notify.clone());
         }
         let engine = builder.build()?;
         Ok(Built { engine, unusable })

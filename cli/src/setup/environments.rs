@@ -3,19 +3,24 @@
 use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use acme_alias_core::acme::{CaConfig, ExternalAccount, ExternalAccountSource};
 use acme_alias_core::clock::Clock;
 use acme_alias_core::dns::{self, TrustAnchorError, TrustAnchors, ZoneServers};
 use acme_alias_core::engine::{Environment, EnvironmentConfig};
+use acme_alias_core::renewal::{Limits, Rate};
 use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 use acme_alias_core::zone::{AliasZone, ConfiguredProvider};
 use async_trait::async_trait;
+use jiff::SignedDuration;
 
 use super::providers::Providers;
 use super::resolvers;
 use crate::failure::{Failure, Part};
-use crate::settings::{AcmeSettings, AliasZoneSettings, DnsSettings, Eab, Settings, SettingsError};
+use crate::settings::{
+    AcmeSettings, AliasZoneSettings, DnsSettings, Eab, LimitSettings, Settings, SettingsError,
+};
 use crate::trust;
 
 /// No file of root certificates is larger, not even that of a system.
@@ -114,6 +119,8 @@ fn ca_config(acme: &AcmeSettings) -> Result<CaConfig, Failure> {
         .with_contact(acme.contact.clone())
         .with_agree_tos(acme.agree_tos)
         .with_timeouts(acme.timeouts);
+    let limits = limits(&acme.limits, config.limits);
+    config = config.with_limits(limits);
     if let Some(path) = &acme.ca_file {
         config = config.with_extra_root(read_root(path)?);
     }
@@ -127,6 +134,29 @@ fn ca_config(acme: &AcmeSettings) -> Result<CaConfig, Failure> {
         });
     }
     Ok(config)
+}
+
+/// What the CA allows: what the settings say, and otherwise what is known of it.
+fn limits(given: &LimitSettings, known: Limits) -> Limits {
+    let usual = Limits::lets_encrypt();
+    let rate =
+        |count: Option<u32>, per: Option<Duration>, known: Option<Rate>, usual: Option<Rate>| {
+            let base = known.or(usual)?;
+            let count = count.or(known.map(|known| known.count))?;
+            let per = per.map(|per| SignedDuration::try_from(per).unwrap_or(SignedDuration::MAX));
+            let per = per.unwrap_or(base.per);
+            (count > 0).then_some(Rate { count, per })
+        };
+    let LimitSettings {
+        orders,
+        orders_per,
+        identical,
+        identical_per,
+    } = *given;
+    Limits {
+        orders: rate(orders, orders_per, known.orders, usual.orders),
+        identical: rate(identical, identical_per, known.identical, usual.identical),
+    }
 }
 
 /// Fetches the external account's key when an ACME account is created.

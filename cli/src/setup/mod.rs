@@ -9,6 +9,7 @@ mod providers;
 mod resolvers;
 pub(crate) mod state;
 mod stored;
+mod targets;
 mod with_stored;
 
 pub(crate) use self::engine::{Built, Setup};

@@ -20,12 +20,18 @@ pub(super) struct StoredSettings {
     pub(super) aliases: Arc<AliasNames>,
     /// A digest of what these certificates take from the settings for their orders.
     pub(super) shared: u64,
+    /// A digest of the targets that are for all certificates without their own.
+    pub(super) shared_targets: u64,
 }
 
 #[async_trait]
 impl SettingsReader for StoredSettings {
     fn shared(&self) -> u64 {
         self.shared
+    }
+
+    fn shared_targets(&self) -> u64 {
+        self.shared_targets
     }
 
     async fn read(

@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
+
 use super::account::{self, Account};
 use super::account_lease::{AccountLease, under_lease};
 use super::account_state::AccountState;
 use super::ca_error::CaError;
 use super::client::Client;
 use super::config::CaConfig;
+use super::directory::Directory;
 use super::error::TransportError;
 use super::renewal_info;
 use super::rollover;
@@ -29,6 +32,8 @@ pub struct Ca {
     client: Client,
     account: SingleFlight<Account, CaError>,
     account_url: OnceLock<String>,
+    /// The domains in its directory that name it in CAA records.
+    caa_issuers: OnceLock<Vec<String>>,
 }
 
 impl Ca {
@@ -40,6 +45,7 @@ impl Ca {
             client,
             account: SingleFlight::new(),
             account_url: OnceLock::new(),
+            caa_issuers: OnceLock::new(),
         })
     }
 
@@ -74,6 +80,12 @@ impl Ca {
         self.account.get_or_try(attempt).await
     }
 
+    /// The time before which the CA takes no orders of the account, if it has refused several in a row with a time to
+    /// wait.
+    pub fn no_orders_before(&self) -> Option<Timestamp> {
+        self.client.orders().closed_until(self.client.now())
+    }
+
     /// Asks the CA when to renew the certificate with this identifier (RFC 9773 §4.1). `None` if the CA does not
     /// answer such questions.
     pub async fn renewal_info(&self, renewal_id: &str) -> Option<Look> {
@@ -98,18 +110,36 @@ impl Ca {
         Ok(Some(self.account_url.get_or_init(|| url).clone()))
     }
 
-    /// Returns what CAA records must contain for this CA and account to issue. `None` if the CA's
-    /// domain is neither configured nor known, and not in its directory.
+    /// Returns what CAA records must contain for this CA and account to issue. `None` if the CA's domain is neither
+    /// configured nor known, and not in its directory. The directory is read for that once, and what it says is stored:
+    /// later runs do not wait for it.
     pub async fn caa_identity(&self, store: &dyn Store) -> Result<Option<CaaIdentity>, CaError> {
-        let mut names = self.caa_issuers().await.into_iter();
-        let Some(issuer) = names.next() else {
-            return Ok(None);
+        let issuers = match self.known_caa_issuers(store).await? {
+            Some(issuers) => issuers,
+            None => match self.client.directory().await {
+                Ok(directory) => {
+                    let issuers = issuers_of(directory);
+                    if self.caa_issuers.set(issuers.clone()).is_ok() {
+                        let mut status = store.ca_status(self.directory()).await?;
+                        status.caa_issuers = Some(issuers.clone());
+                        store.put_ca_status(self.directory(), &status).await?;
+                    }
+                    issuers
+                }
+                // Whoever needs the CA reports it.
+                Err(_) => return Ok(None),
+            },
         };
-        Ok(Some(CaaIdentity {
-            issuer,
-            others: names.collect(),
-            account: self.account_url(store).await?,
-        }))
+        self.named(issuers, store).await
+    }
+
+    /// The same without a request to the CA: `None` if only its directory could tell.
+    pub async fn known_caa_identity(
+        &self,
+        store: &dyn Store,
+    ) -> Result<Option<CaaIdentity>, CaError> {
+        let issuers = self.known_caa_issuers(store).await?;
+        self.named(issuers.unwrap_or_default(), store).await
     }
 
     /// Returns the domains that name this CA in CAA records: the one that is configured or known for its directory,
@@ -118,17 +148,40 @@ impl Ca {
         if let Some(issuer) = self.config.caa_issuer() {
             return vec![issuer.to_owned()];
         }
-        let names = match self.client.directory().await {
-            Ok(directory) => directory.caa_identities(),
+        match self.client.directory().await {
+            Ok(directory) => issuers_of(directory),
             Err(error) => {
                 tracing::info!(%error, "the domains of the CA in CAA records are not known");
-                &[]
+                Vec::new()
             }
+        }
+    }
+
+    async fn known_caa_issuers(&self, store: &dyn Store) -> Result<Option<Vec<String>>, CaError> {
+        if let Some(issuer) = self.config.caa_issuer() {
+            return Ok(Some(vec![issuer.to_owned()]));
+        }
+        if let Some(issuers) = self.caa_issuers.get() {
+            return Ok(Some(issuers.clone()));
+        }
+        let stored = store.ca_status(self.directory()).await?.caa_issuers;
+        Ok(stored.map(|issuers| self.caa_issuers.get_or_init(|| issuers).clone()))
+    }
+
+    async fn named(
+        &self,
+        names: Vec<String>,
+        store: &dyn Store,
+    ) -> Result<Option<CaaIdentity>, CaError> {
+        let mut names = names.into_iter();
+        let Some(issuer) = names.next() else {
+            return Ok(None);
         };
-        // What is no domain name names nobody.
-        let names = names.iter().filter_map(|name| name.parse::<DnsName>().ok());
-        let names = names.take(CAA_ISSUERS_MAX).map(|name| name.to_string());
-        names.collect()
+        Ok(Some(CaaIdentity {
+            issuer,
+            others: names.collect(),
+            account: self.account_url(store).await?,
+        }))
     }
 
     /// Returns the account if there is one in the store; unlike [`Ca::account`], creates none.
@@ -227,6 +280,14 @@ impl Ca {
         self.record_contact(store).await?;
         Ok(account)
     }
+}
+
+/// The domains of the CA in CAA records that its directory has. What is no domain name names nobody.
+fn issuers_of(directory: &Directory) -> Vec<String> {
+    let names = directory.caa_identities().iter();
+    let names = names.filter_map(|name| name.parse::<DnsName>().ok());
+    let names = names.take(CAA_ISSUERS_MAX).map(|name| name.to_string());
+    names.collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::config::CaConfig;
 use super::directory::Directory;
 use super::error::{AcmeError, Operation, TransportError};
 use super::nonces::{self, Nonces};
+use super::order_gate::OrderGate;
 use super::response::{detail, is_for_acme, poll_after, retry_after};
 use super::retry::Retry;
 use super::single_flight::SingleFlight;
@@ -38,6 +39,7 @@ struct Shared {
     order_timeout: Duration,
     directory: SingleFlight<Directory, AcmeError>,
     nonces: Nonces,
+    orders: OrderGate,
     /// Held while nonces are fetched ahead of their use.
     filling: Mutex<()>,
 }
@@ -52,6 +54,7 @@ impl Client {
             order_timeout: config.timeouts.order,
             directory: SingleFlight::new(),
             nonces: Nonces::default(),
+            orders: OrderGate::default(),
             filling: Mutex::new(()),
         })))
     }
@@ -108,6 +111,11 @@ impl Client {
         }
         self.check(url, &response)?;
         Ok(response)
+    }
+
+    /// Whether the CA takes orders now.
+    pub(super) fn orders(&self) -> &OrderGate {
+        &self.0.orders
     }
 
     /// The time.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::transport::Timeouts;
+use crate::renewal::Limits;
 
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
@@ -49,6 +50,8 @@ pub struct CaConfig {
     /// The domain that identifies the CA in CAA records (RFC 8659 §4.2), if it differs from the
     /// one that is known for the directory.
     pub caa_issuer: Option<String>,
+    /// What the CA allows the account; known for Let's Encrypt.
+    pub limits: Limits,
     /// Where the external account comes from, for CAs that require one (RFC 8555 §7.3.4).
     pub external_account: Option<Arc<dyn ExternalAccountSource>>,
 }
@@ -56,8 +59,14 @@ pub struct CaConfig {
 impl CaConfig {
     /// The CA with this directory URL.
     pub fn new(directory: impl Into<String>) -> Self {
+        let directory = directory.into();
         CaConfig {
-            directory: directory.into(),
+            limits: if directory == LETS_ENCRYPT {
+                Limits::lets_encrypt()
+            } else {
+                Limits::default()
+            },
+            directory,
             contact: Vec::new(),
             agree_tos: false,
             extra_root: None,
@@ -109,6 +118,13 @@ impl CaConfig {
     #[must_use]
     pub fn with_caa_issuer(mut self, domain: impl Into<String>) -> Self {
         self.caa_issuer = Some(domain.into());
+        self
+    }
+
+    /// Sets what the CA allows the account.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

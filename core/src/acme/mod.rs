@@ -21,6 +21,7 @@ mod manage;
 mod new_order;
 mod nonces;
 mod order;
+mod order_gate;
 mod polls;
 mod problem;
 mod renewal_info;

@@ -56,10 +56,13 @@ pub(super) async fn post(
     let url = &directory.new_order;
     let replaces = request.replaces;
     let replaces = replaces.filter(|_| directory.renewal_info().is_some());
-    let refusal = match account
+    let (gate, client) = (account.client.orders(), &account.client);
+    gate.check(client.now())?;
+    let answer = account
         .post(operation, url, &request.payload(replaces))
-        .await
-    {
+        .await;
+    gate.note(&answer, client.now());
+    let refusal = match answer {
         // Whatever it says: a certificate is worth more than a statistic of the CA.
         Err(refusal @ AcmeError::Problem { .. }) if replaces.is_some() => refusal,
         answer => return answer,

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::certificates::{CertificateConfig, SettingsReader};
 use super::core::{Engine, Export, Parts};
 use super::environment::{Environment, EnvironmentConfig};
+use super::notify::Notify;
 use super::providers::Providers;
 use crate::acme::{CaConfig, TransportError};
 use crate::clock::{Clock, SystemClock};
@@ -47,6 +48,7 @@ pub struct EngineBuilder {
     settings_reader: Option<Arc<dyn SettingsReader>>,
     providers: Vec<Arc<ConfiguredProvider>>,
     export: Option<Export>,
+    notify: Option<Notify>,
     runs_every: SignedDuration,
 }
 
@@ -66,6 +68,7 @@ impl Engine {
             settings_reader: None,
             providers: Vec::new(),
             export: None,
+            notify: None,
             runs_every: RUNS_EVERY,
         }
     }
@@ -143,6 +146,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Notifies somebody at the end of a run.
+    #[must_use]
+    pub fn notify(mut self, notify: Notify) -> Self {
+        self.notify = Some(notify);
+        self
+    }
+
     /// How often there is a run; every 12 hours by default. A certificate is renewed by the last run in the window that
     /// its CA suggests (RFC 9773), if not before.
     #[must_use]
@@ -207,6 +217,7 @@ impl EngineBuilder {
                 observer: self.observer,
                 settings_reader: self.settings_reader,
                 export: self.export,
+                notify: self.notify,
                 runs_every: self.runs_every,
                 providers,
             }),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::environment::Environment;
-use crate::deploy::DeployHook;
+use crate::deploy::Target;
 use crate::issue::CertificateRequest;
 use crate::name::DnsName;
 use crate::renewal::{RenewBefore, Terms};
@@ -21,8 +21,8 @@ pub struct CertificateConfig {
     pub request: CertificateRequest,
     /// The provider for alias names outside every alias zone.
     pub provider: Option<Arc<ConfiguredProvider>>,
-    /// What to run when the certificate has changed.
-    pub deploy_hook: Option<DeployHook>,
+    /// What to do when the certificate has changed, one after the other.
+    pub targets: Vec<Target>,
     /// How long before its end the certificate is renewed at the latest.
     pub renew_before: Option<RenewBefore>,
     /// What it shares with others.
@@ -41,12 +41,12 @@ pub struct Fallback {
 }
 
 impl CertificateConfig {
-    /// A certificate without a provider of its own and without a hook.
+    /// A certificate without a provider of its own and without targets.
     pub fn new(request: CertificateRequest, environment: Arc<Environment>) -> Self {
         CertificateConfig {
             request,
             provider: None,
-            deploy_hook: None,
+            targets: Vec::new(),
             renew_before: None,
             environment,
             fallback: None,
@@ -147,6 +147,10 @@ pub trait SettingsReader: Send + Sync {
     /// A digest of what such certificates take from the configuration, as far as it is part of their orders. When it
     /// changes, their settings are read again.
     fn shared(&self) -> u64;
+
+    /// A digest of what such certificates take from the configuration for their targets. When it changes, their
+    /// settings are read again.
+    fn shared_targets(&self) -> u64;
 
     /// The certificate that these settings describe.
     async fn read(

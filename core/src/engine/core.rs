@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 
 use super::certificates::{CertificateConfig, Certificates, SettingsReader, UnreadableSettings};
 use super::environment::{Environment, EnvironmentConfig};
+use super::notify::Notify;
 use super::providers::Providers;
 use super::report::JobError;
 use crate::acme::TransportError;
@@ -33,6 +34,7 @@ pub(super) struct Parts {
     pub(super) certificates: Certificates,
     pub(super) settings_reader: Option<Arc<dyn SettingsReader>>,
     pub(super) export: Option<Export>,
+    pub(super) notify: Option<Notify>,
     pub(super) providers: Providers,
     /// How often there is a run.
     pub(super) runs_every: SignedDuration,

@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
-use super::report::{JobError, NotDue, Waiting};
+use super::report::{JobError, NotDue, WaitReason, Waiting};
+use crate::deploy::digest_of;
 use crate::renewal::{self, Change, Due, Terms, Why};
 use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion, StoreError};
 
@@ -18,6 +19,8 @@ pub(super) enum Needed {
     Certificate(Why),
     /// The current version is to be deployed.
     Deployment,
+    /// The current version is to be deployed, and not yet: all its targets that are left failed a short time ago.
+    DeploymentLater,
     /// A new version, and not yet: an attempt failed a short time ago.
     Later(Waiting),
     /// Nothing yet.
@@ -63,14 +66,48 @@ impl Engine {
         if let Some(why) = why {
             return Ok(self.obtain_or_wait(entry, configured, why, urgency));
         }
-        if !current.deployed {
-            return Ok(Needed::Deployment);
+        if let Some(needed) = self.deployment(entry, current, configured, urgency).await? {
+            return Ok(needed);
         }
         Ok(Needed::Nothing(NotDue {
             id: id.clone(),
             due: due.at,
             reason: due.reason,
             not_after: current.not_after,
+        }))
+    }
+
+    /// Whether targets of the current version are to be done: it was not deployed, or has other targets now.
+    async fn deployment(
+        &self,
+        entry: &IndexEntry,
+        current: &IndexedVersion,
+        configured: Option<&CertificateConfig>,
+        urgency: Urgency,
+    ) -> Result<Option<Needed>, JobError> {
+        let recorded = entry.status.deployments;
+        let recorded = recorded.filter(|recorded| recorded.version == current.version);
+        let shared = self.shared_targets(&entry.id);
+        let wanted = match configured {
+            Some(certificate) => Some(digest_of(&certificate.targets)),
+            None if shared.is_some() && recorded.and_then(|recorded| recorded.shared) != shared => {
+                Some(digest_of(&self.certificate(&entry.id).await?.targets))
+            }
+            None => None,
+        };
+        let digest = recorded.map_or(0, |recorded| recorded.digest);
+        if wanted.is_some_and(|wanted| wanted != digest) {
+            return Ok(Some(Needed::Deployment));
+        }
+        if current.deployed {
+            return Ok(None);
+        }
+        let force = urgency.force || urgency.now;
+        let pause = recorded.and_then(|recorded| recorded.pause);
+        let wait = pause.and_then(|pause| pause.wait(self.parts.clock.now(), force));
+        Ok(Some(match wait {
+            Some(_) => Needed::DeploymentLater,
+            None => Needed::Deployment,
         }))
     }
 
@@ -119,11 +156,27 @@ impl Engine {
             // The one CA asks to wait, and the other one is asked next.
             pause.asked = None;
         }
+        // The CA would refuse one more with the same names.
+        let is_identical = !matches!(&why, Why::Changed(changes)
+            if changes.iter().any(|change| matches!(change, Change::Names { .. })));
+        let full = entry
+            .status
+            .identical_until
+            .filter(|_| is_identical && !urgency.force);
+        if let Some(until) = full.filter(|until| *until > now && entry.current.is_some()) {
+            return Needed::Later(Waiting {
+                id: entry.id.clone(),
+                until,
+                why,
+                reason: WaitReason::Limit,
+            });
+        }
         match pause.and_then(|pause| pause.wait(now, force)) {
             Some(until) => Needed::Later(Waiting {
                 id: entry.id.clone(),
                 until,
                 why,
+                reason: WaitReason::Failed,
             }),
             None => Needed::Certificate(why),
         }

@@ -62,6 +62,8 @@ pub enum Next {
     Waiting(Waiting),
     /// It deploys the current version.
     Deployment,
+    /// It deploys nothing: the targets that are left failed a short time ago.
+    DeploymentLater,
     /// Nothing yet.
     NotDue(NotDue),
     /// Nothing at all: the certificate is defined nowhere.
@@ -74,6 +76,7 @@ impl From<Needed> for Next {
             Needed::Certificate(why) => Next::Renewal(why),
             Needed::Later(waiting) => Next::Waiting(waiting),
             Needed::Deployment => Next::Deployment,
+            Needed::DeploymentLater => Next::DeploymentLater,
             Needed::Nothing(not_due) => Next::NotDue(not_due),
         }
     }

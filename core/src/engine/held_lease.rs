@@ -76,6 +76,15 @@ impl HeldLease {
     }
 }
 
+impl HeldLease {
+    /// Gives the lease back. One that cannot be given back expires.
+    pub(super) async fn end(self) {
+        if let Err(error) = self.release().await {
+            warn!(%error, "a lease could not be released; it will expire");
+        }
+    }
+}
+
 impl Drop for HeldLease {
     fn drop(&mut self) {
         self.renewal.abort();

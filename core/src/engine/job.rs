@@ -1,4 +1,4 @@
-//! One certificate in a run: its lease, the decision under the lease, issue, deploy.
+//! One certificate in a run: its lease, the decision under the lease, issue.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -12,12 +12,12 @@ use super::core::Engine;
 use super::decision::Needed;
 use super::held_lease::HeldLease;
 use super::prepared::Prepared;
-use super::report::{JobError, JobOutcome};
+use super::report::{JobError, JobOutcome, Undeployed};
 use crate::deploy::DeployError;
 use crate::issue::{IssueError, IssueFailure, Issuer};
 use crate::lease::{JobName, LeaseId};
 use crate::renewal;
-use crate::store::{CertificateId, StoreError, StoredCertificate};
+use crate::store::{CertificateId, StoreError};
 use crate::zone::Seat;
 
 impl Engine {
@@ -40,35 +40,14 @@ impl Engine {
         };
         let outcome = match needed {
             Ok(Needed::Certificate(_)) => self.under_lease(prepared, context, &lease, seat).await,
-            Ok(Needed::Deployment) => {
-                // The others of the round do not wait for its hook.
-                drop(seat);
-                self.deploy_current(certificate).await
-            }
             Ok(Needed::Later(_)) => Ok(JobOutcome::InProgress),
-            Ok(Needed::Nothing(_)) => Ok(JobOutcome::UpToDate),
+            // The process that obtained it deploys it when its run comes to that, or else the next run does.
+            Ok(Needed::Deployment | Needed::DeploymentLater | Needed::Nothing(_)) => {
+                Ok(JobOutcome::UpToDate)
+            }
             Err(error) => Err(error),
         };
-        release(lease).await;
-        outcome
-    }
-
-    /// Deploys a certificate that is stored, unless another process has done so.
-    pub(super) async fn deploy_only(
-        &self,
-        id: CertificateId,
-        given: Option<Arc<CertificateConfig>>,
-        context: &JobContext,
-    ) -> Result<JobOutcome, JobError> {
-        let certificate = match given {
-            Some(certificate) => certificate,
-            None => self.certificate(&id).await?,
-        };
-        let Some(lease) = self.lease(&id, context, context.wait).await? else {
-            return Ok(JobOutcome::InProgress);
-        };
-        let outcome = self.deploy_current(&certificate).await;
-        release(lease).await;
+        lease.end().await;
         outcome
     }
 
@@ -135,11 +114,17 @@ impl Engine {
             }
             issued => issued?,
         };
-        self.record_issued(certificate).await;
-        let deploy = self.deploy(certificate, &mut issued.stored);
-        let (deployed, left_behind) = tokio::join!(deploy, withdrawal.done());
-        let undeployed = deployed.err();
-        issued.left_behind = left_behind;
+        let version = issued.stored.version;
+        self.record_issued(certificate, version).await;
+        let mut undeployed = Vec::new();
+        if certificate.targets.is_empty() {
+            let marked = self.parts.store.mark_deployed(certificate.id(), version);
+            match marked.await.map_err(DeployError::Record) {
+                Ok(()) => issued.stored.deployed = true,
+                Err(error) => undeployed.push(Undeployed::because(&error)),
+            }
+        }
+        issued.left_behind = withdrawal.done().await;
         Ok(JobOutcome::Issued {
             due: renewal::due(issued.stored.validity(), None, certificate.renew_before),
             issued: Box::new(issued),
@@ -166,48 +151,6 @@ impl Engine {
             run: &context.run,
             lease,
         }
-    }
-
-    /// Deploys the current version, unless another process has done so.
-    async fn deploy_current(
-        &self,
-        certificate: &CertificateConfig,
-    ) -> Result<JobOutcome, JobError> {
-        let id = certificate.id();
-        let stored = self.parts.store.certificate(id).await?;
-        let mut stored = stored.ok_or_else(|| JobError::Unknown { id: id.clone() })?;
-        if stored.deployed {
-            return Ok(JobOutcome::UpToDate);
-        }
-        Ok(match self.deploy(certificate, &mut stored).await {
-            Ok(()) => JobOutcome::Deployed(Box::new(stored)),
-            Err(error) => JobOutcome::Undeployed {
-                stored: Box::new(stored),
-                error,
-            },
-        })
-    }
-
-    /// The fourth phase of a run, for one certificate: runs its hook, and stores that it ran. Until then the
-    /// next run tries again.
-    async fn deploy(
-        &self,
-        certificate: &CertificateConfig,
-        stored: &mut StoredCertificate,
-    ) -> Result<(), DeployError> {
-        if let Some(hook) = &certificate.deploy_hook {
-            hook.run(stored).await?;
-        }
-        let store = &self.parts.store;
-        store.mark_deployed(&stored.id, stored.version).await?;
-        stored.deployed = true;
-        Ok(())
-    }
-}
-
-async fn release(lease: HeldLease) {
-    if let Err(error) = lease.release().await {
-        tracing::warn!(%error, "a lease could not be released; it will expire");
     }
 }
 

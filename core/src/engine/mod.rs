@@ -16,13 +16,17 @@ mod contacts;
 mod context;
 mod core;
 mod decision;
+mod deployment;
 mod describe;
 mod environment;
 mod forget;
 mod groups;
 mod held_lease;
 mod job;
+mod limits;
 mod looks;
+mod notification;
+mod notify;
 mod options;
 mod plan;
 mod prepared;
@@ -45,10 +49,11 @@ pub use self::describe::{Defined, Description, KeptVersion, Next};
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::forget::{Forgotten, Remains};
 pub use self::held_lease::HeldLease;
+pub use self::notify::Notify;
 pub use self::options::{RunOptions, Selection};
 pub use self::report::{
-    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, Reconciliation, RunError,
-    RunReport, Waiting,
+    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, NotifyError, Reconciliation,
+    RunError, RunReport, Undeployed, WaitReason, Waiting,
 };
 pub use self::revoke::{RevokeError, RevokedCertificate};
 pub use self::run::Run;

@@ -27,6 +27,14 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// The certificate, if the selection has it itself.
+    pub(super) fn given(&self) -> Option<Arc<CertificateConfig>> {
+        match &self.selection {
+            Selection::One(certificate) => Some(Arc::clone(certificate)),
+            _ => None,
+        }
+    }
+
     pub(super) fn urgency(&self) -> Urgency {
         Urgency {
             force: self.force,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
 
 use super::core::Engine;
 use super::decision::{Needed, Urgency};
@@ -19,7 +20,7 @@ const AT_ONCE: usize = 20;
 pub(super) enum Work {
     /// It is to be obtained.
     Obtain(Why),
-    /// It is stored, and was not deployed.
+    /// It is stored, and has targets to do.
     Deploy,
     /// Everything but the CA is to be tried.
     Rehearse,
@@ -31,9 +32,13 @@ pub(super) struct Schedule {
     pub(super) work: Vec<(CertificateId, Work)>,
     pub(super) not_due: Vec<NotDue>,
     pub(super) waiting: Vec<Waiting>,
+    /// Certificates whose targets wait after failed attempts.
+    pub(super) undeployed: Vec<CertificateId>,
     pub(super) failed: Vec<JobReport>,
     /// Certificates that are not due, as far as is known: the CA may want them to be renewed earlier.
     pub(super) looks: Vec<CertificateId>,
+    /// The ends of the current versions of certificates.
+    pub(super) ends: BTreeMap<CertificateId, Timestamp>,
 }
 
 impl Engine {
@@ -88,6 +93,9 @@ impl Engine {
         });
         let mut needed = stream::iter(needed).buffered(AT_ONCE);
         while let Some((id, needed)) = needed.next().await {
+            if let Some(Some(Ok(current))) = index.get(&id).map(|entry| &entry.current) {
+                schedule.ends.insert(id.clone(), current.not_after);
+            }
             let is_nothing = matches!(needed, Ok(Some(Needed::Nothing(_))));
             if is_nothing
                 && !options.rehearse
@@ -135,6 +143,13 @@ impl Schedule {
         why.collect()
     }
 
+    /// The certificates that are stored and have targets to do.
+    pub(super) fn deployments(&self) -> Vec<CertificateId> {
+        let work = self.work.iter();
+        let deploy = work.filter(|(_, work)| *work == Work::Deploy);
+        deploy.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Whether what is stored is kept.
     pub(super) fn obtains_nothing(&self) -> bool {
         let is_deployment = |(_, work): &(_, Work)| *work == Work::Deploy;
@@ -152,6 +167,7 @@ impl Schedule {
             Ok(Some(_)) if rehearse => self.work.push((id, Work::Rehearse)),
             Ok(Some(Needed::Certificate(why))) => self.work.push((id, Work::Obtain(why))),
             Ok(Some(Needed::Deployment)) => self.work.push((id, Work::Deploy)),
+            Ok(Some(Needed::DeploymentLater)) => self.undeployed.push(id),
             Ok(Some(Needed::Later(waiting))) => self.waiting.push(waiting),
             Ok(Some(Needed::Nothing(not_due))) => self.not_due.push(not_due),
             Err(error) => self.failed.push(JobReport {

@@ -9,9 +9,10 @@ use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::report::{JobError, JobReport};
+use crate::deploy::{Deployments, Progress};
 use crate::issue::IssueError;
 use crate::lease::JobName;
-use crate::renewal::{Attempts, Failure};
+use crate::renewal::{Attempts, Failure, Rate};
 use crate::store::{CertificateId, CertificateStatus, StoreError};
 
 /// Failures that are recorded at a time.
@@ -19,11 +20,20 @@ const AT_ONCE: usize = 20;
 
 impl Engine {
     /// Records that the current version was obtained. What was known of the one before does not count any more.
-    pub(super) async fn record_issued(&self, certificate: &CertificateConfig) {
+    pub(super) async fn record_issued(&self, certificate: &CertificateConfig, version: u32) {
         let id = certificate.id();
         let is_configured = self.certificates().get(id).is_some();
         let reader = self.parts.settings_reader.as_ref();
-        let fresh = CertificateStatus {
+        let (targets, now) = (&certificate.targets, self.parts.clock.now());
+        let pending = Progress::begin(None, version, targets, now, false);
+        let shared_targets = self.shared_targets(id);
+        let deployments = Deployments {
+            shared: shared_targets,
+            ..pending.state().clone()
+        };
+        let mut fresh = CertificateStatus {
+            deployments: Some(deployments)
+                .filter(|_| shared_targets.is_some() || !targets.is_empty()),
             shared: reader
                 .filter(|_| !is_configured)
                 .map(|reader| reader.shared()),
@@ -31,7 +41,12 @@ impl Engine {
         };
         let store = &self.parts.store;
         let recorded = async {
-            if store.status(id).await? != fresh {
+            let known = store.status(id).await?;
+            if let Some(rate) = certificate.environment.ca().config().limits.identical {
+                let now = self.parts.clock.now();
+                (fresh.identical, fresh.identical_until) = identical(&known.identical, rate, now);
+            }
+            if known != fresh {
                 store.put_status(id, &fresh).await?;
             }
             Ok::<_, StoreError>(())
@@ -129,4 +144,19 @@ fn failure(error: &JobError, now: Timestamp) -> Option<Failure> {
         is_of_ca: error.is_of_ca(),
         asked,
     })
+}
+
+/// When versions with the same names were obtained, this one included, and the time before which there is no other.
+/// Versions with other names count as well: that is more careful than the CA.
+fn identical(
+    known: &[Timestamp],
+    rate: Rate,
+    now: Timestamp,
+) -> (Vec<Timestamp>, Option<Timestamp>) {
+    let recent = known.iter().copied();
+    let recent = recent.filter(|at| *at <= now && *at > now - rate.per);
+    let all: Vec<_> = recent.chain([now]).collect();
+    let count = usize::try_from(rate.count).unwrap_or(usize::MAX);
+    let oldest = all.len().checked_sub(count).map(|first| all[first]);
+    (all, oldest.map(|oldest| oldest + rate.per))
 }

@@ -1,12 +1,13 @@
 //! What a run did.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::certificates::UnreadableSettings;
-use crate::deploy::DeployError;
+use crate::deploy::{Deployment, ProgramError};
 use crate::issue::{IssueFailure, Issued, Plan};
 use crate::ledger::{GitExportError, LedgerError, OpenValue, RunId};
 use crate::renewal::{Due, Reason, Why};
@@ -30,6 +31,10 @@ pub struct RunReport {
     pub not_due: Vec<NotDue>,
     /// The certificates that are due, and wait after failed attempts, by id.
     pub waiting: Vec<Waiting>,
+    /// The targets that wait for their next attempts, by certificate.
+    pub undeployed: BTreeMap<CertificateId, Vec<Undeployed>>,
+    /// Of how many certificates somebody was notified; `None` if that is not configured.
+    pub notified: Option<Result<usize, NotifyError>>,
     /// How many runs were exported; `None` if no export is configured, or if the run was cancelled.
     pub exported: Option<Result<usize, RunError>>,
 }
@@ -50,6 +55,18 @@ pub enum RunError {
     /// The run was cancelled before it began to work on certificates.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// A notification that failed. The next run tries again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotifyError {
+    /// The command failed.
+    #[error("the notification failed: {0}")]
+    Program(#[from] ProgramError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// What became of the values that ended or killed jobs had left in zones.
@@ -111,23 +128,21 @@ pub struct JobReport {
 /// What was done for a certificate.
 #[derive(Debug)]
 pub enum JobOutcome {
-    /// It was obtained and stored, and deployed unless there is an error.
+    /// It was obtained and stored, and deployed unless targets are left.
     Issued {
         /// The certificate.
         issued: Box<Issued>,
-        /// Why it could not be deployed. The next run tries again.
-        undeployed: Option<DeployError>,
+        /// The targets that are not done. Later runs try again.
+        undeployed: Vec<Undeployed>,
         /// From when on it is due.
         due: Due,
     },
-    /// It had been stored before, and was deployed now.
-    Deployed(Box<StoredCertificate>),
-    /// It had been stored before, and could not be deployed now either.
-    Undeployed {
+    /// It had been stored before, and was deployed now unless targets are left.
+    Deployed {
         /// The certificate.
         stored: Box<StoredCertificate>,
-        /// Why not.
-        error: DeployError,
+        /// The targets that are not done. Later runs try again.
+        undeployed: Vec<Undeployed>,
     },
     /// Everything but the CA works.
     Rehearsed(Plan),
@@ -135,6 +150,43 @@ pub enum JobOutcome {
     UpToDate,
     /// Another process is working on it.
     InProgress,
+}
+
+/// A target of a certificate that is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undeployed {
+    /// The target in words; `None` if the reason concerns all of them.
+    pub target: Option<String>,
+    /// Why it is not done.
+    pub error: String,
+    /// The end of the output of a command that failed in this run; empty if there was none.
+    pub output: String,
+    /// The end of the pause after failed attempts.
+    pub until: Option<Timestamp>,
+}
+
+impl Undeployed {
+    /// A target as it is stored.
+    pub(super) fn of(target: &Deployment, output: Option<&String>) -> Self {
+        let attempts = target.attempts.as_ref();
+        let error = attempts.map_or("interrupted", |attempts| attempts.error.as_str());
+        Undeployed {
+            target: Some(target.name.clone()),
+            error: error.to_owned(),
+            output: output.cloned().unwrap_or_default(),
+            until: attempts.map(|attempts| attempts.pause.until),
+        }
+    }
+
+    /// All targets.
+    pub(super) fn because(error: &dyn Error) -> Self {
+        Undeployed {
+            target: None,
+            error: error.to_string(),
+            output: String::new(),
+            until: None,
+        }
+    }
 }
 
 /// A certificate that is not due.
@@ -159,6 +211,20 @@ pub struct Waiting {
     pub until: Timestamp,
     /// Why it is to be obtained.
     pub why: Why,
+    /// What it waits for.
+    pub reason: WaitReason,
+}
+
+/// What a certificate waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// An attempt failed a short time ago.
+    Failed,
+    /// The CA allows no more orders now.
+    Limit,
+    /// The CA has refused several orders, and asked to wait.
+    Refused,
 }
 
 /// A job that failed.
@@ -181,7 +247,10 @@ pub enum JobError {
         id: CertificateId,
     },
     /// The CA asks to wait before the next attempt.
-    #[error("the CA asks to wait until {} before the next attempt", .waiting.until)]
+    #[error("{} before {}", match .waiting.reason {
+        WaitReason::Failed | WaitReason::Refused => "the CA asks for no other attempt",
+        WaitReason::Limit => "the CA allows no more orders",
+    }, .waiting.until.strftime("%Y-%m-%d %H:%M UTC"))]
     Waiting {
         /// For how long.
         waiting: Box<Waiting>,

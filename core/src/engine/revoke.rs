@@ -104,8 +104,8 @@ impl Engine {
 
     /// The key of a version. One that cannot be read is not needed if the account may revoke.
     async fn key_of(&self, id: &CertificateId, version: u32) -> Option<CertificateKey> {
-        let key = self.parts.store.key(id, version).await.ok().flatten()?;
-        CertificateKey::from_secret(&key).ok()
+        let pem = self.parts.store.pem(id, version).await.ok().flatten()?;
+        CertificateKey::from_secret(&pem.key).ok()
     }
 
     async fn revoke_current(

@@ -25,7 +25,7 @@ use crate::store::CertificateId;
 use crate::txt::{Action, TxtValue};
 use crate::zone::ChangeContext;
 
-/// Certificates that are deployed or rehearsed at a time.
+/// Certificates that are rehearsed at a time.
 const AT_ONCE: usize = 20;
 
 /// How long an export may go on after the run was cancelled.
@@ -56,18 +56,27 @@ impl Engine {
         let run = run?;
         let prepare = async {
             let reconciliation = run.reconcile().await?;
-            let schedule = self.plan(options).await?;
+            let mut schedule = self.plan(options).await?;
             if let Selection::One(certificate) = &options.selection
                 && schedule.obtains_nothing()
             {
                 // They hold for the next order.
                 self.record_settings(certificate).await?;
             }
-            Ok((reconciliation, schedule))
+            if !options.rehearse {
+                self.keep_pauses(&mut schedule, options).await?;
+            }
+            let is_one = matches!(options.selection, Selection::One(_));
+            let reserved = if is_one || options.force || options.rehearse {
+                Vec::new()
+            } else {
+                self.keep_limits(&mut schedule).await?
+            };
+            Ok((reconciliation, schedule, reserved))
         };
         let prepared = cancel.run_until_cancelled(prepare).await;
         let prepared = prepared.unwrap_or(Err(RunError::Interrupted));
-        let (reconciliation, schedule) = match prepared {
+        let (reconciliation, schedule, reserved) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 run.end(cancel).await;
@@ -78,15 +87,21 @@ impl Engine {
         let looks = run.look(schedule.looks.clone(), options);
         let (jobs, late) = tokio::join!(run.work(schedule, options), looks);
         done.add(jobs, late);
-        let Done {
-            jobs,
-            why,
-            not_due,
-            waiting,
-        } = done;
-        if !options.rehearse {
-            self.record_failures(&jobs).await;
+        run.deploy(&mut done.jobs, done.deploy, options).await;
+        let undeployed = self.undeployed(done.undeployed).await;
+        let notified = if options.rehearse {
+            None
+        } else {
+            self.record_failures(&done.jobs).await;
             cancel.run_until_cancelled(self.send_contacts()).await;
+            self.notify(options).await
+        };
+        if let Err(error) = self.record_pauses().await {
+            tracing::warn!(%error, "the pause of a CA was not recorded");
+        }
+        if let Err(error) = self.give_back(reserved, &done.jobs).await {
+            // At worst others wait longer than they need.
+            tracing::warn!(%error, "orders that were not opened count for a while");
         }
         let id = run.id.clone();
         let interrupted = cancel.is_cancelled();
@@ -95,10 +110,12 @@ impl Engine {
             run: id,
             interrupted,
             reconciliation,
-            jobs,
-            why,
-            not_due,
-            waiting,
+            jobs: done.jobs,
+            why: done.why,
+            not_due: done.not_due,
+            waiting: done.waiting,
+            undeployed,
+            notified,
             exported,
         })
     }
@@ -143,6 +160,10 @@ struct Done {
     why: BTreeMap<CertificateId, Why>,
     not_due: Vec<NotDue>,
     waiting: Vec<Waiting>,
+    /// The certificates that were obtained in earlier runs and have targets to do.
+    deploy: Vec<CertificateId>,
+    /// Those whose targets wait.
+    undeployed: Vec<CertificateId>,
 }
 
 impl Done {
@@ -152,6 +173,8 @@ impl Done {
             why: schedule.why(),
             not_due: schedule.not_due.clone(),
             waiting: schedule.waiting.clone(),
+            deploy: schedule.deployments(),
+            undeployed: schedule.undeployed.clone(),
         }
     }
 
@@ -163,6 +186,8 @@ impl Done {
         self.not_due.extend(planned.not_due);
         self.waiting.extend(planned.waiting);
         self.why.extend(planned.why);
+        self.deploy.extend(planned.deploy);
+        self.undeployed.extend(planned.undeployed);
         self.jobs = jobs;
         self.jobs.extend(planned.jobs);
         self.not_due.sort_by(|one, other| one.id.cmp(&other.id));
@@ -269,59 +294,77 @@ impl Run {
         }
     }
 
-    /// The third and fourth phase: works on the certificates, many at once.
+    /// The third phase: obtains certificates or rehearses, many at once.
     async fn work(&self, schedule: Schedule, options: &RunOptions) -> Vec<JobReport> {
         let Schedule {
             work, mut failed, ..
         } = schedule;
-        self.engine.parts.observer.planned(work.len());
-        let given = match &options.selection {
-            Selection::One(certificate) => Some(Arc::clone(certificate)),
-            _ => None,
-        };
-        let context = JobContext {
-            run: self.id.clone(),
-            run_lease: self.lease.id().clone(),
-            cancel: options.cancel.clone(),
-            urgency: options.urgency(),
-            wait: options.wait,
-            must_obtain: given.is_some(),
-        };
-        let (obtain, others): (Vec<_>, Vec<_>) = work
-            .into_iter()
-            .partition(|(_, work)| matches!(work, Work::Obtain(_)));
-        let obtain = obtain.into_iter().map(|(id, _)| id).collect();
-        let (obtained, done) = tokio::join!(
-            self.engine
-                .obtain_all(obtain, given.clone(), context.clone()),
-            self.do_all(others, given, context)
+        let (mut obtain, mut rehearse) = (Vec::new(), Vec::new());
+        for (id, work) in work {
+            match work {
+                Work::Obtain(_) => obtain.push(id),
+                Work::Rehearse => rehearse.push(id),
+                Work::Deploy => {}
+            }
+        }
+        let observer = &self.engine.parts.observer;
+        observer.planned(obtain.len() + rehearse.len());
+        let (given, context) = (options.given(), self.job_context(options));
+        let engine = &self.engine;
+        let (obtained, rehearsed) = tokio::join!(
+            engine.obtain_all(obtain, given.clone(), context.clone()),
+            self.rehearse_all(rehearse, given.clone(), context.clone())
         );
         let mut reports = obtained;
-        reports.extend(done);
+        reports.extend(rehearsed);
         reports.append(&mut failed);
         reports.sort_by(|one, other| one.id.cmp(&other.id));
         reports
     }
 
-    /// Deploys certificates, or rehearses.
-    async fn do_all(
+    /// The fourth phase: deploys what was obtained, now or in earlier runs.
+    async fn deploy(
         &self,
-        work: Vec<(CertificateId, Work)>,
+        jobs: &mut Vec<JobReport>,
+        earlier: Vec<CertificateId>,
+        options: &RunOptions,
+    ) {
+        // It holds the leases of many certificates at a time. To wait for another one could be to wait for a process that
+        // waits for this one. A process that works on a certificate deploys it as well.
+        let context = JobContext {
+            wait: false,
+            must_obtain: false,
+            ..self.job_context(options)
+        };
+        let given = options.given();
+        self.engine.deploy(jobs, earlier, given, &context).await;
+    }
+
+    fn job_context(&self, options: &RunOptions) -> JobContext {
+        JobContext {
+            run: self.id.clone(),
+            run_lease: self.lease.id().clone(),
+            cancel: options.cancel.clone(),
+            urgency: options.urgency(),
+            wait: options.wait,
+            must_obtain: options.given().is_some(),
+        }
+    }
+
+    /// Rehearses, many certificates at a time.
+    async fn rehearse_all(
+        &self,
+        ids: Vec<CertificateId>,
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
     ) -> Vec<JobReport> {
-        let tasks = work.into_iter().map(|(id, work)| {
+        let tasks = ids.into_iter().map(|id| {
             let (engine, context, given) = (self.engine.clone(), context.clone(), given.clone());
             async move {
                 if context.cancel.is_cancelled() {
                     return None;
                 }
-                let outcome = match work {
-                    Work::Deploy => {
-                        guarded(&id, engine.deploy_only(id.clone(), given, &context)).await
-                    }
-                    _ => guarded(&id, engine.rehearse(id.clone(), given, &context)).await,
-                };
+                let outcome = guarded(&id, engine.rehearse(id.clone(), given, &context)).await;
                 engine.parts.observer.ended(&id);
                 Some(JobReport { id, outcome })
             }

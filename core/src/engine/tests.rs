@@ -289,6 +289,10 @@ impl SettingsReader for Stored {
         0
     }
 
+    fn shared_targets(&self) -> u64 {
+        0
+    }
+
     async fn read(
         &self,
         id: &CertificateId,

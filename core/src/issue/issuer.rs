@@ -14,11 +14,11 @@ use super::order::{self, Begun, PendingKey};
 use super::preflight::{self, Plan};
 use super::request::CertificateRequest;
 use super::silent::{self, SilentServer};
-use crate::acme::{AcmeError, Ca, Order};
+use crate::acme::{AcmeError, Ca, CaError, Order};
 use crate::certificate::{self, CertificateKey};
 use crate::clock::Clock;
 use crate::crash::{self, Point};
-use crate::delegation::{DelegationChecker, Finding};
+use crate::delegation::{CaaIdentity, DelegationChecker, Finding};
 use crate::dns::while_running;
 use crate::lease::LeaseId;
 use crate::ledger::{Origin, RunId};
@@ -83,9 +83,18 @@ impl Issuer<'_> {
     /// Follows every delegation, and looks whether the alias zones can be changed. Nothing is asked of the CA
     /// before all of it is in order.
     pub async fn prepare(&self, request: &CertificateRequest) -> Result<Plan, IssueError> {
+        let identity = self.ca.caa_identity(self.store).boxed();
+        self.prepare_with(request, identity).await
+    }
+
+    async fn prepare_with(
+        &self,
+        request: &CertificateRequest,
+        identity: impl Future<Output = Result<Option<CaaIdentity>, CaError>>,
+    ) -> Result<Plan, IssueError> {
         self.or_cancelled(async {
             self.begin(request, &Step::Preflight);
-            let plan = self.preflight(request).await?;
+            let plan = self.preflight(request, identity.await?).await?;
             self.begin(request, &Step::Planned(&plan));
             Ok(plan)
         })
@@ -233,7 +242,12 @@ impl Issuer<'_> {
                     chosen: Some(request.chosen.clone()),
                 };
                 let key = key.to_pem();
-                let version = NewVersion { key, chain, origin };
+                let version = NewVersion {
+                    key,
+                    chain,
+                    origin,
+                    access: request.key_access.clone(),
+                };
                 Ok(self.store.put_certificate(&request.id, version).await?)
             }
             Err(error) => Err(error.into()),
@@ -250,7 +264,8 @@ impl Issuer<'_> {
     /// Does everything that concerns the DNS with a probe value at each alias name, and asks
     /// nothing of the CA.
     pub async fn rehearse(&self, request: &CertificateRequest) -> Result<Plan, IssueFailure> {
-        let plan = self.prepare(request).await?;
+        let identity = self.ca.known_caa_identity(self.store).boxed();
+        let plan = self.prepare_with(request, identity).await?;
         let context = self.context(request, None);
         let existing = Arc::clone(&plan.existing);
         let records = plan.aliases.probes();
@@ -280,8 +295,11 @@ impl Issuer<'_> {
         }
     }
 
-    async fn preflight(&self, request: &CertificateRequest) -> Result<Plan, IssueError> {
-        let identity = self.ca.caa_identity(self.store).await?;
+    async fn preflight(
+        &self,
+        request: &CertificateRequest,
+        identity: Option<CaaIdentity>,
+    ) -> Result<Plan, IssueError> {
         let plan = preflight::plan(self.checker, identity.as_ref(), &self.zones, request);
         // In a box, so that the type of the flow stays within what the compiler evaluates.
         plan.boxed().await

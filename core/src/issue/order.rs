@@ -80,7 +80,11 @@ pub(super) async fn begin(
     if let Some(begun) = resume(store, account, request).await? {
         return Ok(begun);
     }
-    let key = tokio::spawn(CertificateKey::generate(request.key_type));
+    let reused = reused(store, request).await?;
+    let key = match reused {
+        Some(key) => tokio::spawn(std::future::ready(Ok(key))),
+        None => tokio::spawn(CertificateKey::generate(request.key_type)),
+    };
     let replaces = replaced(store, account, request).await?;
     let wanted = OrderRequest {
         names: &request.identifiers(),
@@ -107,6 +111,26 @@ pub(super) async fn begin(
     };
     crash::point(Point::OrderKept);
     Ok(Begun { order, key })
+}
+
+/// The key of the current version, if it is to be used again.
+async fn reused(
+    store: &dyn Store,
+    request: &CertificateRequest,
+) -> Result<Option<CertificateKey>, IssueError> {
+    if !request.reuse_key {
+        return Ok(None);
+    }
+    let Some(current) = store.certificate(&request.id).await? else {
+        return Ok(None);
+    };
+    let is_revoked = store.status(&request.id).await?.revoked == Some(current.version);
+    if is_revoked || current.info.key_type != Some(request.key_type) {
+        return Ok(None);
+    }
+    let pem = store.pem(&request.id, current.version).await?;
+    // One that cannot be read is replaced by a new one.
+    Ok(pem.and_then(|pem| CertificateKey::from_pem(pem.key.expose_secret()).ok()))
 }
 
 /// The identifier of the certificate that this one replaces (RFC 9773 §5): of the current version, if this CA and

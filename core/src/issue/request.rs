@@ -3,7 +3,7 @@
 use crate::certificate::KeyType;
 use crate::name::{DnsName, Identifier};
 use crate::renewal::{Chosen, Terms};
-use crate::store::CertificateId;
+use crate::store::{CertificateId, KeyAccess};
 
 /// A certificate that is wanted.
 #[derive(Clone, Debug)]
@@ -14,8 +14,12 @@ pub struct CertificateRequest {
     pub names: Vec<RequestedName>,
     /// The kind of its key.
     pub key_type: KeyType,
+    /// Use the key of the current version again, if it has this type, and if the version was not revoked.
+    pub reuse_key: bool,
     /// What else to ask for: a profile, and the chain if the CA offers several.
     pub chosen: Chosen,
+    /// Who may read its key.
+    pub key_access: KeyAccess,
     /// Use the alias names of the configuration without looking at the delegations.
     pub skip_preflight: bool,
     /// What to store before the order is opened, so that a later run can renew the certificate: the
@@ -43,7 +47,9 @@ impl CertificateRequest {
             id,
             names: names.into_iter().map(name).collect(),
             key_type: KeyType::default(),
+            reuse_key: false,
             chosen: Chosen::default(),
+            key_access: KeyAccess::default(),
             skip_preflight: false,
             settings: None,
         }

@@ -3,11 +3,13 @@
 mod attempts;
 mod due;
 mod info;
+mod limits;
 mod terms;
 mod why;
 
 pub use self::attempts::{Attempts, Failure, Pause};
 pub use self::due::{Due, InvalidRenewBefore, Reason, RenewBefore, Validity, due};
 pub use self::info::{Look, RenewalInfo, Suggestion, Window};
+pub use self::limits::{Limits, Rate, Spent};
 pub use self::terms::{Change, Chosen, Terms};
 pub use self::why::Why;

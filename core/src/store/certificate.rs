@@ -44,6 +44,26 @@ pub struct VersionOrigin {
     pub chosen: Option<Chosen>,
 }
 
+/// The key and the certificates of a version, in PEM.
+#[derive(Clone, Debug)]
+pub struct VersionPem {
+    /// The private key.
+    pub key: SecretString,
+    /// The certificate.
+    pub certificate: String,
+    /// The intermediate certificates; empty if there are none.
+    pub intermediates: String,
+}
+
+/// Who may read the private key of a version besides its owner. What is `None` stays as it is at the version before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyAccess {
+    /// The group, by name or number. It may enter the folders of the certificate as well.
+    pub group: Option<String>,
+    /// The permission bits.
+    pub mode: Option<u32>,
+}
+
 /// A version to store.
 #[derive(Debug)]
 pub struct NewVersion {
@@ -53,6 +73,8 @@ pub struct NewVersion {
     pub chain: Chain,
     /// Where it comes from.
     pub origin: VersionOrigin,
+    /// Who may read the key.
+    pub access: KeyAccess,
 }
 
 /// What the index holds about a certificate.

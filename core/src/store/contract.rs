@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
-use super::certificate::{IndexEntry, NewVersion, StoredCertificate};
+use super::certificate::{IndexEntry, NewVersion, StoredCertificate, VersionPem};
 use super::error::StoreError;
 use super::id::CertificateId;
 use super::status::{CaStatus, CertificateStatus};
@@ -68,15 +68,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Returns the numbers of the versions that are kept of a certificate, oldest first, also if it is damaged.
     async fn versions(&self, id: &CertificateId) -> Result<Vec<u32>, StoreError>;
 
-    /// Returns the certificate of a version and its intermediates, in PEM. `None` if there is no such version.
+    /// Returns the certificate of a version and its intermediates, in PEM, without reading its key. `None` if there is
+    /// no such version.
     async fn chain(&self, id: &CertificateId, version: u32) -> Result<Option<String>, StoreError>;
-
-    /// Returns the private key of a version, in PEM. `None` if there is no such version.
-    async fn key(
-        &self,
-        id: &CertificateId,
-        version: u32,
-    ) -> Result<Option<SecretString>, StoreError>;
 
     /// Stores a version, which is not deployed yet, and makes it the current one.
     ///
@@ -88,6 +82,10 @@ pub trait Store: fmt::Debug + Send + Sync {
         id: &CertificateId,
         version: NewVersion,
     ) -> Result<StoredCertificate, StoreError>;
+
+    /// Returns the key and the certificates of a version; `None` if it does not exist any more.
+    async fn pem(&self, id: &CertificateId, version: u32)
+    -> Result<Option<VersionPem>, StoreError>;
 
     /// Records that the current version was deployed. Does nothing if another version is current.
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError>;

@@ -12,11 +12,11 @@ pub(crate) mod id;
 mod status;
 
 pub use self::certificate::{
-    IndexEntry, IndexedVersion, NewVersion, StoredCertificate, VersionOrigin,
+    IndexEntry, IndexedVersion, KeyAccess, NewVersion, StoredCertificate, VersionOrigin, VersionPem,
 };
 pub use self::contract::Store;
 pub use self::error::StoreError;
 pub use self::files::{FileStore, FileStoreOptions};
 pub use self::id::{CertificateId, InvalidCertificateId};
-pub use self::status::{CaStatus, CertificateStatus, IndexedRenewalInfo, IndexedStatus};
+pub use self::status::{CaStatus, CertificateStatus, IndexedRenewalInfo, IndexedStatus, Notified};
 pub use crate::lease::{JobName, Lease, LeaseId};

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::renewal::{Attempts, Pause, RenewalInfo, Window};
+use crate::deploy::{Deployments, IndexedDeployments};
+use crate::renewal::{Attempts, Pause, RenewalInfo, Spent, Window};
 
 /// What became of the work for a certificate so far, and what follows from it. It can be lost without harm: then the
 /// CA is asked for its window again, and what is not marked as deployed is deployed again.
@@ -16,9 +17,27 @@ pub struct CertificateStatus {
     pub renewal_info: Option<RenewalInfo>,
     /// The version that was revoked.
     pub revoked: Option<u32>,
+    /// When versions with the names of the current one were obtained, as far back as the CA counts them.
+    pub identical: Vec<Timestamp>,
+    /// Before this time the CA allows no other one with these names.
+    pub identical_until: Option<Timestamp>,
     /// For a certificate with stored settings: a digest of what it took from the configuration when the current
     /// version was ordered.
     pub shared: Option<u64>,
+    /// What became of the targets of a version.
+    pub deployments: Option<Deployments>,
+    /// What was notified of.
+    pub notified: Notified,
+}
+
+/// What somebody was notified of, so that it happens once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notified {
+    /// That attempts failed since the current version was stored.
+    pub failing: bool,
+    /// That this version ends soon.
+    pub expiring: Option<u32>,
 }
 
 /// What the index holds about a status.
@@ -32,8 +51,19 @@ pub struct IndexedStatus {
     pub renewal_info: Option<IndexedRenewalInfo>,
     /// The version that was revoked.
     pub revoked: Option<u32>,
+    /// As [`CertificateStatus::identical_until`].
+    pub identical_until: Option<Timestamp>,
     /// As [`CertificateStatus::shared`].
     pub shared: Option<u64>,
+    /// What became of the targets of a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployments: Option<IndexedDeployments>,
+    /// The number of attempts that failed since the current version was stored.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub failed: u32,
+    /// What was notified of.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub notified: Notified,
 }
 
 /// What the index holds about renewal information.
@@ -62,9 +92,20 @@ impl From<&CertificateStatus> for IndexedStatus {
                 look_at: info.look_at,
             }),
             revoked: status.revoked,
+            identical_until: status.identical_until,
             shared: status.shared,
+            deployments: status.deployments.as_ref().map(Into::into),
+            failed: status
+                .attempts
+                .as_ref()
+                .map_or(0, |attempts| attempts.failed),
+            notified: status.notified,
         }
     }
+}
+
+fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What is known of a CA, and counts for all certificates. It can be lost without harm.
@@ -75,4 +116,10 @@ pub struct CaStatus {
     pub no_looks_before: Option<Timestamp>,
     /// The mail addresses that the account was created with, or that were sent last.
     pub contact: Option<Vec<String>>,
+    /// The domains that name the CA in CAA records, as its directory has them.
+    pub caa_issuers: Option<Vec<String>>,
+    /// The CA takes no orders of the account before this time: it has refused several, and asked to wait.
+    pub no_orders_before: Option<Timestamp>,
+    /// Orders that were opened a short time ago, or are about to be.
+    pub orders: Vec<Spent>,
 }

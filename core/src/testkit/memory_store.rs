@@ -18,7 +18,7 @@ use crate::lease::{JobName, Lease, LeaseId};
 use crate::name::DnsName;
 use crate::store::{
     CaStatus, CertificateId, CertificateStatus, IndexEntry, NewVersion, Store, StoreError,
-    StoredCertificate, alias_names,
+    StoredCertificate, VersionPem, alias_names,
 };
 
 /// Versions that are kept.
@@ -226,24 +226,9 @@ impl Store for MemoryStore {
 
     async fn chain(&self, id: &CertificateId, version: u32) -> Result<Option<String>, StoreError> {
         self.answer().await?;
-        let chain = self
-            .data()
-            .version(id, version)
-            .map(|version| version.chain.clone());
-        Ok(chain)
-    }
-
-    async fn key(
-        &self,
-        id: &CertificateId,
-        version: u32,
-    ) -> Result<Option<SecretString>, StoreError> {
-        self.answer().await?;
-        let key = self
-            .data()
-            .version(id, version)
-            .map(|version| version.key.clone());
-        Ok(key)
+        let data = self.data();
+        let version = data.version(id, version);
+        Ok(version.map(|version| format!("{}{}", version.certificate, version.intermediates)))
     }
 
     async fn put_certificate(
@@ -266,10 +251,8 @@ impl Store for MemoryStore {
         };
         let version = Version {
             key: version.key,
-            chain: format!(
-                "{}{}",
-                version.chain.certificate, version.chain.intermediates
-            ),
+            certificate: version.chain.certificate,
+            intermediates: version.chain.intermediates,
             info: version.chain.info,
             origin: version.origin,
         };
@@ -279,6 +262,22 @@ impl Store for MemoryStore {
             entry.versions.pop_first();
         }
         Ok(stored)
+    }
+
+    async fn pem(
+        &self,
+        id: &CertificateId,
+        version: u32,
+    ) -> Result<Option<VersionPem>, StoreError> {
+        self.answer().await?;
+        let data = self.data();
+        let entry = data.certificates.get(id);
+        let version = entry.and_then(|entry| entry.versions.get(&version));
+        Ok(version.map(|version| VersionPem {
+            key: version.key.clone(),
+            certificate: version.certificate.clone(),
+            intermediates: version.intermediates.clone(),
+        }))
     }
 
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError> {

@@ -5,13 +5,17 @@
 //! are checked on the open descriptor. A folder is checked before what is in it is used: nobody else can
 //! replace the files of a folder that passed. The folders above are not checked.
 
+mod folder;
 mod open;
 mod owner;
+mod permissions;
 #[cfg(test)]
 mod tests;
 mod untrusted;
 
+pub use self::folder::open_folder;
 pub use self::open::{Links, Read, check_folder, open, open_in_place, read};
 pub use self::owner::Access;
 pub(crate) use self::owner::{check_file_at, is_trusted};
+pub use self::permissions::Permissions;
 pub use self::untrusted::{Distrust, Untrusted};

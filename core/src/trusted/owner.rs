@@ -8,7 +8,7 @@ use super::untrusted::{Distrust, Untrusted};
 
 /// The permission bits of anyone but the owner, and those of them that let others change a file.
 const OTHERS: u32 = 0o077;
-const OTHERS_CHANGE: u32 = 0o022;
+pub(super) const OTHERS_CHANGE: u32 = 0o022;
 
 /// What others may do with a file or folder. In each case its owner must be the effective user or root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

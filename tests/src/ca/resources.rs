@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use rand::Rng as _;
 use rcgen::{CertificateSigningRequestParams, Issuer, KeyPair, SanType};
 use serde::Serialize;
@@ -13,9 +14,7 @@ use serde_json::{Value, json};
 
 use super::problem::Problem;
 use super::response::{json as response, located};
-
-const HOUR: Duration = Duration::from_hours(1);
-const VALIDITY: Duration = Duration::from_hours(90 * 24);
+use super::times::Dated;
 
 type Result<T> = std::result::Result<T, Problem>;
 
@@ -39,6 +38,8 @@ pub(super) struct Resources {
     pub(super) orders: Vec<Order>,
     pub(super) authorizations: Vec<Authorization>,
     pub(super) requests: usize,
+    /// What depends on the time, for each order.
+    pub(super) dated: Vec<Dated>,
 }
 
 #[derive(Debug)]
@@ -228,8 +229,18 @@ impl Authorization {
     }
 }
 
-/// Signs a request (DER) for exactly these names; returns the certificate in PEM.
-pub(super) fn sign(issuer: &Issuer<'_, KeyPair>, csr: Vec<u8>, names: &[String]) -> Result<String> {
+fn system_time(time: Timestamp) -> SystemTime {
+    let since = Duration::try_from(time.duration_since(Timestamp::UNIX_EPOCH));
+    SystemTime::UNIX_EPOCH + since.unwrap_or_default()
+}
+
+/// Signs a request (DER) for exactly these names and this time; returns the certificate in PEM.
+pub(super) fn sign(
+    issuer: &Issuer<'_, KeyPair>,
+    csr: Vec<u8>,
+    names: &[String],
+    (not_before, not_after): (Timestamp, Timestamp),
+) -> Result<String> {
     let bad = |error: &dyn std::fmt::Display| Problem::new(400, "badCSR", error);
     let mut csr =
         CertificateSigningRequestParams::from_der(&csr.into()).map_err(|error| bad(&error))?;
@@ -246,9 +257,8 @@ pub(super) fn sign(issuer: &Issuer<'_, KeyPair>, csr: Vec<u8>, names: &[String])
     if requested != names {
         return Err(bad(&format!("it is for {requested:?}")));
     }
-    let now = SystemTime::now();
-    csr.params.not_before = (now - HOUR).into();
-    csr.params.not_after = (now + VALIDITY).into();
+    csr.params.not_before = system_time(not_before).into();
+    csr.params.not_after = system_time(not_after).into();
     csr.params.use_authority_key_identifier_extension = true;
     let certificate = csr.signed_by(issuer).map_err(|error| bad(&error))?;
     Ok(certificate.pem())

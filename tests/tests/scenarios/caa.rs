@@ -1,6 +1,6 @@
 //! Who may issue: CAA records at the identifier and above it (RFC 8659), as a CA reads them.
 
-use acme_alias_tests::{Builder, Outcome, QueryProxy, Result, TestBed};
+use acme_alias_tests::{ALIAS_ZONE, Builder, Outcome, QueryProxy, Result, Spoilt, TestBed};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
@@ -110,5 +110,34 @@ fn a_caa_issuer_must_be_a_domain_name() -> Result {
     let bed = TestBed::start()?;
     bed.run(&["check", "example.com", "--caa-issuer", "ca.example; x"])?
         .assert_failure(2, &["is not a usable domain name", "letsencrypt.org"]);
+    Ok(())
+}
+
+#[test]
+fn the_directory_tells_by_which_domains_caa_names_the_ca() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["www.example.com"])
+        .record("example.com", ISSUE_OURS)
+        .start()?;
+    let issue = |identities: &[&str]| -> Result<Outcome> {
+        let identities = serde_json::json!(identities);
+        let proxy = bed.acme_proxy(move |exchange| {
+            if exchange.path != "/dir" || exchange.answer.is_empty() {
+                return Spoilt::No;
+            }
+            let directory = serde_json::from_str::<serde_json::Value>(&exchange.answer);
+            let mut directory = directory.unwrap_or_default();
+            directory["meta"]["caaIdentities"] = identities.clone();
+            Spoilt::Changed(directory.to_string())
+        })?;
+        let mut settings = bed.settings();
+        settings.directory = proxy.directory();
+        let issue = ["issue", "www.example.com", "--challenge-alias", ALIAS_ZONE];
+        bed.program(settings)?.run(&issue)
+    };
+    let refused = issue(&["other.example", "not a name"])?;
+    refused.assert_failure(3, &["CAA does not let other.example issue"]);
+    assert_eq!(bed.orders()?, 0);
+    issue(&["other.example", "ca.example"])?.assert_success();
     Ok(())
 }

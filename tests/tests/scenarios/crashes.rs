@@ -1,7 +1,7 @@
 //! The process ends, as by `kill -9`, at every point of the way; the next run makes up for it.
 
 use acme_alias_core::crash::Point;
-use acme_alias_tests::{ALIAS_ZONE, Error, Profile, Program, Result, TestBed};
+use acme_alias_tests::{ALIAS_ZONE, Error, Profile, Program, Result, Settings, TestBed};
 
 const ISSUE: [&str; 6] = [
     "issue",
@@ -11,6 +11,19 @@ const ISSUE: [&str; 6] = [
     ALIAS_ZONE,
     "--force",
 ];
+
+/// Settings with a state folder for this point, and targets for all certificates.
+fn settings_for(bed: &TestBed, point: Point) -> Settings {
+    let mut settings = bed.settings();
+    settings.state = bed.folder().join(point.name());
+    settings.more.push_str(&format!(
+        "[[deploy]]\nkind = 'files'\nkey = '{}/{}-{{id}}'\n\
+         [[deploy]]\nkind = 'command'\ncommand = 'true'\n",
+        bed.folder().display(),
+        point.name()
+    ));
+    settings
+}
 
 /// Lets the program end at this point; returns how many orders there were before.
 fn crash(bed: &TestBed, program: &Program, point: Point) -> Result<usize> {
@@ -38,8 +51,7 @@ fn whatever_point_a_run_dies_at_the_next_one_repairs_it() -> Result {
         .profile(Profile::Failpoints)
         .start()?;
     for point in Point::ALL {
-        let mut settings = bed.settings();
-        settings.state = bed.folder().join(point.name());
+        let settings = settings_for(&bed, *point);
         let program = bed.program(settings)?;
         let certificate = || bed.certificate_in(point.name(), "example-com");
 
@@ -77,8 +89,7 @@ fn sigterm_at_any_point_leaves_nothing_within_ten_seconds() -> Result {
         .profile(Profile::Failpoints)
         .start()?;
     for point in Point::ALL {
-        let mut settings = bed.settings();
-        settings.state = bed.folder().join(point.name());
+        let settings = settings_for(&bed, *point);
         let program = bed.program(settings)?;
         let asked = format!("{}=return(term)", point.name());
         let outcome = program.clone().env("FAILPOINTS", asked).run(&ISSUE)?;

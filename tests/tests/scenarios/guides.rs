@@ -1,11 +1,12 @@
 //! The guides in `docs/`, with their own words.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, Builder, Error, Outcome, Program, Result, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE,
-    TestBed, output_of,
+    ALIAS_ZONE, Builder, Error, Outcome, Program, Result, SECOND_ALIAS_ZONE, SimulatedCa,
+    THIRD_ALIAS_ZONE, TestBed, Validation, output_of,
 };
 
 use crate::clouds::{Clouds, SECRET_KEY};
@@ -205,6 +206,64 @@ fn the_guide_to_bind_works_as_it_stands() -> Result {
 }
 
 #[test]
+fn the_guide_to_deployment_works_as_it_stands() -> Result {
+    let bed = TestBed::start()?;
+    let etc = bed.folder().join("etc");
+    for folder in ["haproxy/certs", "tomcat", "letsencrypt", "acme-alias"] {
+        fs::create_dir_all(etc.join(folder))?;
+    }
+    let password = etc.join("acme-alias/app.password");
+    fs::write(&password, "a password")?;
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600))?;
+    // The programs of the page write down how they were called.
+    let (programs, called) = (bed.folder().join("programs"), bed.folder().join("called"));
+    fs::create_dir(&programs)?;
+    for name in ["systemctl", "mail"] {
+        let program = programs.join(name);
+        let script = format!("#!/bin/sh\necho {name} \"$@\" >> {}\n", called.display());
+        fs::write(&program, script)?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    }
+    let page = read("deploy.md")?
+        .replace("/etc/", &format!("{}/", etc.display()))
+        .replace("\"ssl-cert\"", "\"root\"")
+        .replace("group = \"haproxy\"", "group = \"root\"")
+        // So that there is something to notify of.
+        .replace("days = 7 ", "days = 10000 ");
+    for (index, block) in blocks(&page, "toml").into_iter().enumerate() {
+        let mut settings = bed.settings();
+        settings.state = bed.folder().join(format!("state-{index}"));
+        match block.split_once("\n\n") {
+            Some((top, rest)) if !top.starts_with('[') => {
+                (settings.top, settings.more) = (top.to_owned(), rest.to_owned());
+            }
+            _ => settings.more = block,
+        }
+        let path = format!("{}:/usr/bin:/bin", programs.display());
+        let program = bed.program(settings)?.env("PATH", path);
+        program.run(&["renew"])?.assert_success();
+    }
+    for file in [
+        "haproxy/certs/web.pem",
+        "haproxy/certs/mail.pem",
+        "tomcat/app.p12",
+        "letsencrypt/live/example.com/fullchain.pem",
+    ] {
+        assert!(etc.join(file).exists(), "{file}");
+    }
+    let called = fs::read_to_string(&called)?;
+    let expected = [
+        "systemctl reload nginx",
+        "systemctl reload nginx",
+        "systemctl reload haproxy",
+        "systemctl reload haproxy",
+        "mail -s Certificates need attention root",
+    ];
+    assert_eq!(called.lines().collect::<Vec<_>>(), expected);
+    Ok(())
+}
+
+#[test]
 fn the_pages_of_the_providers_have_the_policies_that_are_printed() -> Result {
     let bed = TestBed::start()?;
     let mut settings = bed
@@ -237,4 +296,51 @@ fn the_pages_of_the_providers_have_the_policies_that_are_printed() -> Result {
         value(&policy_in(&printed)?)?
     );
     Ok(())
+}
+
+#[test]
+fn the_page_on_renewal_works_as_it_stands() -> Result {
+    let names = [
+        "example.com",
+        "example.org",
+        "www.example.com",
+        "example.edu",
+    ];
+    let bed = TestBed::builder().delegate(&names).start()?;
+    let second = SimulatedCa::start(Validation::Trust)?;
+    let directory = format!(
+        "directory = \"{}\"\nca-file = \"{}\"",
+        second.directory(),
+        second.root().display()
+    );
+    let page = read("renewal.md")?.replace("directory = \"zerossl\"", &directory);
+    let mut settings = bed.settings();
+    for block in blocks(&page, "toml") {
+        match block.split_once("\n\n") {
+            Some((top, rest)) if !top.starts_with('[') => {
+                settings.top += top;
+                settings.more += rest;
+            }
+            _ => settings.more += &block,
+        }
+        settings.more += "\n";
+    }
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_success();
+    assert_eq!((bed.orders()?, second.certificates()), (3, 1));
+    let key = bed.folder().join("state/certificates/api/privkey.pem");
+    let before = fs::read(&key)?;
+    program.run(&["renew", "api", "--force"])?.assert_success();
+    assert_eq!(fs::read(&key)?, before);
+    for block in blocks(&page, "sh") {
+        for command in block
+            .lines()
+            .filter_map(|line| line.strip_prefix("acme-alias "))
+        {
+            let arguments: Vec<_> = command.split_whitespace().collect();
+            program.run(&arguments)?.assert_success();
+        }
+    }
+    assert_eq!(bed.orders()?, 6);
+    bed.assert_only_txt_was_touched(&[])
 }

@@ -41,8 +41,11 @@ impl<'a> Fixture<'a> {
         let hook = RecordingHook::new(&bed.folder().join(format!("{name}.deployed")));
         settings.state = bed.folder().join(name);
         let domain = domain(name);
+        let file = bed.folder().join(format!("{name}.key"));
         let lines = format!(
-            "domains = [\"{domain}\", \"*.{domain}\"]\n{}",
+            "domains = [\"{domain}\", \"*.{domain}\"]\n\
+             deploy = [{{ kind = 'files', key = '{}' }}]\n{}",
+            file.display(),
             hook.setting()
         );
         Ok(Fixture {

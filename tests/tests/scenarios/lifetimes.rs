@@ -105,6 +105,29 @@ fn issue_keeps_what_is_valid_and_as_the_settings_say() -> Result {
 }
 
 #[test]
+fn a_key_is_used_again_if_the_settings_say_so() -> Result {
+    let bed = TestBed::start()?;
+    let key = || std::fs::read(bed.folder().join("state/certificates/web/privkey.pem"));
+    let renew = |more: &str| -> Result<Vec<u8>> {
+        let program = bed.program(web(&bed, &["example.com"], more))?;
+        program.run(&["renew", "--force"])?.assert_success();
+        Ok(key()?)
+    };
+    let first = renew("key = \"reuse\"\n")?;
+    assert_eq!(renew("key = \"reuse\"\n")?, first);
+    // Another type needs another key.
+    let other = renew("key = \"reuse\"\nkey-type = \"ecdsa-p384\"\n")?;
+    assert_ne!(other, first);
+    assert_eq!(
+        renew("key = \"reuse\"\nkey-type = \"ecdsa-p384\"\n")?,
+        other
+    );
+    assert_ne!(renew("key-type = \"ecdsa-p384\"\n")?, other);
+    assert_eq!(bed.orders()?, 5);
+    Ok(())
+}
+
+#[test]
 fn flags_that_change_nothing_of_the_order_are_stored_for_the_next_one() -> Result {
     let bed = TestBed::builder()
         .cname("_acme-challenge.example.com", "tokens.auth.example.net")
@@ -180,7 +203,7 @@ fn a_pause_that_the_ca_asks_for_holds_whatever_is_forced() -> Result {
     let good = bed.program(web(&bed, &["example.com"], ""))?;
     assert_told(&good.run(&["renew", "--force"])?, &["web: waits until"]);
     let issue = good.run(&["issue", "web", "--force"])?;
-    issue.assert_failure(5, &["the CA asks to wait until"]);
+    issue.assert_failure(5, &["the CA asks for no other attempt before"]);
     assert_eq!(bed.orders()?, 0);
     let later = good.clock("+121s");
     later.run(&["renew"])?.assert_success();

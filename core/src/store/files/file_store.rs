@@ -26,7 +26,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::lease::{JobName, Lease};
 use crate::name::DnsName;
 use crate::store::alias_names;
-use crate::store::certificate::{IndexEntry, NewVersion, StoredCertificate};
+use crate::store::certificate::{IndexEntry, NewVersion, StoredCertificate, VersionPem};
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
@@ -190,15 +190,6 @@ impl Store for FileStore {
         blocking(move || versions::chain(&folder, version)).await
     }
 
-    async fn key(
-        &self,
-        id: &CertificateId,
-        version: u32,
-    ) -> Result<Option<SecretString>, StoreError> {
-        let folder = self.layout.certificate(id);
-        blocking(move || versions::key(&folder, version)).await
-    }
-
     async fn put_certificate(
         &self,
         id: &CertificateId,
@@ -222,6 +213,15 @@ impl Store for FileStore {
             tracing::warn!("old versions of the certificate {id} stay: {error}");
         }
         Ok(stored(id, location, version))
+    }
+
+    async fn pem(
+        &self,
+        id: &CertificateId,
+        version: u32,
+    ) -> Result<Option<VersionPem>, StoreError> {
+        let folder = self.layout.certificate(id);
+        blocking(move || versions::pem(&folder, version)).await
     }
 
     async fn mark_deployed(&self, id: &CertificateId, version: u32) -> Result<(), StoreError> {

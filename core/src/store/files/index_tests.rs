@@ -17,7 +17,8 @@ use super::layout::{Layout, VERSIONS};
 use super::{FileStore, FileStoreOptions};
 use crate::certificate::Chain;
 use crate::store::{
-    CertificateId, IndexEntry, IndexedStatus, IndexedVersion, NewVersion, Store, VersionOrigin,
+    CertificateId, IndexEntry, IndexedStatus, IndexedVersion, KeyAccess, NewVersion, Store,
+    VersionOrigin,
 };
 use crate::testkit::store::version;
 
@@ -117,6 +118,7 @@ impl Subject {
                     key: "key".into(),
                     chain: CHAIN.clone(),
                     origin: VersionOrigin::default(),
+                    access: KeyAccess::default(),
                 };
                 // A folder in the place of `current` is one of the damages that stay.
                 let _ = self.store.put_certificate(&id(*number), version).await;

@@ -39,6 +39,7 @@ mod index;
 mod index_log;
 #[cfg(test)]
 mod index_tests;
+mod key_access;
 mod layout;
 #[cfg(test)]
 mod lease_tests;

@@ -5,19 +5,20 @@ use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::access::{check_dir, check_file, make_dir, read, read_octets, read_private, set_mode};
+use super::access::{check_dir, check_file, make_dir, read, read_octets, set_mode};
 use super::atomic::{link, sync_dir, write, write_new};
 use super::errors::{damaged, is_missing, unavailable};
+use super::key_access::{Readers, open_way};
 use super::layout::{
     CERTIFICATE, CHAIN, CURRENT, DEPLOYED, FULLCHAIN, KEY, NEW, PEM_FILES, VERSION, VERSIONS,
     version_path,
 };
 use crate::certificate::{self, CertificateInfo};
 use crate::crash::{self, Point};
-use crate::store::certificate::{NewVersion, VersionOrigin};
+use crate::store::certificate::{NewVersion, VersionOrigin, VersionPem};
 use crate::store::error::StoreError;
 use crate::trusted::{Access, Links};
 
@@ -85,19 +86,6 @@ pub(super) fn chain(folder: &Path, number: u32) -> Result<Option<String>, StoreE
         || Err(damaged(&path, &"it does not exist")),
         |chain| Ok(Some(chain)),
     )
-}
-
-/// The private key of a version, if there is such a version.
-pub(super) fn key(folder: &Path, number: u32) -> Result<Option<SecretString>, StoreError> {
-    let path = version_path(folder, number);
-    if !all(folder)?.contains(&number) || !check_dir(&path, Links::Refused)? {
-        return Ok(None);
-    }
-    let path = path.join(KEY);
-    match read_private(&path)? {
-        Some(key) => Ok(Some(key.into())),
-        None => Err(damaged(&path, &"it does not exist")),
-    }
 }
 
 /// The number of the current version, whether it can be read or not.
@@ -169,7 +157,13 @@ pub(super) fn add(
     make_dir(folder)?;
     make_dir(&versions)?;
     let number = next_number(folder, &versions)?;
-    write_version(&versions, number, version, created)?;
+    let before = current_number(folder).ok().flatten();
+    let before = before.map(|number| Readers::of(folder, number));
+    if let Some(group) = &version.access.group {
+        open_way(folder, group).unwrap_or_else(|error| not_admitted(folder, &error));
+    }
+    let readers = before.unwrap_or_default();
+    write_version(&versions, number, version, &readers, created)?;
     crash::point(Point::VersionMade);
     link(folder, CURRENT, &version_path(Path::new(""), number))?;
     crash::point(Point::VersionSwitched);
@@ -185,13 +179,19 @@ fn write_version(
     versions: &Path,
     number: u32,
     version: &NewVersion,
+    readers: &Readers,
     created: Timestamp,
 ) -> Result<(), StoreError> {
     let new = tempfile::Builder::new()
         .prefix(NEW)
         .tempdir_in(versions)
         .map_err(|error| unavailable("write in", versions, error))?;
-    let NewVersion { key, chain, origin } = version;
+    let NewVersion {
+        key,
+        chain,
+        origin,
+        access,
+    } = version;
     let key = write_new(&new.path().join(KEY), key.expose_secret().as_bytes())?;
     // The lock tells others that the folder is in use; without it they may delete it.
     let _ = key.try_lock();
@@ -211,12 +211,42 @@ fn write_version(
         write_new(&new.path().join(file), content)?;
     }
     set_mode(new.path(), 0o700)?;
+    let admitted = readers.admit(&key, new.path(), access);
+    admitted.unwrap_or_else(|error| not_admitted(new.path(), &error));
     sync_dir(new.path())?;
     let path = versions.join(number.to_string());
     fs::rename(new.path(), &path).map_err(|error| unavailable("write", &path, error))?;
     // The folder has its final name; there is nothing left to delete.
     let _ = new.keep();
     sync_dir(versions)
+}
+
+/// A certificate that was paid for is stored all the same.
+fn not_admitted(folder: &Path, error: &io::Error) {
+    let folder = folder.display();
+    tracing::warn!("{folder}: the group of the key cannot be let in: {error}");
+}
+
+/// The key and the certificates of a version, if it exists.
+pub(super) fn pem(folder: &Path, number: u32) -> Result<Option<VersionPem>, StoreError> {
+    if !check_dir(folder, Links::Refused)? || !check_dir(&folder.join(VERSIONS), Links::Refused)? {
+        return Ok(None);
+    }
+    let version = version_path(folder, number);
+    if !check_dir(&version, Links::Refused)? {
+        return Ok(None);
+    }
+    let text = |file| read(&version.join(file));
+    let (Some(key), Some(certificate), Some(intermediates)) =
+        (text(KEY)?, text(CERTIFICATE)?, text(CHAIN)?)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(VersionPem {
+        key: key.into(),
+        certificate,
+        intermediates,
+    }))
 }
 
 /// No number is used twice: not that of a version that was deleted, and not that of the version

@@ -37,7 +37,8 @@ pub(super) struct Entry {
 
 pub(super) struct Version {
     pub(super) key: SecretString,
-    pub(super) chain: String,
+    pub(super) certificate: String,
+    pub(super) intermediates: String,
     pub(super) info: CertificateInfo,
     pub(super) origin: VersionOrigin,
 }

@@ -56,6 +56,26 @@ impl Suite<'_> {
         Ok(())
     }
 
+    pub(super) async fn a_version_has_its_pem(&self) -> Outcome {
+        let id = id("pem")?;
+        let none = self.ok(self.store.pem(&id, 1).await)?;
+        equal("a version too early", &none.is_some(), &false)?;
+        for mark in ["first", "second"] {
+            let version = self.version(mark)?;
+            let certificate = version.chain.certificate.clone();
+            let stored = self.ok(self.store.put_certificate(&id, version).await)?;
+            let pem = self.ok(self.other.pem(&id, stored.version).await)?;
+            let pem = pem.ok_or("a version has no PEM")?;
+            // A secret must not get into the message.
+            let is_key = pem.key.expose_secret() == format!("{SECRET}-{mark}");
+            equal("whether the key is that of the version", &is_key, &true)?;
+            equal("the certificate", &pem.certificate, &certificate)?;
+            let next = self.ok(self.store.pem(&id, stored.version + 1).await)?;
+            equal("a version that does not exist", &next.is_some(), &false)?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn new_version_is_not_deployed(&self) -> Outcome {
         let id = id("deployed")?;
         // Nothing to mark is no error: a person may have deleted the certificate.

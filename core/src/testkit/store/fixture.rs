@@ -11,7 +11,7 @@ use rcgen::{CertificateParams, KeyPair};
 use secrecy::SecretString;
 
 use crate::certificate::{self, Chain};
-use crate::store::{CertificateId, NewVersion, Store, VersionOrigin};
+use crate::store::{CertificateId, KeyAccess, NewVersion, Store, VersionOrigin};
 use crate::testkit::ManualClock;
 
 /// A store to check, empty at first.
@@ -65,6 +65,7 @@ pub fn version(
             renewal_id: Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE".to_owned()),
             chosen: None,
         },
+        access: KeyAccess::default(),
     })
 }
 

@@ -7,12 +7,28 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::checks::{Outcome, SECRET, Suite, equal, id};
+use crate::deploy::{Deployment, Deployments};
 use crate::name::DnsName;
-use crate::renewal::{Attempts, Failure, RenewalInfo, Window};
+use crate::renewal::{Attempts, Failure, RenewalInfo, Spent, Window};
 use crate::store::{CaStatus, CertificateStatus};
 
 /// Rounds in which two processes add alias names at once.
 const ROUNDS: usize = 10;
+
+/// A target that is not done, of this version.
+fn deployments(version: u32, attempts: Option<Attempts>) -> Deployments {
+    Deployments {
+        version,
+        digest: u64::MAX,
+        shared: Some(1),
+        targets: vec![Deployment {
+            target: u64::MAX,
+            name: "a target \"\n".to_owned(),
+            done: false,
+            attempts,
+        }],
+    }
+}
 
 impl Suite<'_> {
     pub(super) async fn accounts_stay_apart(&self) -> Outcome {
@@ -96,6 +112,8 @@ impl Suite<'_> {
                 unanswered: round,
                 explanation: None,
             });
+            status.deployments = Some(deployments(round, status.attempts.clone()));
+            status.notified.failing = true;
             self.ok(self.store.put_status(&id, &status).await)?;
             for store in [&self.other, &self.store] {
                 equal("the status", &self.ok(store.status(&id).await)?, &status)?;
@@ -111,6 +129,12 @@ impl Suite<'_> {
         let known = CaStatus {
             no_looks_before: Some(Timestamp::UNIX_EPOCH),
             contact: Some(vec!["admin@example.com".to_owned()]),
+            caa_issuers: Some(vec!["ca.example".to_owned()]),
+            no_orders_before: None,
+            orders: vec![Spent {
+                at: Timestamp::UNIX_EPOCH,
+                count: 7,
+            }],
         };
         self.ok(self.store.put_ca_status(url, &known).await)?;
         equal(

@@ -83,6 +83,10 @@ async fn certificates(suite: &Suite<'_>) -> Vec<Violation> {
             suite.old_versions_are_pruned().await,
         ),
         violation(
+            "the key and the certificates of a version are read as they were stored",
+            suite.a_version_has_its_pem().await,
+        ),
+        violation(
             "a version is deployed when it was marked, not earlier",
             suite.new_version_is_not_deployed().await,
         ),

@@ -1,0 +1,95 @@
+//! Whether the CA takes orders of the account now.
+
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::error::AcmeError;
+
+/// So many orders in a row that are refused with a time to wait concern the account, and not their names.
+const REFUSED_MAX: u32 = 3;
+/// No CA is believed that asks for a longer pause.
+const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// Closes when the CA refuses several orders in a row and asks to wait: the others would be refused as well.
+#[derive(Debug, Default)]
+pub(super) struct OrderGate(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    refused: u32,
+    closed: Option<(Timestamp, AcmeError)>,
+}
+
+impl OrderGate {
+    /// The refusal that closed the gate, if it is closed.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), AcmeError> {
+        match &self.state().closed {
+            Some((until, refusal)) if *until > now => Err(refusal.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// When it opens again, if it is closed.
+    pub(super) fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let closed = self.state().closed.as_ref().map(|(until, _)| *until);
+        closed.filter(|until| *until > now)
+    }
+
+    /// Notes how the CA answered to an order.
+    pub(super) fn note<T>(&self, answer: &Result<T, AcmeError>, now: Timestamp) {
+        let mut state = self.state();
+        let pause = answer.as_ref().err().and_then(AcmeError::asked_pause);
+        let (Some(pause), Err(refusal)) = (pause, answer) else {
+            if answer.is_ok() {
+                *state = State::default();
+            }
+            return;
+        };
+        state.refused += 1;
+        if state.refused >= REFUSED_MAX {
+            let pause = SignedDuration::try_from(pause).unwrap_or(PAUSE_MAX);
+            state.closed = Some((now + pause.min(PAUSE_MAX), refusal.clone()));
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::acme::TransportError;
+
+    fn refusal(retry_after: Option<u64>) -> Result<(), AcmeError> {
+        Err(AcmeError::Transport(TransportError::Status {
+            url: "https://ca.example/new-order".to_owned(),
+            status: 429,
+            retry_after: retry_after.map(Duration::from_secs),
+            detail: String::new(),
+        }))
+    }
+
+    #[test]
+    fn the_third_refusal_in_a_row_closes_it_for_as_long_as_the_ca_asks() {
+        let (gate, now) = (OrderGate::default(), Timestamp::UNIX_EPOCH);
+        gate.note(&refusal(Some(60)), now);
+        gate.note(&refusal(Some(60)), now);
+        gate.note(&Ok(()), now);
+        for _ in 0..2 {
+            gate.note(&refusal(Some(60)), now);
+            // Without a time to wait it may be about the names.
+            gate.note(&refusal(None), now);
+            assert!(gate.check(now).is_ok());
+        }
+        gate.note(&refusal(Some(60)), now);
+        let end = now + SignedDuration::from_secs(60);
+        assert!(gate.check(now).is_err());
+        assert_eq!(gate.closed_until(now), Some(end));
+        assert!(gate.check(end).is_ok());
+    }
+}

@@ -1,0 +1,225 @@
+//! Keeping within what a CA allows: orders are counted before they are opened, across runs, and those that are too many
+//! wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::core::Engine;
+use super::held_lease::HeldLease;
+use super::options::{RunOptions, Selection};
+use super::plan::{Schedule, Work};
+use super::report::{JobError, JobReport, WaitReason, Waiting};
+use crate::issue::IssueError;
+use crate::lease::JobName;
+use crate::renewal::{Rate, Reason, Spent, Why};
+use crate::store::{CertificateId, StoreError};
+
+/// No pause of a CA is longer.
+const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// Orders that a run may open at a CA, counted before they are opened.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    directory: String,
+    spent: Spent,
+    ids: BTreeSet<CertificateId>,
+}
+
+impl Engine {
+    /// Lets the certificates of CAs wait that take no orders of the account now.
+    pub(super) async fn keep_pauses(
+        &self,
+        schedule: &mut Schedule,
+        options: &RunOptions,
+    ) -> Result<(), StoreError> {
+        let now = self.parts.clock.now();
+        let mut until_of: BTreeMap<String, Option<Timestamp>> = BTreeMap::new();
+        let mut waiting = Vec::new();
+        for (id, work) in &schedule.work {
+            let Work::Obtain(why) = work else { continue };
+            let certificate = match &options.selection {
+                Selection::One(certificate) => Some(certificate),
+                _ => self.certificates().get(id),
+            };
+            // Others ask their CA, and wait then.
+            let Some(certificate) = certificate.filter(|one| one.fallback.is_none()) else {
+                continue;
+            };
+            let directory = certificate.environment.ca().directory();
+            let until = match until_of.get(directory) {
+                Some(until) => *until,
+                None => {
+                    let status = self.parts.store.ca_status(directory).await?;
+                    // One that is far away was written when the clock was ahead.
+                    let is_now = |until: &Timestamp| *until > now && *until <= now + PAUSE_MAX;
+                    let until = status.no_orders_before.filter(is_now);
+                    until_of.insert(directory.to_owned(), until);
+                    until
+                }
+            };
+            waiting.extend(until.map(|until| Waiting {
+                id: id.clone(),
+                until,
+                why: why.clone(),
+                reason: WaitReason::Refused,
+            }));
+        }
+        let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
+        schedule.work.retain(|(id, _)| !late.contains(id));
+        schedule.waiting.extend(waiting);
+        Ok(())
+    }
+
+    /// Records which CAs take no orders of the account now.
+    pub(super) async fn record_pauses(&self) -> Result<(), StoreError> {
+        let mut recorded = BTreeSet::new();
+        for certificate in self.certificates().iter() {
+            let ca = certificate.environment.ca();
+            let Some(until) = ca.no_orders_before() else {
+                continue;
+            };
+            if recorded.insert(ca.directory().to_owned()) {
+                let store = &self.parts.store;
+                let lease = self.account_lease(ca.directory()).await?;
+                let mut status = store.ca_status(ca.directory()).await?;
+                status.no_orders_before = Some(until);
+                store.put_ca_status(ca.directory(), &status).await?;
+                lease.release().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves as many certificates in the schedule as their CAs allow, the most urgent ones. The others wait.
+    pub(super) async fn keep_limits(
+        &self,
+        schedule: &mut Schedule,
+    ) -> Result<Vec<Reserved>, StoreError> {
+        let mut by_ca: BTreeMap<String, Counted> = BTreeMap::new();
+        for (id, work) in &schedule.work {
+            let Work::Obtain(why) = work else { continue };
+            // The CA does not count those that it asks for, and an order under way is counted.
+            if matches!(
+                why,
+                Why::Due(Reason::Window) | Why::Unfinished | Why::Forced
+            ) {
+                continue;
+            }
+            let Some(certificate) = self.certificates().get(id) else {
+                continue;
+            };
+            let ca = certificate.environment.ca();
+            if let Some(rate) = ca.config().limits.orders {
+                let counted = by_ca.entry(ca.directory().to_owned());
+                let counted = counted.or_insert(Counted {
+                    rate,
+                    wanted: Vec::new(),
+                });
+                counted.wanted.push((id.clone(), why.clone()));
+            }
+        }
+        let mut all = Vec::new();
+        for (directory, mut counted) in by_ca {
+            // What ends first comes first, and what is new comes last.
+            let end = |id: &CertificateId| schedule.ends.get(id).copied();
+            counted
+                .wanted
+                .sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
+            let (reserved, waiting) = self.reserve(directory, counted).await?;
+            let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
+            schedule.work.retain(|(id, _)| !late.contains(id));
+            schedule.waiting.extend(waiting);
+            all.extend(reserved);
+        }
+        Ok(all)
+    }
+
+    /// Counts as many orders as are allowed. Returns those certificates that have to wait.
+    async fn reserve(
+        &self,
+        directory: String,
+        counted: Counted,
+    ) -> Result<(Option<Reserved>, Vec<Waiting>), StoreError> {
+        let store = &self.parts.store;
+        let lease = self.account_lease(&directory).await?;
+        let now = self.parts.clock.now();
+        let Counted { rate, mut wanted } = counted;
+        let mut status = store.ca_status(&directory).await?;
+        let left = rate.left(&mut status.orders, now);
+        let late = wanted.split_off(
+            wanted
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX)),
+        );
+        let spent = Spent {
+            at: now,
+            count: u32::try_from(wanted.len()).unwrap_or(u32::MAX),
+        };
+        if spent.count > 0 {
+            status.orders.push(spent);
+            store.put_ca_status(&directory, &status).await?;
+        }
+        lease.release().await?;
+        let next = rate.next(&status.orders, now);
+        let waiting = late.into_iter().zip(1..).map(|((id, why), place)| Waiting {
+            id,
+            why,
+            until: rate.estimate(place, next),
+            reason: WaitReason::Limit,
+        });
+        let waiting = waiting.collect();
+        let ids = wanted.into_iter().map(|(id, _)| id).collect();
+        let reserved = (spent.count > 0).then_some(Reserved {
+            directory,
+            spent,
+            ids,
+        });
+        Ok((reserved, waiting))
+    }
+
+    /// Gives back what was counted for orders that were not opened.
+    pub(super) async fn give_back(
+        &self,
+        reserved: Vec<Reserved>,
+        reports: &[JobReport],
+    ) -> Result<(), StoreError> {
+        let not_opened = |report: &&JobReport| {
+            matches!(&report.outcome, Err(JobError::Issue(failure))
+                if matches!(failure.error, IssueError::Delegation(_) | IssueError::Account(_)))
+        };
+        let not_opened: BTreeSet<_> = reports.iter().filter(not_opened).map(|r| &r.id).collect();
+        for Reserved {
+            directory,
+            spent,
+            ids,
+        } in reserved
+        {
+            let unused = ids.iter().filter(|id| not_opened.contains(id)).count();
+            if unused == 0 {
+                continue;
+            }
+            let store = &self.parts.store;
+            let lease = self.account_lease(&directory).await?;
+            let mut status = store.ca_status(&directory).await?;
+            if let Some(ours) = status.orders.iter_mut().find(|one| **one == spent) {
+                let unused = u32::try_from(unused).unwrap_or(u32::MAX);
+                ours.count = ours.count.saturating_sub(unused);
+            }
+            store.put_ca_status(&directory, &status).await?;
+            lease.release().await?;
+        }
+        Ok(())
+    }
+
+    async fn account_lease(&self, directory: &str) -> Result<HeldLease, StoreError> {
+        let job = JobName::account(directory);
+        HeldLease::acquire(&self.parts.store, &job, true).await
+    }
+}
+
+/// The orders that are wanted of a CA with a limit.
+struct Counted {
+    rate: Rate,
+    wanted: Vec<(CertificateId, Why)>,
+}

@@ -1,0 +1,107 @@
+//! What a CA allows an account, as far as it is known beforehand.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What a CA allows an account. A limit that is `None` is not known, or there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// New orders. Renewals in the window that the CA suggests (RFC 9773) do not count.
+    pub orders: Option<Rate>,
+    /// Certificates with exactly the same names.
+    pub identical: Option<Rate>,
+}
+
+/// So many in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In how much time.
+    pub per: SignedDuration,
+}
+
+/// Orders that were opened, or are about to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// When.
+    pub at: Timestamp,
+    /// How many.
+    pub count: u32,
+}
+
+impl Limits {
+    /// Those of Let's Encrypt (<https://letsencrypt.org/docs/rate-limits/>).
+    pub fn lets_encrypt() -> Self {
+        Limits {
+            orders: Some(Rate {
+                count: 300,
+                per: SignedDuration::from_hours(3),
+            }),
+            identical: Some(Rate {
+                count: 5,
+                per: SignedDuration::from_hours(7 * 24),
+            }),
+        }
+    }
+}
+
+impl Rate {
+    /// How many are left at `now`. What is older, or was noted when the clock was ahead, is forgotten.
+    pub fn left(self, spent: &mut Vec<Spent>, now: Timestamp) -> u32 {
+        spent.retain(|one| one.at <= now && one.at > now - self.per);
+        let used = spent.iter().map(|one| one.count);
+        self.count.saturating_sub(used.fold(0, u32::saturating_add))
+    }
+
+    /// When there is one again, if none is left.
+    pub fn next(self, spent: &[Spent], now: Timestamp) -> Timestamp {
+        let oldest = spent.iter().map(|one| one.at).min();
+        oldest.map_or(now, |oldest| oldest + self.per)
+    }
+
+    /// When the last of so many that wait has its turn, if as many as allowed are done each time.
+    pub fn estimate(self, waiting: u32, next: Timestamp) -> Timestamp {
+        let turns = waiting.saturating_sub(1) / self.count.max(1);
+        let turns = i32::try_from(turns).unwrap_or(i32::MAX);
+        next.checked_add(self.per.saturating_mul(turns))
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        format!("2026-01-01T{text}:00Z").parse().unwrap()
+    }
+
+    #[test]
+    fn what_was_spent_comes_back_after_a_while() {
+        let rate = Limits::lets_encrypt().orders.unwrap();
+        let spent = |at, count| Spent {
+            at: time(at),
+            count,
+        };
+        let mut all = vec![spent("00:00", 200), spent("02:00", 90)];
+        assert_eq!(rate.left(&mut all, time("02:30")), 10);
+        assert_eq!(rate.next(&all, time("02:30")), time("03:00"));
+        assert_eq!(rate.left(&mut all, time("03:00")), 210);
+        assert_eq!(all, [spent("02:00", 90)]);
+        // The clock was ahead.
+        assert_eq!(rate.left(&mut all, time("01:00")), 300);
+    }
+
+    #[test]
+    fn the_last_of_many_waits_for_several_turns() {
+        let rate = Limits::lets_encrypt().orders.unwrap();
+        for (waiting, expected) in [(1, "03:00"), (300, "03:00"), (301, "06:00"), (900, "09:00")] {
+            assert_eq!(
+                rate.estimate(waiting, time("03:00")),
+                time(expected),
+                "{waiting}"
+            );
+        }
+    }
+}

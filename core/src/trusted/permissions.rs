@@ -1,0 +1,61 @@
+//! Who may read a file: its group, its mode and its POSIX ACL, to carry them over to the file that replaces it.
+
+use std::io;
+
+use rustix::fd::AsFd;
+use rustix::fs::{Gid, Mode, XattrFlags};
+use rustix::io::Errno;
+
+use super::owner::OTHERS_CHANGE;
+
+/// Where Linux keeps the ACL of a file.
+const ACL: &str = "system.posix_acl_access";
+/// No ACL is larger: an attribute has at most 64 KiB.
+const ACL_MAX: usize = 64 << 10;
+
+/// Who may read a file or enter a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// The group.
+    pub group: u32,
+    /// The permission bits.
+    pub mode: u32,
+    acl: Option<Vec<u8>>,
+}
+
+impl Permissions {
+    /// Those of an open file or folder; `None` if they let others change it.
+    pub fn of(file: impl AsFd) -> io::Result<Option<Self>> {
+        let stat = rustix::fs::fstat(&file)?;
+        let mode = stat.st_mode & 0o777;
+        if mode & OTHERS_CHANGE != 0 {
+            return Ok(None);
+        }
+        let mut acl = Vec::with_capacity(ACL_MAX);
+        let acl = match rustix::fs::fgetxattr(&file, ACL, rustix::buffer::spare_capacity(&mut acl))
+        {
+            Ok(_) => Some(acl),
+            // The file has none, or the file system knows none.
+            Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(Permissions {
+            group: stat.st_gid,
+            mode,
+            acl,
+        }))
+    }
+
+    /// Gives them to another open file or folder.
+    pub fn apply(&self, file: impl AsFd) -> io::Result<()> {
+        if rustix::fs::fstat(&file)?.st_gid != self.group {
+            rustix::fs::fchown(&file, None, Some(Gid::from_raw(self.group)))?;
+        }
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(self.mode))?;
+        // With an ACL, the bits of the group are its mask, and come with it.
+        match &self.acl {
+            Some(acl) => Ok(rustix::fs::fsetxattr(&file, ACL, acl, XattrFlags::empty())?),
+            None => Ok(()),
+        }
+    }
+}

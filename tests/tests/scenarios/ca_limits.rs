@@ -1,0 +1,148 @@
+//! What the CA allows an account is kept, across runs, and by two runs at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use acme_alias_tests::{Result, Settings, SimulatedCa, Spoilt, TestBed, Validation};
+
+const CERTIFICATES: usize = 12;
+
+fn hosts() -> Vec<String> {
+    (0..CERTIFICATES)
+        .map(|n| format!("h{n}.example.com"))
+        .collect()
+}
+
+/// A bed with a CA that takes any number, and settings with a limit of five orders in two minutes.
+fn limited(ca: &SimulatedCa) -> Result<(TestBed, Settings)> {
+    let bed = TestBed::builder().delegate_apart(&hosts()).start()?;
+    let mut settings = bed.settings_with(ca).certificates(&hosts());
+    settings.more += "[acme.limits]\norders = 5\norders-per = \"2m\"\nidentical = 2\n";
+    Ok((bed, settings))
+}
+
+#[test]
+fn the_first_certificates_of_many_are_obtained_as_fast_as_the_ca_allows() -> Result {
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let (bed, settings) = limited(&ca)?;
+    let program = bed.program(settings)?;
+    let first = program.run(&["renew", "--output", "json"])?;
+    first.assert_success();
+    assert_eq!(ca.certificates(), 5);
+    let waiting = first.json()?["waiting"].as_array().map(Vec::len);
+    assert_eq!(waiting, Some(7), "{first}");
+    // The next run begins with nothing left, and kills lose no count.
+    program.spawn(&["renew"])?.kill()?;
+    program.run(&["renew"])?.assert_success();
+    assert_eq!(ca.certificates(), 5);
+    // One that is named waits as well.
+    let named = program.run(&["renew", "h9-example-com"])?;
+    named.assert_success();
+    assert_eq!(ca.certificates(), 5, "{named}");
+    for (clock, certificates) in [("+121s", 10), ("+242s", 12)] {
+        program
+            .clone()
+            .clock(clock)
+            .run(&["renew"])?
+            .assert_success();
+        assert_eq!(ca.certificates(), certificates, "{clock}");
+    }
+    Ok(())
+}
+
+#[test]
+fn two_runs_at_once_count_together() -> Result {
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let (bed, settings) = limited(&ca)?;
+    let program = bed.program(settings)?;
+    let runs = [program.spawn(&["renew"])?, program.spawn(&["renew"])?];
+    for run in runs {
+        run.wait()?;
+    }
+    assert_eq!(ca.orders(), 5);
+    Ok(())
+}
+
+#[test]
+fn orders_that_were_not_opened_do_not_count() -> Result {
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    // No CNAME leads anywhere.
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let mut settings = bed.settings_with(&ca).certificates(&hosts());
+    settings.more += "[acme.limits]\norders = 5\n";
+    let program = bed.program(settings)?;
+    program
+        .run(&["renew"])?
+        .assert_failure(3, &["_acme-challenge.h0"]);
+    let account = bed.folder().join("state/accounts");
+    let mut left = 0;
+    for entry in std::fs::read_dir(account)? {
+        let path = entry?.path();
+        if path.display().to_string().ends_with(".status.json") {
+            let status: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+            assert_eq!(status["orders"][0]["count"], 0, "{status}");
+            left += 1;
+        }
+    }
+    assert_eq!(left, 1);
+    Ok(())
+}
+
+#[test]
+fn no_more_certificates_with_the_same_names_are_obtained_than_the_ca_allows() -> Result {
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let (bed, mut settings) = limited(&ca)?;
+    settings.more = settings.more.replace("orders = 5\n", "");
+    let program = bed.program(settings.clone())?;
+    program.run(&["renew"])?.assert_success();
+    let host = "h0-example-com";
+    program.run(&["renew", host, "--force"])?.assert_success();
+    // Another type of key is due, and has to wait.
+    settings.more = settings.more.replacen(
+        "domains = [\"h0",
+        "key-type = \"rsa-2048\"\ndomains = [\"h0",
+        1,
+    );
+    let program = bed.program(settings)?;
+    let issue = program.run(&["issue", host])?;
+    issue.assert_failure(5, &["the CA allows no more orders before"]);
+    program.run(&["issue", host, "--force"])?.assert_success();
+    assert_eq!(ca.certificates(), CERTIFICATES + 2);
+    Ok(())
+}
+
+#[test]
+fn a_ca_that_refuses_order_after_order_is_left_alone_until_it_wants_more() -> Result {
+    let bed = TestBed::builder().delegate_apart(&hosts()).start()?;
+    let orders = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&orders);
+    let proxy = bed.acme_proxy(move |exchange| {
+        if exchange.path != "/order-plz" {
+            return Spoilt::No;
+        }
+        seen.fetch_add(1, Ordering::Relaxed);
+        let wait = vec![("Retry-After", "120".to_owned())];
+        Spoilt::Instead(
+            429,
+            wait,
+            "too many new orders from this account".to_owned(),
+        )
+    })?;
+    let mut settings = bed.settings().certificates(&hosts());
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_failure(5, &["429"]);
+    assert!(orders.swap(0, Ordering::Relaxed) >= 3);
+    // It has asked for two minutes, whatever is forced.
+    let forced = program.run(&["renew", "--force", "--output", "json"])?;
+    forced.assert_success();
+    let waiting = forced.json()?["waiting"].as_array().map(Vec::len);
+    assert_eq!(waiting, Some(CERTIFICATES), "{forced}");
+    let issue = program.run(&["issue", "h9-example-com", "--force"])?;
+    issue.assert_failure(5, &["the CA asks for no other attempt before"]);
+    assert_eq!(orders.load(Ordering::Relaxed), 0);
+    let later = program.clock("+121s").run(&["renew"])?;
+    assert_eq!(later.code, Some(5), "{later}");
+    assert!(orders.load(Ordering::Relaxed) >= 3);
+    Ok(())
+}
