@@ -21,7 +21,7 @@ use acme_alias_core::clock::{Clock, SystemClock};
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -199,10 +199,19 @@ async fn answer(State(authority): State<Arc<Authority>>, request: Request) -> Re
         resources.requests += 1;
         resources.new_nonce()
     };
+    if let Some(date) = http_date(authority.clock.now()) {
+        response.headers_mut().insert(header::DATE, date);
+    }
     if let Ok(nonce) = nonce.parse() {
         response.headers_mut().insert("replay-nonce", nonce);
     }
     response
+}
+
+/// The time as HTTP has it (RFC 9110 §5.6.7).
+fn http_date(time: Timestamp) -> Option<HeaderValue> {
+    let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    text.parse().ok()
 }
 
 impl Authority {

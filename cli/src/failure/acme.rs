@@ -37,6 +37,7 @@ pub(crate) fn remedy(error: &AcmeError) -> Option<String> {
         AcmeError::ExternalAccountRequired => EXTERNAL_ACCOUNT,
         AcmeError::ExternalAccount { .. } => "correct `eab-hmac-key` under `[acme]`",
         AcmeError::InvalidHmacKey => "copy `eab-hmac-key` exactly as the CA shows it",
+        AcmeError::WrongClock { .. } => "set the clock of this machine by NTP",
         AcmeError::UnknownProfile { .. } => "correct or remove `profile`",
         AcmeError::StoredAccount { .. } => {
             return Some(format!(

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use futures_util::future::try_join_all;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use instant_acme::{BodyWrapper, BytesResponse, HttpClient};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use super::config::CaConfig;
@@ -18,7 +19,7 @@ use super::directory::Directory;
 use super::error::{AcmeError, Operation, TransportError};
 use super::nonces::{self, Nonces};
 use super::order_gate::OrderGate;
-use super::response::{detail, is_for_acme, poll_after, retry_after};
+use super::response::{date, detail, is_for_acme, poll_after, retry_after};
 use super::retry::Retry;
 use super::single_flight::SingleFlight;
 use super::transport::Transport;
@@ -26,6 +27,9 @@ use crate::clock::Clock;
 
 /// Requests of one order that are under way at the same time. A CA limits them for each address.
 pub(super) const AT_ONCE: usize = 25;
+
+/// How far the clock of a CA may be from ours. Its answers may come from a cache.
+const CLOCKS_DIFFER_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// The client of one CA. Clones share everything.
 #[derive(Clone, Debug)]
@@ -40,6 +44,8 @@ struct Shared {
     directory: SingleFlight<Directory, AcmeError>,
     nonces: Nonces,
     orders: OrderGate,
+    /// By how many seconds the CA's clock was ahead of ours in its last answer.
+    ahead: AtomicI64,
     /// Held while nonces are fetched ahead of their use.
     filling: Mutex<()>,
 }
@@ -55,6 +61,7 @@ impl Client {
             directory: SingleFlight::new(),
             nonces: Nonces::default(),
             orders: OrderGate::default(),
+            ahead: AtomicI64::new(0),
             filling: Mutex::new(()),
         })))
     }
@@ -109,6 +116,10 @@ impl Client {
         if let Some(nonce) = nonces::of(response.headers_mut()) {
             self.0.nonces.put(nonce);
         }
+        if let Some(theirs) = date(response.headers()) {
+            let ahead = theirs.duration_since(self.now()).as_secs();
+            self.0.ahead.store(ahead, Ordering::Relaxed);
+        }
         self.check(url, &response)?;
         Ok(response)
     }
@@ -116,6 +127,19 @@ impl Client {
     /// Whether the CA takes orders now.
     pub(super) fn orders(&self) -> &OrderGate {
         &self.0.orders
+    }
+
+    /// Fails if our clock and that of the CA are too far apart: everything would seem to be due, or nothing.
+    pub(super) fn check_clock(&self) -> Result<(), AcmeError> {
+        let ahead = SignedDuration::from_secs(self.0.ahead.load(Ordering::Relaxed));
+        if ahead.abs() <= CLOCKS_DIFFER_MAX {
+            return Ok(());
+        }
+        let ours = self.now();
+        Err(AcmeError::WrongClock {
+            ours,
+            theirs: ours.checked_add(ahead).unwrap_or(ours),
+        })
     }
 
     /// The time.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::cause::innermost;
 use crate::certificate::KeyError;
 use crate::printable::shortened;
@@ -254,6 +256,16 @@ pub enum AcmeError {
     Timeout {
         /// What the CA was asked for.
         operation: Operation,
+    },
+    /// Our clock is wrong, or that of the CA. Nothing was ordered.
+    #[error(
+        "the clock of this machine shows {ours}, and that of the CA {theirs}: nothing is ordered"
+    )]
+    WrongClock {
+        /// The time here.
+        ours: Timestamp,
+        /// The time there.
+        theirs: Timestamp,
     },
     /// The key of the certificate cannot be used.
     #[error(transparent)]

@@ -57,6 +57,7 @@ pub(super) async fn post(
     let replaces = request.replaces;
     let replaces = replaces.filter(|_| directory.renewal_info().is_some());
     let (gate, client) = (account.client.orders(), &account.client);
+    client.check_clock()?;
     gate.check(client.now())?;
     let answer = account
         .post(operation, url, &request.payload(replaces))

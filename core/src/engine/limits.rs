@@ -9,7 +9,7 @@ use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
-use super::report::{JobError, JobReport, WaitReason, Waiting};
+use super::report::{JobError, JobReport, RunError, WaitReason, Waiting};
 use crate::issue::IssueError;
 use crate::lease::JobName;
 use crate::renewal::{Rate, Reason, Spent, Why};
@@ -27,8 +27,36 @@ pub(super) struct Reserved {
 }
 
 impl Engine {
+    /// The plan, as far as the CAs allow it, and the orders that are counted for it.
+    pub(super) async fn schedule(
+        &self,
+        options: &RunOptions,
+    ) -> Result<(Schedule, Vec<Reserved>), RunError> {
+        let mut schedule = self.plan(options).await?;
+        let is_one = match &options.selection {
+            Selection::One(certificate) => {
+                if schedule.obtains_nothing() {
+                    // They hold for the next order.
+                    self.record_settings(certificate).await?;
+                }
+                true
+            }
+            _ => false,
+        };
+        if options.rehearse {
+            return Ok((schedule, Vec::new()));
+        }
+        self.keep_pauses(&mut schedule, options).await?;
+        let reserved = if is_one || options.force {
+            Vec::new()
+        } else {
+            self.keep_limits(&mut schedule).await?
+        };
+        Ok((schedule, reserved))
+    }
+
     /// Lets the certificates of CAs wait that take no orders of the account now.
-    pub(super) async fn keep_pauses(
+    async fn keep_pauses(
         &self,
         schedule: &mut Schedule,
         options: &RunOptions,
@@ -71,8 +99,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Records what became of the orders that were counted, and of the CAs.
+    pub(super) async fn settle_orders(&self, reserved: Vec<Reserved>, reports: &[JobReport]) {
+        if let Err(error) = self.record_pauses().await {
+            tracing::warn!(%error, "the pause of a CA was not recorded");
+        }
+        if let Err(error) = self.give_back(reserved, reports).await {
+            // At worst others wait longer than they need.
+            tracing::warn!(%error, "orders that were not opened count for a while");
+        }
+    }
+
     /// Records which CAs take no orders of the account now.
-    pub(super) async fn record_pauses(&self) -> Result<(), StoreError> {
+    async fn record_pauses(&self) -> Result<(), StoreError> {
         let mut recorded = BTreeSet::new();
         for certificate in self.certificates().iter() {
             let ca = certificate.environment.ca();
@@ -92,10 +131,7 @@ impl Engine {
     }
 
     /// Leaves as many certificates in the schedule as their CAs allow, the most urgent ones. The others wait.
-    pub(super) async fn keep_limits(
-        &self,
-        schedule: &mut Schedule,
-    ) -> Result<Vec<Reserved>, StoreError> {
+    async fn keep_limits(&self, schedule: &mut Schedule) -> Result<Vec<Reserved>, StoreError> {
         let mut by_ca: BTreeMap<String, Counted> = BTreeMap::new();
         for (id, work) in &schedule.work {
             let Work::Obtain(why) = work else { continue };
@@ -179,7 +215,7 @@ impl Engine {
     }
 
     /// Gives back what was counted for orders that were not opened.
-    pub(super) async fn give_back(
+    async fn give_back(
         &self,
         reserved: Vec<Reserved>,
         reports: &[JobReport],

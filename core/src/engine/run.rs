@@ -56,22 +56,7 @@ impl Engine {
         let run = run?;
         let prepare = async {
             let reconciliation = run.reconcile().await?;
-            let mut schedule = self.plan(options).await?;
-            if let Selection::One(certificate) = &options.selection
-                && schedule.obtains_nothing()
-            {
-                // They hold for the next order.
-                self.record_settings(certificate).await?;
-            }
-            if !options.rehearse {
-                self.keep_pauses(&mut schedule, options).await?;
-            }
-            let is_one = matches!(options.selection, Selection::One(_));
-            let reserved = if is_one || options.force || options.rehearse {
-                Vec::new()
-            } else {
-                self.keep_limits(&mut schedule).await?
-            };
+            let (schedule, reserved) = self.schedule(options).await?;
             Ok((reconciliation, schedule, reserved))
         };
         let prepared = cancel.run_until_cancelled(prepare).await;
@@ -96,13 +81,7 @@ impl Engine {
             cancel.run_until_cancelled(self.send_contacts()).await;
             self.notify(options).await
         };
-        if let Err(error) = self.record_pauses().await {
-            tracing::warn!(%error, "the pause of a CA was not recorded");
-        }
-        if let Err(error) = self.give_back(reserved, &done.jobs).await {
-            // At worst others wait longer than they need.
-            tracing::warn!(%error, "orders that were not opened count for a while");
-        }
+        self.settle_orders(reserved, &done.jobs).await;
         let id = run.id.clone();
         let interrupted = cancel.is_cancelled();
         let exported = run.end(cancel).await;

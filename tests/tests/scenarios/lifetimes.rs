@@ -1,9 +1,14 @@
 //! When certificates are obtained: what is changed in the settings, what failed, and what is valid.
 
+use std::sync::Arc;
+
+use acme_alias_core::clock::Clock;
+use acme_alias_core::testkit::ManualClock;
 use acme_alias_tests::{
     ALIAS_ZONE, AcmeProxy, Exchange, Outcome, Program, Result, Settings, SimulatedCa, Spoilt,
     TestBed, Validation,
 };
+use jiff::{SignedDuration, Timestamp};
 
 /// A certificate `web`, with more lines of settings.
 fn web(bed: &TestBed, domains: &[&str], more: &str) -> Settings {
@@ -224,5 +229,23 @@ fn what_is_left_of_a_certificate_that_nobody_wants_is_left_alone() -> Result {
         .run(&["renew", "web"])?
         .assert_failure(2, &["`web`"]);
     assert_eq!(bed.orders()?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_clock_that_is_far_from_that_of_the_ca_causes_no_orders() -> Result {
+    let ca_clock = Arc::new(ManualClock::new(Timestamp::now()));
+    let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&ca_clock);
+    let ca = SimulatedCa::start_at(Validation::Trust, shared, false)?;
+    let bed = TestBed::start()?;
+    let lines = format!("domains = [\"example.com\"]\nchallenge-alias = \"{ALIAS_ZONE}\"\n");
+    let program = bed.program(bed.settings_with(&ca).certificate("web", &lines))?;
+    // For the CA it is the day before yesterday. So it is for us, if our clock is two days ahead.
+    ca_clock.advance(SignedDuration::from_hours(-48));
+    let outcome = program.run(&["renew"])?;
+    outcome.assert_failure(5, &["nothing is ordered", "NTP"]);
+    assert_eq!(ca.orders(), 0);
+    ca_clock.advance(SignedDuration::from_hours(47));
+    program.run(&["renew", "web"])?.assert_success();
     Ok(())
 }
