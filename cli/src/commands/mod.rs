@@ -91,10 +91,12 @@ async fn setup(cli: &Cli, command: &Command, output: Output) -> Result<Setup, Fa
     for warning in &setup.settings.warnings {
         output.warning(warning);
     }
-    let is_about_all = matches!(
-        command,
-        Command::Check(_) | Command::Delegate(_) | Command::Key(_)
-    );
+    let is_about_all = match command {
+        // Its steps differ for certificates that are in no settings file.
+        Command::Check(args) => args.offboard.is_none(),
+        Command::Delegate(_) | Command::Key(_) => true,
+        _ => false,
+    };
     if !is_about_all {
         return Ok(setup);
     }
