@@ -1,5 +1,7 @@
 //! The command line.
 
+mod manage;
+
 use std::path::PathBuf;
 
 use acme_alias_core::certificate::KeyType;
@@ -11,6 +13,9 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use clap_complete::Shell;
 use jiff::Timestamp;
 
+pub(crate) use self::manage::{
+    AccountArgs, AccountCommand, DeactivateArgs, ForgetCertificateArgs, RevokeArgs, ShowArgs,
+};
 use crate::output::RecordFormat;
 use crate::provider_flags::{self, ProviderFlag};
 
@@ -123,6 +128,15 @@ pub(crate) enum Command {
     Renew(RenewArgs),
     /// List the certificates of the settings and of the state folder, those with problems first
     List(ListArgs),
+    /// Show everything that is known of a certificate
+    Show(ShowArgs),
+    /// Revoke a certificate; the next `renew` obtains a new one
+    Revoke(RevokeArgs),
+    /// Delete what is kept of a certificate that is not in the settings any more
+    Forget(ForgetCertificateArgs),
+    /// Show or change the account at a CA
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Look at every delegation from all sides, without writing anything
     Check(CheckArgs),
     /// Print the records that the main zones need, and do not have yet
@@ -236,7 +250,7 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The domains [default: all of the settings]
+    /// The domains [default: those of all certificates]
     #[arg(value_name = "DOMAIN")]
     pub(crate) domains: Vec<Identifier>,
     /// Write a probe at each alias name as well, time the way to each server, and withdraw it
@@ -255,7 +269,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Print the narrowest grant for what the settings need, for each server that the provider may be
+    /// Print the narrowest grant for what the certificates need, for each server that the provider may be
     Policy(PolicyArgs),
     /// Find out what each key can really do, without changing anything
     Audit(AuditArgs),
@@ -302,7 +316,7 @@ pub(crate) struct AuditArgs {
 #[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 #[derive(Debug, Args)]
 pub(crate) struct DelegateArgs {
-    /// The domains [default: all of the settings]
+    /// The domains [default: those of all certificates]
     #[arg(value_name = "DOMAIN")]
     pub(crate) domains: Vec<Identifier>,
     /// Print what is there already as well

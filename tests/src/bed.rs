@@ -360,6 +360,11 @@ impl TestBed {
         AcmeProxy::start(&self.pebble, spoil)
     }
 
+    /// Starts the CA anew. It has forgotten every account, order and certificate.
+    pub fn restart_ca(&mut self) -> Result {
+        self.pebble.restart()
+    }
+
     /// Ends the CA.
     pub fn kill_ca(&mut self) {
         self.pebble.kill();

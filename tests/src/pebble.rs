@@ -39,6 +39,8 @@ pub(crate) struct Pebble {
     server: Server,
     port: Port,
     root: PathBuf,
+    resolv_conf: PathBuf,
+    behaviour: Behaviour,
 }
 
 impl Pebble {
@@ -61,27 +63,22 @@ impl Pebble {
             "certificateValidityPeriod": CERTIFICATE_VALIDITY,
         }});
         fs::write(folder.join("pebble.json"), config.to_string())?;
-        let mut command = process::command_with_resolver(process::find("pebble")?, resolv_conf)?;
-        command
-            .args(["-config", "pebble.json"])
-            .env("PEBBLE_VA_NOSLEEP", "1")
-            .env(
-                "PEBBLE_WFE_NONCEREJECT",
-                behaviour.nonce_reject_rate.to_string(),
-            )
-            .env(
-                "PEBBLE_AUTHZREUSE",
-                behaviour.authorization_reuse.to_string(),
-            )
-            .env(
-                "PEBBLE_ALTERNATE_ROOTS",
-                behaviour.alternate_chains.to_string(),
-            );
+        let server = serve(&folder, resolv_conf, behaviour)?;
         Ok(Pebble {
-            server: Server::start("pebble", command, &folder)?,
+            server,
             port,
             root,
+            resolv_conf: resolv_conf.to_owned(),
+            behaviour,
         })
+    }
+
+    /// Starts it anew. It has forgotten every account, order and certificate.
+    pub(crate) fn restart(&mut self) -> Result {
+        self.server.kill();
+        let folder = self.root.with_file_name("");
+        self.server = serve(&folder, &self.resolv_conf, self.behaviour)?;
+        self.wait_until_ready()
     }
 
     pub(crate) fn wait_until_ready(&mut self) -> Result {
@@ -117,4 +114,24 @@ impl Pebble {
     pub(crate) fn kill(&mut self) {
         self.server.kill();
     }
+}
+
+fn serve(folder: &Path, resolv_conf: &Path, behaviour: Behaviour) -> Result<Server> {
+    let mut command = process::command_with_resolver(process::find("pebble")?, resolv_conf)?;
+    command
+        .args(["-config", "pebble.json"])
+        .env("PEBBLE_VA_NOSLEEP", "1")
+        .env(
+            "PEBBLE_WFE_NONCEREJECT",
+            behaviour.nonce_reject_rate.to_string(),
+        )
+        .env(
+            "PEBBLE_AUTHZREUSE",
+            behaviour.authorization_reuse.to_string(),
+        )
+        .env(
+            "PEBBLE_ALTERNATE_ROOTS",
+            behaviour.alternate_chains.to_string(),
+        );
+    Server::start("pebble", command, folder)
 }

@@ -1,8 +1,10 @@
 //! A file per command: arguments, settings, engine, report.
 
+mod account;
 mod check;
 mod config;
 mod delegate;
+mod forget;
 mod issue;
 mod key;
 mod ledger;
@@ -14,7 +16,9 @@ mod pages;
 mod probe;
 mod providers;
 mod renew;
+mod revoke;
 mod sharing;
+mod show;
 mod stop;
 
 use tokio_util::sync::CancellationToken;
@@ -51,14 +55,15 @@ async fn with_settings(
     output: Output,
     cancel: &CancellationToken,
 ) -> Result<Option<Report>, Failure> {
-    let setup = Setup::new(Sources::new(cli)?).await?;
-    for warning in &setup.settings.warnings {
-        output.warning(warning);
-    }
+    let setup = setup(cli, command, output).await?;
     let report = match command {
         Command::Issue(args) => issue::run(cli, args, &setup, output, cancel).await?,
         Command::Renew(args) => renew::run(args, &setup, output, cancel).await?,
         Command::List(args) => list::run(args, &setup, output).await?,
+        Command::Show(args) => stoppable(cancel, show::run(args, &setup, output)).await?,
+        Command::Revoke(args) => stoppable(cancel, revoke::run(args, &setup, output)).await?,
+        Command::Forget(args) => forget::run(args, &setup, output, cancel).await?,
+        Command::Account(command) => stoppable(cancel, account::run(command, &setup)).await?,
         Command::Check(args) => check::run(args, &setup, output, cancel).await?,
         Command::Key(KeyCommand::Policy(args)) => {
             stoppable(cancel, key::policy(args, &setup, output)).await?
@@ -68,29 +73,58 @@ async fn with_settings(
         }
         Command::Delegate(args) => stoppable(cancel, delegate::run(args, &setup, output)).await?,
         Command::Config(_) => config::check(&setup).await?,
-        Command::Ledger(LedgerCommand::Show(filter)) => {
-            ledger::show(&setup, filter, output).await?;
-            return Ok(None);
-        }
-        Command::Ledger(LedgerCommand::Verify) => ledger::verify(&setup).await?,
-        Command::Ledger(LedgerCommand::Reconcile) => {
-            ledger::reconcile(&setup, output, cancel).await?
-        }
-        Command::Ledger(LedgerCommand::Forget(args)) => {
-            ledger::forget(&setup, args, output, cancel).await?
-        }
-        Command::Ledger(LedgerCommand::Export { git }) => {
-            ledger::export(&setup, git.as_deref(), output).await?
-        }
-        Command::Ledger(LedgerCommand::DiffSerial { zone }) => {
-            ledger::diff_serial(&setup, zone.as_ref(), output).await?
-        }
+        Command::Ledger(command) => return of_ledger(command, &setup, output, cancel).await,
         // They were handled before, without the settings.
         Command::Completions { .. }
         | Command::Man { .. }
         | Command::Reference { .. }
         | Command::Providers => {
             return Ok(None);
+        }
+    };
+    Ok(Some(report))
+}
+
+/// The settings, with the certificates that only the state knows where a command is about all of them.
+async fn setup(cli: &Cli, command: &Command, output: Output) -> Result<Setup, Failure> {
+    let setup = Setup::new(Sources::new(cli)?).await?;
+    for warning in &setup.settings.warnings {
+        output.warning(warning);
+    }
+    let is_about_all = match command {
+        // Its steps differ for certificates that are in no settings file.
+        Command::Check(args) => args.offboard.is_none(),
+        Command::Delegate(_) | Command::Key(_) => true,
+        _ => false,
+    };
+    if !is_about_all {
+        return Ok(setup);
+    }
+    let (setup, warnings) = setup.with_stored().await?;
+    for warning in &warnings {
+        output.warning(warning);
+    }
+    Ok(setup)
+}
+
+/// The commands about the ledger.
+async fn of_ledger(
+    command: &LedgerCommand,
+    setup: &Setup,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Option<Report>, Failure> {
+    let report = match command {
+        LedgerCommand::Show(filter) => {
+            ledger::show(setup, filter, output).await?;
+            return Ok(None);
+        }
+        LedgerCommand::Verify => ledger::verify(setup).await?,
+        LedgerCommand::Reconcile => ledger::reconcile(setup, output, cancel).await?,
+        LedgerCommand::Forget(args) => ledger::forget(setup, args, output, cancel).await?,
+        LedgerCommand::Export { git } => ledger::export(setup, git.as_deref(), output).await?,
+        LedgerCommand::DiffSerial { zone } => {
+            ledger::diff_serial(setup, zone.as_ref(), output).await?
         }
     };
     Ok(Some(report))

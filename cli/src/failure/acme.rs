@@ -14,8 +14,8 @@ const LATER: &str = "try again later; check the CA's status page";
 const CAA: &str = "change the CAA records of the domain to allow this CA, or use another CA";
 const EXTERNAL_ACCOUNT: &str = "get a key identifier and an HMAC key from the CA, then set \
                                 `eab-kid` and `eab-hmac-key` under `[acme]`";
-const NEW_ACCOUNT: &str = "move the account's file out of `accounts` in the state folder; the next \
-                           run creates a new account";
+const NEW_ACCOUNT: &str = "run `acme-alias account new` (for a CA of `[cas]` with `--ca ID`); the old \
+                           account is kept aside";
 const KEY_TYPE: &str = "set another `key-type`";
 const REPORT: &str = "report this to the CA";
 
@@ -44,6 +44,10 @@ pub(crate) fn remedy(error: &AcmeError) -> Option<String> {
                 "restore the account's file from a backup; or {NEW_ACCOUNT}"
             ));
         }
+        AcmeError::NoAccount { .. } => {
+            "run `acme-alias account new` to create one, or name the state folder that has it with `--state`"
+        }
+        AcmeError::NotOffered { .. } => "ask the operator of the CA how to do it there",
         AcmeError::Validation(failures) => {
             let mut remedies = failures
                 .iter()
@@ -99,8 +103,12 @@ fn problem_remedy(operation: Operation, kind: &str) -> Option<&'static str> {
         ("rejectedIdentifier", _) => {
             "the CA does not issue for this name; remove the name, or use another CA"
         }
-        ("accountDoesNotExist", _) | ("unauthorized", Operation::Account | Operation::Order) => {
+        ("accountDoesNotExist", _)
+        | ("unauthorized", Operation::Account | Operation::AccountUpdate | Operation::Order) => {
             NEW_ACCOUNT
+        }
+        ("unauthorized", Operation::Revocation) => {
+            "revoke it with the account that obtained it: name its state folder with `--state`"
         }
         ("invalidContact" | "unsupportedContact", _) => "correct `contact` under `[acme]`",
         ("externalAccountRequired", _) => EXTERNAL_ACCOUNT,

@@ -1,6 +1,6 @@
 //! A certificate that could not be obtained, and a run that could not begin.
 
-use acme_alias_core::engine::{BuildError, JobError, RunError};
+use acme_alias_core::engine::{BuildError, JobError, RevokeError, RunError};
 use acme_alias_core::issue::{IssueError, IssueFailure};
 use acme_alias_core::registry::RegistryError;
 use acme_alias_core::store::CertificateId;
@@ -94,6 +94,21 @@ fn of_step(error: IssueError) -> Failure {
 impl From<JobError> for Failure {
     fn from(error: JobError) -> Self {
         of_job(error)
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::Ca(error) => error.into(),
+            RevokeError::Store(error) => error.into(),
+            RevokeError::Unknown { id } => unknown(&id),
+            error => Failure::new(
+                Part::Settings,
+                &error,
+                "give a PEM file that begins with the certificate".to_owned(),
+            ),
+        }
     }
 }
 

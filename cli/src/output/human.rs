@@ -1,5 +1,7 @@
 //! Text for people.
 
+use std::path::Path;
+
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::engine::Reconciliation;
 use acme_alias_core::issue::Plan;
@@ -13,7 +15,7 @@ use super::ledger::second;
 use super::report::Report;
 use super::stream::{line, stderr, stdout};
 use super::words::counted;
-use super::{check, keys, listing_text, records, renewal, stream};
+use super::{account, check, keys, listing_text, managed_text, records, renewal, stream};
 use crate::failure::{Failure, forget_command};
 use crate::settings::Shown;
 use crate::settings::reference::promises;
@@ -63,21 +65,25 @@ pub(super) fn report(report: &Report, quiet: bool) {
             }
             records::render(*format, records)
         }
-        Report::Exported { runs: 0, folder } => {
-            format!("Everything is in {} already.\n", folder.display())
-        }
-        Report::Exported { runs, folder } => {
-            let folder = folder.display();
-            match runs {
-                1 => format!("1 run was committed in {folder}.\n"),
-                runs => format!("{runs} runs were committed in {folder}.\n"),
-            }
-        }
+        Report::Exported { runs, folder } => exported(*runs, folder),
         Report::Serials(zones) => all_serials(zones),
         Report::Reconciled(done) => reconciled(done),
         Report::Forgotten(values) => forgotten(values),
+        Report::Certificate(shown) => managed_text::certificate(shown),
+        Report::Revoked { revoked, reason } => managed_text::revoked(revoked, *reason),
+        Report::ForgottenCertificate(forgotten) => managed_text::forgotten(forgotten),
+        Report::Account(shown) => account::shown(shown),
     };
     stdout(&text);
+}
+
+fn exported(runs: usize, folder: &Path) -> String {
+    let folder = folder.display();
+    match runs {
+        0 => format!("Everything is in {folder} already.\n"),
+        1 => format!("1 run was committed in {folder}.\n"),
+        runs => format!("{runs} runs were committed in {folder}.\n"),
+    }
 }
 
 /// The serials of all zones on record.

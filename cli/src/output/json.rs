@@ -1,9 +1,9 @@
 //! The JSON shapes, as `docs/json.md` documents them.
 
 use acme_alias_core::delegation::End;
-use acme_alias_core::engine::{LeftValue, NotDue, Undeployed, Waiting};
+use acme_alias_core::engine::{NotDue, Undeployed, Waiting};
 use acme_alias_core::issue::Plan;
-use acme_alias_core::ledger::{OpenValue, ZoneSerials};
+use acme_alias_core::ledger::ZoneSerials;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::ProviderKind;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::json_parts::{certificate, error};
 use super::listing_json;
+use super::managed_json::{self, left, open_value};
 use super::report::{Audited, Checked, Deployed, Obtained, Renewal, Report};
 use crate::failure::Failure;
 use crate::settings::Shown;
@@ -55,6 +56,10 @@ pub(super) fn report(report: &Report) -> Value {
             "left": all(&done.left, left),
         }),
         Report::Forgotten(values) => json!({ "forgotten": all(values, open_value) }),
+        Report::Certificate(shown) => managed_json::certificate(shown),
+        Report::Revoked { revoked, reason } => managed_json::revoked(revoked, *reason),
+        Report::ForgottenCertificate(forgotten) => managed_json::forgotten(forgotten),
+        Report::Account(shown) => managed_json::account(shown),
     }
 }
 
@@ -95,16 +100,6 @@ fn serials((zone, of): &(DnsName, ZoneSerials)) -> Value {
     });
     json!({ "zone": zone, "changes": of.steps, "serial": of.last,
             "time": of.time, "foreign": foreign })
-}
-
-fn left(left: &LeftValue) -> Value {
-    let mut value = open_value(&left.value);
-    value["reason"] = json!(left.reason.to_string());
-    value
-}
-
-fn open_value(open: &OpenValue) -> Value {
-    json!({ "run": open.run, "zone": open.zone, "name": open.name, "value": open.value })
 }
 
 fn provider(kind: &ProviderKind) -> Value {

@@ -3,6 +3,7 @@
 //! Results go to standard output; progress, warnings and errors go to standard error. With
 //! `--output json` standard output carries one JSON object and nothing else, errors included.
 
+mod account;
 mod check;
 mod deployment;
 mod finding;
@@ -15,6 +16,9 @@ mod ledger;
 mod listing;
 mod listing_json;
 mod listing_text;
+mod managed;
+mod managed_json;
+mod managed_text;
 mod progress;
 mod records;
 mod remedy;
@@ -34,6 +38,9 @@ use acme_alias_core::issue::{NoObserver, Observer};
 pub(crate) use self::format::Format;
 use self::ledger::LedgerPrinter;
 pub(crate) use self::listing::{Listed, Listing, Warn};
+pub(crate) use self::managed::{
+    AccountAction, ForgottenCertificate, ShownAccount, ShownCertificate,
+};
 pub(crate) use self::records::RecordFormat;
 pub(crate) use self::report::{
     Audited, Checked, CheckedName, Deployed, Obtained, Offboarding, Probed, Renewal, Report,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use acme_alias_core::acme::RevocationReason;
 use acme_alias_core::delegation::{DelegationReport, Finding, ZoneRecord};
-use acme_alias_core::engine::{NotDue, Reconciliation, Undeployed, Waiting};
+use acme_alias_core::engine::{NotDue, Reconciliation, RevokedCertificate, Undeployed, Waiting};
 use acme_alias_core::issue::{Issued, Plan};
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::{DnsName, Identifier};
@@ -16,6 +17,7 @@ use acme_alias_core::store::{CertificateId, StoredCertificate};
 use acme_alias_core::zone::Published;
 
 use super::listing::Listing;
+use super::managed::{ForgottenCertificate, ShownAccount, ShownCertificate};
 use super::records::RecordFormat;
 use crate::failure::{Failure, Part, zone_in_words};
 use crate::settings::Shown;
@@ -64,6 +66,13 @@ pub(crate) enum Report {
     Reconciled(Reconciliation),
     /// The values that the ledger does not have any more.
     Forgotten(Vec<OpenValue>),
+    Certificate(Box<ShownCertificate>),
+    Revoked {
+        revoked: RevokedCertificate,
+        reason: RevocationReason,
+    },
+    ForgottenCertificate(Box<ForgottenCertificate>),
+    Account(Box<ShownAccount>),
 }
 
 /// What the key of an alias zone can do.
@@ -136,6 +145,9 @@ impl Report {
         let (obtained, failed) = match self {
             Report::List(listing) if listing.has_alarm() => return Part::Unexpected.exit_code(),
             Report::Reconciled(done) if !done.left.is_empty() => return Part::Dns.exit_code(),
+            Report::ForgottenCertificate(forgotten) if forgotten.is_left() => {
+                return Part::Dns.exit_code();
+            }
             Report::Audited(zones) if zones.iter().any(Audited::is_bad) => {
                 return Part::Dns.exit_code();
             }

@@ -25,6 +25,9 @@ use crate::failure::{Failure, Part};
 use crate::settings::{Audit, ID, Settings, SettingsError, Tree};
 use crate::sources::Sources;
 
+/// The id of the CA in `[acme]`.
+const USUAL_CA: &str = "acme";
+
 /// The settings in force, with what is made from them.
 pub(crate) struct Setup {
     sources: Sources,
@@ -63,9 +66,43 @@ impl Setup {
         self.sources.tree()
     }
 
+    /// The settings that hold for a certificate with these stored settings.
+    pub(super) fn stored(
+        &self,
+        id: &CertificateId,
+        stored: &str,
+    ) -> Result<Settings, SettingsError> {
+        self.sources.with_stored(id, stored)
+    }
+
     /// The environment of the settings.
     pub(crate) fn environment(&self) -> Result<Arc<Environment>, Failure> {
         self.environments.get(&self.settings)
+    }
+
+    /// The environment of the CA with this id in the settings; without an id, of the usual one.
+    pub(crate) fn environment_of_ca(&self, id: Option<&str>) -> Result<Arc<Environment>, Failure> {
+        let Some(id) = id.filter(|id| *id != USUAL_CA) else {
+            return self.environment();
+        };
+        let cas = &self.settings.cas;
+        let acme = cas.get(id).ok_or_else(|| {
+            let ids: Vec<_> = cas.keys().map(String::as_str).chain([USUAL_CA]).collect();
+            Failure::new(
+                Part::Settings,
+                &format!("the settings have no CA `{}`", id.escape_debug()),
+                format!("use one of these: {}", ids.join(", ")),
+            )
+        })?;
+        self.environments.of_ca(&self.settings, acme)
+    }
+
+    /// The environments of all CAs in the settings, the usual one first.
+    pub(crate) fn environments_of_cas(
+        &self,
+    ) -> impl Iterator<Item = Result<Arc<Environment>, Failure>> {
+        let cas = std::iter::once(&self.settings.acme).chain(self.settings.cas.values());
+        cas.map(|acme| self.environments.of_ca(&self.settings, acme))
     }
 
     /// The state, or `None` if there is none yet.

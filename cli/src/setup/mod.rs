@@ -10,6 +10,7 @@ mod resolvers;
 pub(crate) mod state;
 mod stored;
 mod targets;
+mod with_stored;
 
 pub(crate) use self::engine::{Built, Setup};
 #[cfg(test)]

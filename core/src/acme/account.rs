@@ -1,14 +1,12 @@
 //! The account at a CA (RFC 8555 §7.3).
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Request, Response};
+use http::Response;
 use instant_acme::{AccountCredentials, ExternalAccountKey, NewAccount};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -16,9 +14,10 @@ use serde::Deserialize;
 use super::client::Client;
 use super::config::{CaConfig, ExternalAccount};
 use super::error::{AcmeError, Operation};
-use super::jws::{AccountKey, Header};
-use super::problem::{check, convert};
+use super::jws::{self, Signer, SigningKey};
+use super::problem::convert;
 use super::retry::Retry;
+use super::signed::Signing;
 
 /// The payload of a POST-as-GET request (RFC 8555 §6.3).
 const NO_PAYLOAD: &[u8] = b"";
@@ -30,7 +29,8 @@ const NO_PAYLOAD: &[u8] = b"";
 #[derive(Clone)]
 pub struct Account {
     url: Arc<str>,
-    key: Arc<AccountKey>,
+    key: Arc<SigningKey>,
+    thumbprint: Arc<str>,
     pub(super) client: Client,
 }
 
@@ -49,15 +49,15 @@ pub(super) fn url_of(credentials: &SecretString) -> Result<String, AcmeError> {
         id: String,
     }
     let credentials: Credentials =
-        serde_json::from_str(credentials.expose_secret()).map_err(damaged)?;
+        serde_json::from_str(credentials.expose_secret()).map_err(AcmeError::damaged)?;
     Ok(credentials.id)
 }
 
 /// Returns the key of an account from the credentials that [`Account::create`] returned.
-fn key_of(credentials: &SecretString) -> Result<AccountKey, AcmeError> {
+pub(super) fn key_of(credentials: &SecretString) -> Result<SigningKey, AcmeError> {
     let credentials: AccountCredentials =
-        serde_json::from_str(credentials.expose_secret()).map_err(damaged)?;
-    AccountKey::from_pkcs8(credentials.private_key().secret_pkcs8_der()).map_err(damaged)
+        serde_json::from_str(credentials.expose_secret()).map_err(AcmeError::damaged)?;
+    SigningKey::from_pkcs8(credentials.private_key().secret_pkcs8_der()).map_err(AcmeError::damaged)
 }
 
 impl Account {
@@ -67,9 +67,11 @@ impl Account {
         client: &Client,
         credentials: &SecretString,
     ) -> Result<Self, AcmeError> {
+        let key = key_of(credentials)?;
         let account = Account {
             url: url_of(credentials)?.into(),
-            key: Arc::new(key_of(credentials)?),
+            thumbprint: key.thumbprint().map_err(AcmeError::damaged)?.into(),
+            key: Arc::new(key),
             client: client.clone(),
         };
         client.directory().await?;
@@ -114,9 +116,14 @@ impl Account {
         self.client.directory_url()
     }
 
+    /// The thumbprint of its key (RFC 7638).
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
     /// Returns the TXT value that answers the dns-01 challenge with this token.
     pub(super) fn dns_value(&self, token: &str) -> String {
-        self.key.dns_value(token)
+        jws::dns_value(token, &self.thumbprint)
     }
 
     /// Reads a resource (POST-as-GET, RFC 8555 §6.3). An error says what for.
@@ -136,34 +143,24 @@ impl Account {
         url: &str,
         payload: &[u8],
     ) -> Result<Response<Bytes>, AcmeError> {
-        let mut retry = Retry::new();
-        loop {
-            match self.attempt(operation, url, payload).await {
-                Ok(response) => return Ok(response),
-                Err(error) => retry.after(error).await?,
-            }
-        }
+        let signing = Signing {
+            client: &self.client,
+            key: &self.key,
+            signer: Signer::Kid(&self.url),
+        };
+        signing.post(operation, url, payload).await
     }
 
-    async fn attempt(
-        &self,
-        operation: Operation,
-        url: &str,
-        payload: &[u8],
-    ) -> Result<Response<Bytes>, AcmeError> {
-        let nonce = self.client.nonce().await?;
-        let header = Header {
-            kid: &self.url,
-            nonce: &nonce,
-            url,
-        };
-        let body = self.key.sign(header, payload).map_err(damaged)?;
-        let request = Request::post(url).header(CONTENT_TYPE, "application/jose+json");
-        let request = request.body(Bytes::from(body));
-        let request = request.map_err(|error| AcmeError::invalid(operation, error))?;
-        let response = self.client.send(request).await?;
-        check(operation, response, self.client.now())
+    /// The key that signs its requests.
+    pub(super) fn key(&self) -> &SigningKey {
+        &self.key
     }
+}
+
+/// The mail addresses as the CA wants them (RFC 8555 §7.3).
+pub(super) fn urls(contact: &[String]) -> Vec<String> {
+    let contact = contact.iter();
+    contact.map(|address| format!("mailto:{address}")).collect()
 }
 
 /// Creates an account at the CA. Returns its credentials.
@@ -172,8 +169,7 @@ async fn register(
     config: &CaConfig,
     external: Option<&ExternalAccountKey>,
 ) -> Result<SecretString, AcmeError> {
-    let contact = config.contact.iter();
-    let contact: Vec<_> = contact.map(|address| format!("mailto:{address}")).collect();
+    let contact = urls(&config.contact);
     let contact: Vec<_> = contact.iter().map(String::as_str).collect();
     let request = NewAccount {
         contact: &contact,
@@ -193,12 +189,6 @@ async fn register(
     let credentials = serde_json::to_string(&credentials);
     let credentials = credentials.map_err(|error| AcmeError::invalid(Operation::Account, error))?;
     Ok(credentials.into())
-}
-
-fn damaged(error: impl Into<Box<dyn Error + Send + Sync>>) -> AcmeError {
-    AcmeError::StoredAccount {
-        source: Arc::from(error.into()),
-    }
 }
 
 fn external_key(external: &ExternalAccount) -> Result<ExternalAccountKey, AcmeError> {

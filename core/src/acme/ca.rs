@@ -1,35 +1,26 @@
 //! What all certificates of one CA share.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::time::{sleep, timeout};
+use jiff::Timestamp;
 
 use super::account::{self, Account};
+use super::account_lease::{AccountLease, under_lease};
+use super::account_state::AccountState;
+use super::ca_error::CaError;
 use super::client::Client;
 use super::config::CaConfig;
 use super::directory::Directory;
-use super::error::{AcmeError, TransportError};
+use super::error::TransportError;
 use super::renewal_info;
+use super::rollover;
 use super::single_flight::SingleFlight;
 use crate::clock::Clock;
 use crate::crash::{self, Point};
 use crate::delegation::CaaIdentity;
-use crate::lease::{JobName, Lease};
 use crate::name::DnsName;
 use crate::renewal::Look;
 use crate::store::{Store, StoreError};
-
-/// How long a process that stopped responding keeps others from creating the account.
-const LEASE_DURATION: SignedDuration = SignedDuration::from_mins(1);
-/// How often the lease is renewed while the account is created.
-const RENEW_EVERY: Duration = Duration::from_secs(20);
-/// The first pause before the lease is requested again, doubled each time up to [`POLL_MAX`].
-const POLL_FIRST: Duration = Duration::from_millis(50);
-const POLL_MAX: Duration = Duration::from_secs(2);
 
 /// No CA has more domains in CAA records.
 const CAA_ISSUERS_MAX: usize = 20;
@@ -43,18 +34,6 @@ pub struct Ca {
     account_url: OnceLock<String>,
     /// The domains in its directory that name it in CAA records.
     caa_issuers: OnceLock<Vec<String>>,
-}
-
-/// The account could not be restored or created.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CaError {
-    /// A failure at the CA.
-    #[error(transparent)]
-    Acme(#[from] AcmeError),
-    /// The store could not be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl Ca {
@@ -90,14 +69,14 @@ impl Ca {
     /// Returns the account. The first call takes it from the store, or creates it and stores it.
     ///
     /// There is one attempt at a time. If it fails, all calls that waited for it fail with the same
-    /// error, and the next call tries again. While an account is created, the lease
-    /// [`JobName::account`] keeps other processes from doing the same.
+    /// error, and the next call tries again. While an account is created, its lease
+    /// (`account/…`) keeps other processes from doing the same.
     pub async fn account(&self, store: &dyn Store) -> Result<&Account, CaError> {
         if let Some(account) = self.account.get() {
             return Ok(account);
         }
         // Boxed, so that the jobs that wait here stay small.
-        let attempt = Box::pin(self.restore_or_create(store));
+        let attempt = Box::pin(self.open(store));
         self.account.get_or_try(attempt).await
     }
 
@@ -205,21 +184,72 @@ impl Ca {
         }))
     }
 
+    /// Returns the account if there is one in the store; unlike [`Ca::account`], creates none.
+    pub(super) async fn existing_account(
+        &self,
+        store: &dyn Store,
+    ) -> Result<Option<Account>, CaError> {
+        if store.account(self.directory()).await?.is_none() {
+            return Ok(None);
+        }
+        let account = Box::pin(self.restore_or_create(store));
+        Ok(Some(account.await?))
+    }
+
+    /// Sends the configured mail addresses, and records that.
+    pub(super) async fn update(
+        &self,
+        store: &dyn Store,
+        account: &Account,
+    ) -> Result<AccountState, CaError> {
+        let state = account.update(&self.config.contact).await?;
+        self.record_contact(store).await?;
+        Ok(state)
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether there is an account, and the configured mail addresses, if there are any, are not known to be those that
+    /// the CA got last.
+    pub async fn is_contact_changed(&self, store: &dyn Store) -> Result<bool, StoreError> {
+        let status = store.ca_status(self.directory()).await?;
+        let wanted = &self.config.contact;
+        if wanted.is_empty() || status.contact.as_ref() == Some(wanted) {
+            return Ok(false);
+        }
+        Ok(store.account(self.directory()).await?.is_some())
+    }
+
+    async fn record_contact(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut status = store.ca_status(self.directory()).await?;
+        status.contact = Some(self.config.contact.clone());
+        store.put_ca_status(self.directory(), &status).await
+    }
+
+    /// Opens the account for use.
+    async fn open(&self, store: &dyn Store) -> Result<Account, CaError> {
+        let account = self.restore_or_create(store).await?;
+        if self.is_contact_changed(store).await?
+            && let Err(error) = self.update(store, &account).await
+        {
+            // Nothing depends on it. The next use tries again.
+            tracing::warn!(%error, "the CA did not accept the contacts");
+        }
+        Ok(account)
+    }
+
     async fn restore_or_create(&self, store: &dyn Store) -> Result<Account, CaError> {
-        let job = JobName::account(self.directory());
-        let mut pause = POLL_FIRST;
+        let mut lease = AccountLease::new(self.directory());
         loop {
-            if let Some(account) = self.restore(store).await? {
+            let is_changing = store.pending_account(self.directory()).await?.is_some();
+            if !is_changing && let Some(account) = self.restore(store).await? {
                 return Ok(account);
             }
-            match store.acquire_lease(&job, LEASE_DURATION).await {
-                Ok(lease) => return under_lease(store, lease, self.create(store)).await,
-                Err(StoreError::Busy { .. }) => {
-                    // Another process creates the account. Nothing signals when it is done.
-                    sleep(pause).await;
-                    pause = (pause * 2).min(POLL_MAX);
-                }
-                Err(error) => return Err(error.into()),
+            // Another process may be at it.
+            if let Some(lease) = lease.request(store).await? {
+                return under_lease(store, lease, self.settle(store)).await;
             }
         }
     }
@@ -231,15 +261,23 @@ impl Ca {
         Ok(Some(Account::restore(&self.client, &credentials).await?))
     }
 
-    /// Creates the account, unless another process did so before this one acquired the lease.
-    async fn create(&self, store: &dyn Store) -> Result<Account, CaError> {
+    /// Finishes a change of the account's key, or creates the account, unless another process did so before this one
+    /// acquired the lease.
+    async fn settle(&self, store: &dyn Store) -> Result<Account, CaError> {
+        Box::pin(rollover::finish(&self.client, store)).await?;
         if let Some(account) = self.restore(store).await? {
             return Ok(account);
         }
+        self.create_account(store).await
+    }
+
+    /// Creates an account. The caller has its lease.
+    pub(super) async fn create_account(&self, store: &dyn Store) -> Result<Account, CaError> {
         let (account, credentials) = Account::create(&self.client, &self.config).await?;
         crash::point(Point::AccountMade);
         store.put_account(self.directory(), &credentials).await?;
         crash::point(Point::AccountKept);
+        self.record_contact(store).await?;
         Ok(account)
     }
 }
@@ -252,36 +290,15 @@ fn issuers_of(directory: &Directory) -> Vec<String> {
     names.collect()
 }
 
-/// Does `work` while the lease is renewed, then releases it. Stops the work if the lease is lost.
-async fn under_lease<T>(
-    store: &dyn Store,
-    mut lease: Lease,
-    work: impl Future<Output = Result<T, CaError>>,
-) -> Result<T, CaError> {
-    let mut work = pin!(work);
-    let outcome = loop {
-        if let Ok(outcome) = timeout(RENEW_EVERY, &mut work).await {
-            break outcome;
-        }
-        match store.renew_lease(&lease, LEASE_DURATION).await {
-            Ok(renewed) => lease = renewed,
-            Err(error @ StoreError::LeaseLost { .. }) => return Err(error.into()),
-            Err(error) => tracing::warn!(job = %lease.job, %error, "the lease was not renewed"),
-        }
-    };
-    if let Err(error) = store.release_lease(&lease).await {
-        // The lease expires by itself.
-        tracing::warn!(job = %lease.job, %error, "the lease was not released");
-    }
-    outcome
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use jiff::SignedDuration;
 
     use super::*;
+    use crate::acme::AcmeError;
     use crate::clock::SystemClock;
+    use crate::lease::{JobName, Lease};
     use crate::testkit::MemoryStore;
 
     /// Fails at once, because the URL is not HTTPS.
@@ -293,7 +310,8 @@ mod tests {
 
     async fn lease(store: &MemoryStore) -> Lease {
         let job = JobName::account(DIRECTORY);
-        store.acquire_lease(&job, LEASE_DURATION).await.unwrap()
+        let minute = SignedDuration::from_mins(1);
+        store.acquire_lease(&job, minute).await.unwrap()
     }
 
     #[tokio::test]

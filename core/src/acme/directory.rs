@@ -19,6 +19,12 @@ pub(super) struct Directory {
     pub(super) new_account: String,
     /// Where orders are opened (§7.4).
     pub(super) new_order: String,
+    /// Where certificates are revoked (§7.6).
+    #[serde(default, skip_serializing, deserialize_with = "lenient")]
+    revoke_cert: Option<String>,
+    /// Where the key of an account is changed (§7.3.5).
+    #[serde(default, skip_serializing, deserialize_with = "lenient")]
+    key_change: Option<String>,
     /// Where renewal information comes from (RFC 9773 §3).
     #[serde(default, skip_serializing, deserialize_with = "lenient")]
     renewal_info: Option<String>,
@@ -43,6 +49,11 @@ struct Meta {
 fn lenient<'a, D: Deserializer<'a>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
     let value = Value::deserialize(from)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// What is no URL is as good as missing.
+fn optional(url: Option<&str>) -> Option<&str> {
+    url.filter(|url| url.parse::<Uri>().is_ok())
 }
 
 /// A member of the directory that is no URL.
@@ -76,8 +87,17 @@ impl Directory {
 
     /// Where renewal information comes from; `None` if the CA has none, or no URL for it.
     pub(super) fn renewal_info(&self) -> Option<&str> {
-        let url = self.renewal_info.as_deref()?;
-        url.parse::<Uri>().is_ok().then_some(url)
+        optional(self.renewal_info.as_deref())
+    }
+
+    /// Where certificates are revoked; `None` if the CA has no URL for it.
+    pub(super) fn revoke_cert(&self) -> Option<&str> {
+        optional(self.revoke_cert.as_deref())
+    }
+
+    /// Where the key of an account is changed; `None` if the CA has no URL for it.
+    pub(super) fn key_change(&self) -> Option<&str> {
+        optional(self.key_change.as_deref())
     }
 
     /// The names of the profiles.

@@ -122,6 +122,12 @@ pub enum Operation {
     AlternateChain,
     /// To say when to renew (RFC 9773 §4).
     RenewalInfo,
+    /// To change the account (RFC 8555 §7.3.2, §7.3.6).
+    AccountUpdate,
+    /// To change the key of the account (§7.3.5).
+    KeyChange,
+    /// To revoke a certificate (§7.6).
+    Revocation,
 }
 
 impl fmt::Display for Operation {
@@ -138,6 +144,9 @@ impl fmt::Display for Operation {
             Operation::Certificate => "the certificate",
             Operation::AlternateChain => "the alternate chain",
             Operation::RenewalInfo => "renewal information",
+            Operation::AccountUpdate => "the change of the account",
+            Operation::KeyChange => "the change of the account's key",
+            Operation::Revocation => "the revocation",
         })
     }
 }
@@ -213,6 +222,18 @@ pub enum AcmeError {
         /// The reason.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// There is no account at this CA in the store.
+    #[error("there is no account at {directory} in the store")]
+    NoAccount {
+        /// The URL of the directory.
+        directory: String,
+    },
+    /// The CA's directory does not have what is needed.
+    #[error("the CA does not offer {operation}")]
+    NotOffered {
+        /// What the CA was to be asked for.
+        operation: Operation,
+    },
     /// The CA could not validate names.
     #[error("the CA could not validate {}", .0.iter()
         .map(|failure| format!("{}: {}", failure.identifier, failure.detail))
@@ -273,6 +294,21 @@ impl AcmeError {
         AcmeError::InvalidAnswer {
             operation,
             source: Arc::from(reason.into()),
+        }
+    }
+
+    /// A stored account that cannot be used.
+    pub(super) fn damaged(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        AcmeError::StoredAccount {
+            source: Arc::from(reason.into()),
+        }
+    }
+
+    /// The type of the problem that the CA reports, without its URN prefix (RFC 8555 §6.7).
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            AcmeError::Problem { kind, .. } => Some(kind),
+            _ => None,
         }
     }
 

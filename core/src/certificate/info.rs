@@ -56,6 +56,49 @@ pub fn inspect(pem: &[u8]) -> Result<CertificateInfo, CertificateError> {
     read(&leaf)
 }
 
+/// Returns the first certificate of a PEM text, in DER.
+pub fn leaf(pem: &[u8]) -> Result<Vec<u8>, CertificateError> {
+    let mut ders = decode(pem)?.into_iter();
+    let leaf = ders.next().ok_or(CertificateError::Empty)?;
+    parse(&leaf)?;
+    Ok(leaf)
+}
+
+/// A certificate of a chain, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChainLink {
+    /// Its subject's distinguished name.
+    pub subject: String,
+    /// Its issuer's distinguished name.
+    pub issuer: String,
+    /// The start of its validity.
+    pub not_before: Timestamp,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+    /// The serial number in hexadecimal.
+    pub serial: String,
+}
+
+/// Reads all certificates of a PEM text.
+pub fn chain_links(pem: &[u8]) -> Result<Vec<ChainLink>, CertificateError> {
+    let link = |der: &Vec<u8>| {
+        let certificate = parse(der)?;
+        let info = read(&certificate)?;
+        Ok(ChainLink {
+            subject: shortened(&certificate.subject().to_string(), TEXT_MAX),
+            issuer: info.issuer,
+            not_before: info.not_before,
+            not_after: info.not_after,
+            serial: info.serial,
+        })
+    };
+    let ders = decode(pem)?;
+    if ders.is_empty() {
+        return Err(CertificateError::Empty);
+    }
+    ders.iter().map(link).collect()
+}
+
 /// Returns the common name of the issuer of the last certificate of a chain (PEM). This is the root
 /// that the chain ends at. The name is empty if the issuer has no common name.
 pub fn root_name(pem: &str) -> Result<String, CertificateError> {

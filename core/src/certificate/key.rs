@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, RsaKeySize};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::name::Identifier;
@@ -125,6 +125,11 @@ impl CertificateKey {
         Ok(CertificateKey(pair))
     }
 
+    /// The same from a secret.
+    pub fn from_secret(pem: &SecretString) -> Result<Self, KeyError> {
+        CertificateKey::from_pem(pem.expose_secret())
+    }
+
     /// Creates the certificate request (PKCS #10, DER) for exactly these names. It has no common
     /// name, because no CA needs one (RFC 8555 §7.4).
     pub fn request(&self, names: &[Identifier]) -> Result<Vec<u8>, KeyError> {
@@ -142,6 +147,11 @@ impl CertificateKey {
     /// The private key as PKCS #8 PEM.
     pub fn to_pem(&self) -> SecretString {
         self.0.serialize_pem().into()
+    }
+
+    /// The private key as PKCS #8 (DER).
+    pub(crate) fn pkcs8(&self) -> SecretSlice<u8> {
+        self.0.serialize_der().into()
     }
 
     /// The public key as `SubjectPublicKeyInfo` (DER).

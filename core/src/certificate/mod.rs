@@ -7,6 +7,6 @@ mod pem;
 mod verify;
 
 pub use self::error::CertificateError;
-pub use self::info::{CertificateInfo, inspect, root_name};
+pub use self::info::{CertificateInfo, ChainLink, chain_links, inspect, leaf, root_name};
 pub use self::key::{CertificateKey, KeyError, KeyType};
 pub use self::verify::{Chain, verify};

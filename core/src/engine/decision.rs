@@ -258,18 +258,18 @@ impl Engine {
     }
 
     /// The entry that the index has of a certificate, without reading the others.
-    pub(super) async fn entry(&self, id: &CertificateId) -> Result<IndexEntry, JobError> {
+    pub(super) async fn entry(&self, id: &CertificateId) -> Result<IndexEntry, StoreError> {
         let store = &self.parts.store;
+        let current = match store.certificate(id).await {
+            Ok(stored) => stored.map(|stored| Ok((&stored).into())),
+            Err(error) => Some(Err(error)),
+        };
         Ok(IndexEntry {
             id: id.clone(),
             has_settings: store.settings(id).await?.is_some(),
             has_order: store.order(id).await?.is_some(),
             status: (&store.status(id).await?).into(),
-            current: match store.certificate(id).await {
-                Ok(stored) => stored.map(|stored| Ok((&stored).into())),
-                Err(error @ StoreError::Damaged { .. }) => Some(Err(error)),
-                Err(error) => return Err(error.into()),
-            },
+            current,
         })
     }
 }

@@ -36,7 +36,7 @@ impl Engine {
                 let configured = Some(certificate);
                 self.needed(&entry, configured, context.urgency).await
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         let outcome = match needed {
             Ok(Needed::Certificate(_)) => self.under_lease(prepared, context, &lease, seat).await,

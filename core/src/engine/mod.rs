@@ -12,11 +12,14 @@
 
 mod builder;
 mod certificates;
+mod contacts;
 mod context;
 mod core;
 mod decision;
 mod deployment;
+mod describe;
 mod environment;
+mod forget;
 mod groups;
 mod held_lease;
 mod job;
@@ -32,6 +35,7 @@ mod providers;
 mod reconcile;
 mod record;
 mod report;
+mod revoke;
 mod rounds;
 mod run;
 #[cfg(test)]
@@ -42,7 +46,9 @@ pub use self::certificates::{
     CertificateConfig, Certificates, Fallback, SettingsReader, UnreadableSettings,
 };
 pub use self::core::Engine;
+pub use self::describe::{Defined, Description, KeptVersion, Next};
 pub use self::environment::{Environment, EnvironmentConfig};
+pub use self::forget::{Forgotten, Remains};
 pub use self::held_lease::HeldLease;
 pub use self::notify::Notify;
 pub use self::options::{RunOptions, Selection};
@@ -51,4 +57,5 @@ pub use self::report::{
     JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, NotifyError, Reconciliation,
     RunError, RunReport, Undeployed, WaitReason, Waiting,
 };
+pub use self::revoke::{RevokeError, RevokedCertificate};
 pub use self::run::Run;

@@ -78,6 +78,7 @@ impl Engine {
             None
         } else {
             self.record_failures(&done.jobs).await;
+            cancel.run_until_cancelled(self.send_contacts()).await;
             self.notify(options).await
         };
         self.settle_orders(reserved, &done.jobs).await;
@@ -196,6 +197,10 @@ impl Run {
             done.jobs = self.work(schedule, options).await;
         }
         Late { looked: ids, done }
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// The run's id, as the ledger has it.

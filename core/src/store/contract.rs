@@ -36,6 +36,23 @@ pub trait Store: fmt::Debug + Send + Sync {
         credentials: &SecretString,
     ) -> Result<(), StoreError>;
 
+    /// Returns the credentials that a change of the account's key was begun with, if it has not ended.
+    async fn pending_account(&self, directory: &str) -> Result<Option<SecretString>, StoreError>;
+
+    /// Stores the credentials that a change of the account's key is begun with; `None` when it has ended.
+    async fn put_pending_account(
+        &self,
+        directory: &str,
+        credentials: Option<&SecretString>,
+    ) -> Result<(), StoreError>;
+
+    /// Copies the credentials of the account to a place of their own, where they stay. Does nothing if there is no
+    /// account.
+    async fn keep_former_account(&self, directory: &str) -> Result<(), StoreError>;
+
+    /// Returns the credentials that were kept by [`Store::keep_former_account`], oldest first.
+    async fn former_accounts(&self, directory: &str) -> Result<Vec<SecretString>, StoreError>;
+
     /// Returns what is known of the CA with this directory URL. What is missing or damaged is empty.
     async fn ca_status(&self, directory: &str) -> Result<CaStatus, StoreError>;
 
@@ -47,6 +64,13 @@ pub trait Store: fmt::Debug + Send + Sync {
         &self,
         id: &CertificateId,
     ) -> Result<Option<StoredCertificate>, StoreError>;
+
+    /// Returns the numbers of the versions that are kept of a certificate, oldest first, also if it is damaged.
+    async fn versions(&self, id: &CertificateId) -> Result<Vec<u32>, StoreError>;
+
+    /// Returns the certificate of a version and its intermediates, in PEM, without reading its key. `None` if there is
+    /// no such version.
+    async fn chain(&self, id: &CertificateId, version: u32) -> Result<Option<String>, StoreError>;
 
     /// Stores a version, which is not deployed yet, and makes it the current one.
     ///
@@ -75,6 +99,11 @@ pub trait Store: fmt::Debug + Send + Sync {
         id: &CertificateId,
         status: &CertificateStatus,
     ) -> Result<(), StoreError>;
+
+    /// Deletes the settings, the order and the status of a certificate. With `purge`, also deletes its versions, private
+    /// keys first; without, they stay as they are. Succeeds if there is nothing. The caller has the lease of the
+    /// certificate.
+    async fn forget(&self, id: &CertificateId, purge: bool) -> Result<(), StoreError>;
 
     /// Returns an entry for each certificate that is stored, has settings, a status or an order under
     /// way, by id.

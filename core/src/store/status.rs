@@ -114,6 +114,8 @@ fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
 pub struct CaStatus {
     /// The CA is not asked for renewal information before this time: it has none, or did not answer.
     pub no_looks_before: Option<Timestamp>,
+    /// The mail addresses that the account was created with, or that were sent last.
+    pub contact: Option<Vec<String>>,
     /// The domains that name the CA in CAA records, as its directory has them.
     pub caa_issuers: Option<Vec<String>>,
     /// The CA takes no orders of the account before this time: it has refused several, and asked to wait.

@@ -160,6 +160,37 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn pending_account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
+        self.answer().await?;
+        Ok(self.data().pending_accounts.get(directory).cloned())
+    }
+
+    async fn put_pending_account(
+        &self,
+        directory: &str,
+        credentials: Option<&SecretString>,
+    ) -> Result<(), StoreError> {
+        self.answer().await?;
+        let pending = &mut self.data().pending_accounts;
+        match credentials {
+            Some(credentials) => pending.insert(directory.to_owned(), credentials.clone()),
+            None => pending.remove(directory),
+        };
+        Ok(())
+    }
+
+    async fn keep_former_account(&self, directory: &str) -> Result<(), StoreError> {
+        self.answer().await?;
+        self.data().keep_former_account(directory);
+        Ok(())
+    }
+
+    async fn former_accounts(&self, directory: &str) -> Result<Vec<SecretString>, StoreError> {
+        self.answer().await?;
+        let former = self.data().former_accounts.get(directory).cloned();
+        Ok(former.unwrap_or_default())
+    }
+
     async fn ca_status(&self, directory: &str) -> Result<CaStatus, StoreError> {
         self.answer().await?;
         let status = self.data().cas.get(directory).cloned();
@@ -180,6 +211,24 @@ impl Store for MemoryStore {
         let data = self.data();
         let entry = data.certificates.get(id);
         entry.map_or(Ok(None), |entry| entry.current(id))
+    }
+
+    async fn versions(&self, id: &CertificateId) -> Result<Vec<u32>, StoreError> {
+        self.answer().await?;
+        let data = self.data();
+        let versions = data.certificates.get(id).map(|entry| &entry.versions);
+        Ok(versions
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .copied()
+            .collect())
+    }
+
+    async fn chain(&self, id: &CertificateId, version: u32) -> Result<Option<String>, StoreError> {
+        self.answer().await?;
+        let data = self.data();
+        let version = data.version(id, version);
+        Ok(version.map(|version| format!("{}{}", version.certificate, version.intermediates)))
     }
 
     async fn put_certificate(
@@ -238,6 +287,18 @@ impl Store for MemoryStore {
             && entry.versions.keys().next_back() == Some(&version)
         {
             entry.deployed = Some(version);
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, id: &CertificateId, purge: bool) -> Result<(), StoreError> {
+        self.answer().await?;
+        let certificates = &mut self.data().certificates;
+        if purge {
+            certificates.remove(id);
+        } else if let Some(entry) = certificates.get_mut(id) {
+            (entry.settings, entry.order) = (None, None);
+            entry.status = CertificateStatus::default();
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ const PAGES: [(&str, &[&str]); 2] = [
     (
         "failure-matrix.md",
         &[
+            "account_faults",
             "audit",
             "ca_limits",
             "canary",

@@ -1,5 +1,7 @@
 //! End-to-end scenarios: the built program against a real CA and real DNS servers.
 
+mod account_faults;
+mod accounts;
 mod audit;
 mod authority;
 mod backend;
@@ -44,6 +46,7 @@ mod listing;
 mod local_files;
 mod looking;
 mod machine;
+mod managing;
 mod name_servers;
 mod notifications;
 mod offboarding;

@@ -9,8 +9,10 @@ use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::access::{check_dir, make_dir, make_root, read, read_private, remove};
+use super::accounts;
 use super::atomic::write;
 use super::errors::{damaged, unavailable};
+use super::forget::forget;
 use super::holder::machine;
 use super::index::index;
 use super::layout::{Layout, ORDER, SETTINGS, STATUS};
@@ -129,6 +131,34 @@ impl Store for FileStore {
         blocking(move || write(&path, credentials.expose_secret().as_bytes())).await
     }
 
+    async fn pending_account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
+        let path = self.layout.pending_account(directory);
+        blocking(move || Ok(read_private(&path)?.map(SecretString::from))).await
+    }
+
+    async fn put_pending_account(
+        &self,
+        directory: &str,
+        credentials: Option<&SecretString>,
+    ) -> Result<(), StoreError> {
+        let (path, credentials) = (self.layout.pending_account(directory), credentials.cloned());
+        blocking(move || match credentials {
+            Some(credentials) => write(&path, credentials.expose_secret().as_bytes()),
+            None => remove(&path),
+        })
+        .await
+    }
+
+    async fn keep_former_account(&self, directory: &str) -> Result<(), StoreError> {
+        let (layout, directory) = (self.layout.clone(), directory.to_owned());
+        blocking(move || accounts::keep_former(&layout, &directory)).await
+    }
+
+    async fn former_accounts(&self, directory: &str) -> Result<Vec<SecretString>, StoreError> {
+        let (layout, directory) = (self.layout.clone(), directory.to_owned());
+        blocking(move || accounts::former(&layout, &directory)).await
+    }
+
     async fn ca_status(&self, directory: &str) -> Result<CaStatus, StoreError> {
         let path = self.layout.ca_status(directory);
         blocking(move || read_status(&path)).await
@@ -148,6 +178,16 @@ impl Store for FileStore {
         let location = folder.display().to_string();
         let current = blocking(move || versions::current(&folder)).await?;
         Ok(current.map(|version| stored(id, location, version)))
+    }
+
+    async fn versions(&self, id: &CertificateId) -> Result<Vec<u32>, StoreError> {
+        let folder = self.layout.certificate(id);
+        blocking(move || versions::all(&folder)).await
+    }
+
+    async fn chain(&self, id: &CertificateId, version: u32) -> Result<Option<String>, StoreError> {
+        let folder = self.layout.certificate(id);
+        blocking(move || versions::chain(&folder, version)).await
     }
 
     async fn put_certificate(
@@ -204,6 +244,11 @@ impl Store for FileStore {
         status: &CertificateStatus,
     ) -> Result<(), StoreError> {
         self.put(id, STATUS, &to_json(status)?).await
+    }
+
+    async fn forget(&self, id: &CertificateId, purge: bool) -> Result<(), StoreError> {
+        let folder = self.layout.certificate(id);
+        blocking(move || forget(&folder, purge)).await
     }
 
     async fn index(&self) -> Result<Vec<IndexEntry>, StoreError> {

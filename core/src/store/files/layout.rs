@@ -60,6 +60,18 @@ impl Layout {
         self.accounts().join(format!("{name}.json"))
     }
 
+    /// The credentials that a change of the account's key was begun with.
+    pub(super) fn pending_account(&self, directory: &str) -> PathBuf {
+        let name = account_name(directory);
+        self.accounts().join(format!("{name}.pending.json"))
+    }
+
+    /// The credentials of an earlier account, counted from 1.
+    pub(super) fn former_account(&self, directory: &str, number: u32) -> PathBuf {
+        let name = account_name(directory);
+        self.accounts().join(format!("{name}.former-{number}.json"))
+    }
+
     pub(super) fn ca_status(&self, directory: &str) -> PathBuf {
         let name = account_name(directory);
         self.accounts().join(format!("{name}.status.json"))

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! accounts/<host>-<hash>.json        the credentials of an account
+//! accounts/….pending.json            those that a change of its key was begun with
+//! accounts/….former-<number>.json    those of earlier accounts
 //! aliases.json                       generated alias names, by challenge name
 //! index.log                          what the certificates' folders contained when last read
 //! leases/<kind>@<name>.json          a lease
@@ -26,10 +28,12 @@
 mod access;
 #[cfg(test)]
 mod access_tests;
+mod accounts;
 mod atomic;
 mod errors;
 mod file_store;
 mod fingerprint;
+mod forget;
 mod holder;
 mod index;
 mod index_log;

@@ -89,6 +89,9 @@ impl Fixture for Folder {
             .join("certificates")
             .join(id.as_str())
             .join(VERSIONS);
+        if !versions.exists() {
+            return BTreeMap::new();
+        }
         let key = |version: String| {
             let key = fs::read_to_string(versions.join(&version).join(KEY)).unwrap();
             (version.parse().unwrap(), key.into())

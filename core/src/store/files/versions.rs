@@ -63,6 +63,31 @@ pub(super) fn current(folder: &Path) -> Result<Option<Version>, StoreError> {
     }
 }
 
+/// The numbers of the versions that are kept, oldest first.
+pub(super) fn all(folder: &Path) -> Result<Vec<u32>, StoreError> {
+    let versions = folder.join(VERSIONS);
+    if !check_dir(folder, Links::Refused)? || !check_dir(&versions, Links::Refused)? {
+        return Ok(Vec::new());
+    }
+    let mut numbers = numbers(&versions)?;
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The certificate of a version and its intermediates, if there is such a version.
+pub(super) fn chain(folder: &Path, number: u32) -> Result<Option<String>, StoreError> {
+    let path = version_path(folder, number);
+    if !all(folder)?.contains(&number) || !check_dir(&path, Links::Refused)? {
+        return Ok(None);
+    }
+    let path = path.join(FULLCHAIN);
+    let chain = read(&path)?;
+    chain.map_or_else(
+        || Err(damaged(&path, &"it does not exist")),
+        |chain| Ok(Some(chain)),
+    )
+}
+
 /// The number of the current version, whether it can be read or not.
 pub(super) fn current_number(folder: &Path) -> Result<Option<u32>, StoreError> {
     let path = folder.join(CURRENT);

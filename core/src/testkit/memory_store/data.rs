@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::certificate::CertificateInfo;
 use crate::lease::{JobName, Lease};
@@ -15,6 +15,8 @@ use crate::store::{
 #[derive(Default)]
 pub(super) struct Data {
     pub(super) accounts: BTreeMap<String, SecretString>,
+    pub(super) pending_accounts: BTreeMap<String, SecretString>,
+    pub(super) former_accounts: BTreeMap<String, Vec<SecretString>>,
     pub(super) cas: BTreeMap<String, CaStatus>,
     pub(super) certificates: BTreeMap<CertificateId, Entry>,
     pub(super) alias_names: BTreeMap<DnsName, DnsName>,
@@ -39,6 +41,26 @@ pub(super) struct Version {
     pub(super) intermediates: String,
     pub(super) info: CertificateInfo,
     pub(super) origin: VersionOrigin,
+}
+
+impl Data {
+    pub(super) fn version(&self, id: &CertificateId, number: u32) -> Option<&Version> {
+        self.certificates.get(id)?.versions.get(&number)
+    }
+
+    pub(super) fn keep_former_account(&mut self, directory: &str) {
+        let Some(current) = self.accounts.get(directory) else {
+            return;
+        };
+        let former = self
+            .former_accounts
+            .entry(directory.to_owned())
+            .or_default();
+        let is_same = |known: &SecretString| known.expose_secret() == current.expose_secret();
+        if !former.iter().any(is_same) {
+            former.push(current.clone());
+        }
+    }
 }
 
 impl Entry {

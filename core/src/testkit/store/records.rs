@@ -128,6 +128,7 @@ impl Suite<'_> {
         equal("the status of a CA too early", &none, &CaStatus::default())?;
         let known = CaStatus {
             no_looks_before: Some(Timestamp::UNIX_EPOCH),
+            contact: Some(vec!["admin@example.com".to_owned()]),
             caa_issuers: Some(vec!["ca.example".to_owned()]),
             no_orders_before: None,
             orders: vec![Spent {

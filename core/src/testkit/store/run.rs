@@ -46,6 +46,11 @@ async fn records(suite: &Suite<'_>) -> Vec<Violation> {
             suite.accounts_stay_apart().await,
         ),
         violation(
+            "a pending account is kept apart",
+            suite.pending_account_is_apart().await,
+        ),
+        violation("former accounts stay", suite.former_accounts_stay().await),
+        violation(
             "settings and orders are read as they were stored",
             suite.settings_and_orders().await,
         ),
@@ -84,6 +89,18 @@ async fn certificates(suite: &Suite<'_>) -> Vec<Violation> {
         violation(
             "a version is deployed when it was marked, not earlier",
             suite.new_version_is_not_deployed().await,
+        ),
+        violation(
+            "the versions that are kept have their chains and keys",
+            suite.versions_are_kept_whole().await,
+        ),
+        violation(
+            "a forgotten certificate keeps its versions and nothing else",
+            suite.forgotten_certificates_keep_their_versions().await,
+        ),
+        violation(
+            "a purged certificate leaves nothing",
+            suite.purged_certificates_leave_nothing().await,
         ),
         violation(
             "the index agrees with the certificates",

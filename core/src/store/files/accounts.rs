@@ -1,0 +1,36 @@
+//! The credentials of earlier accounts, which stay.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::access::read_private;
+use super::atomic::write;
+use super::layout::Layout;
+use crate::store::error::StoreError;
+
+/// Copies the credentials of the account to the next free name, unless they are there already.
+pub(super) fn keep_former(layout: &Layout, directory: &str) -> Result<(), StoreError> {
+    let Some(current) = read_private(&layout.account(directory))? else {
+        return Ok(());
+    };
+    let former = former(layout, directory)?;
+    if former.iter().any(|known| known.expose_secret() == current) {
+        return Ok(());
+    }
+    let number = u32::try_from(former.len()).unwrap_or(u32::MAX - 1) + 1;
+    write(
+        &layout.former_account(directory, number),
+        current.as_bytes(),
+    )
+}
+
+/// The credentials of earlier accounts, oldest first.
+pub(super) fn former(layout: &Layout, directory: &str) -> Result<Vec<SecretString>, StoreError> {
+    let mut former = Vec::new();
+    for number in 1.. {
+        match read_private(&layout.former_account(directory, number))? {
+            Some(credentials) => former.push(credentials.into()),
+            None => break,
+        }
+    }
+    Ok(former)
+}
