@@ -188,7 +188,7 @@ fn what_is_forgotten_keeps_its_files_unless_they_are_purged() -> Result {
     );
     assert!(!folder.join("settings.toml").exists());
     bed.certificate(ID)?;
-    assert_told(&bed.run(&["list"])?, &[ID, "no longer in the settings"]);
+    assert_told(&bed.run(&["list"])?, &[ID, "not in settings"]);
     assert_told(
         &bed.run(&["show", ID])?,
         &["no settings any more", "acme-alias forget"],
@@ -205,7 +205,10 @@ fn what_is_forgotten_keeps_its_files_unless_they_are_purged() -> Result {
     let purged = bed.run(&["forget", ID, "--purge"])?;
     assert_told(&purged, &["deleted: 1 version"]);
     assert!(!folder.exists());
-    assert_told(&bed.run(&["list"])?, &["There is no certificate yet"]);
+    assert_told(
+        &bed.run(&["list"])?,
+        &["There is no certificate in the settings"],
+    );
     bed.run(&["forget", ID])?
         .assert_failure(2, &["acme-alias list"]);
     bed.run(&ISSUE)?.assert_success();
