@@ -170,8 +170,8 @@ fn twenty_processes_share_one_state_folder() -> Result {
     let accounts = fs::read_dir(bed.settings().state.join("accounts"))?;
     let accounts = accounts.flatten().map(|entry| entry.path());
     let is_account = |path: &PathBuf| {
-        let name = path.display().to_string();
-        name.ends_with(".json") && !name.ends_with(".status.json")
+        let is_status = path.display().to_string().contains(".status.");
+        path.extension().is_some_and(|e| e == "json") && !is_status
     };
     assert_eq!(
         accounts.filter(is_account).count(),
