@@ -18,11 +18,10 @@ use jiff::{SignedDuration, Timestamp};
 
 const HALF_A_DAY: SignedDuration = SignedDuration::from_hours(12);
 /// The certificates, each with its profile and the days that are always left of it.
-const CERTIFICATES: [(&str, &str, i64); 4] = [
+const CERTIFICATES: [(&str, &str, i64); 3] = [
     ("classic", "classic", 27),
     ("tlsserver", "tlsserver", 13),
     ("short", "shortlived", 2),
-    ("shorter", "shortlived", 2),
 ];
 /// On these days the CA does not work.
 const DOWN: [std::ops::Range<i64>; 2] = [100..101, 200..201];
