@@ -47,7 +47,7 @@ pub(super) fn obtained(obtained: &Obtained) -> String {
 /// A certificate that was not ordered anew.
 pub(super) fn kept(kept: &NotDue) -> String {
     format!(
-        "{}: kept, because it is as it shall be, and valid until {}\n  It is renewed from {} on, by {}; `--force` \
+        "{}: kept: nothing has changed, and it is valid until {}\n  It is renewed from {} on, by {}; `--force` \
          obtains a new one now.\n",
         kept.id,
         moment(kept.not_after),

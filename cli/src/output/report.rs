@@ -25,7 +25,7 @@ use crate::settings::Shown;
 /// The result of a command.
 pub(crate) enum Report {
     Issued(Obtained),
-    /// The certificate in the store is valid and as it shall be.
+    /// The stored certificate is valid and has what the settings ask for. It was kept.
     Kept(NotDue),
     Rehearsed {
         plans: Vec<(CertificateId, Plan)>,

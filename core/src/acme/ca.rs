@@ -126,7 +126,7 @@ impl Ca {
                     }
                     issuers
                 }
-                // Whoever needs the CA reports it.
+                // The order that follows reports the failure.
                 Err(_) => return Ok(None),
             },
         };

@@ -111,7 +111,7 @@ impl Engine {
         let job = JobName::certificate(id);
         let lease = HeldLease::acquire(store, &job, false);
         let lease = match lease.await {
-            // Whoever works on it now records how that ends.
+            // The process that works on it now records its own result.
             Err(StoreError::Busy { .. }) => return Ok(()),
             lease => lease?,
         };

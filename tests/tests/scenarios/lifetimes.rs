@@ -27,7 +27,7 @@ fn assert_told(outcome: &Outcome, texts: &[&str]) {
     }
 }
 
-/// Renews with these settings. The certificate is obtained, and the reason is told.
+/// Renews with these settings. The certificate is obtained, and the output has the reason.
 #[track_caller]
 fn assert_renewed(bed: &TestBed, settings: Settings, why: &str) -> Result {
     let program = bed.program(settings)?;
