@@ -11,12 +11,12 @@ use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::store::CertificateId;
 
 use super::finding::of_finding;
-use super::ledger::second;
+use super::ledger::{left_value, second};
 use super::report::Report;
 use super::stream::{line, stderr, stdout};
 use super::words::counted;
 use super::{account, check, keys, listing_text, managed_text, records, renewal, stream};
-use crate::failure::{Failure, forget_command};
+use crate::failure::Failure;
 use crate::settings::Shown;
 use crate::settings::reference::promises;
 
@@ -154,15 +154,7 @@ fn reconciled(done: &Reconciliation) -> String {
         let values = counted(left.len(), "value", "values");
         text.push_str(&format!("{values} may still be in a zone:\n"));
     }
-    for left in left {
-        text.push_str(&format!(
-            "  {} in {}: {}\n    to drop it from the ledger: {}\n",
-            left.value.name,
-            left.value.zone,
-            left.reason,
-            forget_command(&left.value)
-        ));
-    }
+    text.extend(left.iter().map(left_value));
     text
 }
 

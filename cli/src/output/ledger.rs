@@ -2,6 +2,8 @@
 
 use std::io::{BufWriter, Stdout, Write, stdout};
 
+use crate::failure::forget_command;
+use acme_alias_core::engine::LeftValue;
 use acme_alias_core::ledger::Line;
 use acme_alias_core::printable::printable;
 use jiff::Timestamp;
@@ -76,6 +78,17 @@ fn in_words(line: &Line) -> String {
 
 pub(super) fn second(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A value that could not be removed.
+pub(super) fn left_value(left: &LeftValue) -> String {
+    format!(
+        "  {} in {}: {}\n    to drop it from the ledger: {}\n",
+        left.value.name,
+        left.value.zone,
+        left.reason,
+        forget_command(&left.value)
+    )
 }
 
 #[cfg(test)]

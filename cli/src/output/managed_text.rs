@@ -8,9 +8,9 @@ use acme_alias_core::engine::{
 use acme_alias_core::renewal::{Attempts, RenewalInfo};
 use acme_alias_core::store::StoredCertificate;
 
+use super::ledger::left_value;
 use super::managed::{ForgottenCertificate, ShownCertificate};
 use super::words::{counted, moment};
-use crate::failure::forget_command;
 
 /// A line of a description.
 fn row(name: &str, value: &str) -> String {
@@ -241,15 +241,7 @@ fn left(forgotten: &ForgottenCertificate, left: &[LeftValue]) -> String {
         "{}: nothing was deleted, because what is stored with it is needed to remove these TXT values:\n",
         forgotten.remains.id
     );
-    for left in left {
-        text.push_str(&format!(
-            "  {} in {}: {}\n    to drop it from the ledger: {}\n",
-            left.value.name,
-            left.value.zone,
-            left.reason,
-            forget_command(&left.value)
-        ));
-    }
+    text.extend(left.iter().map(left_value));
     text
 }
 

@@ -17,7 +17,7 @@ const LIST_MAX: usize = 20;
 const LIST_SHOWN: usize = 10;
 /// Ids that a summary names.
 const IDS_MAX: usize = 5;
-/// Characters of an error that is told again.
+/// The longest error of an earlier run that is shown, in characters.
 const ERROR_MAX: usize = 200;
 
 pub(super) fn obtained(obtained: &Obtained) -> String {

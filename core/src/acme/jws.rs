@@ -47,7 +47,7 @@ pub(super) struct Header<'a> {
 pub(super) enum Signer<'a> {
     /// The account with this URL.
     Kid(&'a str),
-    /// Whoever has the key whose public part this is (RFC 7517).
+    /// The owner of the key with this public part (RFC 7517).
     Jwk(Value),
 }
 

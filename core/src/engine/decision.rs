@@ -184,7 +184,7 @@ impl Engine {
         let Some(until) = self.next_try(entry, configured, urgency) else {
             return Needed::Certificate(why);
         };
-        // A status that cannot be read is told without its error.
+        // The failure is reported without its error if the status cannot be read.
         let status = self.parts.store.status(&entry.id).await;
         Needed::Later(Waiting {
             id: entry.id.clone(),
