@@ -61,6 +61,7 @@ pub(crate) fn describe_nothing(cli: &Cli, args: &IssueArgs) -> bool {
         && args.ca.is_none()
         && args.profile.is_none()
         && args.preferred_chain.is_none()
+        && !args.partial
         && cli.provider_flags.is_empty()
 }
 
@@ -96,6 +97,9 @@ pub(crate) fn certificate(
     }
     if args.reuse_key {
         certificate.insert("key".to_owned(), "reuse".into());
+    }
+    if args.partial {
+        certificate.insert("partial".to_owned(), true.into());
     }
     if args.skip_preflight {
         certificate.insert("skip-preflight".to_owned(), true.into());

@@ -73,7 +73,7 @@ async fn put(store: &FileStore, number: usize, key: &KeyPair, chain: &Chain) -> 
             directory: "https://ca.example/directory".to_owned(),
             account: "https://ca.example/account/0123456789".to_owned(),
             renewal_id: Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE".to_owned()),
-            chosen: None,
+            ..VersionOrigin::default()
         },
         access: KeyAccess::default(),
     };

@@ -34,7 +34,7 @@ pub fn is_unprintable(c: char) -> bool {
 }
 
 /// The first items of a list, and how many more there are.
-pub(crate) fn few<S: AsRef<str>>(items: &[S], separator: &str) -> String {
+pub fn few<S: AsRef<str>>(items: &[S], separator: &str) -> String {
     let mut shown: Vec<_> = items.iter().map(AsRef::as_ref).take(SHOWN_MAX).collect();
     let rest = items.len() - shown.len();
     // Naming the only one that is left takes no more room than counting it.

@@ -294,7 +294,11 @@ impl TestBed {
     /// Lets anybody update the main zones from here on, and runs this script there, by `nsupdate`.
     pub fn update_main_zones(&self, script: &str) -> Result {
         self.main.reconfigure(|config| {
-            config.replace("type primary;", "type primary; allow-update { any; };")
+            // Only a zone that is closed has its file next.
+            config.replace(
+                "type primary; file",
+                "type primary; allow-update { any; }; file",
+            )
         })?;
         nsupdate::run_script(self.folder(), self.main_server(), script)
     }

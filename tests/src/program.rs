@@ -306,15 +306,22 @@ impl Outcome {
     /// Checks that it said each of `words` in standard error.
     #[track_caller]
     pub fn assert_said(&self, words: &[&str]) {
+        self.assert_in(&self.stderr, words);
+    }
+
+    /// Checks that each of `words` is in standard output.
+    #[track_caller]
+    pub fn assert_printed(&self, words: &[&str]) {
+        self.assert_in(&self.stdout, words);
+    }
+
+    #[track_caller]
+    fn assert_in(&self, text: &str, words: &[&str]) {
         // Long messages are wrapped, and may have a line drawn beside them.
-        let said: Vec<_> = self
-            .stderr
-            .split_whitespace()
-            .filter(|w| *w != "│")
-            .collect();
-        let said = said.join(" ");
+        let text: Vec<_> = text.split_whitespace().filter(|w| *w != "│").collect();
+        let text = text.join(" ");
         for word in words {
-            assert!(said.contains(word), "`{word}` is not in:\n{self}");
+            assert!(text.contains(word), "`{word}` is not in:\n{self}");
         }
     }
 

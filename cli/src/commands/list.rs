@@ -94,7 +94,7 @@ fn not_obtained(id: &CertificateId, certificate: &CertificateSettings) -> Overvi
         directory: None,
         current: None,
         why: Some(Why::Missing),
-        changes: Vec::new(),
+        other: None,
         attempts: None,
         next_try: None,
         has_targets: false,
@@ -135,9 +135,10 @@ fn unreadable(id: &CertificateId, error: StoreError) -> Failure {
     let is_damaged = matches!(error, StoreError::Damaged { .. });
     let mut failure = Failure::from(error);
     if is_damaged {
-        failure.remedy = Some(format!(
+        let remedy = format!(
             "restore it from a backup, or move the folder certificates/{id} away and obtain it again"
-        ));
+        );
+        failure.remedy = Some(remedy.into());
     }
     failure
 }

@@ -49,13 +49,28 @@ fn of_issue(failure: IssueFailure) -> Failure {
         error,
         left_behind,
         silent,
+        kept_until,
     } = failure;
     let left_behind: Vec<_> = left_behind.iter().map(zone_in_words).collect();
     let left_behind = (!left_behind.is_empty()).then(|| left_behind.join("; ").into());
     Failure {
         left_behind,
         silent: silent.into(),
+        kept_until,
         ..of_step(error)
+    }
+}
+
+/// Why names were left out.
+pub(crate) fn of_left_out(error: IssueError) -> Failure {
+    let failure = of_step(error);
+    match failure.part {
+        // A certificate was requested, without them.
+        Part::Delegation => Failure {
+            remedy: Some("correct these; the next `acme-alias renew` tries again".into()),
+            ..failure
+        },
+        _ => failure,
     }
 }
 
@@ -64,7 +79,7 @@ fn of_step(error: IssueError) -> Failure {
     let failure = |part, remedy: &str| Failure::new(part, &message, remedy.to_owned());
     match error {
         IssueError::Delegation(findings) => Failure {
-            findings,
+            findings: findings.into(),
             ..failure(
                 Part::Delegation,
                 "nothing was requested from the CA; correct these, and run the same command again",
@@ -85,6 +100,7 @@ fn of_step(error: IssueError) -> Failure {
             Part::Settings,
             "name the alias (`--challenge-alias` or `--domain-alias`), or omit `--skip-preflight`",
         ),
+        IssueError::Earlier(_) => Failure::new(Part::Ca, &message, None),
         IssueError::Conflict { .. } => failure(Part::Settings, "give both the same alias"),
         IssueError::Interrupted => failure(Part::Interrupted, "run the same command again"),
         _ => Failure::new(Part::Unexpected, &message, None),

@@ -7,6 +7,7 @@ mod model;
 mod store;
 mod zone;
 
+pub(crate) use self::job::of_left_out;
 pub(crate) use self::ledger::forget_command;
 pub(crate) use self::model::{Failure, Part};
 pub(crate) use self::zone::zone_in_words;

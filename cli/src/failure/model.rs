@@ -4,6 +4,7 @@ use std::fmt;
 
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::SilentServer;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::settings::SettingsError;
@@ -39,11 +40,13 @@ impl Part {
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) part: Part,
-    pub(crate) message: String,
-    pub(crate) remedy: Option<String>,
-    pub(crate) findings: Vec<Finding>,
+    pub(crate) message: Box<str>,
+    pub(crate) remedy: Option<Box<str>>,
+    pub(crate) findings: Box<[Finding]>,
     /// TXT values that may still be in a zone, in words.
     pub(crate) left_behind: Option<Box<str>>,
+    /// The certificate in use has the names that failed. From then on it is renewed without them.
+    pub(crate) kept_until: Option<Timestamp>,
     /// The name servers that did not answer, beside the failure.
     pub(crate) silent: Box<[SilentServer]>,
     /// Settings with their source are shown as the snippets that the reader wrote.
@@ -58,10 +61,11 @@ impl Failure {
     ) -> Self {
         Failure {
             part,
-            message: message.to_string(),
-            remedy: remedy.into(),
-            findings: Vec::new(),
+            message: message.to_string().into(),
+            remedy: remedy.into().map(Into::into),
+            findings: Box::default(),
             left_behind: None,
+            kept_until: None,
             silent: Box::default(),
             settings: None,
         }

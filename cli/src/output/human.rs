@@ -7,14 +7,15 @@ use acme_alias_core::engine::Reconciliation;
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
 use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::few;
 use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::store::CertificateId;
 
 use super::finding::of_finding;
 use super::ledger::{left_value, second};
-use super::report::Report;
+use super::report::{Obtained, Report};
 use super::stream::{line, stderr, stdout};
-use super::words::counted;
+use super::words::{counted, day};
 use super::{account, check, keys, listing_text, managed_text, records, renewal, stream};
 use crate::failure::Failure;
 use crate::settings::Shown;
@@ -26,7 +27,10 @@ const NO_PROVIDER: &str = "This program was built without any provider: it can l
 /// `quiet` leaves out what needs no attention.
 pub(super) fn report(report: &Report, quiet: bool) {
     let text = match report {
-        Report::Issued(obtained) => renewal::obtained(obtained),
+        Report::Issued(obtained) => {
+            left_out(obtained);
+            renewal::obtained(obtained)
+        }
         Report::Kept(kept) => renewal::kept(kept),
         Report::Rehearsed { plans, failed, .. } => {
             failures(failed);
@@ -34,6 +38,7 @@ pub(super) fn report(report: &Report, quiet: bool) {
         }
         Report::Renewed(renewal) => {
             failures(&renewal.failed);
+            renewal.renewed.iter().for_each(left_out);
             if quiet {
                 renewal::summary(renewal)
             } else {
@@ -201,6 +206,13 @@ pub(super) fn failure(failure: &Failure) {
             "also: TXT values may be left in a zone: {left_behind}\n"
         ));
     }
+    if let Some(until) = failure.kept_until {
+        text.push_str(&format!(
+            "also: the certificate in use has the names that failed; from {} on it is renewed without \
+             them\n",
+            day(until)
+        ));
+    }
     for silent in &failure.silent {
         text.push_str(&format!("also: {} did not answer\n", silent.server));
     }
@@ -212,6 +224,15 @@ fn failures(failed: &[(CertificateId, Failure)]) {
     for (id, one) in failed {
         line(&format!("{id}: failed"));
         failure(one);
+    }
+}
+
+/// Names that a certificate was obtained without.
+fn left_out(obtained: &Obtained) {
+    for (names, why) in &obtained.left_out {
+        let names = few(names, ", ");
+        line(&format!("{}: obtained without {names}", obtained.stored.id));
+        failure(why);
     }
 }
 

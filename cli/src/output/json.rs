@@ -144,6 +144,9 @@ fn delegations(plan: &Plan) -> Vec<Value> {
 fn obtained(obtained: &Obtained) -> Value {
     let mut value = certificate(&obtained.stored, obtained.due);
     value["left_behind"] = json!(obtained.left_behind);
+    let left_out = obtained.left_out.iter();
+    let left_out = left_out.map(|(names, why)| json!({ "domains": names, "error": error(why) }));
+    value["left_out"] = left_out.collect();
     value["undeployed"] = json!(all(&obtained.undeployed, undeployed));
     value
 }

@@ -30,6 +30,7 @@ pub(super) fn error(failure: &Failure) -> Value {
         "remedy": failure.remedy,
         "findings": failure.findings,
         "left_behind": failure.left_behind,
+        "kept_until": failure.kept_until,
         "silent_servers": failure.silent.iter().map(|silent| &silent.server).collect::<Vec<_>>(),
     })
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use acme_alias_core::engine::{CurrentVersion, Overview, WantedBy};
-use acme_alias_core::renewal::{Attempts, Validity};
+use acme_alias_core::printable::few;
+use acme_alias_core::renewal::{Attempts, Validity, Why};
 use acme_alias_core::store::StoredCertificate;
 use jiff::{SignedDuration, Timestamp};
 
@@ -169,10 +170,17 @@ impl Listed {
         if self.is_undeployed() {
             notes.extend(self.undeployed());
         }
-        if !overview.changes.is_empty() {
-            let changes = overview.changes.iter().map(ToString::to_string);
-            let changes: Vec<_> = changes.collect();
-            notes.push(format!("the settings have changed: {}", changes.join("; ")));
+        match &overview.other {
+            Some(changed @ Why::Changed(_)) => {
+                notes.push(format!("the settings have changed: {changed}"));
+            }
+            Some(Why::Incomplete(names)) => {
+                notes.push(format!(
+                    "it lacks {}, which could not be had",
+                    few(names, ", ")
+                ));
+            }
+            _ => {}
         }
         notes
     }
@@ -235,6 +243,7 @@ impl Listed {
             }
             State::Due | State::Good => false,
         };
+        let is_alarm = is_alarm || matches!(self.overview.other, Some(Why::Incomplete(_)));
         if !is_alarm && alarms.is_empty() {
             return None;
         }
@@ -249,7 +258,7 @@ impl Listed {
 #[cfg(test)]
 mod tests {
     use acme_alias_core::engine::CurrentVersion;
-    use acme_alias_core::renewal::{self, Pause, Why};
+    use acme_alias_core::renewal::{self, Pause};
     use acme_alias_core::store::{IndexedVersion, StoreError};
 
     use super::*;
@@ -270,6 +279,7 @@ mod tests {
             not_after,
             deployed: true,
             terms: 0,
+            incomplete: false,
         };
         let current = CurrentVersion {
             due: renewal::due(indexed.validity(), None, None),
@@ -296,7 +306,7 @@ mod tests {
             directory: None,
             current: None,
             why: Some(Why::Missing),
-            changes: Vec::new(),
+            other: None,
             attempts: None,
             next_try: None,
             has_targets: false,

@@ -1,6 +1,7 @@
 //! The list of certificates in JSON.
 
 use acme_alias_core::engine::WantedBy;
+use acme_alias_core::renewal::Why;
 use serde_json::{Value, json};
 
 use super::json_parts::{certificate, error};
@@ -40,7 +41,14 @@ pub(super) fn listing(listing: &Listing) -> Value {
 /// Adds what is known beside the version.
 fn with_overview(mut value: Value, listed: &Listed) -> Value {
     let overview = &listed.overview;
-    let changes: Vec<_> = overview.changes.iter().map(ToString::to_string).collect();
+    let (changes, lacking) = match &overview.other {
+        Some(Why::Changed(changes)) => (
+            changes.iter().map(ToString::to_string).collect(),
+            Vec::new(),
+        ),
+        Some(Why::Incomplete(names)) => (Vec::new(), names.clone()),
+        _ => (Vec::new(), Vec::new()),
+    };
     let attempts = overview.attempts.as_ref().map(|attempts| {
         json!({
             "failed": attempts.failed,
@@ -66,6 +74,7 @@ fn with_overview(mut value: Value, listed: &Listed) -> Value {
     };
     value["why"] = json!(overview.why.as_ref().map(ToString::to_string));
     value["changes"] = json!(changes);
+    value["lacking"] = json!(lacking);
     value["attempts"] = json!(attempts);
     value["next_try"] = json!(overview.next_try);
     value["in_progress"] = json!(overview.is_busy);

@@ -46,6 +46,7 @@ pub(super) fn certificate(shown: &ShownCertificate) -> Value {
         "key_type": stored.and_then(|stored| stored.info.key_type),
         "damage": current.as_ref().and_then(|it| it.as_ref().err()).map(ToString::to_string),
         "revoked": shown.is_revoked(),
+        "left_out": stored.map(|stored| &stored.origin.left_out),
         "deployed": stored.map(|stored| stored.deployed),
         "targets": shown.targets().iter().map(target).collect::<Vec<_>>(),
         "versions": versions.iter().map(kept).collect::<Vec<_>>(),

@@ -5,6 +5,7 @@ use acme_alias_core::certificate::ChainLink;
 use acme_alias_core::engine::{
     Defined, Description, KeptVersion, LeftValue, Next, RevokedCertificate,
 };
+use acme_alias_core::printable::few;
 use acme_alias_core::renewal::{Attempts, RenewalInfo};
 use acme_alias_core::store::StoredCertificate;
 
@@ -82,7 +83,13 @@ fn version(stored: &StoredCertificate, is_revoked: bool) -> String {
         moment(info.not_before),
         moment(info.not_after)
     );
-    row("current", &validity) + &row("key", &key_type)
+    let left_out: Vec<_> = stored.origin.left_out.iter().collect();
+    let lacks = if left_out.is_empty() {
+        String::new()
+    } else {
+        row("left out", &few(&left_out, ", "))
+    };
+    row("current", &validity) + &row("key", &key_type) + &lacks
 }
 
 fn kept_version(kept: &KeptVersion) -> String {

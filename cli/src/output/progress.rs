@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acme_alias_core::issue::{Observer, Step};
+use acme_alias_core::printable::few;
 use acme_alias_core::store::CertificateId;
 use acme_alias_core::zone::{CacheWait, Lagging};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -221,6 +222,10 @@ fn in_words(step: &Step<'_>) -> String {
         ),
         Step::Again => {
             "trying once more: the CA saw other TXT records, perhaps from its cache".to_owned()
+        }
+        Step::LeaveOut(left_out) => {
+            let names: Vec<_> = left_out.names.iter().map(ToString::to_string).collect();
+            format!("going on without {}", few(&names, ", "))
         }
         Step::Validate(published) => {
             let servers: usize = published.iter().map(|zone| zone.servers.len()).sum();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use acme_alias_core::engine::{NotDue, WaitReason, Waiting};
+use acme_alias_core::printable::few;
 use acme_alias_core::renewal::{Reason, Why};
 use acme_alias_core::store::CertificateId;
 
@@ -32,6 +33,9 @@ pub(super) fn obtained(obtained: &Obtained) -> String {
             .join("fullchain.pem")
             .display(),
     );
+    for (names, _) in &obtained.left_out {
+        text.push_str(&format!("  but it lacks {}\n", few(names, ", ")));
+    }
     if let Some(left_behind) = &obtained.left_behind {
         text.push_str(&format!(
             "  but TXT values may be left in a zone: {left_behind}\n"
@@ -149,8 +153,11 @@ pub(super) fn summary(renewal: &Renewal) -> String {
     let undeployed = undeployed.filter(|one| !one.undeployed.is_empty());
     let undeployed = undeployed.map(|one| &one.stored.id);
     let undeployed = undeployed.chain(left.iter().map(|one| &one.id));
+    let incomplete = renewal.renewed.iter();
+    let incomplete = incomplete.filter(|one| !one.left_out.is_empty());
     let parts = [
         part("renewed", renewed),
+        part("incomplete", incomplete.map(|one| &one.stored.id)),
         part("deployed", deployed.iter().map(|one| &one.id)),
         part("not deployed", undeployed),
         part("failed", renewal.failed.iter().map(|(id, _)| id)),

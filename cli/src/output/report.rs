@@ -19,12 +19,12 @@ use acme_alias_core::zone::Published;
 use super::listing::Listing;
 use super::managed::{ForgottenCertificate, ShownAccount, ShownCertificate};
 use super::records::RecordFormat;
-use crate::failure::{Failure, Part, zone_in_words};
+use crate::failure::{Failure, Part, of_left_out, zone_in_words};
 use crate::settings::Shown;
 
 /// The result of a command.
 pub(crate) enum Report {
-    Issued(Obtained),
+    Issued(Box<Obtained>),
     /// The stored certificate is valid and has what the settings ask for. It was kept.
     Kept(NotDue),
     Rehearsed {
@@ -168,7 +168,7 @@ impl Report {
             Report::Renewed(renewal) if renewal.failed.is_empty() && renewal.interrupted => {
                 return Part::Interrupted.exit_code();
             }
-            Report::Issued(obtained) => (std::slice::from_ref(obtained), [].as_slice()),
+            Report::Issued(obtained) => (std::slice::from_ref(&**obtained), [].as_slice()),
             Report::Renewed(renewal) => (renewal.renewed.as_slice(), renewal.failed.as_slice()),
             Report::Rehearsed { failed, .. } => ([].as_slice(), failed.as_slice()),
             _ => ([].as_slice(), [].as_slice()),
@@ -180,6 +180,8 @@ impl Report {
             .any(|obtained| obtained.left_behind.is_some())
         {
             Part::Dns
+        } else if let Some((_, why)) = obtained.iter().find_map(|one| one.left_out.first()) {
+            why.part
         } else if matches!(self, Report::Issued(obtained) if obtained.is_interrupted()) {
             Part::Interrupted
         } else if obtained
@@ -201,6 +203,8 @@ pub(crate) struct Obtained {
     pub(crate) due: Due,
     /// TXT values that may still be in a zone, in words.
     pub(crate) left_behind: Option<String>,
+    /// The names that it is without, and why.
+    pub(crate) left_out: Vec<(Vec<String>, Failure)>,
     /// The targets that are not done.
     pub(crate) undeployed: Vec<Undeployed>,
     /// Whether the run was interrupted.
@@ -211,10 +215,16 @@ impl Obtained {
     pub(crate) fn new(issued: Issued, due: Due, undeployed: Vec<Undeployed>) -> Self {
         let left_behind = issued.left_behind.iter().map(zone_in_words);
         let left_behind: Vec<_> = left_behind.collect();
+        let left_out = issued.left_out.into_iter();
+        let left_out = left_out.map(|one| {
+            let names = one.names.iter().map(ToString::to_string).collect();
+            (names, of_left_out(one.error))
+        });
         Obtained {
             due,
             stored: issued.stored,
             left_behind: (!left_behind.is_empty()).then(|| left_behind.join("; ")),
+            left_out: left_out.collect(),
             undeployed,
             interrupted: false,
         }

@@ -152,6 +152,8 @@ pub(crate) struct CertificateSettings {
     pub(crate) deploy: Option<Vec<TargetSettings>>,
     /// How long before its end it is renewed at the latest.
     pub(crate) renew_before: Option<RenewBefore>,
+    /// Whether it is obtained without the names that fail.
+    pub(crate) partial: bool,
     /// Whether the alias names are used without checking the delegations.
     pub(crate) skip_preflight: bool,
 }

@@ -52,6 +52,7 @@ pub(super) fn certificates(
             key: key_access(reader, &format!("{path}.")),
             deploy: deploy(reader, &path),
             renew_before: reader.parsed(&format!("{path}.renew-before")),
+            partial: reader.truth(&format!("{path}.partial")).unwrap_or_default(),
             skip_preflight: reader
                 .truth(&format!("{path}.skip-preflight"))
                 .unwrap_or_default(),

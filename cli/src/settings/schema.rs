@@ -298,6 +298,12 @@ const CERTIFICATE: &[Key] = &[
         "common name of the root that the chain should lead to, where the CA offers several",
     )
     .or("the CA's choice"),
+    key(
+        "partial",
+        Shape::Truth,
+        "obtain it without the names that fail, if some do",
+    )
+    .or("`false`"),
     KEY_MODE,
     KEY_GROUP,
     key(

@@ -78,6 +78,8 @@ pub(crate) fn certificate(
             },
             key_access: targets::key_access(common.settings, certificate),
             skip_preflight: certificate.skip_preflight,
+            partial: certificate.partial,
+            left_out: Vec::new(),
             settings: stored,
         },
         provider,

@@ -73,7 +73,7 @@ fn of_another_user(state: &Path, error: StoreError) -> Failure {
     let choose = format!("{switch}, or choose another state folder with `--state`");
     if user == 0 {
         let remedy = failure.remedy.unwrap_or_default();
-        failure.remedy = Some(format!("{choose}; or {remedy}"));
+        failure.remedy = Some(format!("{choose}; or {remedy}").into());
         return failure;
     }
     let message = format!(

@@ -151,7 +151,7 @@ impl fmt::Display for Operation {
     }
 }
 
-/// A name that the CA could not validate.
+/// A name that the CA could not validate, or refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationFailure {
     /// The name.
@@ -178,6 +178,8 @@ pub enum AcmeError {
         kind: String,
         /// What the CA reports.
         detail: String,
+        /// The names that it concerns, if the CA says which (RFC 8555 §6.7.1).
+        subproblems: Vec<ValidationFailure>,
         /// How long the CA asked to wait.
         retry_after: Option<Duration>,
     },

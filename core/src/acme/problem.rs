@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use http::Response;
-use instant_acme::{Error, Problem};
+use instant_acme::{Error, Problem, Subproblem};
 use jiff::Timestamp;
 
-use super::error::{AcmeError, Operation};
+use super::error::{AcmeError, Operation, ValidationFailure};
 use super::response::retry_after;
 use crate::printable::shortened;
 
@@ -14,6 +14,12 @@ const URN_PREFIX: &str = "urn:ietf:params:acme:error:";
 const KIND_MAX: usize = 100;
 /// The longest detail that is shown, in characters. Those of a certificate with 100 names have about 10,000.
 const DETAIL_MAX: usize = 12_000;
+/// The longest detail about one name that is shown, in characters.
+const DETAIL_OF_NAME_MAX: usize = 1_000;
+/// The longest name, in characters (RFC 1035 §2.3.4).
+const NAME_MAX: usize = 255;
+/// Names in one order, at most; more subproblems are not read.
+const NAMES_MAX: usize = 1_000;
 
 /// Returns the answer if it is a success, or else the problem that it reports.
 pub(super) fn check(
@@ -29,6 +35,7 @@ pub(super) fn check(
             operation,
             kind: kind(&problem),
             detail: detail(&problem),
+            subproblems: subproblems(&problem),
             retry_after: retry_after(response.headers(), now),
         },
         Err(error) => AcmeError::invalid(operation, error),
@@ -41,14 +48,40 @@ pub(super) fn refusal(operation: Operation, problem: &Problem) -> AcmeError {
         operation,
         kind: kind(problem),
         detail: detail(problem),
+        subproblems: subproblems(problem),
         retry_after: None,
     }
 }
 
 /// Returns the type of a problem without its URN prefix.
 pub(super) fn kind(problem: &Problem) -> String {
-    let kind = problem.r#type.as_deref().unwrap_or("about:blank");
+    short_kind(problem.r#type.as_deref())
+}
+
+fn short_kind(kind: Option<&str>) -> String {
+    let kind = kind.unwrap_or("about:blank");
     shortened(kind.strip_prefix(URN_PREFIX).unwrap_or(kind), KIND_MAX)
+}
+
+/// The problems of names. There are no more names in an order.
+fn subproblems(problem: &Problem) -> Vec<ValidationFailure> {
+    let of_name = |subproblem: &Subproblem| {
+        let identifier = subproblem.identifier.clone()?;
+        Some(ValidationFailure {
+            identifier: shortened(&identifier.authorized(false).to_string(), NAME_MAX),
+            kind: short_kind(subproblem.r#type.as_deref()),
+            detail: shortened(
+                subproblem.detail.as_deref().unwrap_or_default(),
+                DETAIL_OF_NAME_MAX,
+            ),
+        })
+    };
+    problem
+        .subproblems
+        .iter()
+        .filter_map(of_name)
+        .take(NAMES_MAX)
+        .collect()
 }
 
 /// Converts an error of `instant-acme`.

@@ -78,6 +78,7 @@ mod tests {
                 operation: Operation::Order,
                 kind: "badNonce".to_owned(),
                 detail: "once more".to_owned(),
+                subproblems: Vec::new(),
                 retry_after: None,
             };
             if retry.after(error).await.is_err() {

@@ -76,6 +76,14 @@ impl CertificateConfig {
         }
     }
 
+    /// The same with another request.
+    pub(super) fn with_request(&self, request: CertificateRequest) -> Arc<Self> {
+        Arc::new(CertificateConfig {
+            request,
+            ..self.clone()
+        })
+    }
+
     /// Its id.
     pub fn id(&self) -> &CertificateId {
         &self.request.id

@@ -1,5 +1,7 @@
 //! What a certificate needs now. The plan decides by the index, and the job once more under its lease.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::certificates::CertificateConfig;
@@ -63,10 +65,7 @@ impl Engine {
         let why = match self.why_unchanged(entry, current, due) {
             _ if urgency.force => Some(Why::Forced),
             Some(why) => Some(why),
-            None => {
-                let changes = self.changes(entry, current, configured).await?;
-                (!changes.is_empty()).then_some(Why::Changed(changes))
-            }
+            None => self.why_other(entry, current, configured).await?,
         };
         if let Some(why) = why {
             let needed = self.obtain_or_wait(entry, configured, why, urgency);
@@ -230,8 +229,31 @@ impl Engine {
         pause.and_then(|pause| pause.wait(now, force))
     }
 
+    /// Why the current version is not what the configuration asks for.
+    pub(super) async fn why_other(
+        &self,
+        entry: &IndexEntry,
+        current: &IndexedVersion,
+        configured: Option<&CertificateConfig>,
+    ) -> Result<Option<Why>, JobError> {
+        let changes = self.changes(entry, current, configured).await?;
+        if !changes.is_empty() {
+            return Ok(Some(Why::Changed(changes)));
+        }
+        if !current.incomplete {
+            return Ok(None);
+        }
+        let stored = self.parts.store.certificate(&entry.id).await?;
+        let left_out = stored.map_or_else(BTreeSet::new, |stored| stored.origin.left_out);
+        let wanted = configured.map(|certificate| certificate.terms().names);
+        let lacking = left_out.into_iter();
+        let lacking = lacking.filter(|name| wanted.as_ref().is_none_or(|all| all.contains(name)));
+        let lacking: Vec<_> = lacking.collect();
+        Ok((!lacking.is_empty()).then_some(Why::Incomplete(lacking)))
+    }
+
     /// What the configuration asks for, and the current version does not have.
-    pub(super) async fn changes(
+    async fn changes(
         &self,
         entry: &IndexEntry,
         current: &IndexedVersion,
@@ -254,7 +276,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let stored = self.parts.store.certificate(&entry.id).await?;
-        Ok(stored.map_or_else(Vec::new, |stored| stored.terms().changes(&wanted)))
+        Ok(stored.map_or_else(Vec::new, |stored| stored.changes(&wanted)))
     }
 
     /// The entry that the index has of a certificate, without reading the others.

@@ -23,6 +23,7 @@ mod forget;
 mod groups;
 mod held_lease;
 mod job;
+mod left_out;
 mod limits;
 mod looks;
 mod notification;

@@ -12,7 +12,7 @@ use super::decision::Urgency;
 use super::report::{JobError, RunError};
 use crate::deploy::Deployment;
 use crate::lease::JobName;
-use crate::renewal::{Attempts, Change, Due, Why};
+use crate::renewal::{Attempts, Due, Why};
 use crate::store::{
     CertificateId, IndexEntry, IndexedStatus, IndexedVersion, StoreError, StoredCertificate,
 };
@@ -35,8 +35,8 @@ pub struct Overview {
     pub current: Option<Result<CurrentVersion, StoreError>>,
     /// Why it is to be obtained; `None` if it is not due, or if nobody wants it.
     pub why: Option<Why>,
-    /// What the configuration asks for, and the current version does not have.
-    pub changes: Vec<Change>,
+    /// Why the current version is not what the configuration asks for.
+    pub other: Option<Why>,
     /// The attempts that failed since the current version was stored.
     pub attempts: Option<Attempts>,
     /// The time of the next attempt, if it is due and waits: after failures, or for a limit of the CA.
@@ -110,7 +110,7 @@ impl Engine {
             None if entry.has_settings => WantedBy::StoredSettings,
             None => WantedBy::Nobody,
         };
-        let (mut why, mut changes) = (None, Vec::new());
+        let (mut why, mut other) = (None, None);
         let current = entry.current.clone().map(|current| {
             current.map(|indexed| CurrentVersion {
                 due: self.due(&entry, &indexed, configured),
@@ -122,12 +122,11 @@ impl Engine {
             None => why = Some(Why::Missing),
             Some(Err(_)) => {}
             Some(Ok(current)) => {
-                let changed = self.changes(&entry, &current.indexed, configured).await;
                 // Settings that cannot be used are reported as such.
-                changes = changed.unwrap_or_default();
-                why = self
-                    .why_unchanged(&entry, &current.indexed, current.due)
-                    .or_else(|| (!changes.is_empty()).then(|| Why::Changed(changes.clone())));
+                let found = self.why_other(&entry, &current.indexed, configured).await;
+                other = found.unwrap_or_default();
+                why = self.why_unchanged(&entry, &current.indexed, current.due);
+                why = why.or_else(|| other.clone());
             }
         }
         let (names, directory) = self.names_and_ca(&entry, described.as_ref()).await;
@@ -144,7 +143,7 @@ impl Engine {
             current,
             next_try,
             why,
-            changes,
+            other,
             attempts,
             has_targets: described.is_some_and(|certificate| !certificate.targets.is_empty()),
             undeployed,

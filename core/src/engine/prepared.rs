@@ -45,16 +45,39 @@ impl Engine {
             None => self.certificate(&id).await?,
         };
         let certificate = self.at_ca_to_ask(certificate).await?;
+        let certificate = self.as_ordered(certificate).await?;
         // The way to the CA is made ready meanwhile. Nothing is asked of it that changes anything.
         let names = certificate.request.names.len();
         certificate.environment.ca().prepare(names);
+        match self.follow(Arc::clone(&certificate), context).await {
+            Ok(prepared) => Ok(prepared),
+            Err(failure) => {
+                let without = self.without_failed(&certificate, failure, context.urgency);
+                Ok(self.follow(without.await?, context).await?)
+            }
+        }
+    }
+
+    /// Follows the delegations of a certificate that is configured so.
+    async fn follow(
+        &self,
+        certificate: Arc<CertificateConfig>,
+        context: &JobContext,
+    ) -> Result<Prepared, IssueFailure> {
         let issuer = self.issuer(&certificate, context, &context.run_lease, &context.cancel);
-        let plan = issuer.prepare(&certificate.request).await;
-        let plan = plan.map_err(IssueFailure::from)?;
-        Ok(Prepared {
-            certificate,
-            plan: Arc::new(plan),
-        })
+        let plan = Arc::new(issuer.prepare(&certificate.request).await?);
+        Ok(Prepared { certificate, plan })
+    }
+
+    /// A certificate that failed, without the names that did, if it is to be obtained without them now.
+    pub(super) async fn prepare_without_failed(
+        &self,
+        failed: &Prepared,
+        failure: IssueFailure,
+        context: &JobContext,
+    ) -> Result<Prepared, IssueFailure> {
+        let without = self.without_failed(&failed.certificate, failure, context.urgency);
+        self.follow(without.await?, context).await
     }
 
     /// What the CA may have seen instead of the values of a certificate that failed under this lease; `None` if

@@ -11,7 +11,7 @@ use super::held_lease::HeldLease;
 use super::report::{JobError, JobReport};
 use crate::delegation::{Finding, Severity};
 use crate::deploy::{Deployments, Progress};
-use crate::issue::IssueError;
+use crate::issue::{IssueError, LeftOut};
 use crate::lease::JobName;
 use crate::renewal::{Attempts, Failure, Rate};
 use crate::store::{CertificateId, CertificateStatus, StoreError};
@@ -33,6 +33,7 @@ impl Engine {
             ..pending.state().clone()
         };
         let mut fresh = CertificateStatus {
+            attempts: of_left_out(&certificate.request.left_out, now),
             deployments: Some(deployments)
                 .filter(|_| shared_targets.is_some() || !targets.is_empty()),
             shared: reader
@@ -145,6 +146,16 @@ fn failure(error: &JobError, now: Timestamp) -> Option<Failure> {
         is_of_ca: error.is_of_ca(),
         asked,
     })
+}
+
+/// The attempt to obtain all names, if some were left out.
+fn of_left_out(left_out: &[LeftOut], now: Timestamp) -> Option<Attempts> {
+    let failure = Failure {
+        error: in_short(&left_out.last()?.error),
+        is_of_ca: false,
+        asked: None,
+    };
+    Some(Attempts::after(None, now, failure))
 }
 
 /// The error in a sentence; of the findings about delegations the first.

@@ -206,28 +206,52 @@ struct Done {
 
 impl Group {
     /// Obtains the certificates. Those that failed because the CA may have seen the values of others are tried
-    /// once more, with new orders, when these have left its cache.
+    /// once more, with new orders, when these have left its cache. Then come those that may do without some names.
     async fn obtain(self, members: Vec<Prepared>) {
         let (mut again, mut minimum_wait) = (Vec::new(), Duration::ZERO);
+        let mut failed = Vec::new();
         for Failed { done, seen } in self.attempt(members, Duration::ZERO).await {
-            if self.context.cancel.is_cancelled() {
-                self.report(done);
+            let Some(seen) = seen.filter(|_| !self.context.cancel.is_cancelled()) else {
+                failed.push(done);
                 continue;
-            }
+            };
             let observer = &self.engine.parts.observer;
             observer.step(done.prepared.id(), &Step::Again);
             minimum_wait = minimum_wait.max(seen.cached);
             again.push(done.prepared);
         }
         for Failed { mut done, seen } in self.attempt(again, minimum_wait).await {
-            if seen.has_others
+            if seen.is_some_and(|seen| seen.has_others)
                 && let Err(JobError::Issue(failure)) = done.outcome
             {
                 let failure = failure.seen_with_others(&done.prepared.plan.aliases);
                 done.outcome = Err(failure.into());
             }
+            failed.push(done);
+        }
+        let reduced = join_all(failed.into_iter().map(|done| self.reduced(done))).await;
+        let reduced = reduced.into_iter().flatten().collect();
+        for Failed { done, .. } in self.attempt(reduced, Duration::ZERO).await {
             self.report(done);
         }
+    }
+
+    /// A certificate that failed, without the names that did. It is reported if it cannot do without them.
+    async fn reduced(&self, done: Done) -> Option<Prepared> {
+        let Done { prepared, outcome } = done;
+        let outcome = match outcome {
+            Err(JobError::Issue(failure)) if !self.context.cancel.is_cancelled() => {
+                let (engine, context) = (&self.engine, &self.context);
+                let reduced = engine.prepare_without_failed(&prepared, *failure, context);
+                match reduced.await {
+                    Ok(reduced) => return Some(reduced),
+                    Err(failure) => Err(failure.into()),
+                }
+            }
+            outcome => outcome,
+        };
+        self.report(Done { prepared, outcome });
+        None
     }
 
     /// Obtains the certificates in rounds, and reports them. Returns those that may be tried once more. Values
@@ -331,9 +355,10 @@ impl Group {
         let _ = round.await;
         let mut failed = Vec::new();
         for (done, seen) in join_all(looks).await {
-            match seen {
-                Some(seen) => failed.push(Failed { done, seen }),
-                None => self.report(done),
+            if seen.is_some() || done.prepared.certificate.request.partial {
+                failed.push(Failed { done, seen });
+            } else {
+                self.report(done);
             }
         }
         failed
@@ -377,7 +402,8 @@ impl Group {
 /// A certificate that may be tried once more.
 struct Failed {
     done: Done,
-    seen: SeenInstead,
+    /// What the CA may have seen instead of its values, if that may be why.
+    seen: Option<SeenInstead>,
 }
 
 /// Gives up the place if the work takes long.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::aliases::Aliases;
 use super::silent::SilentServer;
 use crate::acme::{AcmeError, CaError};
@@ -59,6 +61,9 @@ pub enum IssueError {
         /// The other.
         second: Identifier,
     },
+    /// An earlier attempt failed, and its order is resumed without the names that failed.
+    #[error("an earlier attempt failed: {0}")]
+    Earlier(String),
     /// The work was cancelled.
     #[error("interrupted")]
     Interrupted,
@@ -98,6 +103,8 @@ pub struct IssueFailure {
     pub left_behind: Vec<ZoneError>,
     /// The name servers that did not answer, beside the failure.
     pub silent: Vec<SilentServer>,
+    /// The version in use has the names that failed. From then on the certificate is obtained without them.
+    pub kept_until: Option<Timestamp>,
 }
 
 impl IssueFailure {
@@ -121,6 +128,7 @@ impl From<IssueError> for IssueFailure {
             error,
             left_behind: Vec::new(),
             silent: Vec::new(),
+            kept_until: None,
         }
     }
 }

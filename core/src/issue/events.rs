@@ -1,6 +1,7 @@
 //! The steps that an observer sees while a certificate is obtained.
 
 use super::preflight::Plan;
+use super::request::LeftOut;
 use crate::crash::Point;
 use crate::store::{CertificateId, StoredCertificate};
 use crate::zone::{CacheWait, Lagging, Publication, Published};
@@ -24,6 +25,8 @@ pub enum Step<'a> {
     /// The CA did not find the values, perhaps because of older ones in its cache. It is asked once more, with
     /// a new order.
     Again,
+    /// Names have failed, and the certificate is obtained without them.
+    LeaveOut(&'a LeftOut),
     /// All servers that answer have the values; the CA validates.
     Validate(&'a [Published]),
     /// The TXT values are withdrawn, while the CA signs.
@@ -44,9 +47,11 @@ impl Step<'_> {
             Step::Planned(_) => Point::Planned,
             Step::Order => Point::Order,
             Step::Publish(_) => Point::Publish,
-            Step::Lagging(_) | Step::OutlastCache(_) | Step::Again | Step::Stored(_) => {
-                return None;
-            }
+            Step::Lagging(_)
+            | Step::OutlastCache(_)
+            | Step::Again
+            | Step::LeaveOut(_)
+            | Step::Stored(_) => return None,
             Step::Validate(_) => Point::Validate,
             Step::Finalize => Point::Finalize,
             Step::Store => Point::Store,

@@ -12,7 +12,7 @@ use super::error::{IssueError, IssueFailure};
 use super::events::{Observer, Step};
 use super::order::{self, Begun, PendingKey};
 use super::preflight::{self, Plan};
-use super::request::CertificateRequest;
+use super::request::{CertificateRequest, LeftOut};
 use super::silent::{self, SilentServer};
 use crate::acme::{AcmeError, Ca, CaError, Order};
 use crate::certificate::{self, CertificateKey};
@@ -36,6 +36,8 @@ pub struct Issued {
     pub warnings: Vec<Finding>,
     /// Why the chain is not the preferred one.
     pub other_chain: Option<String>,
+    /// The names that it is without, and why.
+    pub left_out: Vec<LeftOut>,
     /// What could not be withdrawn, one error for each zone.
     pub left_behind: Vec<ZoneError>,
     /// The servers of alias zones that did not answer, and that no warning names.
@@ -112,8 +114,8 @@ impl Issuer<'_> {
     ) -> Result<(Issued, Withdrawal), IssueFailure> {
         let failed = |error, left_behind, published: &[Published]| IssueFailure {
             silent: silent::all(&plan.warnings, published),
-            error,
             left_behind,
+            ..IssueFailure::from(error)
         };
         let opened = self.or_cancelled(self.open(request, plan)).await;
         let opened = opened.map_err(|error| failed(error, Vec::new(), &[]))?;
@@ -134,6 +136,7 @@ impl Issuer<'_> {
                     warnings: silent::still_true(&plan.warnings, &published),
                     silent: silent::of_publication(&plan.warnings, &published),
                     other_chain,
+                    left_out: request.left_out.clone(),
                     left_behind: Vec::new(),
                 };
                 Ok((issued, withdrawal))
@@ -240,6 +243,7 @@ impl Issuer<'_> {
                     account,
                     renewal_id: chain.info.renewal_id.clone(),
                     chosen: Some(request.chosen.clone()),
+                    left_out: request.names_left_out(),
                 };
                 let key = key.to_pem();
                 let version = NewVersion {
@@ -282,16 +286,17 @@ impl Issuer<'_> {
                 warnings: silent::still_true(&plan.warnings, &published),
                 ..plan
             }),
-            Ok(_) => Err(IssueFailure {
-                error: left_behind.remove(0).into(),
-                left_behind,
-                silent,
-            }),
-            Err(error) => Err(IssueFailure {
-                error,
-                left_behind,
-                silent,
-            }),
+            published => {
+                let error = match published {
+                    Ok(_) => left_behind.remove(0).into(),
+                    Err(error) => error,
+                };
+                Err(IssueFailure {
+                    left_behind,
+                    silent,
+                    ..IssueFailure::from(error)
+                })
+            }
         }
     }
 

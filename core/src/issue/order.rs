@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::error::IssueError;
-use super::request::CertificateRequest;
+use super::left_out::StoredLeftOut;
+use super::request::{CertificateRequest, LeftOut};
 use crate::acme::{Account, AcmeError, Order, OrderRequest};
 use crate::certificate::{CertificateKey, KeyError, KeyType};
 use crate::crash::{self, Point};
@@ -21,6 +22,9 @@ pub(super) struct StoredOrder {
     key_type: KeyType,
     #[serde(default)]
     profile: Option<String>,
+    /// The names that it is without, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<StoredLeftOut>,
     /// The key that the certification request was, or will be, signed with; none while it is generated, which is
     /// before the request.
     key: Option<String>,
@@ -99,6 +103,7 @@ pub(super) async fn begin(
         names: names(request),
         key_type: request.key_type,
         profile: request.chosen.profile.clone(),
+        left_out: request.left_out.iter().map(Into::into).collect(),
         key: None,
     });
     let key = if key.is_finished() {
@@ -111,6 +116,28 @@ pub(super) async fn begin(
     };
     crash::point(Point::OrderKept);
     Ok(Begun { order, key })
+}
+
+/// The request without the names that the order under way is without; `None` if it is without none.
+pub(crate) async fn as_ordered(
+    store: &dyn Store,
+    request: &CertificateRequest,
+) -> Result<Option<CertificateRequest>, StoreError> {
+    let stored = store.order(&request.id).await?;
+    let stored = stored.and_then(|stored| parsed(&stored));
+    let Some(StoredOrder {
+        left_out,
+        names: ordered,
+        ..
+    }) = stored.filter(|stored| !stored.left_out.is_empty())
+    else {
+        return Ok(None);
+    };
+    let mut reduced = Some(request.clone());
+    for left_out in left_out {
+        reduced = reduced.and_then(|reduced| reduced.without(LeftOut::from(left_out)));
+    }
+    Ok(reduced.filter(|reduced| names(reduced) == ordered))
 }
 
 /// The current version; one that is damaged is as good as none.
@@ -212,12 +239,17 @@ fn matching(
     account: &Account,
     request: &CertificateRequest,
 ) -> Option<StoredOrder> {
-    let stored: StoredOrder = serde_json::from_str(stored.expose_secret()).ok()?;
+    let stored = parsed(stored)?;
     let matches = stored.account == account.url()
         && stored.names == names(request)
         && stored.key_type == request.key_type
         && stored.profile == request.chosen.profile;
     matches.then_some(stored)
+}
+
+/// What was stored; what cannot be read is as good as nothing.
+fn parsed(stored: &SecretString) -> Option<StoredOrder> {
+    serde_json::from_str(stored.expose_secret()).ok()
 }
 
 fn names(request: &CertificateRequest) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! A certificate that is wanted.
 
+use super::error::IssueError;
 use crate::certificate::KeyType;
 use crate::name::{DnsName, Identifier};
 use crate::renewal::{Chosen, Terms};
@@ -22,6 +23,10 @@ pub struct CertificateRequest {
     pub key_access: KeyAccess,
     /// Use the alias names of the configuration without looking at the delegations.
     pub skip_preflight: bool,
+    /// Obtain it without the names that fail, if some do.
+    pub partial: bool,
+    /// The names that this request leaves out, and why.
+    pub left_out: Vec<LeftOut>,
     /// What to store before the order is opened, so that a later run can renew the certificate: the
     /// settings that describe it, if nothing else does.
     pub settings: Option<String>,
@@ -34,6 +39,15 @@ pub struct RequestedName {
     pub identifier: Identifier,
     /// The alias name to write at. Without one, the CNAME is followed.
     pub alias: Option<DnsName>,
+}
+
+/// Names that a certificate is obtained without.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    /// The names.
+    pub names: Vec<Identifier>,
+    /// Why: the error that would have prevented the certificate with these names.
+    pub error: IssueError,
 }
 
 impl CertificateRequest {
@@ -51,15 +65,21 @@ impl CertificateRequest {
             chosen: Chosen::default(),
             key_access: KeyAccess::default(),
             skip_preflight: false,
+            partial: false,
+            left_out: Vec::new(),
             settings: None,
         }
     }
 
-    /// What the certificate is ordered with, at the CA with this directory URL.
+    /// What the certificate is ordered with, at the CA with this directory URL. Names that are left out are wanted all
+    /// the same.
     pub fn terms(&self, directory: &str) -> Terms {
-        let names = self.names.iter();
+        let names = self.names.iter().map(|name| &name.identifier);
         Terms {
-            names: names.map(|name| name.identifier.to_string()).collect(),
+            names: names
+                .chain(self.left_out.iter().flat_map(|left_out| &left_out.names))
+                .map(ToString::to_string)
+                .collect(),
             key_type: Some(self.key_type),
             directory: Some(directory.to_owned()),
             chosen: Some(self.chosen.clone()),

@@ -4,6 +4,7 @@ mod attempts;
 mod due;
 mod info;
 mod limits;
+mod omission;
 mod terms;
 mod why;
 
@@ -11,5 +12,6 @@ pub use self::attempts::{Attempts, Failure, Pause};
 pub use self::due::{Due, InvalidRenewBefore, Reason, RenewBefore, Validity, due};
 pub use self::info::{Look, RenewalInfo, Suggestion, Window};
 pub use self::limits::{Limits, Rate, Spent};
+pub use self::omission::{InUse, Omission};
 pub use self::terms::{Change, Chosen, Terms};
 pub use self::why::Why;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::due::Reason;
 use super::terms::Change;
+use crate::printable::few;
 
 /// Why a certificate is obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Why {
     Revoked,
     /// The configuration asks for something else now.
     Changed(Vec<Change>),
+    /// The current version lacks these names: they could not be had.
+    Incomplete(Vec<String>),
     /// It is time.
     Due(Reason),
 }
@@ -37,6 +40,7 @@ impl fmt::Display for Why {
                 let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
                 f.write_str(&changes.join("; "))
             }
+            Why::Incomplete(names) => write!(f, "{} was left out", few(names, ", ")),
             Why::Due(reason) => write!(f, "due by {reason}"),
         }
     }

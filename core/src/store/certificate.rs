@@ -1,5 +1,7 @@
 //! Certificates as they are stored: versions, where they come from, and their index.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use super::error::StoreError;
 use super::id::CertificateId;
 use super::status::IndexedStatus;
 use crate::certificate::{CertificateInfo, Chain};
-use crate::renewal::{Chosen, Terms, Validity};
+use crate::renewal::{Change, Chosen, Terms, Validity};
 
 /// The current version of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +44,9 @@ pub struct VersionOrigin {
     /// What the order asked for beside names and key.
     #[serde(default)]
     pub chosen: Option<Chosen>,
+    /// The names that were wanted and could not be had.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
 }
 
 /// The key and the certificates of a version, in PEM.
@@ -113,6 +118,8 @@ pub struct IndexedVersion {
     pub deployed: bool,
     /// The digest of its [`terms`](StoredCertificate::terms).
     pub terms: u64,
+    /// Whether it lacks names that were wanted.
+    pub incomplete: bool,
 }
 
 impl IndexedVersion {
@@ -134,16 +141,27 @@ impl StoredCertificate {
         }
     }
 
-    /// What the version was ordered with.
+    /// What the version was ordered with. Names that it lacks were wanted all the same.
     pub fn terms(&self) -> Terms {
         terms(&self.info, &self.origin)
+    }
+
+    /// What `wanted` has otherwise than this version was ordered with. That nobody wants the names any more that it
+    /// lacks is no change.
+    pub fn changes(&self, wanted: &Terms) -> Vec<Change> {
+        let mut terms = self.terms();
+        let held = self.info.names.iter().cloned().collect();
+        if wanted.names == held {
+            terms.names = held;
+        }
+        terms.changes(wanted)
     }
 }
 
 /// What a version was ordered with.
 pub(super) fn terms(info: &CertificateInfo, origin: &VersionOrigin) -> Terms {
     Terms {
-        names: info.names.iter().cloned().collect(),
+        names: info.names.iter().chain(&origin.left_out).cloned().collect(),
         key_type: info.key_type,
         directory: Some(origin.directory.clone()).filter(|directory| !directory.is_empty()),
         chosen: origin.chosen.clone(),
@@ -158,6 +176,7 @@ impl From<&StoredCertificate> for IndexedVersion {
             not_after: stored.info.not_after,
             deployed: stored.deployed,
             terms: stored.terms().digest(),
+            incomplete: !stored.origin.left_out.is_empty(),
         }
     }
 }

@@ -29,6 +29,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "machine",
             "name_servers",
             "notifications",
+            "partial",
             "renewal_info",
             "runs",
             "secrets",

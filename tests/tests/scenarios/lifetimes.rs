@@ -20,11 +20,7 @@ fn web(bed: &TestBed, domains: &[&str], more: &str) -> Settings {
 #[track_caller]
 fn assert_told(outcome: &Outcome, texts: &[&str]) {
     outcome.assert_success();
-    let told: Vec<_> = outcome.stdout.split_whitespace().collect();
-    let told = told.join(" ");
-    for text in texts {
-        assert!(told.contains(text), "`{text}` is not in:\n{outcome}");
-    }
+    outcome.assert_printed(texts);
 }
 
 /// Renews with these settings. The certificate is obtained, and the output has the reason.

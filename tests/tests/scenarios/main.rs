@@ -51,6 +51,7 @@ mod name_servers;
 mod notifications;
 mod offboarding;
 mod pages;
+mod partial;
 mod probes;
 mod providers;
 mod renewal_info;

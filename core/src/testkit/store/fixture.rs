@@ -63,7 +63,7 @@ pub fn version(
             directory: "https://ca.example/directory".to_owned(),
             account: "https://ca.example/account/1".to_owned(),
             renewal_id: Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE".to_owned()),
-            chosen: None,
+            ..VersionOrigin::default()
         },
         access: KeyAccess::default(),
     })

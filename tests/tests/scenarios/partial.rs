@@ -1,0 +1,235 @@
+//! Certificates that are obtained without the names that fail.
+
+use acme_alias_core::crash::Point;
+use acme_alias_tests::{ALIAS_ZONE, Exchange, Outcome, Profile, Result, Settings, Spoilt, TestBed};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+const NAMES: [&str; 2] = ["example.com", "www.example.com"];
+
+/// A certificate `web` that may lack names, with more lines of settings.
+fn web(settings: Settings, domains: &[&str], more: &str) -> Settings {
+    let lines = format!(
+        "domains = {domains:?}\nchallenge-alias = \"{ALIAS_ZONE}\"\npartial = true\n{more}"
+    );
+    settings.certificate("web", &lines)
+}
+
+/// Only the first of [`NAMES`] is delegated.
+fn bed_with_one_of_two() -> Result<TestBed> {
+    let bed = TestBed::builder().delegate(&["example.com"]);
+    // A failed validation is repeated when caches have forgotten.
+    bed.ttl(1).negative_ttl(1).start()
+}
+
+/// Delegates the second of [`NAMES`], or takes that back.
+fn set_delegated(bed: &TestBed, is_delegated: bool) -> Result {
+    let name = "_acme-challenge.www.example.com.";
+    let delete = format!("update delete {name} CNAME\n");
+    let add = format!("update add {name} 0 CNAME _acme-challenge.{ALIAS_ZONE}.\n");
+    let script = if is_delegated { delete + &add } else { delete };
+    bed.update_main_zones(&format!("zone example.com.\n{script}send\n"))
+}
+
+/// The entry of `web` in the list.
+fn listed(outcome: &Outcome) -> Result<Value> {
+    Ok(outcome.json()?["certificates"][0].clone())
+}
+
+#[test]
+fn names_whose_delegation_is_missing_are_left_out_and_come_later() -> Result {
+    let bed = bed_with_one_of_two()?;
+    let program = bed.program(web(bed.settings(), &NAMES, ""))?;
+    let issued = program.run(&["issue", "web", "--output", "json"])?;
+    issued.assert_failure(3, &[]);
+    let issued = issued.json()?;
+    let left_out = &issued["left_out"][0];
+    assert_eq!(left_out["domains"], json!(["www.example.com"]));
+    assert_eq!(left_out["error"]["findings"][0]["kind"], "missing-cname");
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+
+    // The one with all names waits, as after any failed attempt.
+    let waits = program.run(&["renew"])?;
+    waits.assert_success();
+    waits.assert_printed(&["web: waits until", "www.example.com"]);
+    let entry = listed(&program.run(&["list", "--output", "json"])?)?;
+    assert_eq!(entry["lacking"], json!(["www.example.com"]));
+    assert_eq!(entry["changes"], json!([]));
+    let check = program.run(&["list", "--check"])?;
+    check.assert_failure(1, &[]);
+    check.assert_printed(&["it lacks www.example.com"]);
+
+    // As long as nothing more can be had, nothing is ordered.
+    let again = program.run(&["renew", "web"])?;
+    again.assert_failure(3, &["www.example.com", "CNAME"]);
+    assert_eq!(bed.orders()?, 1);
+
+    set_delegated(&bed, true)?;
+    let whole = program.run(&["renew", "web"])?;
+    whole.assert_success();
+    whole.assert_printed(&["because www.example.com was left out"]);
+    assert_eq!(bed.certificate("web")?.names, NAMES);
+    let renew = program.run(&["renew"])?;
+    renew.assert_printed(&["web: not due"]);
+    program.run(&["list", "--check"])?.assert_success();
+    assert_eq!(bed.orders()?, 2);
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+#[test]
+fn names_that_the_ca_cannot_validate_are_left_out() -> Result {
+    let bed = bed_with_one_of_two()?;
+    let issue = [
+        &["issue"][..],
+        &NAMES,
+        &["--challenge-alias", ALIAS_ZONE],
+        &["--skip-preflight", "--partial"],
+    ]
+    .concat();
+    let issued = bed.run(&issue)?;
+    issued.assert_failure(
+        5,
+        &[
+            "example-com: obtained without www.example.com",
+            "could not validate",
+        ],
+    );
+    issued.assert_printed(&["but it lacks www.example.com"]);
+    assert_eq!(bed.certificate("example-com")?.names, ["example.com"]);
+    let orders = bed.orders()?;
+
+    // One more order finds out that the name still fails, and none follows for the others.
+    let renew = bed.run(&["renew", "example-com"])?;
+    renew.assert_failure(5, &["www.example.com"]);
+    assert_eq!(bed.certificate("example-com")?.names, ["example.com"]);
+    let waits = bed.run(&["renew"])?;
+    waits.assert_success();
+    waits.assert_printed(&["example-com: waits until"]);
+    assert!(bed.orders()? <= orders + 2, "{}", bed.orders()?);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn names_that_the_ca_refuses_to_order_are_left_out() -> Result {
+    let bed = TestBed::builder().delegate(&NAMES).start()?;
+    let refused = "urn:ietf:params:acme:error:rejectedIdentifier";
+    let body = json!({ "type": refused, "detail": "no", "subproblems": [{
+        "type": refused, "detail": "on the list",
+        "identifier": { "type": "dns", "value": "WWW.example.com" },
+    }] });
+    let proxy = bed.acme_proxy(move |exchange: &Exchange| {
+        // The payload is base64url: orders for two names are longer.
+        let request: Value = serde_json::from_str(&exchange.request).unwrap_or_default();
+        let payload = request["payload"].as_str().map_or(0, str::len);
+        match exchange.path.as_str() {
+            "/order-plz" if payload > 100 => {
+                let json = ("Content-Type", "application/problem+json".to_owned());
+                Spoilt::Instead(403, vec![json], body.to_string())
+            }
+            _ => Spoilt::No,
+        }
+    })?;
+    let mut settings = web(bed.settings(), &NAMES, "");
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    let renew = program.run(&["renew"])?;
+    renew.assert_failure(5, &["web: obtained without www.example.com", "on the list"]);
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+    assert_eq!(bed.orders()?, 1);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn without_the_setting_one_name_fails_the_certificate() -> Result {
+    let bed = bed_with_one_of_two()?;
+    let mut settings = web(bed.settings(), &NAMES, "");
+    settings.more = settings.more.replace("partial = true\n", "");
+    let renew = bed.program(settings)?.run(&["renew"])?;
+    renew.assert_failure(3, &["web: failed", "www.example.com"]);
+    assert_eq!(bed.orders()?, 0);
+    // Nor is there a certificate without names.
+    let none = bed.program(web(bed.settings(), &NAMES[1..], ""))?;
+    none.run(&["renew", "web"])?
+        .assert_failure(3, &["web: failed"]);
+    assert_eq!(bed.orders()?, 0);
+    Ok(())
+}
+
+#[test]
+fn a_name_in_use_is_kept_for_half_of_the_time_before_the_end() -> Result {
+    let bed = bed_with_one_of_two()?;
+    set_delegated(&bed, true)?;
+    bed.program(web(bed.settings(), &NAMES, ""))?
+        .run(&["renew"])?
+        .assert_success();
+    set_delegated(&bed, false)?;
+    // Another name waits for this one.
+    let subdomain = "_acme-challenge.new.example.com.";
+    bed.update_main_zones(&format!(
+        "zone example.com.\nupdate add {subdomain} 0 CNAME _acme-challenge.{ALIAS_ZONE}.\nsend\n"
+    ))?;
+    let names = [NAMES[0], NAMES[1], "new.example.com"];
+    let program = bed.program(web(bed.settings(), &names, ""))?;
+    let failed = program.run(&["renew", "--output", "json"])?;
+    failed.assert_failure(3, &[]);
+    // Half of the last third of 90 days.
+    let until = Timestamp::now() + SignedDuration::from_hours(75 * 24);
+    let kept = failed.json()?["failed"][0]["error"]["kept_until"].clone();
+    let kept: Timestamp = kept.as_str().unwrap_or_default().parse()?;
+    let difference = kept.duration_since(until).abs();
+    assert!(difference < SignedDuration::from_hours(1), "{kept}");
+    let failed = program.run(&["renew", "web"])?;
+    let words = "also: the certificate in use has the names that failed; from";
+    failed.assert_failure(3, &[words, "on it is renewed without them"]);
+    assert_eq!(bed.certificate("web")?.names, NAMES);
+    assert_eq!(bed.orders()?, 1);
+    Ok(())
+}
+
+#[test]
+fn a_name_in_use_is_left_out_at_once_if_that_is_forced() -> Result {
+    let bed = bed_with_one_of_two()?;
+    set_delegated(&bed, true)?;
+    let program = bed.program(web(bed.settings(), &NAMES, ""))?;
+    program.run(&["renew"])?.assert_success();
+    set_delegated(&bed, false)?;
+    let forced = program.run(&["renew", "--force"])?;
+    forced.assert_failure(3, &["web: obtained without www.example.com"]);
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+    // Whoever does not want it any more has what they want.
+    let without = bed.program(web(bed.settings(), &NAMES[..1], ""))?;
+    let renew = without.run(&["renew", "web"])?;
+    renew.assert_success();
+    renew.assert_printed(&["web: not due"]);
+    without.run(&["list", "--check"])?.assert_success();
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+#[test]
+fn an_order_without_names_is_resumed_after_a_crash() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .ttl(1)
+        .negative_ttl(1)
+        .profile(Profile::Failpoints)
+        .start()?;
+    let program = bed.program(web(bed.settings(), &NAMES, "skip-preflight = true\n"))?;
+    // The order for both names fails before.
+    let crash = format!("{}=return", Point::Store.name());
+    let killed = program.clone().env("FAILPOINTS", crash).run(&["renew"])?;
+    assert_eq!(killed.code, None, "{killed}");
+    let orders = bed.orders()?;
+    let renew = program.run(&["renew"])?;
+    renew.assert_failure(
+        5,
+        &[
+            "web: obtained without www.example.com",
+            "an earlier attempt failed",
+        ],
+    );
+    assert_eq!(bed.orders()?, orders);
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+    bed.assert_only_txt_was_touched(&[])
+}
