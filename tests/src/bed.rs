@@ -9,6 +9,7 @@ use hickory_proto::rr::RecordType;
 use tempfile::TempDir;
 
 use crate::acme_proxy::{AcmeProxy, Exchange, Spoilt};
+use crate::acme2certifier::Acme2certifier;
 use crate::ca::SimulatedCa;
 use crate::certificate::Certificate;
 use crate::error::{Context, Error, Result};
@@ -362,6 +363,11 @@ impl TestBed {
         spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
     ) -> Result<AcmeProxy> {
         AcmeProxy::start(&self.pebble, spoil)
+    }
+
+    /// Starts another CA, which looks names up as Pebble does, with more lines of its configuration.
+    pub fn acme2certifier(&self, more: &str) -> Result<Acme2certifier> {
+        Acme2certifier::start(self.folder(), &self.ca_resolver.resolv_conf(), more)
     }
 
     /// Starts the CA anew. It has forgotten every account, order and certificate.

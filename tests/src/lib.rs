@@ -13,6 +13,7 @@
     reason = "the assertions of a test panic, and say so by their names"
 )]
 
+mod acme2certifier;
 mod acme_proxy;
 mod bed;
 mod builder;
@@ -56,6 +57,7 @@ mod updates;
 mod zone;
 
 pub use self::acme_proxy::{AcmeProxy, Exchange, Spoilt};
+pub use self::acme2certifier::Acme2certifier;
 pub use self::bed::{Operator, TestBed, Txt};
 pub use self::builder::Builder;
 pub use self::ca::{IssuedByCa, SimulatedCa, Validation};

@@ -108,12 +108,17 @@ const CARGO_DENY: CargoTool = CargoTool {
 /// A Route 53 for tests. The test bed looks for it in [`TOOLS`].
 const MOTO: PythonTool = PythonTool {
     name: "moto",
-    requirement: "moto[server]==5.2.5",
+    requirements: "moto[server]==5.2.5",
+};
+/// A CA for tests, and the server that runs it.
+const ACME2CERTIFIER: PythonTool = PythonTool {
+    name: "acme2certifier",
+    requirements: "acme2certifier==0.46.3 gunicorn==27.0.1",
 };
 /// A program that the benchmark compares with.
 const CERTBOT: PythonTool = PythonTool {
     name: "certbot",
-    requirement: "certbot==5.8.0",
+    requirements: "certbot==5.8.0",
 };
 
 /// The folders of servers on Debian. They are not in the `PATH` of a normal user.
@@ -152,14 +157,15 @@ fn install(packages: &[&str]) -> Result<(), Failure> {
 pub(crate) fn all() -> Result<(), Failure> {
     run(SERVERS)?;
     MOTO.install()?;
+    ACME2CERTIFIER.install()?;
     cargo_hack()?;
     cargo_deny().map(drop)
 }
 
-/// A Python program, with the requirement that pip installs.
+/// A Python program, with the requirements that pip installs, separated by spaces.
 struct PythonTool {
     name: &'static str,
-    requirement: &'static str,
+    requirements: &'static str,
 }
 
 /// Installs certbot, with which the benchmark compares.
@@ -170,10 +176,10 @@ pub(crate) fn certbot() -> Result<(), Failure> {
 impl PythonTool {
     /// Installs it in a virtual environment of its own.
     fn install(&self) -> Result<(), Failure> {
-        let PythonTool { name, requirement } = self;
+        let PythonTool { name, requirements } = self;
         let folder = format!("{TOOLS}/{name}");
         let stamp = PathBuf::from(&folder).join("installed");
-        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == *requirement) {
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == *requirements) {
             return Ok(());
         }
         // On Debian this part of Python is a separate package.
@@ -188,17 +194,13 @@ impl PythonTool {
             &format!("python3 {}", venv.join(" ")),
             Command::new("python3").args(venv),
         )?;
-        let install = [
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            requirement,
-        ];
+        let install = ["install", "--quiet", "--disable-pip-version-check"];
+        let install: Vec<_> = install.into_iter().chain(requirements.split(' ')).collect();
         step::run(
             &format!("{pip} {}", install.join(" ")),
             Command::new(&pip).args(install),
         )?;
-        let written = fs::write(&stamp, requirement);
+        let written = fs::write(&stamp, requirements);
         written.map_err(|error| Failure::Other(format!("{}: {error}", stamp.display())))
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Retry {
     begun: Instant,
     rejected_nonces: usize,
     failures: usize,
+    /// Why the request was repeated.
+    repeated_after: Option<String>,
     pause: Duration,
 }
 
@@ -33,6 +35,7 @@ impl Retry {
             begun: Instant::now(),
             rejected_nonces: 0,
             failures: 0,
+            repeated_after: None,
             pause: FIRST_PAUSE,
         }
     }
@@ -52,13 +55,25 @@ impl Retry {
         match wait {
             Some(wait) if self.failures < ATTEMPTS && wait <= LONGEST_PAUSE => {
                 tracing::info!(%error, ?wait, "the request to the CA is repeated");
+                self.repeated_after = Some(error.to_string());
                 // A back-off: the server, or the path to it, needs time.
                 tokio::time::sleep(wait).await;
                 self.pause *= 2;
                 Ok(())
             }
-            _ => Err(error),
+            _ => Err(self.with_cause(error)),
         }
+    }
+
+    /// The error, with the failure after which the request was repeated: the CA may refuse what it has half done.
+    fn with_cause(&mut self, mut error: AcmeError) -> AcmeError {
+        if let AcmeError::Problem { detail, .. } = &mut error
+            && let Some(cause) = self.repeated_after.take()
+        {
+            detail.push_str("; before that, ");
+            detail.push_str(&cause);
+        }
+        error
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod account_faults;
 mod accounts;
+mod acme2certifier;
 mod audit;
 mod authority;
 mod backend;
