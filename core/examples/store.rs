@@ -67,13 +67,14 @@ async fn main() -> Result<()> {
 async fn put(store: &FileStore, number: usize, key: &KeyPair, chain: &Chain) -> Result<()> {
     let id: CertificateId = format!("host-{number}-example-com").parse()?;
     let version = NewVersion {
-        key: key.serialize_pem().into(),
+        key: Some(key.serialize_pem().into()),
         chain: chain.clone(),
         origin: VersionOrigin {
             directory: "https://ca.example/directory".to_owned(),
             account: "https://ca.example/account/0123456789".to_owned(),
             renewal_id: Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE".to_owned()),
             chosen: None,
+            external_key: None,
         },
         access: KeyAccess::default(),
     };

@@ -144,6 +144,7 @@ pub(super) fn read(id: CertificateId, folder: &Path) -> IndexEntry {
                 not_after: version.info.not_after,
                 deployed: version.deployed,
                 terms: terms(&version.info, &version.origin).digest(),
+                has_external_key: version.origin.external_key.is_some(),
             })
         }),
         Err(error) => Some(Err(error)),
@@ -177,6 +178,7 @@ fn to_state(entry: &IndexEntry, fingerprint: Fingerprint) -> Option<State> {
             version.not_after.as_second(),
             version.deployed,
             version.terms,
+            version.has_external_key,
         )),
         Some(Err(_)) => return None,
         None => None,
@@ -197,13 +199,16 @@ fn from_state(id: &CertificateId, state: &State, folder: &Path) -> Option<IndexE
         return None;
     }
     let current = match state.current {
-        Some((version, not_before, not_after, deployed, terms)) => Some(Ok(IndexedVersion {
-            version,
-            not_before: Timestamp::from_second(not_before).ok()?,
-            not_after: Timestamp::from_second(not_after).ok()?,
-            deployed,
-            terms,
-        })),
+        Some((version, not_before, not_after, deployed, terms, has_external_key)) => {
+            Some(Ok(IndexedVersion {
+                version,
+                not_before: Timestamp::from_second(not_before).ok()?,
+                not_after: Timestamp::from_second(not_after).ok()?,
+                deployed,
+                terms,
+                has_external_key,
+            }))
+        }
         None => None,
     };
     Some(IndexEntry {

@@ -37,9 +37,10 @@ pub(super) struct State {
     pub(super) has_order: bool,
     #[serde(rename = "t")]
     pub(super) status: IndexedStatus,
-    /// Number, first and last second of validity, whether it was deployed, digest of the terms.
+    /// Number, first and last second of validity, whether it was deployed, digest of the terms, whether only others
+    /// have its key.
     #[serde(rename = "c")]
-    pub(super) current: Option<(u32, i64, i64, bool, u64)>,
+    pub(super) current: Option<(u32, i64, i64, bool, u64, bool)>,
 }
 
 /// The log as it was read.

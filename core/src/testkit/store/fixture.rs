@@ -53,7 +53,7 @@ pub fn version(
     params.not_after = system_time(not_after)?.into();
     let certificate = params.self_signed(&KeyPair::generate()?)?.pem();
     Ok(NewVersion {
-        key: key.into(),
+        key: Some(key.into()),
         chain: Chain {
             info: certificate::inspect(certificate.as_bytes())?,
             certificate,
@@ -64,6 +64,7 @@ pub fn version(
             account: "https://ca.example/account/1".to_owned(),
             renewal_id: Some("aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE".to_owned()),
             chosen: None,
+            external_key: None,
         },
         access: KeyAccess::default(),
     })
