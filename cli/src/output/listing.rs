@@ -270,6 +270,7 @@ mod tests {
             not_after,
             deployed: true,
             terms: 0,
+            has_external_key: false,
         };
         let current = CurrentVersion {
             due: renewal::due(indexed.validity(), None, None),

@@ -14,7 +14,7 @@ impl Setup {
     /// The same, with the certificates that only the state knows, and with what is stored with them. Also returns a
     /// warning for each that cannot be used.
     pub(crate) async fn with_stored(mut self) -> Result<(Self, Vec<String>), Failure> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.without_request();
         let Some((store, _)) = self.existing_state().await? else {
             return Ok((self, warnings));
         };
@@ -38,6 +38,21 @@ impl Setup {
         let generated = self.aliases.generated().clone();
         self.aliases = AliasNames::new(&self.settings, generated)?.into();
         Ok((self, warnings))
+    }
+}
+
+impl Setup {
+    /// A warning for each certificate in the settings whose names are not known.
+    fn without_request(&self) -> Vec<String> {
+        let certificates = self.settings.certificates.iter();
+        let warnings = certificates.filter_map(|(id, certificate)| {
+            let error = certificate.csr.as_ref()?.as_ref().err()?;
+            let is_without_names = certificate.domains.is_empty();
+            is_without_names.then(|| {
+                format!("the certificate `{id}` is left out, because its certification request cannot be used: {error}")
+            })
+        });
+        warnings.collect()
     }
 }
 
