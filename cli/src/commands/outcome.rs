@@ -32,10 +32,10 @@ pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> 
         } => {
             warnings.add_issued(&issued);
             output.warn_of_all(warnings);
-            Ok(Report::Issued(Obtained {
+            Ok(Report::Issued(Box::new(Obtained {
                 interrupted: run.interrupted,
                 ..Obtained::new(*issued, due, undeployed)
-            }))
+            })))
         }
         JobOutcome::Rehearsed(plan) => {
             warnings.add_plan(&plan);

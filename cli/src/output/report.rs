@@ -24,7 +24,7 @@ use crate::settings::Shown;
 
 /// The result of a command.
 pub(crate) enum Report {
-    Issued(Obtained),
+    Issued(Box<Obtained>),
     /// The stored certificate is valid and has what the settings ask for. It was kept.
     Kept(NotDue),
     Rehearsed {
@@ -168,7 +168,7 @@ impl Report {
             Report::Renewed(renewal) if renewal.failed.is_empty() && renewal.interrupted => {
                 return Part::Interrupted.exit_code();
             }
-            Report::Issued(obtained) => (std::slice::from_ref(obtained), [].as_slice()),
+            Report::Issued(obtained) => (std::slice::from_ref(&**obtained), [].as_slice()),
             Report::Renewed(renewal) => (renewal.renewed.as_slice(), renewal.failed.as_slice()),
             Report::Rehearsed { failed, .. } => ([].as_slice(), failed.as_slice()),
             _ => ([].as_slice(), [].as_slice()),

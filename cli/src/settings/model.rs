@@ -19,6 +19,9 @@ use super::known_cas::known_ca;
 use super::mistake::SettingsError;
 use super::secret::SecretRef;
 
+/// Names in one certificate; the limit of Let's Encrypt, which no other CA exceeds by default.
+pub(super) const NAMES_MAX: usize = 100;
+
 /// All settings, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {

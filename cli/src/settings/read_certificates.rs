@@ -7,7 +7,9 @@ use acme_alias_core::name::Identifier;
 use acme_alias_core::store::CertificateId;
 use config::ValueKind;
 
-use super::model::{Alias, CertificateSettings, DomainSettings, FallbackCa, TargetSettings};
+use super::model::{
+    Alias, CertificateSettings, DomainSettings, FallbackCa, NAMES_MAX, TargetSettings,
+};
 use super::nearest::nearest;
 use super::read_acme::USUAL;
 use super::read_csr::{csr, with_names};
@@ -16,8 +18,6 @@ use super::reader::Reader;
 
 /// Failures in a row after which the other CA is asked, unless configured otherwise.
 const FALLBACK_AFTER: u32 = 3;
-/// Names in one certificate; the limit of Let's Encrypt, which no other CA exceeds by default.
-pub(super) const NAMES_MAX: usize = 100;
 
 pub(super) fn certificates(
     reader: &mut Reader<'_>,

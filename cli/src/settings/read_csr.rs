@@ -11,8 +11,7 @@ use acme_alias_core::name::Identifier;
 use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 
 use super::mistake::{Mistake, SettingsError};
-use super::model::{Alias, DomainSettings};
-use super::read_certificates::NAMES_MAX;
+use super::model::{Alias, DomainSettings, NAMES_MAX};
 use super::read_deploy::files_with_key;
 use super::reader::Reader;
 
