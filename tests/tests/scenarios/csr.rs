@@ -293,6 +293,20 @@ fn a_request_that_is_gone_fails_its_certificate_and_no_other() -> Result {
     program
         .run(&["issue", "web"])?
         .assert_failure(2, &["web.csr cannot be read"]);
+    let notified = bed.folder().join("notified");
+    let mut notifying = program.settings.clone();
+    notifying.more.push_str(&format!(
+        "[notify]\ndays = 10000\ncommand = ['sh', '-c', 'cat >> {}']\n",
+        notified.display()
+    ));
+    bed.program(notifying)?
+        .run(&["renew"])?
+        .assert_failure(2, &[]);
+    let notified = lines(&notified);
+    assert!(
+        notified.iter().any(|line| line.starts_with("web: ")),
+        "{notified:?}"
+    );
     fs::rename(&aside, &file)?;
     assert_told(&program.run(&["renew"])?, &["web: not due"]);
     bed.assert_only_txt_was_touched(&[])
@@ -338,6 +352,11 @@ fn what_is_issued_with_a_request_by_flags_is_renewed_with_the_request_that_is_th
         ],
     );
     assert_eq!(certificate(&bed, "example-com", &file)?.names.len(), 2);
+    let aside = bed.folder().join("aside");
+    fs::rename(&file, &aside)?;
+    let gone = bed.run(&["renew", "--force"])?;
+    gone.assert_failure(2, &["dane.csr cannot be read"]);
+    fs::rename(&aside, &file)?;
     let revoked = bed.run(&["revoke", "example-com"])?;
     assert_told(&revoked, &["for the key of its certification request"]);
     assert_told(&bed.run(&["renew"])?, &["because it was revoked"]);
@@ -346,6 +365,35 @@ fn what_is_issued_with_a_request_by_flags_is_renewed_with_the_request_that_is_th
     bed.run(&["forget", "example-com", "--purge"])?
         .assert_success();
     assert!(!bed.folder().join("state/certificates/example-com").exists());
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn names_of_a_request_may_have_aliases_of_their_own() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com", "example.org"])
+        .start()?;
+    let file = request(&bed, "web.csr", P256, &["example.com", "example.org"], "")?;
+    let path = file.display().to_string();
+    let (one, other) = (
+        format!("example.com={ALIAS_ZONE}"),
+        format!("example.org=_acme-challenge.{ALIAS_ZONE}"),
+    );
+    let issue = [
+        "issue",
+        "--csr",
+        &path,
+        "--challenge-alias",
+        &one,
+        "--domain-alias",
+        &other,
+    ];
+    bed.run(&issue)?.assert_success();
+    certificate(&bed, "example-com", &file)?;
+    // They were given for these names.
+    request(&bed, "web.csr", P256, &["example.com"], "")?;
+    bed.run(&["renew", "--force"])?
+        .assert_failure(2, &["example.org (not in the request)"]);
     bed.assert_only_txt_was_touched(&[])
 }
 

@@ -56,6 +56,11 @@ fn requests_of_openssl_are_read() {
         let with_text = format!("Certificate Request:\n    Data:\n{pem}");
         let read = CertificationRequest::parse(with_text.as_bytes()).unwrap();
         assert_eq!(read, request);
+        let old = pem.replace("CERTIFICATE", "NEW CERTIFICATE");
+        for other in [old, pem.replace('\n', "\r\n"), pem.trim().to_owned()] {
+            let read = CertificationRequest::parse(other.as_bytes()).unwrap();
+            assert_eq!(read, request);
+        }
         assert_eq!(request.fingerprint().len(), 64);
     }
 }
