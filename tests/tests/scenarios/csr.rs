@@ -356,6 +356,11 @@ fn what_is_issued_with_a_request_by_flags_is_renewed_with_the_request_that_is_th
     fs::rename(&file, &aside)?;
     let gone = bed.run(&["renew", "--force"])?;
     gone.assert_failure(2, &["dane.csr cannot be read"]);
+    let delegate = bed.run(&["delegate"])?;
+    delegate.assert_said(&[
+        "the certificate `example-com` is left out",
+        "dane.csr cannot be read",
+    ]);
     fs::rename(&aside, &file)?;
     let revoked = bed.run(&["revoke", "example-com"])?;
     assert_told(&revoked, &["for the key of its certification request"]);
