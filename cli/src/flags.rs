@@ -56,6 +56,7 @@ pub(crate) fn describe_nothing(cli: &Cli, args: &IssueArgs) -> bool {
         && args.domain_alias.is_empty()
         && args.provider.is_none()
         && args.alias_zone.is_empty()
+        && args.csr.is_none()
         && args.key_type.is_none()
         && !args.reuse_key
         && args.ca.is_none()
@@ -75,14 +76,12 @@ pub(crate) fn certificate(
 ) -> Result<Table, Mistake> {
     let mut layer = kept(&cli.global)?;
     let provider = provider(cli, args, below)?;
-    let domains = names
-        .iter()
-        .map(|name| domain(args, name))
-        .collect::<Result<Vec<_>, _>>()?;
     foreign_alias(args, names)?;
     let chosen = provider.as_ref().map(|(id, _)| id.clone());
-    let mut certificate = Table::new();
-    certificate.insert("domains".to_owned(), domains.into());
+    let mut certificate = names_and_aliases(args, names)?;
+    if let Some(csr) = &args.csr {
+        certificate.insert("csr".to_owned(), absolute(csr)?);
+    }
     if let Some(ca) = &args.ca {
         certificate.insert("ca".to_owned(), ca.as_str().into());
     }
@@ -242,6 +241,24 @@ fn secret(option: &OptionSpec, text: &str) -> Result<Value, Mistake> {
         }
     };
     Ok(Table::from_iter([(form.to_owned(), value)]).into())
+}
+
+/// The names with their aliases. Those of a certification request are left to it, unless one has an alias of its own:
+/// the next request may have others.
+fn names_and_aliases(args: &IssueArgs, names: &[Identifier]) -> Result<Table, Mistake> {
+    let mut aliases = args.challenge_alias.iter().chain(&args.domain_alias);
+    let domains = names.iter().map(|name| domain(args, name));
+    let domains = domains.collect::<Result<Vec<_>, _>>()?;
+    if args.csr.is_none() || !args.subjects.is_empty() || aliases.any(|alias| alias.name.is_some())
+    {
+        return Ok(Table::from_iter([("domains".to_owned(), domains.into())]));
+    }
+    let mut for_all = match domains.into_iter().next() {
+        Some(Value::Table(first)) => first,
+        _ => Table::new(),
+    };
+    for_all.remove("name");
+    Ok(for_all)
 }
 
 /// A name with its alias, as it stands in `domains`.

@@ -67,7 +67,7 @@ async fn main() -> Result<()> {
 async fn put(store: &FileStore, number: usize, key: &KeyPair, chain: &Chain) -> Result<()> {
     let id: CertificateId = format!("host-{number}-example-com").parse()?;
     let version = NewVersion {
-        key: key.serialize_pem().into(),
+        key: Some(key.serialize_pem().into()),
         chain: chain.clone(),
         origin: VersionOrigin {
             directory: "https://ca.example/directory".to_owned(),

@@ -259,6 +259,13 @@ impl TestBed {
         Certificate::read(&self.folder().join("state/certificates").join(id))
     }
 
+    /// A certificate whose key with this public key (PEM) only others have, in the state folder of
+    /// [`TestBed::settings`].
+    pub fn external_certificate(&self, id: &str, public_key: &str) -> Result<Certificate> {
+        let path = self.folder().join("state/certificates").join(id);
+        Certificate::read_external(&path, public_key)
+    }
+
     /// A certificate in another state folder, a folder of the bed's.
     pub fn certificate_in(&self, state: &str, id: &str) -> Result<Certificate> {
         let path = self.folder().join(state).join("certificates").join(id);

@@ -29,6 +29,22 @@ impl Certificate {
     /// Reads the folder of a certificate; an error where its key, its certificate and its chain
     /// do not belong together.
     pub(crate) fn read(folder: &Path) -> Result<Certificate> {
+        let path = folder.join("privkey.pem");
+        let key = fs::read_to_string(&path).context(path.display())?;
+        let key = rcgen::KeyPair::from_pem(&key)?;
+        Certificate::of_key(folder, &rcgen::PublicKeyData::subject_public_key_info(&key))
+    }
+
+    /// Reads the folder of a certificate whose key only others have; an error where there is one, or if the
+    /// certificate is not for this public key (PEM).
+    pub(crate) fn read_external(folder: &Path, public_key: &str) -> Result<Certificate> {
+        if folder.join("privkey.pem").symlink_metadata().is_ok() {
+            return Err(Error::new("there is a key that only others have"));
+        }
+        Certificate::of_key(folder, &first(public_key)?.contents)
+    }
+
+    fn of_key(folder: &Path, public_key: &[u8]) -> Result<Certificate> {
         let file = |name: &str| {
             let path = folder.join(name);
             fs::read_to_string(&path).context(path.display())
@@ -41,9 +57,8 @@ impl Certificate {
         let (leaf, issuer) = (leaf.parse_x509()?, issuer.parse_x509()?);
         leaf.verify_signature(Some(issuer.public_key()))
             .context("the certificate is not signed by the first one of its chain")?;
-        let key = rcgen::KeyPair::from_pem(&file("privkey.pem")?)?;
-        if rcgen::PublicKeyData::subject_public_key_info(&key) != leaf.public_key().raw {
-            return Err(Error::new("the certificate is not for the key beside it"));
+        if public_key != leaf.public_key().raw {
+            return Err(Error::new("the certificate is for another key"));
         }
         Ok(Certificate {
             folder: folder.to_owned(),
@@ -59,7 +74,7 @@ impl Certificate {
 fn first(pem: &str) -> Result<Pem> {
     Pem::iter_from_buffer(pem.as_bytes())
         .next()
-        .ok_or_else(|| Error::new("a PEM file without a certificate"))?
+        .ok_or_else(|| Error::new("a PEM text without a block"))?
         .context("PEM")
 }
 

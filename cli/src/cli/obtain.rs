@@ -1,5 +1,7 @@
 //! The arguments of the commands that obtain certificates.
 
+use std::path::PathBuf;
+
 use acme_alias_core::certificate::KeyType;
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::{CertificateId, InvalidCertificateId};
@@ -19,7 +21,7 @@ In the zone of example.com there is, once and for all:
 #[command(after_help = ISSUE_EXAMPLES)]
 pub(crate) struct IssueArgs {
     /// The names of the certificate, or the id of one in the settings
-    #[arg(required = true, value_name = "NAME", value_parser = parse_subject)]
+    #[arg(required_unless_present = "csr", value_name = "NAME", value_parser = parse_subject)]
     pub(crate) subjects: Vec<Subject>,
     /// Store it under this id [default: the first name, with hyphens for dots]
     #[arg(long, value_name = "ID", value_parser = parse_id)]
@@ -36,6 +38,10 @@ pub(crate) struct IssueArgs {
     /// The zone that holds the alias [default: found by its SOA record]; may be repeated
     #[arg(long, value_name = "ZONE", help_heading = "Alias")]
     pub(crate) alias_zone: Vec<DnsName>,
+    /// Send this certification request (PKCS#10; PEM or DER): its private key stays where it is, and its names are
+    /// those of the certificate
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key_type", "reuse_key", "partial"])]
+    pub(crate) csr: Option<PathBuf>,
     /// ecdsa-p256, ecdsa-p384, rsa-2048 or rsa-4096 [default: ecdsa-p256]
     #[arg(long, value_name = "TYPE")]
     pub(crate) key_type: Option<KeyType>,

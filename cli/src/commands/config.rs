@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::Report;
-use crate::settings;
+use crate::settings::{self, SettingsError};
 use crate::setup::Setup;
 use crate::sources::Sources;
 
@@ -19,6 +19,11 @@ pub(crate) async fn check(setup: &Setup) -> Result<Report, Failure> {
         provider.open().await?;
     }
     setup.environment()?;
+    let certificates = settings.certificates.values();
+    let unusable = certificates.filter_map(|certificate| certificate.csr.as_ref()?.as_ref().err());
+    if let Some(error) = SettingsError::all(unusable) {
+        return Err(error.into());
+    }
     Ok(Report::SettingsGood {
         warnings: settings.warnings.len(),
     })

@@ -1,5 +1,6 @@
 //! `acme-alias issue`: one certificate.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use acme_alias_core::engine::{CertificateConfig, RunOptions, Selection};
@@ -12,7 +13,7 @@ use crate::cli::{Cli, IssueArgs, Subject};
 use crate::failure::{Failure, Part};
 use crate::flags;
 use crate::output::{Output, Report};
-use crate::settings::SettingsError;
+use crate::settings::{SettingsError, differences, read_csr};
 use crate::setup::{Built, Setup};
 
 pub(crate) async fn run(
@@ -88,6 +89,9 @@ async fn by_flags(
             }
         }
     }
+    if let Some(file) = &args.csr {
+        names = names_of_request(file, names)?;
+    }
     let Some(first) = names.first() else {
         return Err(Failure::new(Part::Settings, &"no name was given", None));
     };
@@ -98,6 +102,25 @@ async fn by_flags(
     check_id(setup, built, args, &id, &names).await?;
     let described = flags::certificate(cli, args, &id, &names, &setup.tree()?);
     setup.described(&id, &described.map_err(SettingsError::from)?)
+}
+
+/// The names of a certification request. If others were given, that is a mistake.
+fn names_of_request(file: &Path, given: Vec<Identifier>) -> Result<Vec<Identifier>, Failure> {
+    let request = read_csr(file).map_err(SettingsError::from)?;
+    if given.is_empty() {
+        return Ok(request.names().to_vec());
+    }
+    match differences(given.iter(), request.names()) {
+        None => Ok(given),
+        Some(differences) => Err(Failure::new(
+            Part::Settings,
+            &format!(
+                "the names differ from those of {}: {differences}",
+                file.display()
+            ),
+            "omit the names: the request has them".to_owned(),
+        )),
+    }
 }
 
 /// Two certificates never share an id silently.

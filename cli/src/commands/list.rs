@@ -69,7 +69,10 @@ fn add_unusable(
         if let (Some(_), Some(certificate)) = (&failure, certificates.get(&overview.id)) {
             let described = not_obtained(&overview.id, certificate);
             overview.wanted_by = described.wanted_by;
-            overview.names = described.names;
+            // Those of a certification request that cannot be read are not known.
+            if !described.names.is_empty() {
+                overview.names = described.names;
+            }
         }
         all.push(listed(setup, overview, failure));
     }

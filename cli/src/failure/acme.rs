@@ -17,6 +17,10 @@ const EXTERNAL_ACCOUNT: &str = "get a key identifier and an HMAC key from the CA
 const NEW_ACCOUNT: &str = "run `acme-alias account new` (for a CA of `[cas]` with `--ca ID`); the old \
                            account is kept aside";
 const KEY_TYPE: &str = "set another `key-type`";
+/// For a request that the CA refuses. Those for keys of ours have all names there.
+const REQUEST: &str =
+    "set another `key-type`; or, with `csr`, create a request for a key that the CA accepts";
+const ALL_NAMES: &str = "create the certification request with all names in its subjectAltName";
 const REPORT: &str = "report this to the CA";
 
 /// What the user can do about a failure at the CA; `None` if the message says all.
@@ -115,7 +119,8 @@ fn problem_remedy(operation: Operation, kind: &str) -> Option<&'static str> {
         ("userActionRequired", _) => {
             "do what the CA asks for, such as to agree to its new terms of service"
         }
-        ("badCSR" | "badPublicKey", _) => KEY_TYPE,
+        ("unauthorized", Operation::Finalization) => ALL_NAMES,
+        ("badCSR" | "badPublicKey", _) => REQUEST,
         ("serverInternal", _) => LATER,
         (kind, _) => return validation_remedy(kind),
     })

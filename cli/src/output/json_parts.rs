@@ -15,6 +15,7 @@ pub(super) fn certificate(stored: &StoredCertificate, due: Due) -> Value {
         "due": due.at,
         "due_by": due.reason.to_string(),
         "key_type": stored.info.key_type,
+        "external_key": stored.origin.external_key,
         "serial": stored.info.serial,
         "issuer": stored.info.issuer,
         "version": stored.version,

@@ -280,6 +280,7 @@ mod tests {
             deployed: true,
             terms: 0,
             incomplete: false,
+            has_external_key: false,
         };
         let current = CurrentVersion {
             due: renewal::due(indexed.validity(), None, None),

@@ -44,6 +44,7 @@ pub(super) fn certificate(shown: &ShownCertificate) -> Value {
         "serial": stored.map(|stored| &stored.info.serial),
         "issuer": stored.map(|stored| &stored.info.issuer),
         "key_type": stored.and_then(|stored| stored.info.key_type),
+        "external_key": stored.and_then(|stored| stored.origin.external_key.as_ref()),
         "damage": current.as_ref().and_then(|it| it.as_ref().err()).map(ToString::to_string),
         "revoked": shown.is_revoked(),
         "left_out": stored.map(|stored| &stored.origin.left_out),

@@ -76,6 +76,12 @@ fn version(stored: &StoredCertificate, is_revoked: bool) -> String {
     let key_type = info
         .key_type
         .map_or_else(|| "of another kind".to_owned(), |it| it.to_string());
+    let key = match &stored.origin.external_key {
+        Some(_) => {
+            format!("{key_type}; the private key is not stored here (certification request)")
+        }
+        None => key_type,
+    };
     let revoked = if is_revoked { ", revoked" } else { "" };
     let validity = format!(
         "version {}, valid from {} until {}{revoked}",
@@ -89,7 +95,7 @@ fn version(stored: &StoredCertificate, is_revoked: bool) -> String {
     } else {
         row("left out", &few(&left_out, ", "))
     };
-    row("current", &validity) + &row("key", &key_type) + &lacks
+    row("current", &validity) + &row("key", &key) + &lacks
 }
 
 fn kept_version(kept: &KeptVersion) -> String {
@@ -213,6 +219,7 @@ pub(super) fn revoked(revoked: &RevokedCertificate, reason: RevocationReason) ->
         info,
         revocation,
         is_renewed,
+        has_external_key,
     } = revoked;
     let names = info.names.join(", ");
     let what = match stored {
@@ -229,9 +236,17 @@ pub(super) fn revoked(revoked: &RevokedCertificate, reason: RevocationReason) ->
         format!("is revoked (reason: {reason}; signed by {by})")
     };
     let mut text = format!("{what} {how}\n");
-    if *is_renewed {
-        text.push_str("  The next `acme-alias renew` obtains a new one, with a new key.\n");
-    }
+    let next = match (is_renewed, has_external_key, reason) {
+        (false, ..) => return text,
+        (true, false, _) => "The next `acme-alias renew` obtains a new one, with a new key.",
+        (true, true, RevocationReason::KeyCompromise) => {
+            "Replace its certification request by one for a new key before the next `acme-alias renew`."
+        }
+        (true, true, _) => {
+            "The next `acme-alias renew` obtains a new one, for the key of its certification request."
+        }
+    };
+    text.push_str(&format!("  {next}\n"));
     text
 }
 

@@ -165,6 +165,12 @@ impl SettingsError {
         text
     }
 
+    /// All mistakes of these in one; `None` if there are none.
+    pub(crate) fn all<'a>(errors: impl Iterator<Item = &'a SettingsError>) -> Option<Self> {
+        let mistakes: Vec<_> = errors.flat_map(|error| error.0.clone()).collect();
+        (!mistakes.is_empty()).then_some(SettingsError(mistakes))
+    }
+
     /// How many mistakes are not shown.
     fn more(&self) -> Option<String> {
         let more = self.0.len().saturating_sub(MISTAKES_MAX);

@@ -14,6 +14,7 @@ mod origins;
 mod read;
 mod read_acme;
 mod read_certificates;
+mod read_csr;
 mod read_deploy;
 mod reader;
 pub(crate) mod reference;
@@ -34,6 +35,7 @@ pub(crate) use self::model::{
 };
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::origins::Origins;
+pub(crate) use self::read_csr::{differences, read_csr};
 pub(crate) use self::read_deploy::ID;
 pub(crate) use self::secret::SecretRef;
 pub(crate) use self::show::{Shown, show};

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use acme_alias_core::acme::Timeouts;
-use acme_alias_core::certificate::KeyType;
+use acme_alias_core::certificate::{CertificationRequest, KeyType};
 use acme_alias_core::deploy::{CommandTarget, Format};
 use acme_alias_core::dns::{Propagation, ZoneServers};
 use acme_alias_core::engine::Notify;
@@ -15,7 +16,11 @@ use acme_alias_core::renewal::RenewBefore;
 use acme_alias_core::store::CertificateId;
 
 use super::known_cas::known_ca;
+use super::mistake::SettingsError;
 use super::secret::SecretRef;
+
+/// Names in one certificate; the limit of Let's Encrypt, which no other CA exceeds by default.
+pub(super) const NAMES_MAX: usize = 100;
 
 /// All settings, checked.
 #[derive(Clone, Debug)]
@@ -130,9 +135,12 @@ pub(crate) struct AliasZoneSettings {
 }
 
 /// A certificate that is wanted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct CertificateSettings {
+    /// Its names. If its certification request cannot be used, they may be missing.
     pub(crate) domains: Vec<DomainSettings>,
+    /// The certification request of others that it is ordered with, or why that cannot be used.
+    pub(crate) csr: Option<Result<Arc<CertificationRequest>, SettingsError>>,
     pub(crate) key_type: KeyType,
     /// The id of the CA, if it is not the usual one.
     pub(crate) ca: Option<String>,

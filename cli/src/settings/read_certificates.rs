@@ -7,16 +7,17 @@ use acme_alias_core::name::Identifier;
 use acme_alias_core::store::CertificateId;
 use config::ValueKind;
 
-use super::model::{Alias, CertificateSettings, DomainSettings, FallbackCa, TargetSettings};
+use super::model::{
+    Alias, CertificateSettings, DomainSettings, FallbackCa, NAMES_MAX, TargetSettings,
+};
 use super::nearest::nearest;
 use super::read_acme::USUAL;
+use super::read_csr::{csr, with_names};
 use super::read_deploy::{key_access, targets};
 use super::reader::Reader;
 
 /// Failures in a row after which the other CA is asked, unless configured otherwise.
 const FALLBACK_AFTER: u32 = 3;
-/// Names in one certificate; the limit of Let's Encrypt, which no other CA exceeds by default.
-const NAMES_MAX: usize = 100;
 
 pub(super) fn certificates(
     reader: &mut Reader<'_>,
@@ -38,10 +39,14 @@ pub(super) fn certificates(
             reader.known_provider(&provider_path, provider);
         }
         let ca = known_ca(reader, &format!("{path}.ca"));
+        let csr = csr(reader, &path);
+        let domains = domains(reader, &path, alias.as_ref());
+        let (csr, domains) = with_names(reader, &path, csr, domains, alias.as_ref());
         let certificate = CertificateSettings {
             ca,
             fallback_ca: fallback_ca(reader, &path),
-            domains: domains(reader, &path, alias.as_ref()),
+            domains,
+            csr,
             key_type: reader
                 .parsed(&format!("{path}.key-type"))
                 .unwrap_or_default(),
@@ -143,6 +148,10 @@ fn alias(reader: &mut Reader<'_>, table: &str) -> Option<Alias> {
 fn domains(reader: &mut Reader<'_>, table: &str, usual: Option<&Alias>) -> Vec<DomainSettings> {
     let list = format!("{table}.domains");
     let count = reader.tree.len(&list);
+    let has_csr = reader.tree.at(&format!("{table}.csr")).is_some();
+    if has_csr && reader.tree.at(&list).is_none() {
+        return Vec::new();
+    }
     if count == 0 {
         let at = if reader.tree.at(&list).is_some() {
             &list

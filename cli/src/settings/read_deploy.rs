@@ -6,6 +6,7 @@ use std::time::Duration;
 use acme_alias_core::deploy::{CommandTarget, Format, group_id};
 use acme_alias_core::engine::Notify;
 
+use super::layer::Tree;
 use super::model::{FilesSettings, KeySettings, TargetSettings};
 use super::nearest::nearest;
 use super::reader::Reader;
@@ -48,6 +49,16 @@ pub(super) fn targets(
     let tables = (0..reader.tree.len(list)).map(|index| format!("{list}[{index}]"));
     let targets = tables.filter_map(|table| target(reader, &table, are_shared));
     Some(targets.collect())
+}
+
+/// The keys of files with the private key, in the targets of the list at `list`.
+pub(super) fn files_with_key(tree: &Tree, list: &str) -> Vec<String> {
+    let tables = (0..tree.len(list)).map(|index| format!("{list}[{index}]"));
+    let keys = tables.flat_map(|table| {
+        let with_key = PATHS.iter().filter(|(_, format)| format.has_key());
+        with_key.map(move |(key, _)| format!("{table}.{key}"))
+    });
+    keys.filter(|key| tree.at(key).is_some()).collect()
 }
 
 fn target(reader: &mut Reader<'_>, table: &str, are_shared: bool) -> Option<TargetSettings> {

@@ -249,7 +249,15 @@ const CERTIFICATE: &[Key] = &[
         "domains",
         Shape::TextsOrTables(DOMAIN),
         "the names; one with an alias of its own is a table",
-    ),
+    )
+    .or("with `csr`: those of the request"),
+    key(
+        "csr",
+        Shape::Text,
+        "path of a certification request (PKCS#10; PEM or DER) to send, for a private key that stays where it is: for \
+         DANE and hardware keys",
+    )
+    .or("acme-alias generates the key"),
     CHALLENGE_ALIAS,
     DOMAIN_ALIAS,
     key(

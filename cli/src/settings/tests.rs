@@ -1,5 +1,7 @@
 //! What the settings take, and what they say of what they do not take.
 
+mod csr;
+
 use std::time::Duration;
 
 use acme_alias_core::certificate::KeyType;

@@ -61,6 +61,7 @@ pub(crate) fn certificate(
             alias,
         })
     });
+    let csr = certificate.csr.clone().transpose()?;
     let provider = certificate.provider.as_deref();
     let provider = provider
         .map(|id| common.environments.provider(common.settings, id))
@@ -72,6 +73,7 @@ pub(crate) fn certificate(
             names: names.collect::<Result<_, Failure>>()?,
             key_type: certificate.key_type,
             reuse_key: certificate.reuse_key,
+            csr,
             chosen: Chosen {
                 profile: certificate.profile.clone(),
                 preferred_chain: certificate.preferred_chain.clone(),

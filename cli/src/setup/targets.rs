@@ -19,7 +19,16 @@ pub(super) fn of_certificate(
     certificate: &CertificateSettings,
     id: &str,
 ) -> Vec<Target> {
-    targets(certificate.deploy.as_ref().unwrap_or(&settings.deploy), id)
+    let mut targets = targets(certificate.deploy.as_ref().unwrap_or(&settings.deploy), id);
+    if certificate.csr.is_some() {
+        for target in &mut targets {
+            if let Target::Files(files) = target {
+                // Of the files with the private key, the settings allow that of `letsencrypt` only.
+                files.files.retain(|file| !file.format.has_key());
+            }
+        }
+    }
+    targets
 }
 
 /// These targets for the certificate of this id.
@@ -70,8 +79,11 @@ impl PasswordSource for FromSettings {
     }
 }
 
-/// Who may read the private key of a certificate.
+/// Who may read the private key of a certificate. There is none to read if only others have it.
 pub(super) fn key_access(settings: &Settings, certificate: &CertificateSettings) -> KeyAccess {
+    if certificate.csr.is_some() {
+        return KeyAccess::default();
+    }
     let (own, all) = (&certificate.key, &settings.key);
     KeyAccess {
         mode: own.mode.or(all.mode),

@@ -16,6 +16,7 @@ impl Setup {
     pub(crate) async fn with_stored(mut self) -> Result<(Self, Vec<String>), Failure> {
         let mut warnings = Vec::new();
         let Some((store, _)) = self.existing_state().await? else {
+            warnings.extend(without_names(&self.settings));
             return Ok((self, warnings));
         };
         let mut merged = Merged::new(self.settings.clone())?;
@@ -35,10 +36,23 @@ impl Setup {
             }
         }
         self.settings = merged.settings;
+        warnings.extend(without_names(&self.settings));
         let generated = self.aliases.generated().clone();
         self.aliases = AliasNames::new(&self.settings, generated)?.into();
         Ok((self, warnings))
     }
+}
+
+/// A warning for each certificate whose names nobody knows: its certification request has them, and cannot be used.
+fn without_names(settings: &Settings) -> impl Iterator<Item = String> {
+    let certificates = settings.certificates.iter();
+    let nameless = certificates.filter(|(_, certificate)| certificate.domains.is_empty());
+    nameless.filter_map(|(id, certificate)| {
+        let error = certificate.csr.as_ref()?.as_ref().err()?;
+        Some(format!(
+            "the certificate `{id}` is left out, because its certification request cannot be used: {error}"
+        ))
+    })
 }
 
 /// Settings, and the alias names in them by challenge name.

@@ -169,7 +169,7 @@ fn key_type(certificate: &X509Certificate<'_>) -> Option<KeyType> {
     }
 }
 
-fn hexadecimal(octets: &[u8]) -> String {
+pub(super) fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |mut text, octet| {
         let _ = write!(text, "{octet:02x}");
         text

@@ -1,11 +1,13 @@
 //! X.509 certificates: their keys and requests, reading what they contain, and verifying the chain that a CA sent.
 
+mod csr;
 mod error;
 mod info;
 mod key;
 mod pem;
 mod verify;
 
+pub use self::csr::{CertificationRequest, CsrError};
 pub use self::error::CertificateError;
 pub use self::info::{CertificateInfo, ChainLink, chain_links, inspect, leaf, root_name};
 pub use self::key::{CertificateKey, KeyError, KeyType};

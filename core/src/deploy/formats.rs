@@ -38,6 +38,11 @@ pub enum FormatError {
     /// The stored PEM has no block that can be used.
     #[error("the stored key or certificate is not PEM")]
     NotPem,
+    /// The format needs the private key, and only others have it.
+    #[error(
+        "the private key is not in the store: the certificate was issued for a certification request of others"
+    )]
+    NoKey,
     /// A key store cannot be made.
     #[error("PKCS#12: {0}")]
     Pkcs12(Arc<dyn Error + Send + Sync>),
@@ -64,21 +69,21 @@ impl Format {
         password: Option<&SecretString>,
         name: &str,
     ) -> Result<Vec<u8>, FormatError> {
-        let key = pem.key.expose_secret();
+        let key = || Ok(pem.key.as_ref().ok_or(FormatError::NoKey)?.expose_secret());
         let (certificate, chain) = (&pem.certificate, &pem.intermediates);
         Ok(match self {
-            Format::Key => key.as_bytes().to_vec(),
+            Format::Key => key()?.as_bytes().to_vec(),
             Format::Certificate => certificate.as_bytes().to_vec(),
             Format::Chain => chain.as_bytes().to_vec(),
             Format::FullChain => format!("{certificate}{chain}").into_bytes(),
-            Format::Combined => format!("{certificate}{chain}{key}").into_bytes(),
-            Format::KeyDer => der(key)?.swap_remove(0),
+            Format::Combined => format!("{certificate}{chain}{}", key()?).into_bytes(),
+            Format::KeyDer => der(key()?)?.swap_remove(0),
             Format::CertificateDer => der(certificate)?.swap_remove(0),
             Format::Pkcs12 => {
                 let password = password
                     .map(ExposeSecret::expose_secret)
                     .unwrap_or_default();
-                pkcs12(pem, password, name)?
+                pkcs12(pem, key()?, password, name)?
             }
         })
     }
@@ -96,11 +101,11 @@ fn der(pem: &str) -> Result<Vec<Vec<u8>>, FormatError> {
 }
 
 #[cfg(feature = "pkcs12")]
-fn pkcs12(pem: &VersionPem, password: &str, name: &str) -> Result<Vec<u8>, FormatError> {
+fn pkcs12(pem: &VersionPem, key: &str, password: &str, name: &str) -> Result<Vec<u8>, FormatError> {
     use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 
     let failed = |error: p12_keystore::error::Error| FormatError::Pkcs12(Arc::new(error));
-    let key = der(pem.key.expose_secret())?.swap_remove(0);
+    let key = der(key)?.swap_remove(0);
     let key = PrivateKey::from_der(&key).map_err(failed)?;
     let mut certificates = der(&pem.certificate)?;
     if !pem.intermediates.is_empty() {
@@ -117,7 +122,7 @@ fn pkcs12(pem: &VersionPem, password: &str, name: &str) -> Result<Vec<u8>, Forma
 }
 
 #[cfg(not(feature = "pkcs12"))]
-fn pkcs12(_: &VersionPem, _: &str, _: &str) -> Result<Vec<u8>, FormatError> {
+fn pkcs12(_: &VersionPem, _: &str, _: &str, _: &str) -> Result<Vec<u8>, FormatError> {
     Err(FormatError::NoPkcs12)
 }
 
@@ -132,7 +137,7 @@ mod tests {
         let params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
         VersionPem {
-            key: key.serialize_pem().into(),
+            key: Some(key.serialize_pem().into()),
             certificate: certificate.pem(),
             intermediates: certificate.pem(),
         }
@@ -164,12 +169,31 @@ mod tests {
     #[test]
     fn what_is_no_pem_is_an_error() {
         let broken = VersionPem {
-            key: String::new().into(),
+            key: Some(String::new().into()),
             certificate: "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n".to_owned(),
             intermediates: String::new(),
         };
         for format in [Format::KeyDer, Format::CertificateDer, Format::Pkcs12] {
             assert!(format.content(&broken, None, "web").is_err(), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn what_needs_a_key_that_others_have_is_an_error() {
+        let public = VersionPem { key: None, ..pem() };
+        for format in [
+            Format::Key,
+            Format::Certificate,
+            Format::Chain,
+            Format::FullChain,
+            Format::Combined,
+            Format::KeyDer,
+            Format::CertificateDer,
+            Format::Pkcs12,
+        ] {
+            let content = format.content(&public, None, "web");
+            let is_missing = matches!(content, Err(FormatError::NoKey));
+            assert_eq!(is_missing, format.has_key(), "{format:?}");
         }
     }
 

@@ -262,8 +262,11 @@ impl Engine {
         let read;
         let certificate = match (configured, &self.parts.settings_reader) {
             (Some(certificate), _) => certificate,
-            // They were ordered with these settings, unless what they share with others has changed since.
-            (None, Some(reader)) if entry.status.shared != Some(reader.shared()) => {
+            // They were ordered with these settings, unless what they share with others has changed since, or the
+            // certification request that the settings name.
+            (None, Some(reader))
+                if current.has_external_key || entry.status.shared != Some(reader.shared()) =>
+            {
                 read = self.certificate(&entry.id).await?;
                 &*read
             }

@@ -44,7 +44,9 @@ impl Engine {
         let index = self.parts.store.index().await?;
         let mut notices = Vec::new();
         for entry in &index {
-            let is_wanted = entry.has_settings || self.certificates().get(&entry.id).is_some();
+            let is_wanted = entry.has_settings
+                || self.certificates().get(&entry.id).is_some()
+                || options.except.contains(&entry.id);
             let reasons = is_wanted.then(|| self.reasons(notify, entry)).flatten();
             if let Some(reasons) = reasons {
                 notices.push(self.notice(notify, entry, reasons).await);

@@ -14,7 +14,8 @@ use crate::store::CertificateId;
 pub struct RunOptions {
     /// For which certificates.
     pub selection: Selection,
-    /// Certificates that are left alone, although the selection has them.
+    /// Certificates that are left alone, although the selection has them: their configuration cannot be used. Somebody
+    /// is notified if they end soon.
     pub except: BTreeSet<CertificateId>,
     /// Obtain them even if they are not due, and without a pause after failed attempts that the CA does not ask for.
     pub force: bool,

@@ -39,12 +39,14 @@ pub struct RevokedCertificate {
     pub revocation: Revocation,
     /// Whether the next run obtains a new one.
     pub is_renewed: bool,
+    /// Whether only others have its key, so that a new one is for the same key until they replace their request.
+    pub has_external_key: bool,
 }
 
 impl Engine {
     /// Revokes the current version of a certificate at this CA, and records that, so that the next run obtains a new
     /// one. If others may have its key, an order under way is dropped with its key, which was kept beside it: the new
-    /// version has a fresh key.
+    /// version has a fresh key, unless it is ordered with a certification request of others.
     pub async fn revoke(
         &self,
         id: &CertificateId,
@@ -82,6 +84,7 @@ impl Engine {
             stored,
             info,
             is_renewed: false,
+            has_external_key: false,
         })
     }
 
@@ -105,7 +108,7 @@ impl Engine {
     /// The key of a version. One that cannot be read is not needed if the account may revoke.
     async fn key_of(&self, id: &CertificateId, version: u32) -> Option<CertificateKey> {
         let pem = self.parts.store.pem(id, version).await.ok().flatten()?;
-        CertificateKey::from_secret(&pem.key).ok()
+        CertificateKey::from_secret(&pem.key?).ok()
     }
 
     async fn revoke_current(
@@ -133,6 +136,7 @@ impl Engine {
             info: stored.info,
             revocation,
             is_renewed: is_configured || store.settings(id).await?.is_some(),
+            has_external_key: stored.origin.external_key.is_some(),
         })
     }
 }

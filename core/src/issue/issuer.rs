@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{IssueError, IssueFailure};
 use super::events::{Observer, Step};
+use super::key::OrderKey;
 use super::order::{self, Begun, PendingKey};
 use super::preflight::{self, Plan};
 use super::request::{CertificateRequest, LeftOut};
 use super::silent::{self, SilentServer};
 use crate::acme::{AcmeError, Ca, CaError, Order};
-use crate::certificate::{self, CertificateKey};
+use crate::certificate;
 use crate::clock::Clock;
 use crate::crash::{self, Point};
 use crate::delegation::{CaaIdentity, DelegationChecker, Finding};
@@ -56,7 +57,7 @@ struct Opened {
 struct Validated {
     order: Order,
     account: String,
-    key: CertificateKey,
+    key: OrderKey,
 }
 
 /// Obtains one certificate, for one job.
@@ -244,6 +245,7 @@ impl Issuer<'_> {
                     renewal_id: chain.info.renewal_id.clone(),
                     chosen: Some(request.chosen.clone()),
                     left_out: request.names_left_out(),
+                    external_key: key.external(),
                 };
                 let key = key.to_pem();
                 let version = NewVersion {

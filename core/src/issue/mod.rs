@@ -7,6 +7,7 @@ mod aliases;
 mod error;
 mod events;
 mod issuer;
+mod key;
 mod left_out;
 mod order;
 mod preflight;

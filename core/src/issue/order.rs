@@ -1,11 +1,15 @@
 //! An order under way, stored from the moment it exists: the run after a crash resumes it instead of opening
 //! another.
 
+use std::future::ready;
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::error::IssueError;
+use super::key::OrderKey;
 use super::left_out::StoredLeftOut;
 use super::request::{CertificateRequest, LeftOut};
 use crate::acme::{Account, AcmeError, Order, OrderRequest};
@@ -26,8 +30,11 @@ pub(super) struct StoredOrder {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<StoredLeftOut>,
     /// The key that the certification request was, or will be, signed with; none while it is generated, which is
-    /// before the request.
+    /// before the request, and if only others have it.
     key: Option<String>,
+    /// The fingerprint of a key that only others have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_key: Option<String>,
 }
 
 /// An order under way.
@@ -36,26 +43,29 @@ pub(super) struct Begun {
     pub(super) key: PendingKey,
 }
 
+/// A key that may not be generated yet.
+type NewKey = JoinHandle<Result<OrderKey, KeyError>>;
+
 /// The key of an order: RSA keys take longer to generate than the CA takes to open the order.
 pub(super) enum PendingKey {
-    /// It is stored with the order.
-    Stored(CertificateKey),
+    /// It is stored with the order, or only others have it.
+    Ready(OrderKey),
     /// It is to be stored, with what is stored of the order.
     Generating {
-        key: JoinHandle<Result<CertificateKey, KeyError>>,
+        key: NewKey,
         stored: Box<StoredOrder>,
     },
 }
 
 impl PendingKey {
-    /// The key, which is stored then.
+    /// The key, which is stored then if it is ours.
     pub(super) async fn stored(
         self,
         store: &dyn Store,
         request: &CertificateRequest,
-    ) -> Result<CertificateKey, IssueError> {
+    ) -> Result<OrderKey, IssueError> {
         match self {
-            PendingKey::Stored(key) => Ok(key),
+            PendingKey::Ready(key) => Ok(key),
             PendingKey::Generating { key, mut stored } => {
                 let key = generated(key).await?;
                 stored.put(store, request, Some(&key)).await?;
@@ -65,9 +75,24 @@ impl PendingKey {
     }
 }
 
-async fn generated(
-    key: JoinHandle<Result<CertificateKey, KeyError>>,
-) -> Result<CertificateKey, AcmeError> {
+/// Begins to generate a key, unless there is one to use.
+async fn new_key(store: &dyn Store, request: &CertificateRequest) -> Result<NewKey, IssueError> {
+    let known = match &request.csr {
+        Some(csr) => Some(OrderKey::External(Arc::clone(csr))),
+        None => reused(store, request).await?.map(OrderKey::Own),
+    };
+    Ok(match known {
+        Some(key) => tokio::spawn(ready(Ok(key))),
+        None => generating(request),
+    })
+}
+
+fn generating(request: &CertificateRequest) -> NewKey {
+    let key = CertificateKey::generate(request.key_type);
+    tokio::spawn(async { Ok(OrderKey::Own(key.await?)) })
+}
+
+async fn generated(key: NewKey) -> Result<OrderKey, AcmeError> {
     match key.await {
         Ok(key) => Ok(key?),
         // It was not cancelled.
@@ -84,11 +109,7 @@ pub(super) async fn begin(
     if let Some(begun) = resume(store, account, request).await? {
         return Ok(begun);
     }
-    let reused = reused(store, request).await?;
-    let key = match reused {
-        Some(key) => tokio::spawn(std::future::ready(Ok(key))),
-        None => tokio::spawn(CertificateKey::generate(request.key_type)),
-    };
+    let key = new_key(store, request).await?;
     let replaces = replaced(store, account, request).await?;
     let wanted = OrderRequest {
         names: &request.identifiers(),
@@ -105,11 +126,12 @@ pub(super) async fn begin(
         profile: request.chosen.profile.clone(),
         left_out: request.left_out.iter().map(Into::into).collect(),
         key: None,
+        external_key: request.external_key(),
     });
     let key = if key.is_finished() {
         let key = generated(key).await?;
         stored.put(store, request, Some(&key)).await?;
-        PendingKey::Stored(key)
+        PendingKey::Ready(key)
     } else {
         stored.put(store, request, None).await?;
         PendingKey::Generating { key, stored }
@@ -168,7 +190,8 @@ async fn reused(
     }
     let pem = store.pem(&request.id, current.version).await?;
     // One that cannot be read is replaced by a new one.
-    Ok(pem.and_then(|pem| CertificateKey::from_pem(pem.key.expose_secret()).ok()))
+    let key = pem.and_then(|pem| pem.key);
+    Ok(key.and_then(|key| CertificateKey::from_secret(&key).ok()))
 }
 
 /// The identifier of the certificate that this one replaces (RFC 9773 §5): of the current version, if this CA and
@@ -199,20 +222,22 @@ async fn resume(
     let Some(stored) = matching(&stored, account, request) else {
         return Ok(None);
     };
-    let key = match stored.key.as_deref().map(CertificateKey::from_pem) {
-        Some(Ok(key)) => Some(key),
-        Some(Err(_)) => return Ok(None),
-        None => None,
+    let own = stored.key.as_deref().map(CertificateKey::from_pem);
+    let key = match (&request.csr, own) {
+        (Some(csr), _) => Some(OrderKey::External(Arc::clone(csr))),
+        (None, Some(Ok(key))) => Some(OrderKey::Own(key)),
+        (None, Some(Err(_))) => return Ok(None),
+        (None, None) => None,
     };
     let order = Order::resume(account, &stored.order, &request.identifiers()).await?;
     Ok(order.map(|order| Begun {
         order,
         key: key.map_or_else(
             || PendingKey::Generating {
-                key: tokio::spawn(CertificateKey::generate(request.key_type)),
+                key: generating(request),
                 stored: Box::new(stored),
             },
-            PendingKey::Stored,
+            PendingKey::Ready,
         ),
     }))
 }
@@ -222,9 +247,10 @@ impl StoredOrder {
         &mut self,
         store: &dyn Store,
         request: &CertificateRequest,
-        key: Option<&CertificateKey>,
+        key: Option<&OrderKey>,
     ) -> Result<(), IssueError> {
-        self.key = key.map(|key| key.to_pem().expose_secret().to_owned());
+        let key = key.and_then(OrderKey::to_pem);
+        self.key = key.map(|key| key.expose_secret().to_owned());
         let stored = serde_json::to_string(self).map_err(|error| StoreError::Damaged {
             location: format!("the order of {}", request.id),
             cause: error.to_string(),
@@ -233,7 +259,7 @@ impl StoredOrder {
     }
 }
 
-/// What was stored, if it is for the same names and key type, and for this account.
+/// What was stored, if it is for the same names and the same key or type of key, and for this account.
 fn matching(
     stored: &SecretString,
     account: &Account,
@@ -243,6 +269,7 @@ fn matching(
     let matches = stored.account == account.url()
         && stored.names == names(request)
         && stored.key_type == request.key_type
+        && stored.external_key == request.external_key()
         && stored.profile == request.chosen.profile;
     matches.then_some(stored)
 }

@@ -1,7 +1,9 @@
 //! A certificate that is wanted.
 
+use std::sync::Arc;
+
 use super::error::IssueError;
-use crate::certificate::KeyType;
+use crate::certificate::{CertificationRequest, KeyType};
 use crate::name::{DnsName, Identifier};
 use crate::renewal::{Chosen, Terms};
 use crate::store::{CertificateId, KeyAccess};
@@ -17,6 +19,9 @@ pub struct CertificateRequest {
     pub key_type: KeyType,
     /// Use the key of the current version again, if it has this type, and if the version was not revoked.
     pub reuse_key: bool,
+    /// The certification request of others that is sent, in place of one for a key of ours. The names are those in it.
+    /// What is said here of the key has no effect then.
+    pub csr: Option<Arc<CertificationRequest>>,
     /// What else to ask for: a profile, and the chain if the CA offers several.
     pub chosen: Chosen,
     /// Who may read its key.
@@ -62,6 +67,7 @@ impl CertificateRequest {
             names: names.into_iter().map(name).collect(),
             key_type: KeyType::default(),
             reuse_key: false,
+            csr: None,
             chosen: Chosen::default(),
             key_access: KeyAccess::default(),
             skip_preflight: false,
@@ -80,10 +86,17 @@ impl CertificateRequest {
                 .chain(self.left_out.iter().flat_map(|left_out| &left_out.names))
                 .map(ToString::to_string)
                 .collect(),
-            key_type: Some(self.key_type),
+            key_type: self.csr.is_none().then_some(self.key_type),
             directory: Some(directory.to_owned()),
             chosen: Some(self.chosen.clone()),
+            external_key: self.external_key(),
         }
+    }
+
+    /// The fingerprint of the key in the certification request of others.
+    pub(super) fn external_key(&self) -> Option<String> {
+        let csr = self.csr.as_ref();
+        csr.map(|csr| csr.fingerprint().to_owned())
     }
 
     /// The names alone.

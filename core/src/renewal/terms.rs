@@ -11,7 +11,8 @@ use crate::printable::few;
 
 /// What a certificate is ordered with.
 ///
-/// A member that is `None` in the terms of a stored version was not recorded, or is not known. It is not compared.
+/// A member that is `None` in the terms of a stored version was not recorded, or is not known. It is not compared,
+/// except for the external key: versions without one have a key of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// The names. Their order does not matter.
@@ -22,6 +23,9 @@ pub struct Terms {
     pub directory: Option<String>,
     /// What else the order asks for.
     pub chosen: Option<Chosen>,
+    /// The SHA-256 of the public key of a certification request that others made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_key: Option<String>,
 }
 
 /// What an order may ask for, and need not.
@@ -49,6 +53,13 @@ pub enum Change {
         from: KeyType,
         /// The wanted one.
         to: KeyType,
+    },
+    /// A key of others in place of ours, the other way round, or another one of others.
+    ExternalKey {
+        /// The fingerprint of that of the version, if others have its key.
+        from: Option<String>,
+        /// The fingerprint of that of the wanted certification request, if there is one.
+        to: Option<String>,
     },
     /// Another CA.
     Ca {
@@ -85,6 +96,12 @@ impl Terms {
         }
         if let Some((from, to)) = differ(self.key_type.as_ref(), wanted.key_type.as_ref()) {
             changes.push(Change::KeyType { from, to });
+        }
+        if self.external_key != wanted.external_key {
+            changes.push(Change::ExternalKey {
+                from: self.external_key.clone(),
+                to: wanted.external_key.clone(),
+            });
         }
         if let Some((from, to)) = differ(self.directory.as_ref(), wanted.directory.as_ref()) {
             changes.push(Change::Ca { from, to });
@@ -134,6 +151,15 @@ impl fmt::Display for Change {
                 }
             }
             Change::KeyType { from, to } => write!(f, "the key type is {to} instead of {from}"),
+            Change::ExternalKey { from: None, .. } => {
+                f.write_str("the key is that of a certification request")
+            }
+            Change::ExternalKey { to: None, .. } => {
+                f.write_str("the key is not that of a certification request any more")
+            }
+            Change::ExternalKey { .. } => {
+                f.write_str("the certification request is for another key")
+            }
             Change::Ca { from, to } => write!(f, "the CA is {to} instead of {from}"),
             Change::Profile { from, to } => {
                 write!(f, "the profile is {} instead of {}", named(to), named(from))
@@ -156,6 +182,7 @@ mod tests {
             key_type: Some(KeyType::EcdsaP256),
             directory: Some("https://ca.example/directory".to_owned()),
             chosen: Some(Chosen::default()),
+            external_key: None,
         }
     }
 
@@ -201,6 +228,34 @@ mod tests {
             "the preferred chain is Root instead of none",
         ];
         assert_eq!(said(&stored, &wanted), expected);
+    }
+
+    #[test]
+    fn every_change_of_who_has_the_key_is_told() {
+        let own = terms(&["a.example"]);
+        let external = |key: &str| Terms {
+            key_type: None,
+            external_key: Some(key.to_owned()),
+            ..own.clone()
+        };
+        let (one, other) = (external("01"), external("02"));
+        for (stored, wanted, expected) in [
+            (&own, &one, "the key is that of a certification request"),
+            (
+                &one,
+                &own,
+                "the key is not that of a certification request any more",
+            ),
+            (&one, &other, "the certification request is for another key"),
+        ] {
+            assert_eq!(said(stored, wanted), [expected]);
+        }
+    }
+
+    #[test]
+    fn terms_without_an_external_key_have_the_digest_of_earlier_versions() {
+        let json = serde_json::to_string(&terms(&["a.example"])).unwrap();
+        assert!(!json.contains("external"), "{json}");
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub struct StoredCertificate {
     pub id: CertificateId,
     /// The number of the version, from 1.
     pub version: u32,
-    /// Where it is kept, for people and deploy hooks. In files: the folder with `privkey.pem`,
-    /// `cert.pem`, `chain.pem` and `fullchain.pem`.
+    /// Where it is kept, for people and deploy hooks. In files: the folder with `privkey.pem`
+    /// (unless only others have the key), `cert.pem`, `chain.pem` and `fullchain.pem`.
     pub location: String,
     /// What the certificate says about itself.
     #[serde(flatten)]
@@ -47,13 +47,17 @@ pub struct VersionOrigin {
     /// The names that were wanted and could not be had.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left_out: BTreeSet<String>,
+    /// The SHA-256 of the `SubjectPublicKeyInfo` in hexadecimal, if only others have the private key: the version was
+    /// ordered with their certification request, and has no key in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_key: Option<String>,
 }
 
 /// The key and the certificates of a version, in PEM.
 #[derive(Clone, Debug)]
 pub struct VersionPem {
-    /// The private key.
-    pub key: SecretString,
+    /// The private key; `None` if only others have it.
+    pub key: Option<SecretString>,
     /// The certificate.
     pub certificate: String,
     /// The intermediate certificates; empty if there are none.
@@ -72,8 +76,8 @@ pub struct KeyAccess {
 /// A version to store.
 #[derive(Debug)]
 pub struct NewVersion {
-    /// The private key, in PEM.
-    pub key: SecretString,
+    /// The private key, in PEM; `None` if only others have it, which `origin` records.
+    pub key: Option<SecretString>,
     /// The certificate and its intermediates.
     pub chain: Chain,
     /// Where it comes from.
@@ -120,6 +124,8 @@ pub struct IndexedVersion {
     pub terms: u64,
     /// Whether it lacks names that were wanted.
     pub incomplete: bool,
+    /// Whether only others have its private key.
+    pub has_external_key: bool,
 }
 
 impl IndexedVersion {
@@ -160,11 +166,14 @@ impl StoredCertificate {
 
 /// What a version was ordered with.
 pub(super) fn terms(info: &CertificateInfo, origin: &VersionOrigin) -> Terms {
+    let external_key = origin.external_key.clone();
     Terms {
         names: info.names.iter().chain(&origin.left_out).cloned().collect(),
-        key_type: info.key_type,
+        // That of an external key is not chosen here.
+        key_type: info.key_type.filter(|_| external_key.is_none()),
         directory: Some(origin.directory.clone()).filter(|directory| !directory.is_empty()),
         chosen: origin.chosen.clone(),
+        external_key,
     }
 }
 
@@ -177,6 +186,7 @@ impl From<&StoredCertificate> for IndexedVersion {
             deployed: stored.deployed,
             terms: stored.terms().digest(),
             incomplete: !stored.origin.left_out.is_empty(),
+            has_external_key: stored.origin.external_key.is_some(),
         }
     }
 }

@@ -83,7 +83,7 @@ pub trait Store: fmt::Debug + Send + Sync {
         version: NewVersion,
     ) -> Result<StoredCertificate, StoreError>;
 
-    /// Returns the key and the certificates of a version; `None` if it does not exist any more.
+    /// Returns the key, if the store has it, and the certificates of a version; `None` if it does not exist any more.
     async fn pem(&self, id: &CertificateId, version: u32)
     -> Result<Option<VersionPem>, StoreError>;
 

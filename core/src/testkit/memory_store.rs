@@ -62,7 +62,7 @@ impl MemoryStore {
         let data = self.data();
         let versions = data.certificates.get(id).map(|entry| &entry.versions);
         let keys = versions.into_iter().flatten();
-        keys.map(|(number, version)| (*number, version.key.clone()))
+        keys.filter_map(|(number, version)| Some((*number, version.key.clone()?)))
             .collect()
     }
 

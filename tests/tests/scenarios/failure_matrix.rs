@@ -18,6 +18,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "cas",
             "clean_up",
             "crashes",
+            "csr",
             "deploy",
             "deploy_files",
             "faulty_servers",

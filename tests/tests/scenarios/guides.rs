@@ -305,6 +305,7 @@ fn the_page_on_renewal_works_as_it_stands() -> Result {
         "example.org",
         "www.example.com",
         "example.edu",
+        "mail.example.com",
     ];
     let bed = TestBed::builder().delegate(&names).start()?;
     let second = SimulatedCa::start(Validation::Trust)?;
@@ -313,7 +314,19 @@ fn the_page_on_renewal_works_as_it_stands() -> Result {
         second.directory(),
         second.root().display()
     );
-    let page = read("renewal.md")?.replace("directory = \"zerossl\"", &directory);
+    let folder = bed.folder().display();
+    let page = read("renewal.md")?
+        .replace("directory = \"zerossl\"", &directory)
+        .replace("/etc/acme-alias/", &format!("{folder}/"))
+        .replace("smtp.key", &format!("{folder}/smtp.key"));
+    output_of(&format!(
+        "openssl ecparam -name prime256v1 -genkey -noout -out {folder}/smtp.key"
+    ))?;
+    for block in blocks(&page, "sh") {
+        for command in block.lines().filter(|line| line.starts_with("openssl ")) {
+            output_of(command)?;
+        }
+    }
     let mut settings = bed.settings();
     for block in blocks(&page, "toml") {
         match block.split_once("\n\n") {
@@ -341,6 +354,6 @@ fn the_page_on_renewal_works_as_it_stands() -> Result {
             program.run(&arguments)?.assert_success();
         }
     }
-    assert_eq!(bed.orders()?, 6);
+    assert_eq!(bed.orders()?, 7);
     bed.assert_only_txt_was_touched(&[])
 }

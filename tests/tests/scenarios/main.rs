@@ -20,6 +20,7 @@ mod clouds;
 mod conformance;
 mod crashes;
 mod credentials;
+mod csr;
 mod delegate;
 mod delegations;
 mod deploy;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::errors::unavailable;
 use super::fingerprint::{Fingerprint, file_system_time};
-use super::index_log::{IndexLog, State};
+use super::index_log::{IndexLog, State, StateVersion};
 use super::layout::{Layout, OLD_LOCK, ORDER, SETTINGS, STATUS};
 use super::leftovers::remove_lock;
 use super::status::read_status;
@@ -145,6 +145,7 @@ pub(super) fn read(id: CertificateId, folder: &Path) -> IndexEntry {
                 deployed: version.deployed,
                 terms: terms(&version.info, &version.origin).digest(),
                 incomplete: !version.origin.left_out.is_empty(),
+                has_external_key: version.origin.external_key.is_some(),
             })
         }),
         Err(error) => Some(Err(error)),
@@ -172,14 +173,15 @@ pub(super) fn is_anything(entry: IndexEntry) -> Option<IndexEntry> {
 /// An entry for the log. A damaged certificate has none: it is read again each time.
 fn to_state(entry: &IndexEntry, fingerprint: Fingerprint) -> Option<State> {
     let current = match &entry.current {
-        Some(Ok(version)) => Some((
-            version.version,
-            version.not_before.as_second(),
-            version.not_after.as_second(),
-            version.deployed,
-            version.terms,
-            version.incomplete,
-        )),
+        Some(Ok(version)) => Some(StateVersion {
+            version: version.version,
+            not_before: version.not_before.as_second(),
+            not_after: version.not_after.as_second(),
+            deployed: version.deployed,
+            terms: version.terms,
+            incomplete: version.incomplete,
+            has_external_key: version.has_external_key,
+        }),
         Some(Err(_)) => return None,
         None => None,
     };
@@ -194,21 +196,20 @@ fn to_state(entry: &IndexEntry, fingerprint: Fingerprint) -> Option<State> {
 
 /// The entry from the log, if the folder did not change.
 fn from_state(id: &CertificateId, state: &State, folder: &Path) -> Option<IndexEntry> {
-    let number = state.current.map(|(number, ..)| number);
+    let number = state.current.map(|current| current.version);
     if Fingerprint::of(folder, number)?.hash != state.fingerprint {
         return None;
     }
     let current = match state.current {
-        Some((version, not_before, not_after, deployed, terms, incomplete)) => {
-            Some(Ok(IndexedVersion {
-                version,
-                not_before: Timestamp::from_second(not_before).ok()?,
-                not_after: Timestamp::from_second(not_after).ok()?,
-                deployed,
-                terms,
-                incomplete,
-            }))
-        }
+        Some(current) => Some(Ok(IndexedVersion {
+            version: current.version,
+            not_before: Timestamp::from_second(current.not_before).ok()?,
+            not_after: Timestamp::from_second(current.not_after).ok()?,
+            deployed: current.deployed,
+            terms: current.terms,
+            incomplete: current.incomplete,
+            has_external_key: current.has_external_key,
+        })),
         None => None,
     };
     Some(IndexEntry {

@@ -37,10 +37,27 @@ pub(super) struct State {
     pub(super) has_order: bool,
     #[serde(rename = "t")]
     pub(super) status: IndexedStatus,
-    /// Number, first and last second of validity, whether it was deployed, digest of the terms, whether it lacks
-    /// names.
     #[serde(rename = "c")]
-    pub(super) current: Option<(u32, i64, i64, bool, u64, bool)>,
+    pub(super) current: Option<StateVersion>,
+}
+
+/// The current version, in few characters. Times are in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StateVersion {
+    #[serde(rename = "v")]
+    pub(super) version: u32,
+    #[serde(rename = "b")]
+    pub(super) not_before: i64,
+    #[serde(rename = "e")]
+    pub(super) not_after: i64,
+    #[serde(rename = "d")]
+    pub(super) deployed: bool,
+    #[serde(rename = "t")]
+    pub(super) terms: u64,
+    #[serde(rename = "i")]
+    pub(super) incomplete: bool,
+    #[serde(rename = "x")]
+    pub(super) has_external_key: bool,
 }
 
 /// The log as it was read.

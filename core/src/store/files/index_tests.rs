@@ -115,7 +115,7 @@ impl Subject {
         match event {
             Event::Put(number) => {
                 let version = NewVersion {
-                    key: "key".into(),
+                    key: Some("key".into()),
                     chain: CHAIN.clone(),
                     origin: VersionOrigin::default(),
                     access: KeyAccess::default(),
@@ -254,8 +254,7 @@ async fn a_certificate_that_did_not_change_is_not_read_again() {
     let mut found = look_up(layout, &IndexLog::default(), LATER);
     // The log says something else than the folder, and is believed.
     let (_, state) = &mut found.lines[0];
-    let (number, not_before, _, deployed, terms, incomplete) = state.current.unwrap();
-    state.current = Some((number, not_before, 7, deployed, terms, incomplete));
+    state.current.as_mut().unwrap().not_after = 7;
     let Found { index, lines } = found;
     IndexLog::default().write(layout, &index, lines).unwrap();
     let mut found = look_up(layout, &IndexLog::read(&layout.index_log()), LATER);

@@ -41,19 +41,29 @@ impl Readers {
         }
     }
 
-    /// Lets them read a new key and enter its folder, and whom the configuration adds.
-    pub(super) fn admit(&self, key: &File, folder: &Path, access: &KeyAccess) -> io::Result<()> {
+    /// Lets them enter a new folder and read the key in it, if there is one, and whom the configuration adds.
+    pub(super) fn admit(
+        &self,
+        key: Option<&File>,
+        folder: &Path,
+        access: &KeyAccess,
+    ) -> io::Result<()> {
         let opened = File::open(folder)?;
         if let Some(before) = &self.folder {
             before.apply(&opened)?;
-        }
-        if let Some(before) = &self.key {
-            before.apply(key)?;
         }
         let group = access.group.as_deref().map(group_id);
         let group = group.transpose().map_err(io::Error::other)?;
         if let Some(group) = group {
             let_group_enter(folder, group)?;
+        }
+        let Some(key) = key else {
+            return Ok(());
+        };
+        if let Some(before) = &self.key {
+            before.apply(key)?;
+        }
+        if let Some(group) = group {
             rustix::fs::fchown(key, None, Some(rustix::fs::Gid::from_raw(group)))?;
         }
         let mode = match (access.mode, group) {

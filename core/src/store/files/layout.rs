@@ -9,8 +9,8 @@ pub(super) const KEY: &str = "privkey.pem";
 pub(super) const CERTIFICATE: &str = "cert.pem";
 pub(super) const CHAIN: &str = "chain.pem";
 pub(super) const FULLCHAIN: &str = "fullchain.pem";
-/// The files of a version that links in the certificate's folder lead to.
-pub(super) const PEM_FILES: [&str; 4] = [KEY, CERTIFICATE, CHAIN, FULLCHAIN];
+/// The files of a version that links in the certificate's folder lead to, beside its key.
+pub(super) const PUBLIC_FILES: [&str; 3] = [CERTIFICATE, CHAIN, FULLCHAIN];
 /// Where a version comes from.
 pub(super) const VERSION: &str = "version.json";
 pub(super) const CURRENT: &str = "current";

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::access::remove;
 use super::errors::{is_missing, unavailable};
-use super::layout::{KEY, Layout, NEW, OLD_LOCK};
+use super::layout::{CERTIFICATE, KEY, Layout, NEW, OLD_LOCK};
 use super::lock::is_locked;
 use crate::store::error::StoreError;
 
@@ -40,10 +40,10 @@ pub(super) fn remove_unfinished(folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A process that writes a version holds the lock of its key.
+/// A process that writes a version holds the lock of its key, or of its certificate if only others have the key.
 fn remove_unfinished_version(path: &Path) -> Result<(), StoreError> {
     let key = path.join(KEY);
-    if is_locked(&key) {
+    if is_locked(&key) || is_locked(&path.join(CERTIFICATE)) {
         return Ok(());
     }
     remove(&key)?;

@@ -12,7 +12,7 @@
 //! certificates/<id>/settings.toml    the settings it was ordered with, if flags gave them
 //! certificates/<id>/order.json       an order under way, with its key
 //! certificates/<id>/deployed         the number of the version that was deployed
-//! certificates/<id>/privkey.pem …    links into `current`
+//! certificates/<id>/privkey.pem …    links into `current`; there is no `privkey.pem` if only others have the key
 //! certificates/<id>/current          a link to the current version
 //! certificates/<id>/versions/<number>/privkey.pem, cert.pem, chain.pem, fullchain.pem,
 //!                                    version.json

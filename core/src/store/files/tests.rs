@@ -93,10 +93,10 @@ impl Fixture for Folder {
             return BTreeMap::new();
         }
         let key = |version: String| {
-            let key = fs::read_to_string(versions.join(&version).join(KEY)).unwrap();
-            (version.parse().unwrap(), key.into())
+            let key = fs::read_to_string(versions.join(&version).join(KEY)).ok()?;
+            Some((version.parse().unwrap(), key.into()))
         };
-        names(&versions).into_iter().map(key).collect()
+        names(&versions).into_iter().filter_map(key).collect()
     }
 
     async fn damage(&self, id: &CertificateId) {
@@ -319,6 +319,30 @@ async fn locks_of_earlier_versions_of_the_program_are_deleted_unless_held() {
     drop(files);
     assert_eq!(clean_up().await, [false, false, false]);
     assert!(names(&runs).is_empty());
+}
+
+#[tokio::test]
+async fn a_version_whose_key_others_have_has_no_file_and_no_link_for_it() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    for (mark, is_external) in [("1", false), ("2", true), ("3", false)] {
+        let mut version = version(mark);
+        if is_external {
+            version.key = None;
+            version.origin.external_key = Some("5e".repeat(32));
+        }
+        store.put_certificate(&id(), version).await.unwrap();
+        let link = folder.certificate().join(KEY);
+        assert_eq!(link.symlink_metadata().is_ok(), !is_external, "{mark}");
+        let file = format!("{VERSIONS}/{mark}/{KEY}");
+        assert_eq!(folder.certificate().join(file).exists(), !is_external);
+        assert!(store.certificate(&id()).await.unwrap().is_some());
+    }
+    // The record is what tells it from a version that has lost its key.
+    fs::remove_file(folder.certificate().join("current").join(KEY)).unwrap();
+    assert!(store.certificate(&id()).await.is_err());
+    assert!(store.pem(&id(), 3).await.unwrap().is_none());
+    assert!(store.pem(&id(), 2).await.unwrap().is_some());
 }
 
 async fn entry(store: &FileStore) -> IndexEntry {

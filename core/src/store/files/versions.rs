@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::access::{check_dir, check_file, make_dir, read, read_octets, set_mode};
+use super::access::{check_dir, check_file, make_dir, read, read_octets, remove, set_mode};
 use super::atomic::{link, sync_dir, write, write_new};
 use super::errors::{damaged, is_missing, unavailable};
 use super::key_access::{Readers, open_way};
 use super::layout::{
-    CERTIFICATE, CHAIN, CURRENT, DEPLOYED, FULLCHAIN, KEY, NEW, PEM_FILES, VERSION, VERSIONS,
+    CERTIFICATE, CHAIN, CURRENT, DEPLOYED, FULLCHAIN, KEY, NEW, PUBLIC_FILES, VERSION, VERSIONS,
     version_path,
 };
 use crate::certificate::{self, CertificateInfo};
@@ -112,7 +112,9 @@ fn read_version(folder: &Path, number: u32) -> Result<Version, StoreError> {
     let version = version_path(folder, number);
     check_dir(&folder.join(VERSIONS), Links::Refused)?;
     check_dir(&version, Links::Refused)?;
-    for file in PEM_FILES {
+    let record = record(&version)?;
+    let key = (!has_external_key(record.as_ref())).then_some(KEY);
+    for file in key.into_iter().chain(PUBLIC_FILES) {
         let path = version.join(file);
         if !check_file(&path)? {
             return Err(damaged(&path, &"it does not exist"));
@@ -123,11 +125,6 @@ fn read_version(folder: &Path, number: u32) -> Result<Version, StoreError> {
         return Err(damaged(&path, &"it does not exist"));
     };
     let info = certificate::inspect(&pem).map_err(|error| damaged(&path, &error))?;
-    let path = version.join(VERSION);
-    let record: Option<Record> = match read(&path)? {
-        Some(text) => Some(serde_json::from_str(&text).map_err(|error| damaged(&path, &error))?),
-        None => None,
-    };
     Ok(Version {
         number,
         info,
@@ -135,6 +132,21 @@ fn read_version(folder: &Path, number: u32) -> Result<Version, StoreError> {
         deployed: record.is_none() || deployed(folder)? == Some(number),
         origin: record.map(|record| record.origin).unwrap_or_default(),
     })
+}
+
+/// What is recorded of the version in this folder.
+fn record(version: &Path) -> Result<Option<Record>, StoreError> {
+    let path = version.join(VERSION);
+    let Some(text) = read(&path)? else {
+        return Ok(None);
+    };
+    let record = serde_json::from_str(&text).map_err(|error| damaged(&path, &error))?;
+    Ok(Some(record))
+}
+
+/// Whether only others have the key of a version with this record.
+fn has_external_key(record: Option<&Record>) -> bool {
+    record.is_some_and(|record| record.origin.external_key.is_some())
 }
 
 /// The number of the version that was deployed last. What cannot be read is none: then the current
@@ -167,8 +179,13 @@ pub(super) fn add(
     crash::point(Point::VersionMade);
     link(folder, CURRENT, &version_path(Path::new(""), number))?;
     crash::point(Point::VersionSwitched);
-    for file in PEM_FILES {
+    let key = version.key.is_some().then_some(KEY);
+    for file in key.into_iter().chain(PUBLIC_FILES) {
         link(folder, file, &Path::new(CURRENT).join(file))?;
+    }
+    if key.is_none() {
+        // That of a version with a key would lead nowhere.
+        remove(&folder.join(KEY))?;
     }
     sync_dir(folder)?;
     Ok(number)
@@ -192,9 +209,14 @@ fn write_version(
         origin,
         access,
     } = version;
-    let key = write_new(&new.path().join(KEY), key.expose_secret().as_bytes())?;
+    let write = |file, content: &[u8]| write_new(&new.path().join(file), content);
+    let key = key
+        .as_ref()
+        .map(|key| write(KEY, key.expose_secret().as_bytes()));
+    let key = key.transpose()?;
+    let certificate = write(CERTIFICATE, chain.certificate.as_bytes())?;
     // The lock tells others that the folder is in use; without it they may delete it.
-    let _ = key.try_lock();
+    let _ = key.as_ref().unwrap_or(&certificate).try_lock();
     let fullchain = format!("{}{}", chain.certificate, chain.intermediates);
     let record = Record {
         origin: origin.clone(),
@@ -202,16 +224,11 @@ fn write_version(
     };
     let record = serde_json::to_vec_pretty(&record)
         .map_err(|error| unavailable("write", &new.path().join(VERSION), error.into()))?;
-    for (file, content) in [
-        (CERTIFICATE, chain.certificate.as_bytes()),
-        (CHAIN, chain.intermediates.as_bytes()),
-        (FULLCHAIN, fullchain.as_bytes()),
-        (VERSION, &record),
-    ] {
-        write_new(&new.path().join(file), content)?;
-    }
+    write(CHAIN, chain.intermediates.as_bytes())?;
+    write(FULLCHAIN, fullchain.as_bytes())?;
+    write(VERSION, &record)?;
     set_mode(new.path(), 0o700)?;
-    let admitted = readers.admit(&key, new.path(), access);
+    let admitted = readers.admit(key.as_ref(), new.path(), access);
     admitted.unwrap_or_else(|error| not_admitted(new.path(), &error));
     sync_dir(new.path())?;
     let path = versions.join(number.to_string());
@@ -227,7 +244,7 @@ fn not_admitted(folder: &Path, error: &io::Error) {
     tracing::warn!("{folder}: the group of the key cannot be let in: {error}");
 }
 
-/// The key and the certificates of a version, if it exists.
+/// The key, if it is ours, and the certificates of a version, if it exists.
 pub(super) fn pem(folder: &Path, number: u32) -> Result<Option<VersionPem>, StoreError> {
     if !check_dir(folder, Links::Refused)? || !check_dir(&folder.join(VERSIONS), Links::Refused)? {
         return Ok(None);
@@ -237,13 +254,15 @@ pub(super) fn pem(folder: &Path, number: u32) -> Result<Option<VersionPem>, Stor
         return Ok(None);
     }
     let text = |file| read(&version.join(file));
-    let (Some(key), Some(certificate), Some(intermediates)) =
-        (text(KEY)?, text(CERTIFICATE)?, text(CHAIN)?)
-    else {
+    let (Some(certificate), Some(intermediates)) = (text(CERTIFICATE)?, text(CHAIN)?) else {
         return Ok(None);
     };
+    let key = text(KEY)?;
+    if key.is_none() && !has_external_key(record(&version)?.as_ref()) {
+        return Ok(None);
+    }
     Ok(Some(VersionPem {
-        key: key.into(),
+        key: key.map(Into::into),
         certificate,
         intermediates,
     }))

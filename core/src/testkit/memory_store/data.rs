@@ -36,7 +36,7 @@ pub(super) struct Entry {
 }
 
 pub(super) struct Version {
-    pub(super) key: SecretString,
+    pub(super) key: Option<SecretString>,
     pub(super) certificate: String,
     pub(super) intermediates: String,
     pub(super) info: CertificateInfo,

@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret;
 
-use super::checks::{Outcome, SECRET, Suite, equal, id};
+use super::checks::{Outcome, SECRET, Suite, equal, id, is_key};
 use crate::store::{CertificateId, StoredCertificate};
 
 impl Suite<'_> {
@@ -67,13 +67,47 @@ impl Suite<'_> {
             let pem = self.ok(self.other.pem(&id, stored.version).await)?;
             let pem = pem.ok_or("a version has no PEM")?;
             // A secret must not get into the message.
-            let is_key = pem.key.expose_secret() == format!("{SECRET}-{mark}");
+            let is_key = is_key(Some(&pem), mark);
             equal("whether the key is that of the version", &is_key, &true)?;
             equal("the certificate", &pem.certificate, &certificate)?;
             let next = self.ok(self.store.pem(&id, stored.version + 1).await)?;
             equal("a version that does not exist", &next.is_some(), &false)?;
         }
         Ok(())
+    }
+
+    pub(super) async fn a_version_may_have_no_key(&self) -> Outcome {
+        let id = id("external-key")?;
+        let mut numbers = Vec::new();
+        for mark in ["own", "external", "own-again"] {
+            let mut version = self.version(mark)?;
+            if mark == "external" {
+                version.key = None;
+                version.origin.external_key = Some("5e".repeat(32));
+            }
+            let stored = self.ok(self.store.put_certificate(&id, version).await)?;
+            for store in [&self.store, &self.other] {
+                let read = self.ok(store.certificate(&id).await)?;
+                equal("the current version", &read.as_ref(), &Some(&stored))?;
+                let pem = self.ok(store.pem(&id, stored.version).await)?;
+                let pem = pem.ok_or("a version has no PEM")?;
+                let has_key = is_key(Some(&pem), mark);
+                equal("whether a key is there", &has_key, &(mark != "external"))?;
+                equal("whether any is", &pem.key.is_some(), &has_key)?;
+                let index = self.ok(store.index().await)?;
+                let entry = index.into_iter().find(|entry| entry.id == id);
+                let current = entry.and_then(|entry| entry.current).transpose();
+                let current = self.ok(current)?;
+                equal("the entry", &current, &Some((&stored).into()))?;
+            }
+            numbers.push((mark, stored.version));
+        }
+        let keys = self.fixture.keys(&id).await;
+        let kept: Vec<_> = keys.keys().copied().collect();
+        let own = numbers.iter().filter(|(mark, _)| *mark != "external");
+        let own: Vec<_> = own.map(|(_, number)| *number).collect();
+        let expected = &own[own.len().saturating_sub(kept.len())..];
+        equal("the versions with a key", &kept.as_slice(), &expected)
     }
 
     pub(super) async fn new_version_is_not_deployed(&self) -> Outcome {

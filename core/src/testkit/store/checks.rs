@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use secrecy::ExposeSecret;
+
 use super::fixture::{Fixture, version};
-use crate::store::{CertificateId, NewVersion, Store, StoreError};
+use crate::store::{CertificateId, NewVersion, Store, StoreError, VersionPem};
 
 /// Whether a rule holds; if not, what happened instead.
 pub(super) type Outcome<T = ()> = Result<T, String>;
@@ -54,6 +56,12 @@ impl Suite<'_> {
         errors.push(format!("{error:?} {error}"));
         error.to_string()
     }
+}
+
+/// Whether a version has the key that ends with `mark`.
+pub(super) fn is_key(pem: Option<&VersionPem>, mark: &str) -> bool {
+    let key = pem.and_then(|pem| pem.key.as_ref());
+    key.is_some_and(|key| key.expose_secret() == format!("{SECRET}-{mark}"))
 }
 
 /// A certificate id.

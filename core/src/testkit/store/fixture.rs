@@ -53,7 +53,7 @@ pub fn version(
     params.not_after = system_time(not_after)?.into();
     let certificate = params.self_signed(&KeyPair::generate()?)?.pem();
     Ok(NewVersion {
-        key: key.into(),
+        key: Some(key.into()),
         chain: Chain {
             info: certificate::inspect(certificate.as_bytes())?,
             certificate,

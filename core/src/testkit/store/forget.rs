@@ -1,8 +1,6 @@
 //! Rules for the versions that are kept, and for certificates that are forgotten.
 
-use secrecy::ExposeSecret;
-
-use super::checks::{Outcome, SECRET, Suite, equal, id};
+use super::checks::{Outcome, SECRET, Suite, equal, id, is_key};
 use crate::store::{CertificateId, CertificateStatus};
 
 impl Suite<'_> {
@@ -35,8 +33,7 @@ impl Suite<'_> {
                 let chain = self.ok(store.chain(&id, *number).await)?;
                 equal("a chain", &chain.as_ref(), &Some(pem))?;
                 let pem = self.ok(store.pem(&id, *number).await)?;
-                let is_same =
-                    pem.is_some_and(|pem| pem.key.expose_secret() == format!("{SECRET}-{mark}"));
+                let is_same = is_key(pem.as_ref(), mark);
                 equal("whether a key is that of its version", &is_same, &true)?;
             }
             equal(

@@ -87,6 +87,10 @@ async fn certificates(suite: &Suite<'_>) -> Vec<Violation> {
             suite.a_version_has_its_pem().await,
         ),
         violation(
+            "a version whose key only others have is whole without one",
+            suite.a_version_may_have_no_key().await,
+        ),
+        violation(
             "a version is deployed when it was marked, not earlier",
             suite.new_version_is_not_deployed().await,
         ),
