@@ -340,7 +340,7 @@ fn the_page_on_renewal_works_as_it_stands() -> Result {
     }
     let program = bed.program(settings)?;
     program.run(&["renew"])?.assert_success();
-    assert_eq!((bed.orders()?, second.certificates()), (4, 1));
+    assert_eq!((bed.orders()?, second.certificates()), (5, 1));
     let key = bed.folder().join("state/certificates/api/privkey.pem");
     let before = fs::read(&key)?;
     program.run(&["renew", "api", "--force"])?.assert_success();
