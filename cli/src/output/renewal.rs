@@ -82,7 +82,7 @@ pub(super) fn text(renewal: &Renewal) -> String {
     for id in &renewal.in_progress {
         text.push_str(&format!("{id}: another process is working on it\n"));
     }
-    text.extend(renewal.waiting.iter().map(waiting));
+    text.push_str(&all_waiting(&renewal.waiting));
     text.push_str(&not_due(&renewal.not_due));
     if renewal.interrupted {
         text.push_str("Interrupted; run the same command again.\n");
@@ -104,11 +104,34 @@ fn because(why: &Why) -> String {
     }
 }
 
+/// The certificates that wait. Those for which an account has no order left are counted if they are many.
+fn all_waiting(all: &[Waiting]) -> String {
+    let (mut late, others): (Vec<_>, Vec<_>) =
+        all.iter().partition(|one| one.reason == WaitReason::Limit);
+    let mut text: String = others.into_iter().map(waiting).collect();
+    late.sort_by_key(|one| one.until);
+    let shown = if late.len() > LIST_MAX {
+        LIST_SHOWN
+    } else {
+        late.len()
+    };
+    text.extend(late.iter().take(shown).map(|one| waiting(one)));
+    if let Some(last) = late.last().filter(|_| late.len() > 1) {
+        text.push_str(&format!(
+            "{} certificates wait for a limit of the CA; the last one can be obtained at about {}\n",
+            late.len(),
+            moment(last.until)
+        ));
+    }
+    text
+}
+
 fn waiting(waiting: &Waiting) -> String {
     let (id, until) = (&waiting.id, moment(waiting.until));
     let Some(attempts) = &waiting.attempts else {
         let because = match waiting.reason {
             WaitReason::Limit => ", because the CA allows no more orders now",
+            WaitReason::Validations => ", because the CA allows no more validations that fail",
             WaitReason::Refused => ", because the CA has refused other orders",
             _ => " after failed attempts",
         };

@@ -84,6 +84,8 @@ pub(crate) struct LimitSettings {
     pub(crate) orders_per: Option<Duration>,
     pub(crate) identical: Option<u32>,
     pub(crate) identical_per: Option<Duration>,
+    pub(crate) failed_validations: Option<u32>,
+    pub(crate) failed_validations_per: Option<Duration>,
 }
 
 /// An external account binding.

@@ -77,6 +77,9 @@ fn special(reader: &mut Reader<'_>, table: &str) -> AcmeSettings {
             orders_per: reader.duration(&format!("{table}.limits.orders-per")),
             identical: reader.parsed(&format!("{table}.limits.identical")),
             identical_per: reader.duration(&format!("{table}.limits.identical-per")),
+            failed_validations: reader.parsed(&format!("{table}.limits.failed-validations")),
+            failed_validations_per: reader
+                .duration(&format!("{table}.limits.failed-validations-per")),
         },
         table: table.to_owned(),
     }

@@ -159,6 +159,17 @@ const LIMITS: &[Key] = &[
         "the time in which they count",
     )
     .or("`168h`"),
+    key(
+        "failed-validations",
+        Shape::Number,
+        "validations of one certificate that fail; `0`: no limit",
+    ),
+    key(
+        "failed-validations-per",
+        Shape::Duration,
+        "the time in which they count",
+    )
+    .or("`1h`"),
 ];
 
 const DNS: &[Key] = &[

@@ -152,10 +152,18 @@ fn limits(given: &LimitSettings, known: Limits) -> Limits {
         orders_per,
         identical,
         identical_per,
+        failed_validations,
+        failed_validations_per,
     } = *given;
     Limits {
         orders: rate(orders, orders_per, known.orders, usual.orders),
         identical: rate(identical, identical_per, known.identical, usual.identical),
+        failed_validations: rate(
+            failed_validations,
+            failed_validations_per,
+            known.failed_validations,
+            usual.failed_validations,
+        ),
     }
 }
 

@@ -171,12 +171,12 @@ impl Engine {
         why: Why,
         urgency: Urgency,
     ) -> Needed {
-        if let Some(until) = self.limited_until(entry, &why, urgency) {
+        if let Some((until, reason)) = self.limited_until(entry, configured, &why, urgency) {
             return Needed::Later(Waiting {
                 id: entry.id.clone(),
                 until,
                 why,
-                reason: WaitReason::Limit,
+                reason,
                 attempts: None,
             });
         }
@@ -194,18 +194,28 @@ impl Engine {
         })
     }
 
-    /// The time before which the CA would refuse one more with the same names.
+    /// The time before which the CA would refuse one more with the same names, and why.
     pub(super) fn limited_until(
         &self,
         entry: &IndexEntry,
+        configured: Option<&CertificateConfig>,
         why: &Why,
         urgency: Urgency,
-    ) -> Option<Timestamp> {
-        let is_identical = !matches!(why, Why::Changed(changes)
+    ) -> Option<(Timestamp, WaitReason)> {
+        let has_other_names = matches!(why, Why::Changed(changes)
             if changes.iter().any(|change| matches!(change, Change::Names { .. })));
-        let until = entry.status.identical_until?;
-        let is_full = is_identical && !urgency.force && entry.current.is_some();
-        (is_full && until > self.parts.clock.now()).then_some(until)
+        let identical = entry.status.identical_until;
+        let identical = identical.filter(|_| !has_other_names && entry.current.is_some());
+        // Without the names that failed there is nothing to wait for.
+        let is_reduced = configured.is_some_and(|one| !one.request.left_out.is_empty());
+        let failed = entry.status.no_validations_before;
+        let failed = failed.filter(|_| !is_reduced);
+        let limits = [
+            identical.map(|until| (until, WaitReason::Limit)),
+            failed.map(|until| (until, WaitReason::Validations)),
+        ];
+        let latest = limits.into_iter().flatten().max_by_key(|(until, _)| *until);
+        latest.filter(|(until, _)| !urgency.force && *until > self.parts.clock.now())
     }
 
     /// The end of the pause after failed attempts; `None` if an attempt may be made now.

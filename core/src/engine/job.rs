@@ -13,6 +13,7 @@ use super::decision::Needed;
 use super::held_lease::HeldLease;
 use super::prepared::Prepared;
 use super::report::{JobError, JobOutcome, Undeployed};
+use crate::acme::AcmeError;
 use crate::deploy::DeployError;
 use crate::issue::{IssueError, IssueFailure, Issuer};
 use crate::lease::{JobName, LeaseId};
@@ -39,7 +40,13 @@ impl Engine {
             Err(error) => Err(error.into()),
         };
         let outcome = match needed {
-            Ok(Needed::Certificate(_)) => self.under_lease(prepared, context, &lease, seat).await,
+            Ok(Needed::Certificate(_)) => {
+                let obtained = self.under_lease(prepared, context, &lease, seat).await;
+                if is_failed_validation(&obtained) {
+                    self.record_failed_validation(certificate).await;
+                }
+                obtained
+            }
             Ok(Needed::Later(_)) => Ok(JobOutcome::InProgress),
             // The process that obtained it deploys it when its run comes to that, or else the next run does.
             Ok(Needed::Deployment | Needed::DeploymentLater | Needed::Nothing(_)) => {
@@ -154,6 +161,11 @@ impl Engine {
             lease,
         }
     }
+}
+
+fn is_failed_validation(outcome: &Result<JobOutcome, JobError>) -> bool {
+    matches!(outcome, Err(JobError::Issue(failure))
+        if matches!(failure.error, IssueError::Acme(AcmeError::Validation(_))))
 }
 
 fn is_interrupted(failure: &IssueFailure) -> bool {

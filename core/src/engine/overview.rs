@@ -132,7 +132,8 @@ impl Engine {
         let (names, directory) = self.names_and_ca(&entry, described.as_ref()).await;
         let next_try = why.as_ref().and_then(|why| {
             let urgency = Urgency::default();
-            self.limited_until(&entry, why, urgency)
+            self.limited_until(&entry, configured, why, urgency)
+                .map(|(until, _)| until)
                 .or_else(|| self.next_try(&entry, configured, urgency))
         });
         let (attempts, undeployed) = self.failures(&entry).await;

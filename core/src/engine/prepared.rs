@@ -105,6 +105,12 @@ impl Engine {
             return None;
         }
         let certificate = &prepared.certificate;
+        let status = self.parts.store.status(certificate.id()).await.ok()?;
+        let until = status.no_validations_before;
+        if until.is_some_and(|until| until > self.parts.clock.now()) {
+            // Another failure would be one too many for the CA.
+            return None;
+        }
         let environment = &certificate.environment;
         let zones = environment.zones(&self.parts.writers, certificate.provider.as_ref());
         let names = prepared.plan.aliases.names();

@@ -13,7 +13,7 @@ use crate::delegation::{Finding, Severity};
 use crate::deploy::{Deployments, Progress};
 use crate::issue::{IssueError, LeftOut};
 use crate::lease::JobName;
-use crate::renewal::{Attempts, Failure, Rate};
+use crate::renewal::{Attempts, Failure};
 use crate::store::{CertificateId, CertificateStatus, StoreError};
 
 /// Failures that are recorded at a time.
@@ -44,9 +44,13 @@ impl Engine {
         let store = &self.parts.store;
         let recorded = async {
             let known = store.status(id).await?;
+            fresh
+                .failed_validations
+                .clone_from(&known.failed_validations);
+            fresh.no_validations_before = known.no_validations_before;
             if let Some(rate) = certificate.environment.ca().config().limits.identical {
-                let now = self.parts.clock.now();
-                (fresh.identical, fresh.identical_until) = identical(&known.identical, rate, now);
+                // Versions with other names count as well: that is more careful than the CA.
+                (fresh.identical, fresh.identical_until) = rate.add(&known.identical, now);
             }
             if known != fresh {
                 store.put_status(id, &fresh).await?;
@@ -56,6 +60,31 @@ impl Engine {
         if let Err(error) = recorded.await {
             // The version is stored. At worst the next run waits, or reads the settings once more.
             tracing::warn!(certificate = %id, %error, "the status was not stored");
+        }
+    }
+
+    /// Counts a validation that failed. The CA counts each name for itself; here those of a certificate are counted
+    /// together, which is more careful.
+    pub(super) async fn record_failed_validation(&self, certificate: &CertificateConfig) {
+        let Some(rate) = certificate
+            .environment
+            .ca()
+            .config()
+            .limits
+            .failed_validations
+        else {
+            return;
+        };
+        let (store, id) = (&self.parts.store, certificate.id());
+        let recorded = async {
+            let mut status = store.status(id).await?;
+            let now = self.parts.clock.now();
+            (status.failed_validations, status.no_validations_before) =
+                rate.add(&status.failed_validations, now);
+            store.put_status(id, &status).await
+        };
+        if let Err(error) = recorded.await {
+            tracing::warn!(certificate = %id, %error, "the failed validation was not recorded");
         }
     }
 
@@ -168,19 +197,4 @@ fn in_short(error: &IssueError) -> String {
         Some(Finding { name, answer, .. }) => format!("{error}: {}: {answer}", name.fqdn()),
         None => error.to_string(),
     }
-}
-
-/// When versions with the same names were obtained, this one included, and the time before which there is no other.
-/// Versions with other names count as well: that is more careful than the CA.
-fn identical(
-    known: &[Timestamp],
-    rate: Rate,
-    now: Timestamp,
-) -> (Vec<Timestamp>, Option<Timestamp>) {
-    let recent = known.iter().copied();
-    let recent = recent.filter(|at| *at <= now && *at > now - rate.per);
-    let all: Vec<_> = recent.chain([now]).collect();
-    let count = usize::try_from(rate.count).unwrap_or(usize::MAX);
-    let oldest = all.len().checked_sub(count).map(|first| all[first]);
-    (all, oldest.map(|oldest| oldest + rate.per))
 }

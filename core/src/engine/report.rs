@@ -225,6 +225,8 @@ pub enum WaitReason {
     Failed,
     /// The CA allows no more orders now.
     Limit,
+    /// Validations have failed, and the CA allows no more of them now.
+    Validations,
     /// The CA has refused several orders, and asked to wait.
     Refused,
 }
@@ -252,6 +254,7 @@ pub enum JobError {
     #[error("{} before {}", match .waiting.reason {
         WaitReason::Failed | WaitReason::Refused => "the CA asks for no other attempt",
         WaitReason::Limit => "the CA allows no more orders",
+        WaitReason::Validations => "after failed validations, the CA allows no other one",
     }, .waiting.until.strftime("%Y-%m-%d %H:%M UTC"))]
     Waiting {
         /// For how long.

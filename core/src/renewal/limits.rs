@@ -10,6 +10,8 @@ pub struct Limits {
     pub orders: Option<Rate>,
     /// Certificates with exactly the same names.
     pub identical: Option<Rate>,
+    /// Validations of a name that fail.
+    pub failed_validations: Option<Rate>,
 }
 
 /// So many in so much time.
@@ -42,6 +44,10 @@ impl Limits {
                 count: 5,
                 per: SignedDuration::from_hours(7 * 24),
             }),
+            failed_validations: Some(Rate {
+                count: 5,
+                per: SignedDuration::from_hours(1),
+            }),
         }
     }
 }
@@ -58,6 +64,21 @@ impl Rate {
     pub fn next(self, spent: &[Spent], now: Timestamp) -> Timestamp {
         let oldest = spent.iter().map(|one| one.at).min();
         oldest.map_or(now, |oldest| oldest + self.per)
+    }
+
+    /// Adds one at `now` to those that are known. Returns those that still count, and the time before which there is
+    /// no other one.
+    pub fn add(self, known: &[Timestamp], now: Timestamp) -> (Vec<Timestamp>, Option<Timestamp>) {
+        let recent = known.iter().copied();
+        let recent = recent.filter(|at| *at <= now && *at > now - self.per);
+        let all: Vec<_> = recent.chain([now]).collect();
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        let oldest = all
+            .len()
+            .checked_sub(count)
+            .and_then(|first| all.get(first));
+        let until = oldest.map(|oldest| *oldest + self.per);
+        (all, until)
     }
 
     /// When the last of so many that wait has its turn, if as many as allowed are done each time.
@@ -91,6 +112,23 @@ mod tests {
         assert_eq!(all, [spent("02:00", 90)]);
         // The clock was ahead.
         assert_eq!(rate.left(&mut all, time("01:00")), 300);
+    }
+
+    #[test]
+    fn as_many_as_allowed_block_the_next_until_the_oldest_is_forgotten() {
+        let rate = Limits::lets_encrypt().failed_validations.unwrap();
+        let mut known = Vec::new();
+        let mut until = None;
+        for at in ["00:00", "00:10", "00:20", "00:30", "00:40"] {
+            assert_eq!(until, None, "{at}");
+            (known, until) = rate.add(&known, time(at));
+        }
+        assert_eq!(until, Some(time("01:00")));
+        (known, until) = rate.add(&known, time("01:05"));
+        assert_eq!((known.len(), until), (5, Some(time("01:10"))));
+        assert_eq!(rate.add(&known, time("03:00")), (vec![time("03:00")], None));
+        // The clock was ahead.
+        assert_eq!(rate.add(&known, time("00:00")), (vec![time("00:00")], None));
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub struct CertificateStatus {
     pub identical: Vec<Timestamp>,
     /// Before this time the CA allows no other one with these names.
     pub identical_until: Option<Timestamp>,
+    /// When the CA could not validate its names, as far back as the CA counts that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_validations: Vec<Timestamp>,
+    /// Before this time the CA allows no other validation of its names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_validations_before: Option<Timestamp>,
     /// For a certificate with stored settings: a digest of what it took from the configuration when the current
     /// version was ordered.
     pub shared: Option<u64>,
@@ -53,6 +59,9 @@ pub struct IndexedStatus {
     pub revoked: Option<u32>,
     /// As [`CertificateStatus::identical_until`].
     pub identical_until: Option<Timestamp>,
+    /// As [`CertificateStatus::no_validations_before`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_validations_before: Option<Timestamp>,
     /// As [`CertificateStatus::shared`].
     pub shared: Option<u64>,
     /// What became of the targets of a version.
@@ -93,6 +102,7 @@ impl From<&CertificateStatus> for IndexedStatus {
             }),
             revoked: status.revoked,
             identical_until: status.identical_until,
+            no_validations_before: status.no_validations_before,
             shared: status.shared,
             deployments: status.deployments.as_ref().map(Into::into),
             failed: status

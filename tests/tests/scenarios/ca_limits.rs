@@ -112,6 +112,38 @@ fn no_more_certificates_with_the_same_names_are_obtained_than_the_ca_allows() ->
 }
 
 #[test]
+fn no_more_validations_fail_than_the_ca_allows() -> Result {
+    // The CA sees no TXT record.
+    let bed = TestBed::builder().delegate(&["example.com"]);
+    let bed = bed.ttl(1).negative_ttl(1).blind_ca().start()?;
+    let mut settings = bed.settings().certificates(&["example.com".to_owned()]);
+    settings.more += "[acme.limits]\nfailed-validations = 3\n";
+    let program = bed.program(settings)?;
+    let id = "example-com";
+    // A validation that fails is repeated once, with a new order.
+    let mut orders = 0;
+    while orders < 3 {
+        let failed = program.run(&["issue", id])?;
+        failed.assert_failure(5, &["could not validate example.com"]);
+        assert!(bed.orders()? > orders, "{failed}");
+        orders = bed.orders()?;
+    }
+    let issue = program.run(&["issue", id])?;
+    issue.assert_failure(
+        5,
+        &["after failed validations, the CA allows no other one before"],
+    );
+    let renew = program.run(&["renew", id])?;
+    renew.assert_success();
+    renew.assert_printed(&["because the CA allows no more validations that fail"]);
+    assert_eq!(bed.orders()?, orders);
+    let forced = program.run(&["issue", id, "--force"])?;
+    forced.assert_failure(5, &["could not validate example.com"]);
+    assert!(bed.orders()? > orders, "{forced}");
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
 fn a_ca_that_refuses_order_after_order_is_left_alone_until_it_wants_more() -> Result {
     let bed = TestBed::builder().delegate_apart(&hosts()).start()?;
     let orders = Arc::new(AtomicUsize::new(0));
