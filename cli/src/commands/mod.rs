@@ -60,7 +60,7 @@ async fn with_settings(
         Command::Issue(args) => issue::run(cli, args, &setup, output, cancel).await?,
         Command::Renew(args) => renew::run(args, &setup, output, cancel).await?,
         Command::List(args) => list::run(args, &setup, output).await?,
-        Command::Show(args) => stoppable(cancel, show::run(args, &setup, output)).await?,
+        Command::Show(args) => stoppable(cancel, show::run(args, &setup)).await?,
         Command::Revoke(args) => stoppable(cancel, revoke::run(args, &setup, output)).await?,
         Command::Forget(args) => forget::run(args, &setup, output, cancel).await?,
         Command::Account(command) => stoppable(cancel, account::run(command, &setup)).await?,

@@ -18,6 +18,7 @@ mod read_csr;
 mod read_deploy;
 mod reader;
 pub(crate) mod reference;
+mod same_files;
 mod schema;
 mod secret;
 mod show;

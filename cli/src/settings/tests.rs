@@ -248,6 +248,37 @@ fn mistakes_of_targets_are_reported_at_their_places() {
 }
 
 #[test]
+fn two_targets_that_write_one_file_are_a_mistake() {
+    let certificate = |id: &str, target: &str| {
+        format!(
+            "[certificates.{id}]\ndomains = ['{id}.example.com']\n\
+             [[certificates.{id}.deploy]]\nkind = 'files'\n{target}\n"
+        )
+    };
+    let two = |one: &str, other: &str| certificate("a", one) + &certificate("b", other);
+    for (one, other) in [
+        ("key = '/k'", "fullchain = '/k'"),
+        (
+            "letsencrypt = '/l'\nname = 'x'",
+            "letsencrypt = '/l'\nname = 'x'",
+        ),
+    ] {
+        let at = format!("{}:1", 5 + one.lines().count());
+        assert_mistake(&two(one, other), &at, "and so does the certificate `a`");
+    }
+    let apart = two(
+        "letsencrypt = '/l'\nkey = '/k-a'",
+        "letsencrypt = '/l'\nkey = '/k-b'",
+    );
+    assert!(read(&apart).is_ok());
+    // Those for all, with a path in which `{id}` is no whole name.
+    let shared = "[[deploy]]\nkind = 'files'\nkey = '/{id}'\n";
+    let taken = "[certificates.c]\ndomains = ['c.example.com']\n".to_owned();
+    let error = read(&(shared.to_owned() + &certificate("a", "key = '/c'") + &taken));
+    assert!(error.unwrap_err().to_string().contains("/c"));
+}
+
+#[test]
 fn a_hook_is_the_last_target_of_its_certificate() {
     let settings = read(
         "[[deploy]]\nkind = 'command'\ncommand = 'all'\n\

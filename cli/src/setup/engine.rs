@@ -160,6 +160,16 @@ impl Setup {
         certificate(&common, &aliases, id, wanted, stored)
     }
 
+    /// The certificate of this id as the settings define it, if they do.
+    pub(crate) fn configured(
+        &self,
+        id: &CertificateId,
+    ) -> Option<Result<Arc<CertificateConfig>, Failure>> {
+        let wanted = self.settings.certificates.get(id)?;
+        let common = Common::new(&self.environments, &self.settings);
+        Some(certificate(&common, &self.aliases, id, wanted, None))
+    }
+
     /// The engine. The state folder is made if it does not exist.
     pub(crate) async fn engine(&self, observer: Arc<dyn Observer>) -> Result<Built, Failure> {
         let (store, ledger) = state::open(&self.settings, &self.clock).await?;

@@ -41,12 +41,21 @@ pub struct IndexedDeployments {
     pub shared: Option<u64>,
     /// The pause that ends first, if all targets that are pending wait after failed attempts.
     pub pause: Option<Pause>,
+    /// The most attempts in a row that failed for one of the targets that are pending.
+    #[serde(default)]
+    pub failed: u32,
 }
 
 impl Deployments {
     /// The targets that are not done.
     pub fn pending(&self) -> impl Iterator<Item = &Deployment> {
         self.targets.iter().filter(|target| !target.done)
+    }
+
+    /// The attempts for the target that failed most often, of those that are not done.
+    pub fn worst(&self) -> Option<&Attempts> {
+        let attempts = self.pending().filter_map(|target| target.attempts.as_ref());
+        attempts.max_by_key(|attempts| attempts.failed)
     }
 }
 
@@ -63,6 +72,7 @@ impl From<&Deployments> for IndexedDeployments {
             digest: deployments.digest,
             shared: deployments.shared,
             pause,
+            failed: deployments.worst().map_or(0, |attempts| attempts.failed),
         }
     }
 }

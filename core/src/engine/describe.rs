@@ -33,6 +33,23 @@ pub struct Description {
     pub due: Option<Due>,
 }
 
+impl Description {
+    /// A certificate that the configuration defines, and of which nothing is stored.
+    pub fn not_obtained(config: Arc<CertificateConfig>) -> Self {
+        Description {
+            id: config.id().clone(),
+            defined: Defined::Configured,
+            config: Some(Ok(config)),
+            current: None,
+            versions: Vec::new(),
+            has_order: false,
+            status: CertificateStatus::default(),
+            next: Ok(Next::Renewal(Why::Missing)),
+            due: None,
+        }
+    }
+}
+
 /// Where a certificate is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defined {

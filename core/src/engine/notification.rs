@@ -7,7 +7,7 @@ use super::held_lease::HeldLease;
 use super::notify::Notify;
 use super::options::{RunOptions, Selection};
 use super::report::NotifyError;
-use crate::deploy::{Program, VARIABLE_PREFIX};
+use crate::deploy::{Deployments, Program, VARIABLE_PREFIX};
 use crate::lease::JobName;
 use crate::printable::shortened;
 use crate::store::{CertificateId, IndexEntry, IndexedVersion, Notified, StoreError};
@@ -90,12 +90,18 @@ impl Engine {
             .as_ref()
             .and_then(|current| current.as_ref().ok());
         let expiring = current.filter(ends_soon).map(|version| version.version);
-        let is_news =
-            failing && !before.failing || expiring.is_some() && expiring != before.expiring;
-        is_news.then_some(Notified {
+        let deployments = entry.status.deployments;
+        let undeployed = deployments.filter(|deployments| {
+            let is_current = current.is_some_and(|current| current.version == deployments.version);
+            is_current && notify.failures > 0 && deployments.failed >= notify.failures
+        });
+        let undeployed = undeployed.map(|deployments| deployments.version);
+        let after = Notified {
             failing: failing || before.failing,
             expiring: expiring.or(before.expiring),
-        })
+            undeployed: undeployed.or(before.undeployed),
+        };
+        (after != before).then_some(after)
     }
 
     async fn notice(&self, notify: &Notify, entry: &IndexEntry, notified: Notified) -> Notice {
@@ -111,6 +117,14 @@ impl Engine {
                 1 => format!("it could not be obtained: {error}"),
                 failed => format!("it could not be obtained, {failed} times in a row: {error}"),
             });
+        }
+        let deployments = status.deployments.as_ref();
+        let undeployed = deployments.and_then(Deployments::worst);
+        if let Some(attempts) = undeployed.filter(|one| one.failed >= notify.failures.max(1)) {
+            let error = shortened(&attempts.error, ERROR_MAX);
+            parts.push(format!(
+                "it was obtained and could not be deployed: {error}"
+            ));
         }
         parts.push(match &entry.current {
             Some(Ok(current)) => {

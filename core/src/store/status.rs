@@ -44,6 +44,9 @@ pub struct Notified {
     pub failing: bool,
     /// That this version ends soon.
     pub expiring: Option<u32>,
+    /// That attempts to deploy this version failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undeployed: Option<u32>,
 }
 
 /// What the index holds about a status.

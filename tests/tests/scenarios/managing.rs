@@ -305,6 +305,7 @@ fn show_tells_what_is_known_of_a_certificate() -> Result {
         fresh["next"],
         json!({ "action": "renew", "at": null, "why": "there is none yet" })
     );
+    assert!(!bed.folder().join("state").exists());
     assert_eq!(fresh["version"], Value::Null);
     program.run(&["renew"])?.assert_success();
     program.run(&["renew", "--force"])?.assert_success();

@@ -55,6 +55,36 @@ fn somebody_is_notified_once_of_failures_and_of_the_end() -> Result {
 }
 
 #[test]
+fn somebody_is_notified_once_of_a_deployment_that_fails() -> Result {
+    let bed = TestBed::start()?;
+    let (file, flag) = (bed.folder().join("notified"), bed.folder().join("flag"));
+    let mut settings = with(
+        &bed,
+        &format!(
+            "[[certificates.web.deploy]]\nkind = 'command'\ncommand = ['test', '-e', '{}']\n",
+            flag.display()
+        ),
+    );
+    settings.more.push_str(&format!(
+        "[notify]\nfailures = 2\ncommand = ['sh', '-c', 'cat >> {}']\n",
+        file.display()
+    ));
+    let program = bed.program(settings)?;
+    let again = ["renew", "web"];
+    assert_eq!(notified(&program, &["renew"], &file)?, [""; 0]);
+    let [line] = notified(&program, &again, &file)?.try_into().unwrap();
+    assert!(
+        line.starts_with("web: it was obtained and could not be deployed: `test` failed"),
+        "{line}"
+    );
+    assert_eq!(notified(&program, &again, &file)?, [""; 0]);
+    fs::write(&flag, "")?;
+    assert_eq!(notified(&program, &again, &file)?, [""; 0]);
+    program.run(&["list", "--check"])?.assert_success();
+    Ok(())
+}
+
+#[test]
 fn a_notification_that_fails_is_repeated() -> Result {
     let bed = TestBed::start()?;
     let file = bed.folder().join("notified");
