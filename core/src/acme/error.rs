@@ -181,6 +181,9 @@ pub enum AcmeError {
         /// How long the CA asked to wait.
         retry_after: Option<Duration>,
     },
+    /// The CA was not asked for an order, because it had refused others and asked to wait.
+    #[error("no order was opened, because the CA refused others: {0}")]
+    NotAsked(Box<AcmeError>),
     /// The answer violates RFC 8555.
     #[error("the CA's answer for {operation} is not valid ACME: {}", innermost(.source))]
     InvalidAnswer {
@@ -318,6 +321,15 @@ impl AcmeError {
             AcmeError::Transport(TransportError::Status { retry_after, .. })
             | AcmeError::Problem { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// Whether a limit of the CA was reached.
+    pub(super) fn is_limit(&self) -> bool {
+        match self {
+            AcmeError::Transport(TransportError::Status { status, .. }) => *status == 429,
+            AcmeError::Problem { kind, .. } => kind == "rateLimited",
+            _ => false,
         }
     }
 

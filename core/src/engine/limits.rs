@@ -9,6 +9,7 @@ use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
+use super::record::is_not_asked;
 use super::report::{JobError, JobReport, RunError, WaitReason, Waiting};
 use crate::issue::IssueError;
 use crate::lease::JobName;
@@ -222,9 +223,15 @@ impl Engine {
         reserved: Vec<Reserved>,
         reports: &[JobReport],
     ) -> Result<(), StoreError> {
-        let not_opened = |report: &&JobReport| {
-            matches!(&report.outcome, Err(JobError::Issue(failure))
-                if matches!(failure.error, IssueError::Delegation(_) | IssueError::Account(_)))
+        let not_opened = |report: &&JobReport| match &report.outcome {
+            Err(error) if is_not_asked(error) => true,
+            Err(JobError::Issue(failure)) => {
+                matches!(
+                    failure.error,
+                    IssueError::Delegation(_) | IssueError::Account(_)
+                )
+            }
+            _ => false,
         };
         let not_opened: BTreeSet<_> = reports.iter().filter(not_opened).map(|r| &r.id).collect();
         for Reserved {

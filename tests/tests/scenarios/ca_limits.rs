@@ -132,7 +132,10 @@ fn a_ca_that_refuses_order_after_order_is_left_alone_until_it_wants_more() -> Re
     settings.directory = proxy.directory();
     let program = bed.program(settings)?;
     program.run(&["renew"])?.assert_failure(5, &["429"]);
-    assert!(orders.swap(0, Ordering::Relaxed) >= 3);
+    let refused = orders.swap(0, Ordering::Relaxed);
+    assert!(refused >= 3);
+    // An order that was not opened is no attempt.
+    assert_eq!(failed(&bed)?, refused);
     // It has asked for two minutes, whatever is forced.
     let forced = program.run(&["renew", "--force", "--output", "json"])?;
     forced.assert_success();
@@ -145,4 +148,14 @@ fn a_ca_that_refuses_order_after_order_is_left_alone_until_it_wants_more() -> Re
     assert_eq!(later.code, Some(5), "{later}");
     assert!(orders.load(Ordering::Relaxed) >= 3);
     Ok(())
+}
+
+/// How many certificates have failed attempts.
+fn failed(bed: &TestBed) -> Result<usize> {
+    let mut failed = 0;
+    for entry in std::fs::read_dir(bed.settings().state.join("certificates"))? {
+        let status = std::fs::read_to_string(entry?.path().join("status.json"));
+        failed += usize::from(status.unwrap_or_default().contains("\"failed_at\""));
+    }
+    Ok(failed)
 }

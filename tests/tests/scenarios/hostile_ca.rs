@@ -1,9 +1,16 @@
-//! A CA that sends URLs which are none, to harm other certificates or the process.
+//! Answers of a CA that could harm other certificates or the process.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use acme_alias_core::renewal::{Attempts, Failure};
+use acme_alias_core::store::{CertificateStatus, FileStore, FileStoreOptions, Store};
 use acme_alias_tests::{Exchange, Outcome, Result, Spoilt, TestBed};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 /// What is no part of any URL (RFC 3986 §2), as JSON escapes it.
 const CONTROL: &str = "\\u0001";
@@ -123,6 +130,55 @@ fn of_five_hundred_alternate_chains_ten_are_fetched() -> Result {
     outcome.assert_said(&["no chain of the CA leads to `none`"]);
     assert_eq!(fetched.load(Ordering::Relaxed), 10);
     assert!(outcome.usage.peak_memory < 100 << 20, "{outcome}");
+    Ok(())
+}
+
+/// Records that attempts for these certificates failed an hour ago.
+fn fail_before(state: &Path, domains: &[String]) -> Result {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let store = FileStore::open(state, FileStoreOptions::default()).await?;
+        for domain in domains {
+            let failure = Failure {
+                error: "too many certificates".to_owned(),
+                is_of_ca: true,
+                asked: None,
+            };
+            let an_hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+            let status = CertificateStatus {
+                attempts: Some(Attempts::after(None, an_hour_ago, failure)),
+                ..CertificateStatus::default()
+            };
+            store
+                .put_status(&domain.replace('.', "-").parse()?, &status)
+                .await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn customers_who_use_up_the_limits_of_their_names_stop_no_order_of_others() -> Result {
+    let good: Vec<_> = (0..20).map(|i| format!("good{i}.example.com")).collect();
+    let hostile: Vec<_> = (0..100).map(|i| format!("used{i}.example.com")).collect();
+    let domains = [&good[..], &hostile].concat();
+    let bed = TestBed::builder().delegate(&domains).start()?;
+    fail_before(&bed.settings().state, &hostile)?;
+    let outcome = renew(&bed, &domains, |exchange| {
+        let request: Value = serde_json::from_str(&exchange.request).unwrap_or_default();
+        let payload = request["payload"].as_str().unwrap_or_default();
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+        if !String::from_utf8_lossy(&payload).contains("\"used") {
+            return Spoilt::No;
+        }
+        let wait = vec![("Retry-After", "10000".to_owned())];
+        let detail = "too many certificates already issued for this name";
+        Spoilt::Instead(429, wait, detail.to_owned())
+    })?;
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    for domain in good {
+        bed.certificate(&domain.replace('.', "-"))?;
+    }
     Ok(())
 }
 
