@@ -9,10 +9,6 @@ use jiff::Timestamp;
 
 use super::cause::innermost;
 use crate::certificate::KeyError;
-use crate::printable::shortened;
-
-/// The longest name of a profile that is shown, in characters.
-const PROFILE_MAX: usize = 50;
 
 /// An HTTPS request that got no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -216,7 +212,7 @@ pub enum AcmeError {
     UnknownProfile {
         /// The profile.
         profile: String,
-        /// Those that it has.
+        /// Those that it has, in short.
         offered: Vec<String>,
     },
     /// The stored account cannot be read.
@@ -278,13 +274,7 @@ pub enum AcmeError {
 fn profiles(offered: &[String]) -> String {
     match offered {
         [] => "it has no profiles at all".to_owned(),
-        offered => {
-            let names: Vec<_> = offered
-                .iter()
-                .map(|name| shortened(name, PROFILE_MAX))
-                .collect();
-            format!("it has: {}", names.join(", "))
-        }
+        offered => format!("it has: {}", offered.join(", ")),
     }
 }
 

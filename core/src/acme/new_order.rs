@@ -80,12 +80,11 @@ fn check_profile(directory: &Directory, profile: Option<&str>) -> Result<(), Acm
     let Some(profile) = profile else {
         return Ok(());
     };
-    let offered: Vec<_> = directory.profiles().map(str::to_owned).collect();
-    if offered.iter().any(|known| known == profile) {
+    if directory.has_profile(profile) {
         return Ok(());
     }
     Err(AcmeError::UnknownProfile {
         profile: profile.to_owned(),
-        offered,
+        offered: directory.shown_profiles(),
     })
 }

@@ -106,6 +106,61 @@ fn a_problem_of_half_a_megabyte_is_shown_in_part() -> Result {
     Ok(())
 }
 
+/// Text of nearly a megabyte that controls terminals.
+fn controls() -> String {
+    "\u{1b}[2J\u{202e}".repeat(70_000)
+}
+
+/// What a CA sends in place of an answer: the beginning of the path, and what is changed.
+const CHANGES: [(&str, fn(&mut Value)); 6] = [
+    ("/dir", |answer| {
+        answer["meta"]["termsOfService"] = controls().into()
+    }),
+    ("/dir", |answer| *answer = controls().into()),
+    ("/dir", |answer| {
+        let profiles = (0..10_000).map(|n| (format!("\u{1b}[2J{n:070}"), Value::Null));
+        answer["meta"]["profiles"] = Value::Object(profiles.collect());
+    }),
+    ("/order-plz", |answer| *answer = controls().into()),
+    ("/order-plz", |answer| {
+        let url = format!("https://127.0.0.1:1/{}", "x".repeat(60_000));
+        answer["authorizations"] = vec![url].into();
+    }),
+    ("/authZ", |answer| *answer = controls().into()),
+];
+
+#[test]
+fn what_a_ca_sends_is_told_in_short_for_each_certificate() -> Result {
+    let hosts: Vec<_> = (0..20).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    for (number, (path, change)) in CHANGES.into_iter().enumerate() {
+        let proxy = bed.acme_proxy(move |exchange| {
+            if !exchange.path.starts_with(path) || exchange.answer.is_empty() {
+                return Spoilt::No;
+            }
+            let mut answer = serde_json::from_str(&exchange.answer).unwrap_or_default();
+            change(&mut answer);
+            Spoilt::Changed(answer.to_string())
+        })?;
+        let mut settings = bed.settings().certificates(&hosts);
+        settings.directory = proxy.directory();
+        if number == 2 {
+            let profile = "profile = \"none\"\ndomains";
+            settings.more = settings.more.replace("domains", profile);
+        }
+        let agree = (number > 0).to_string();
+        let program = bed
+            .program(settings)?
+            .env("ACME_ALIAS_ACME__AGREE_TOS", agree);
+        let outcome = program.run(&["renew", "--force"])?;
+        outcome.assert_failure(5, &["h19-example-com", "h7-example-com"]);
+        assert!(!outcome.stderr.contains('\u{1b}'), "{number}");
+        let octets = outcome.stderr.len();
+        assert!(octets < hosts.len() * 5_000, "{number}: {octets} octets");
+    }
+    Ok(())
+}
+
 #[test]
 fn of_five_hundred_alternate_chains_ten_are_fetched() -> Result {
     let bed = TestBed::builder().delegate(&["example.com"]).start()?;
