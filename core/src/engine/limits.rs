@@ -159,11 +159,14 @@ impl Engine {
         }
         let mut all = Vec::new();
         for (directory, mut counted) in by_ca {
-            // What ends first comes first, and what is new comes last.
-            let end = |id: &CertificateId| schedule.ends.get(id).copied();
-            counted
-                .wanted
-                .sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
+            // What ends first comes first, and what is new comes later. Last comes what will probably fail once more, or
+            // certificates that nobody can obtain any more would take all orders.
+            let place = |id: &CertificateId| {
+                let end = schedule.ends.get(id).copied();
+                let is_failing = schedule.failing.contains(id);
+                (is_failing, end.unwrap_or(Timestamp::MAX))
+            };
+            counted.wanted.sort_by_key(|(id, _)| place(id));
             let (reserved, waiting) = self.reserve(directory, counted).await?;
             let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
             schedule.work.retain(|(id, _)| !late.contains(id));

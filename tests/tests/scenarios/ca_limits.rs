@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use acme_alias_tests::{Result, Settings, SimulatedCa, Spoilt, TestBed, Validation};
 
+use crate::hostile_ca::fail_before;
+
 const CERTIFICATES: usize = 12;
 
 fn hosts() -> Vec<String> {
@@ -85,6 +87,28 @@ fn orders_that_were_not_opened_do_not_count() -> Result {
         }
     }
     assert_eq!(left, 1);
+    Ok(())
+}
+
+#[test]
+fn certificates_that_fail_again_and_again_take_no_order_from_others() -> Result {
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let good: Vec<_> = (0..5).map(|n| format!("good{n}.example.com")).collect();
+    // Their owners have gone, and the CNAMEs with them. They come first by their names.
+    let gone: Vec<_> = (0..10).map(|n| format!("gone{n}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&good).start()?;
+    let mut settings = bed
+        .settings_with(&ca)
+        .certificates(&[&gone[..], &good].concat());
+    settings.more += "[acme.limits]\norders = 5\n";
+    fail_before(&settings.state, &gone)?;
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    for domain in good {
+        assert!(
+            bed.certificate(&domain.replace('.', "-")).is_ok(),
+            "{outcome}"
+        );
+    }
     Ok(())
 }
 

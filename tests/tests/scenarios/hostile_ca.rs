@@ -112,9 +112,11 @@ fn controls() -> String {
 }
 
 /// What a CA sends in place of an answer: the beginning of the path, and what is changed.
-const CHANGES: [(&str, fn(&mut Value)); 6] = [
+type Change = (&'static str, fn(&mut Value));
+
+const CHANGES: [Change; 6] = [
     ("/dir", |answer| {
-        answer["meta"]["termsOfService"] = controls().into()
+        answer["meta"]["termsOfService"] = controls().into();
     }),
     ("/dir", |answer| *answer = controls().into()),
     ("/dir", |answer| {
@@ -189,7 +191,7 @@ fn of_five_hundred_alternate_chains_ten_are_fetched() -> Result {
 }
 
 /// Records that attempts for these certificates failed an hour ago.
-fn fail_before(state: &Path, domains: &[String]) -> Result {
+pub(crate) fn fail_before(state: &Path, domains: &[String]) -> Result {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let store = FileStore::open(state, FileStoreOptions::default()).await?;
