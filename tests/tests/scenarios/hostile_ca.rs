@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use acme_alias_core::renewal::{Attempts, Failure};
 use acme_alias_core::store::{CertificateStatus, FileStore, FileStoreOptions, Store};
@@ -214,6 +215,15 @@ pub(crate) fn fail_before(state: &Path, domains: &[String]) -> Result {
     })
 }
 
+/// Whether the request opens an order for a name that begins with this.
+fn orders(exchange: &Exchange, begin: &str) -> bool {
+    let request: Value = serde_json::from_str(&exchange.request).unwrap_or_default();
+    let payload = request["payload"].as_str().unwrap_or_default();
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+    let is_begin = format!("\"value\":\"{begin}");
+    exchange.path == "/order-plz" && String::from_utf8_lossy(&payload).contains(&is_begin)
+}
+
 #[test]
 fn customers_who_use_up_the_limits_of_their_names_stop_no_order_of_others() -> Result {
     let good: Vec<_> = (0..20).map(|i| format!("good{i}.example.com")).collect();
@@ -222,10 +232,7 @@ fn customers_who_use_up_the_limits_of_their_names_stop_no_order_of_others() -> R
     let bed = TestBed::builder().delegate(&domains).start()?;
     fail_before(&bed.settings().state, &hostile)?;
     let outcome = renew(&bed, &domains, |exchange| {
-        let request: Value = serde_json::from_str(&exchange.request).unwrap_or_default();
-        let payload = request["payload"].as_str().unwrap_or_default();
-        let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
-        if !String::from_utf8_lossy(&payload).contains("\"used") {
+        if !orders(exchange, "used") {
             return Spoilt::No;
         }
         let wait = vec![("Retry-After", "10000".to_owned())];
@@ -236,6 +243,29 @@ fn customers_who_use_up_the_limits_of_their_names_stop_no_order_of_others() -> R
     for domain in good {
         bed.certificate(&domain.replace('.', "-"))?;
     }
+    Ok(())
+}
+
+#[test]
+fn an_order_that_is_to_wait_for_a_minute_holds_up_no_other() -> Result {
+    let domains = ["a.example.com", "b.example.com", "used.example.com"].map(str::to_owned);
+    let bed = TestBed::builder().delegate(&domains).start()?;
+    let outcome = renew(&bed, &domains, |exchange| {
+        if !orders(exchange, "used") {
+            return Spoilt::No;
+        }
+        let wait = vec![("Retry-After", "20".to_owned())];
+        Spoilt::Instead(429, wait, "too many certificates".to_owned())
+    })?;
+    outcome.assert_failure(5, &["used-example-com"]);
+    for domain in &domains[..2] {
+        bed.certificate(&domain.replace('.', "-"))?;
+    }
+    assert!(
+        outcome.usage.wall < Duration::from_secs(20),
+        "{:?}",
+        outcome.usage
+    );
     Ok(())
 }
 
