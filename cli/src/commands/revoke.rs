@@ -1,12 +1,13 @@
 //! `acme-alias revoke`: a certificate that must not be used any more.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use acme_alias_core::engine::{Engine, Environment, JobError};
 use acme_alias_core::store::CertificateId;
+use rustix::fs::{Mode, OFlags};
 
 use crate::cli::RevokeArgs;
 use crate::failure::{Failure, Part};
@@ -49,14 +50,26 @@ pub(crate) async fn run(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut pem = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(PEM_MAX).read_to_end(&mut pem));
+    let read = open(path).and_then(|file| {
+        let mut pem = Vec::new();
+        file.take(PEM_MAX).read_to_end(&mut pem)?;
+        Ok(pem)
+    });
     read.map_err(|error| {
         let message = format!("cannot read {}: {error}", path.display());
         let remedy = "give the path of a PEM file with the certificate".to_owned();
         Failure::new(Part::Settings, &message, remedy)
-    })?;
-    Ok(pem)
+    })
+}
+
+/// Opens a regular file, which may be that of another user. A FIFO in its place is not waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::other("it is not a regular file"))
 }
 
 /// The environment of the CA that issued the current version.

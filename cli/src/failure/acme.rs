@@ -27,6 +27,7 @@ const REPORT: &str = "report this to the CA";
 pub(crate) fn remedy(error: &AcmeError) -> Option<String> {
     let remedy = match error {
         AcmeError::Transport(error) => return transport_remedy(error).map(str::to_owned),
+        AcmeError::NotAsked(refusal) => return remedy(refusal),
         AcmeError::Problem {
             operation, kind, ..
         } => return problem_remedy(*operation, kind).map(str::to_owned),

@@ -1,13 +1,17 @@
 //! Where a secret is kept, and fetching it at the moment it is needed.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use acme_alias_core::child_environment;
 use acme_alias_core::trusted::{self, Access, Links};
+use futures_util::future::try_join;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::mistake::{Mistake, SettingsError};
 
@@ -109,7 +113,7 @@ async fn output_of(argv: &[String]) -> Result<String, Mistake> {
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| wrong(format!("cannot be run: {error}")))?;
-    let output = match tokio::time::timeout(COMMAND_TIMEOUT, child.wait_with_output()).await {
+    let output = match timeout(COMMAND_TIMEOUT, end_of(child)).await {
         Ok(output) => output.map_err(|error| wrong(format!("failed: {error}")))?,
         Err(_) => return Err(wrong(format!("did not end within {COMMAND_TIMEOUT:?}"))),
     };
@@ -119,6 +123,31 @@ async fn output_of(argv: &[String]) -> Result<String, Mistake> {
         return Err(wrong(format!("ended with {}: {first}", output.status)));
     }
     String::from_utf8(output.stdout).map_err(|_| wrong("printed something that is not text".into()))
+}
+
+/// Waits for the end of a program, and for all that it prints.
+async fn end_of(mut child: Child) -> io::Result<Output> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = try_join(read_all(stdout), read_all(stderr)).await?;
+    Ok(Output {
+        status: child.wait().await?,
+        stdout,
+        stderr,
+    })
+}
+
+/// What a program prints, if it is not too much.
+async fn read_all(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut printed = Vec::new();
+    if let Some(stream) = stream {
+        let mut stream = stream.take(SIZE_MAX + 1);
+        stream.read_to_end(&mut printed).await?;
+    }
+    if printed.len() as u64 > SIZE_MAX {
+        let problem = format!("it printed more than {SIZE_MAX} octets");
+        return Err(io::Error::other(problem));
+    }
+    Ok(printed)
 }
 
 #[cfg(test)]

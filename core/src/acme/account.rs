@@ -86,7 +86,7 @@ impl Account {
         let directory = client.directory().await?;
         if !config.agree_tos {
             return Err(AcmeError::TermsNotAgreed {
-                terms: directory.terms_of_service().map(str::to_owned),
+                terms: directory.terms_of_service(),
             });
         }
         let external = match &config.external_account {

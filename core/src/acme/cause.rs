@@ -3,12 +3,16 @@
 use std::error::Error;
 use std::io;
 
-use crate::printable::printable;
+use crate::printable::shortened;
 
-/// Returns the innermost cause of an error, on one line. The outer ones repeat the URL.
+/// Characters of a cause that are shown. Some quote what they are about.
+const CAUSE_MAX: usize = 500;
+
+/// Returns the innermost cause of an error, on one line and in short. The outer ones repeat the URL.
 pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
     let cause = causes(error).last();
-    printable(&cause.map_or_else(|| error.to_string(), ToString::to_string))
+    let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
+    shortened(&cause, CAUSE_MAX)
 }
 
 /// Returns the error and all its causes, outermost first. An [`io::Error`] does not report the error

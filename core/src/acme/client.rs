@@ -22,8 +22,9 @@ use super::order_gate::OrderGate;
 use super::response::{date, detail, is_for_acme, poll_after, retry_after};
 use super::retry::Retry;
 use super::single_flight::SingleFlight;
-use super::transport::Transport;
+use super::transport::{Transport, URL_MAX};
 use crate::clock::Clock;
+use crate::printable::shortened;
 
 /// Requests of one order that are under way at the same time. A CA limits them for each address.
 pub(super) const AT_ONCE: usize = 25;
@@ -120,7 +121,7 @@ impl Client {
             let ahead = theirs.duration_since(self.now()).as_secs();
             self.0.ahead.store(ahead, Ordering::Relaxed);
         }
-        self.check(url, &response)?;
+        self.check(&url, &response)?;
         Ok(response)
     }
 
@@ -147,12 +148,12 @@ impl Client {
         self.0.clock.now()
     }
 
-    fn check(&self, url: String, response: &Response<Bytes>) -> Result<(), TransportError> {
+    fn check(&self, url: &str, response: &Response<Bytes>) -> Result<(), TransportError> {
         if is_for_acme(response.status(), response.headers()) {
             return Ok(());
         }
         Err(TransportError::Status {
-            url,
+            url: shortened(url, URL_MAX),
             status: response.status().as_u16(),
             retry_after: retry_after(response.headers(), self.0.clock.now()),
             detail: detail(response.body()),
@@ -179,7 +180,7 @@ impl Client {
             }
             let status = response.status();
             if is_last || status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                self.check(url.clone(), &response)?;
+                self.check(url, &response)?;
             }
         }
         Err(AcmeError::invalid(

@@ -7,7 +7,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::printable::printable;
+use super::transport::URL_MAX;
+use crate::printable::{grouped, shortened};
+
+/// Names of profiles that are shown, and the characters of one of them. No CA has as many.
+const PROFILES_MAX: usize = 20;
+const PROFILE_MAX: usize = 50;
 
 /// What is needed of a directory. Everything else may be missing or null.
 #[derive(Debug, Deserialize, Serialize)]
@@ -74,7 +79,7 @@ impl Directory {
             ("newOrder", &self.new_order),
         ] {
             if let Err(reason) = url.parse::<Uri>() {
-                let url = printable(url);
+                let url = shortened(url, URL_MAX);
                 return Err(NoUrl {
                     member,
                     url,
@@ -100,8 +105,23 @@ impl Directory {
         optional(self.key_change.as_deref())
     }
 
-    /// The names of the profiles.
-    pub(super) fn profiles(&self) -> impl Iterator<Item = &str> {
+    /// Whether there is a profile of this name.
+    pub(super) fn has_profile(&self, name: &str) -> bool {
+        self.profiles().any(|known| known == name)
+    }
+
+    /// The names of the profiles, in short.
+    pub(super) fn shown_profiles(&self) -> Vec<String> {
+        let shown = self.profiles().take(PROFILES_MAX);
+        let mut shown: Vec<_> = shown.map(|name| shortened(name, PROFILE_MAX)).collect();
+        let more = self.profiles().count() - shown.len();
+        if more > 0 {
+            shown.push(format!("{} more", grouped(more)));
+        }
+        shown
+    }
+
+    fn profiles(&self) -> impl Iterator<Item = &str> {
         let profiles = self.meta.as_ref().and_then(|meta| meta.profiles.as_ref());
         profiles.into_iter().flatten().map(|(name, _)| &**name)
     }
@@ -115,9 +135,10 @@ impl Directory {
         identities.unwrap_or_default()
     }
 
-    /// The URL of the terms of service.
-    pub(super) fn terms_of_service(&self) -> Option<&str> {
-        self.meta.as_ref()?.terms_of_service.as_deref()
+    /// The URL of the terms of service, to be shown.
+    pub(super) fn terms_of_service(&self) -> Option<String> {
+        let url = self.meta.as_ref()?.terms_of_service.as_deref()?;
+        Some(shortened(url, URL_MAX))
     }
 
     /// Whether an account must be bound to an account elsewhere (§7.3.4).
@@ -171,7 +192,7 @@ mod tests {
         }
         let terms = "https://ca.example/terms";
         let full = directory(&json!({ "termsOfService": terms, "externalAccountRequired": true }));
-        assert_eq!(full.terms_of_service(), Some(terms));
+        assert_eq!(full.terms_of_service().as_deref(), Some(terms));
         assert!(full.requires_external_account());
     }
 }

@@ -9,10 +9,6 @@ use jiff::Timestamp;
 
 use super::cause::innermost;
 use crate::certificate::KeyError;
-use crate::printable::shortened;
-
-/// The longest name of a profile that is shown, in characters.
-const PROFILE_MAX: usize = 50;
 
 /// An HTTPS request that got no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -183,6 +179,9 @@ pub enum AcmeError {
         /// How long the CA asked to wait.
         retry_after: Option<Duration>,
     },
+    /// The CA was not asked for an order, because it had refused others and asked to wait.
+    #[error("no order was opened, because the CA refused others: {0}")]
+    NotAsked(Box<AcmeError>),
     /// The answer violates RFC 8555.
     #[error("the CA's answer for {operation} is not valid ACME: {}", innermost(.source))]
     InvalidAnswer {
@@ -215,7 +214,7 @@ pub enum AcmeError {
     UnknownProfile {
         /// The profile.
         profile: String,
-        /// Those that it has.
+        /// Those that it has, in short.
         offered: Vec<String>,
     },
     /// The stored account cannot be read.
@@ -277,13 +276,7 @@ pub enum AcmeError {
 fn profiles(offered: &[String]) -> String {
     match offered {
         [] => "it has no profiles at all".to_owned(),
-        offered => {
-            let names: Vec<_> = offered
-                .iter()
-                .map(|name| shortened(name, PROFILE_MAX))
-                .collect();
-            format!("it has: {}", names.join(", "))
-        }
+        offered => format!("it has: {}", offered.join(", ")),
     }
 }
 
@@ -320,6 +313,15 @@ impl AcmeError {
             AcmeError::Transport(TransportError::Status { retry_after, .. })
             | AcmeError::Problem { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+
+    /// Whether a limit of the CA was reached.
+    pub(super) fn is_limit(&self) -> bool {
+        match self {
+            AcmeError::Transport(TransportError::Status { status, .. }) => *status == 429,
+            AcmeError::Problem { kind, .. } => kind == "rateLimited",
+            _ => false,
         }
     }
 

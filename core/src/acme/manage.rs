@@ -7,7 +7,6 @@ use super::ca::Ca;
 use super::ca_error::CaError;
 use super::error::AcmeError;
 use super::rollover;
-use crate::printable::printable;
 use crate::store::Store;
 
 impl Ca {
@@ -77,7 +76,7 @@ impl Ca {
     /// Returns the URL of the CA's terms of service, if its directory has one.
     pub async fn terms_of_service(&self) -> Result<Option<String>, AcmeError> {
         let directory = self.client().directory().await?;
-        Ok(directory.terms_of_service().map(printable))
+        Ok(directory.terms_of_service())
     }
 
     async fn needed_account(&self, store: &dyn Store) -> Result<Account, CaError> {

@@ -18,6 +18,8 @@ pub struct OrderRequest<'a> {
     pub profile: Option<&'a str>,
     /// The identifier of the certificate that it replaces (RFC 9773 §5).
     pub replaces: Option<&'a str>,
+    /// Whether an attempt failed since the certificate was obtained last.
+    pub has_failed: bool,
 }
 
 impl<'a> OrderRequest<'a> {
@@ -27,6 +29,7 @@ impl<'a> OrderRequest<'a> {
             names,
             profile: None,
             replaces: None,
+            has_failed: false,
         }
     }
 
@@ -62,7 +65,7 @@ pub(super) async fn post(
     let answer = account
         .post(operation, url, &request.payload(replaces))
         .await;
-    gate.note(&answer, client.now());
+    gate.note(&answer, request.has_failed, client.now());
     let refusal = match answer {
         // Whatever it says: a certificate is worth more than a statistic of the CA.
         Err(refusal @ AcmeError::Problem { .. }) if replaces.is_some() => refusal,
@@ -77,12 +80,11 @@ fn check_profile(directory: &Directory, profile: Option<&str>) -> Result<(), Acm
     let Some(profile) = profile else {
         return Ok(());
     };
-    let offered: Vec<_> = directory.profiles().map(str::to_owned).collect();
-    if offered.iter().any(|known| known == profile) {
+    if directory.has_profile(profile) {
         return Ok(());
     }
     Err(AcmeError::UnknownProfile {
         profile: profile.to_owned(),
-        offered,
+        offered: directory.shown_profiles(),
     })
 }

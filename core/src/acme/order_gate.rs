@@ -12,6 +12,9 @@ const REFUSED_MAX: u32 = 3;
 const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Closes when the CA refuses several orders in a row and asks to wait: the others would be refused as well.
+///
+/// A limit may also be one of the names, which their owner can use up elsewhere. Therefore an order of a certificate that
+/// failed before does not count if it reaches a limit: nobody closes the gate again and again.
 #[derive(Debug, Default)]
 pub(super) struct OrderGate(Mutex<State>);
 
@@ -25,7 +28,9 @@ impl OrderGate {
     /// The refusal that closed the gate, if it is closed.
     pub(super) fn check(&self, now: Timestamp) -> Result<(), AcmeError> {
         match &self.state().closed {
-            Some((until, refusal)) if *until > now => Err(refusal.clone()),
+            Some((until, refusal)) if *until > now => {
+                Err(AcmeError::NotAsked(Box::new(refusal.clone())))
+            }
             _ => Ok(()),
         }
     }
@@ -36,8 +41,11 @@ impl OrderGate {
         closed.filter(|until| *until > now)
     }
 
-    /// Notes how the CA answered to an order.
-    pub(super) fn note<T>(&self, answer: &Result<T, AcmeError>, now: Timestamp) {
+    /// Notes how the CA answered to an order. `has_failed` is whether an attempt for its certificate failed before.
+    pub(super) fn note<T>(&self, answer: &Result<T, AcmeError>, has_failed: bool, now: Timestamp) {
+        if has_failed && answer.as_ref().is_err_and(AcmeError::is_limit) {
+            return;
+        }
         let mut state = self.state();
         let pause = answer.as_ref().err().and_then(AcmeError::asked_pause);
         let (Some(pause), Err(refusal)) = (pause, answer) else {
@@ -77,19 +85,38 @@ mod tests {
     #[test]
     fn the_third_refusal_in_a_row_closes_it_for_as_long_as_the_ca_asks() {
         let (gate, now) = (OrderGate::default(), Timestamp::UNIX_EPOCH);
-        gate.note(&refusal(Some(60)), now);
-        gate.note(&refusal(Some(60)), now);
-        gate.note(&Ok(()), now);
+        gate.note(&refusal(Some(60)), false, now);
+        gate.note(&refusal(Some(60)), false, now);
+        gate.note(&Ok(()), false, now);
         for _ in 0..2 {
-            gate.note(&refusal(Some(60)), now);
+            gate.note(&refusal(Some(60)), false, now);
             // Without a time to wait it may be about the names.
-            gate.note(&refusal(None), now);
+            gate.note(&refusal(None), false, now);
             assert!(gate.check(now).is_ok());
         }
-        gate.note(&refusal(Some(60)), now);
+        gate.note(&refusal(Some(60)), false, now);
         let end = now + SignedDuration::from_secs(60);
         assert!(gate.check(now).is_err());
         assert_eq!(gate.closed_until(now), Some(end));
         assert!(gate.check(end).is_ok());
+    }
+    #[test]
+    fn limits_that_failed_certificates_reach_close_nothing() {
+        let (gate, now) = (OrderGate::default(), Timestamp::UNIX_EPOCH);
+        for _ in 0..10 {
+            gate.note(&refusal(Some(60)), true, now);
+        }
+        assert!(gate.check(now).is_ok());
+        // A CA that is overloaded is that for everybody.
+        let overloaded = AcmeError::Transport(TransportError::Status {
+            url: "https://ca.example/new-order".to_owned(),
+            status: 503,
+            retry_after: Some(Duration::from_mins(1)),
+            detail: String::new(),
+        });
+        for _ in 0..3 {
+            gate.note(&Err::<(), _>(overloaded.clone()), true, now);
+        }
+        assert!(matches!(gate.check(now), Err(AcmeError::NotAsked(_))));
     }
 }

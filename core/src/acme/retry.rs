@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::error::AcmeError;
+use super::error::{AcmeError, Operation};
 
 /// A rejected nonce (RFC 8555 §6.5) costs one round trip and nothing else. A busy server farm can reject
 /// many in a row.
@@ -17,6 +17,8 @@ const ATTEMPTS: usize = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// If the server asks for a longer pause, the request fails, and the error contains the pause.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The same for an order. Others wait for it, and its names may be all that the CA refuses.
+const LONGEST_PAUSE_OF_ORDER: Duration = Duration::from_secs(5);
 
 /// Decides whether a failed request is repeated, and waits before that.
 pub(super) struct Retry {
@@ -26,6 +28,7 @@ pub(super) struct Retry {
     /// Why the request was repeated.
     repeated_after: Option<String>,
     pause: Duration,
+    longest_pause: Duration,
 }
 
 impl Retry {
@@ -37,6 +40,19 @@ impl Retry {
             failures: 0,
             repeated_after: None,
             pause: FIRST_PAUSE,
+            longest_pause: LONGEST_PAUSE,
+        }
+    }
+
+    /// The same for a request of this kind.
+    pub(super) fn of(operation: Operation) -> Self {
+        let longest_pause = match operation {
+            Operation::Order => LONGEST_PAUSE_OF_ORDER,
+            _ => LONGEST_PAUSE,
+        };
+        Retry {
+            longest_pause,
+            ..Retry::new()
         }
     }
 
@@ -53,7 +69,7 @@ impl Retry {
         };
         self.failures += 1;
         match wait {
-            Some(wait) if self.failures < ATTEMPTS && wait <= LONGEST_PAUSE => {
+            Some(wait) if self.failures < ATTEMPTS && wait <= self.longest_pause => {
                 tracing::info!(%error, ?wait, "the request to the CA is repeated");
                 self.repeated_after = Some(error.to_string());
                 // A back-off: the server, or the path to it, needs time.
@@ -81,7 +97,6 @@ impl Retry {
 mod tests {
     use tokio::time::sleep;
 
-    use super::super::error::Operation;
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ impl Signing<'_> {
         url: &str,
         payload: &[u8],
     ) -> Result<Response<Bytes>, AcmeError> {
-        let mut retry = Retry::new();
+        let mut retry = Retry::of(operation);
         loop {
             match self.attempt(operation, url, payload).await {
                 Ok(response) => return Ok(response),

@@ -9,10 +9,13 @@ use http::{HeaderValue, Request, Response};
 
 use super::cause::causes;
 use super::error::TransportError;
+use crate::printable::shortened;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Certificate chains are a few kilobytes; a directory with all its metadata is less.
 const BODY_MAX: usize = 1024 * 1024;
+/// Characters of a URL that are shown.
+pub(super) const URL_MAX: usize = 500;
 const AGENT: &str = concat!("acme-alias/", env!("CARGO_PKG_VERSION"), " instant-acme");
 
 /// How long the CA may take.
@@ -69,7 +72,7 @@ impl Transport {
         &self,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, TransportError> {
-        let url = request.uri().to_string();
+        let url = shortened(&request.uri().to_string(), URL_MAX);
         if request.uri().scheme_str() != Some("https") {
             return Err(TransportError::NotHttps { url });
         }

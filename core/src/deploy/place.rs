@@ -13,6 +13,8 @@ use crate::trusted::{self, Permissions};
 /// Others can read a file without a key, and nobody else one with a key, unless somebody asked for more.
 const KEY_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
+/// The bits that let others put files into a folder.
+const OTHERS_WRITE: u32 = 0o022;
 /// A folder that is made.
 const FOLDER_MODE: u32 = 0o755;
 
@@ -46,11 +48,7 @@ impl Staged {
         };
         let folder = trusted::open_folder(parent, access.owner)?;
         let kept = existing(&folder, name, access.owner)?;
-        // Always the same name, so that what a killed process left is replaced.
-        let mut temporary = OsString::from(".");
-        temporary.push(name);
-        temporary.push(".acme-alias-new");
-        remove(&folder, &temporary)?;
+        let temporary = temporary_name(&folder, name);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&folder, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
@@ -83,6 +81,18 @@ impl Drop for Staged {
     }
 }
 
+/// A name for the new file that nothing has. It is always the same, so that what a killed process left is replaced. In a
+/// folder with a sticky bit others may have put something there that cannot be removed.
+fn temporary_name(folder: &File, name: &OsStr) -> OsString {
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(".acme-alias-new");
+    if remove(folder, &temporary).is_err() {
+        temporary.push(format!("-{:016x}", rand::random::<u64>()));
+    }
+    temporary
+}
+
 fn set_access(
     file: &File,
     access: Access,
@@ -111,7 +121,8 @@ fn set_access(
     }
 }
 
-/// The permissions of the file that is replaced, if it is a regular one that we, root or its owner made.
+/// The permissions of the file that is replaced, if it is a regular one that we, root or its owner made. Into a folder with
+/// a sticky bit others may have moved one that root made elsewhere: they would choose who can read the key.
 fn existing(folder: &File, name: &OsStr, owner: Option<u32>) -> io::Result<Option<Permissions>> {
     let flags =
         OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -121,6 +132,9 @@ fn existing(folder: &File, name: &OsStr, owner: Option<u32>) -> io::Result<Optio
         Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
+    if rustix::fs::fstat(folder)?.st_mode & OTHERS_WRITE != 0 {
+        return Ok(None);
+    }
     let stat = rustix::fs::fstat(&file)?;
     let ours = [0, rustix::process::geteuid().as_raw()];
     let is_trusted = ours.contains(&stat.st_uid) || owner == Some(stat.st_uid);
@@ -228,6 +242,32 @@ mod tests {
         assert_eq!(fs::read(&victim).unwrap(), b"of others");
         assert!(path.symlink_metadata().unwrap().is_file());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_others_plant_beside_a_file_does_not_keep_it_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        let path = folder.path().join("file");
+        put(&path, Access::default(), true).unwrap();
+        let planted = folder.path().join(".file.acme-alias-new/more");
+        fs::create_dir_all(&planted).unwrap();
+        fs::write(&path, b"old").unwrap();
+        put(&path, Access::default(), true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn nobody_can_choose_the_access_to_a_key_in_a_folder_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        // Root made it elsewhere, in a folder of the one who moved it here.
+        fs::write(&path, b"old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        put(&path, Access::default(), true).unwrap();
+        assert_eq!(facts(&path), (0, 0, 0o600));
     }
 
     #[test]

@@ -200,7 +200,8 @@ async fn read_all(pipe: &mut Receiver, tail: &mut Tail) {
     }
 }
 
-/// Asks all processes of the group to end, and ends them if they do not.
+/// Asks all processes of the group to end, and ends them if they do not. One that has left the group, or runs as another
+/// user (`sudo`), may go on: nobody waits for it.
 async fn stop(child: &mut Child, pipe: &mut Receiver, tail: &mut Tail) {
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let group = group.and_then(Pid::from_raw);
@@ -222,7 +223,7 @@ async fn stop(child: &mut Child, pipe: &mut Receiver, tail: &mut Tail) {
     };
     let _ = timeout(GRACE, ended).await;
     signal(Signal::KILL);
-    let _ = child.wait().await;
+    let _ = timeout(GRACE, child.wait()).await;
 }
 
 /// Fails if others own the program, can change it, or can put another one in its place: it is run by its path, after
@@ -335,6 +336,15 @@ mod tests {
         assert_eq!(error.output(), "begun");
         sleep(Duration::from_secs(2)).await;
         assert!(!alive.exists());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_no_signal_reaches_is_not_waited_for() {
+        let begin = Instant::now();
+        let script = "exec perl -e 'setpgrp(0, getpgrp(getppid())); sleep 30'";
+        let error = sh(script, Duration::from_millis(300)).await.unwrap_err();
+        assert!(matches!(error, ProgramError::TimedOut { .. }), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(10));
     }
 
     #[tokio::test]

@@ -117,6 +117,12 @@ impl Progress {
         }
     }
 
+    /// Whether the last attempt at a target failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        let mut pending = self.state.pending();
+        pending.any(|target| target.attempts.is_some())
+    }
+
     /// What is stored of the progress.
     pub(crate) fn state(&self) -> &Deployments {
         &self.state

@@ -109,6 +109,8 @@ impl Engine {
                 Err(error) => drop(outcomes.insert(id, Err(error))),
             }
         }
+        // What failed before may take its whole time once more.
+        members.sort_by_key(|member| member.progress.has_failed());
         while !cancel.is_cancelled() {
             self.write_files(&mut members, cancel).await;
             if !self.run_commands(&mut members, cancel).await {

@@ -9,6 +9,7 @@ use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
+use super::record::is_not_asked;
 use super::report::{JobError, JobReport, RunError, WaitReason, Waiting};
 use crate::issue::IssueError;
 use crate::lease::JobName;
@@ -158,11 +159,14 @@ impl Engine {
         }
         let mut all = Vec::new();
         for (directory, mut counted) in by_ca {
-            // What ends first comes first, and what is new comes last.
-            let end = |id: &CertificateId| schedule.ends.get(id).copied();
-            counted
-                .wanted
-                .sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
+            // What ends first comes first, and what is new comes later. Last comes what will probably fail once more, or
+            // certificates that nobody can obtain any more would take all orders.
+            let place = |id: &CertificateId| {
+                let end = schedule.ends.get(id).copied();
+                let is_failing = schedule.failing.contains(id);
+                (is_failing, end.unwrap_or(Timestamp::MAX))
+            };
+            counted.wanted.sort_by_key(|(id, _)| place(id));
             let (reserved, waiting) = self.reserve(directory, counted).await?;
             let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
             schedule.work.retain(|(id, _)| !late.contains(id));
@@ -222,9 +226,15 @@ impl Engine {
         reserved: Vec<Reserved>,
         reports: &[JobReport],
     ) -> Result<(), StoreError> {
-        let not_opened = |report: &&JobReport| {
-            matches!(&report.outcome, Err(JobError::Issue(failure))
-                if matches!(failure.error, IssueError::Delegation(_) | IssueError::Account(_)))
+        let not_opened = |report: &&JobReport| match &report.outcome {
+            Err(error) if is_not_asked(error) => true,
+            Err(JobError::Issue(failure)) => {
+                matches!(
+                    failure.error,
+                    IssueError::Delegation(_) | IssueError::Account(_)
+                )
+            }
+            _ => false,
         };
         let not_opened: BTreeSet<_> = reports.iter().filter(not_opened).map(|r| &r.id).collect();
         for Reserved {

@@ -39,6 +39,8 @@ pub(super) struct Schedule {
     pub(super) looks: Vec<CertificateId>,
     /// The ends of the current versions of certificates.
     pub(super) ends: BTreeMap<CertificateId, Timestamp>,
+    /// Certificates whose last attempt failed.
+    pub(super) failing: BTreeSet<CertificateId>,
 }
 
 impl Engine {
@@ -95,6 +97,9 @@ impl Engine {
         while let Some((id, needed)) = needed.next().await {
             if let Some(Some(Ok(current))) = index.get(&id).map(|entry| &entry.current) {
                 schedule.ends.insert(id.clone(), current.not_after);
+            }
+            if index.get(&id).is_some_and(|entry| entry.status.failed > 0) {
+                schedule.failing.insert(id.clone());
             }
             let is_nothing = matches!(needed, Ok(Some(Needed::Nothing(_))));
             if is_nothing

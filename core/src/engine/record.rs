@@ -9,6 +9,7 @@ use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::report::{JobError, JobReport};
+use crate::acme::AcmeError;
 use crate::delegation::{Finding, Severity};
 use crate::deploy::{Deployments, Progress};
 use crate::issue::{IssueError, LeftOut};
@@ -122,6 +123,13 @@ impl Engine {
         let now = self.parts.clock.now();
         let failures = reports.iter().filter_map(|report| {
             let error = report.outcome.as_ref().err()?;
+            // Only another CA would do what this one was not asked for.
+            let certificate = self.certificates().get(&report.id);
+            let has_fallback =
+                certificate.is_some_and(|certificate| certificate.fallback.is_some());
+            if is_not_asked(error) && !has_fallback {
+                return None;
+            }
             Some((report.id.clone(), failure(error, now)?))
         });
         let failures: Vec<_> = failures.collect();
@@ -156,6 +164,12 @@ impl Engine {
         lease.release().await?;
         recorded
     }
+}
+
+/// Whether no order was opened because the CA had refused others.
+pub(super) fn is_not_asked(error: &JobError) -> bool {
+    matches!(error, JobError::Issue(failure)
+        if matches!(failure.error, IssueError::Acme(AcmeError::NotAsked(_))))
 }
 
 /// The failed attempt; `None` if the work was none, or was ended from outside.

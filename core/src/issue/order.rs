@@ -115,6 +115,7 @@ pub(super) async fn begin(
         names: &request.identifiers(),
         profile: request.chosen.profile.as_deref(),
         replaces: replaces.as_deref(),
+        has_failed: store.status(&request.id).await?.attempts.is_some(),
     };
     let order = Order::open(account, &wanted).await?;
     crash::point(Point::OrderOpened);

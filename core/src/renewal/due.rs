@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 /// Below this lifetime a certificate is short-lived, and half of it is kept in reserve.
 const SHORT_LIVED: SignedDuration = SignedDuration::from_hours(10 * 24);
+/// This part of its lifetime is left when a certificate is renewed, whatever the CA says.
+const LEFT_MIN: i32 = 10;
 
 /// From when to when a certificate is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,14 +120,15 @@ impl RenewBefore {
 
 /// The moment from which a certificate is due: the earliest of the time in the CA's window, of `renew-before`, and,
 /// without a window, of a third of the lifetime left (half below ten days). A failed attempt leaves time for many
-/// more.
+/// more. A time in the window that leaves less than a tenth of the lifetime does not count.
 pub fn due(
     validity: Validity,
     in_window: Option<Timestamp>,
     renew_before: Option<RenewBefore>,
 ) -> Due {
     let lifetime = validity.lifetime();
-    let usual = match in_window {
+    let latest = validity.not_after - lifetime / LEFT_MIN;
+    let usual = match in_window.filter(|at| *at <= latest) {
         Some(at) => Due {
             at,
             reason: Reason::Window,
@@ -182,6 +185,17 @@ mod tests {
     fn the_window_of_the_ca_counts_instead() {
         let window = Some("2026-03-20T00:00:00Z");
         assert_eq!(due_after(90, window, None), "2026-03-20 by the CA's window");
+    }
+
+    #[test]
+    fn a_window_that_is_too_late_does_not_count() {
+        for (window, expected) in [
+            ("2026-03-23T00:00:00Z", "2026-03-23 by the CA's window"),
+            ("2026-03-24T00:00:00Z", "2026-03-02 by its lifetime"),
+            ("9999-12-30T00:00:00Z", "2026-03-02 by its lifetime"),
+        ] {
+            assert_eq!(due_after(90, Some(window), None), expected);
+        }
     }
 
     #[test]

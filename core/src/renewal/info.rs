@@ -117,7 +117,8 @@ impl Window {
     /// the window ends. RFC 9773 §4.2 renews in the last run before the time that was drawn, which may be before the
     /// window begins; a CA exempts renewals from its limits in the window only.
     pub fn due(self, every: SignedDuration) -> Timestamp {
-        self.renew_at.min(self.end - every)
+        let last_run = self.end.checked_sub(every).unwrap_or(Timestamp::MIN);
+        self.renew_at.min(last_run)
     }
 }
 

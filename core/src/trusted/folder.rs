@@ -22,7 +22,8 @@ const STICKY: u32 = 0o1000;
 /// Opens the folder of an absolute path, to write in it through the descriptor.
 ///
 /// Each folder on the way must belong to the effective user, root or `owner`, and others must not be able to write
-/// in it, unless its sticky bit is set. A symbolic link on the way is followed if the effective user or root made it.
+/// in it, unless its sticky bit is set. A symbolic link on the way is followed if the effective user or root made it, and
+/// others cannot write in its folder: they could have moved it there.
 /// Nobody else can therefore lead a file that is written through the descriptor to another place.
 pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
     let mut at = PathBuf::from("/");
@@ -36,6 +37,9 @@ pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
         let here = at.join(&name);
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             check_owner(&here, stat.st_uid)?;
+            if rustix::fs::fstat(&folder)?.st_mode & OTHERS_CHANGE != 0 {
+                return Err(Untrusted::new(&here, Distrust::Link).into());
+            }
             links += 1;
             if links > LINKS_MAX {
                 return Err(Errno::LOOP.into());
@@ -151,6 +155,19 @@ mod tests {
         symlink(&one, &other).unwrap();
         symlink(&other, &one).unwrap();
         assert!(open_folder(&one, None).is_err());
+    }
+
+    #[test]
+    fn a_link_in_a_folder_for_all_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("victim")).unwrap();
+        let shared = folder.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        fs::set_permissions(&shared, Permissions::from_mode(0o1777)).unwrap();
+        // Somebody can have moved it here.
+        let link = shared.join("link");
+        symlink("../victim", &link).unwrap();
+        assert_eq!(reason(&link, None), Some(Distrust::Link));
     }
 
     #[test]

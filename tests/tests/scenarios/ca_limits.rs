@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use acme_alias_tests::{Result, Settings, SimulatedCa, Spoilt, TestBed, Validation};
 
+use crate::hostile_ca::fail_before;
+
 const CERTIFICATES: usize = 12;
 
 fn hosts() -> Vec<String> {
@@ -89,6 +91,28 @@ fn orders_that_were_not_opened_do_not_count() -> Result {
 }
 
 #[test]
+fn certificates_that_fail_again_and_again_take_no_order_from_others() -> Result {
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let good: Vec<_> = (0..5).map(|n| format!("good{n}.example.com")).collect();
+    // Their owners have gone, and the CNAMEs with them. They come first by their names.
+    let gone: Vec<_> = (0..10).map(|n| format!("gone{n}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&good).start()?;
+    let mut settings = bed
+        .settings_with(&ca)
+        .certificates(&[&gone[..], &good].concat());
+    settings.more += "[acme.limits]\norders = 5\n";
+    fail_before(&settings.state, &gone)?;
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    for domain in good {
+        assert!(
+            bed.certificate(&domain.replace('.', "-")).is_ok(),
+            "{outcome}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn no_more_certificates_with_the_same_names_are_obtained_than_the_ca_allows() -> Result {
     let ca = SimulatedCa::start(Validation::Trust)?;
     let (bed, mut settings) = limited(&ca)?;
@@ -164,7 +188,10 @@ fn a_ca_that_refuses_order_after_order_is_left_alone_until_it_wants_more() -> Re
     settings.directory = proxy.directory();
     let program = bed.program(settings)?;
     program.run(&["renew"])?.assert_failure(5, &["429"]);
-    assert!(orders.swap(0, Ordering::Relaxed) >= 3);
+    let refused = orders.swap(0, Ordering::Relaxed);
+    assert!(refused >= 3);
+    // An order that was not opened is no attempt.
+    assert_eq!(failed(&bed)?, refused);
     // It has asked for two minutes, whatever is forced.
     let forced = program.run(&["renew", "--force", "--output", "json"])?;
     forced.assert_success();
@@ -177,4 +204,14 @@ fn a_ca_that_refuses_order_after_order_is_left_alone_until_it_wants_more() -> Re
     assert_eq!(later.code, Some(5), "{later}");
     assert!(orders.load(Ordering::Relaxed) >= 3);
     Ok(())
+}
+
+/// How many certificates have failed attempts.
+fn failed(bed: &TestBed) -> Result<usize> {
+    let mut failed = 0;
+    for entry in std::fs::read_dir(bed.settings().state.join("certificates"))? {
+        let status = std::fs::read_to_string(entry?.path().join("status.json"));
+        failed += usize::from(status.unwrap_or_default().contains("\"failed_at\""));
+    }
+    Ok(failed)
 }

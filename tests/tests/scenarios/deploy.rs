@@ -90,6 +90,31 @@ fn a_command_can_run_for_each_certificate() -> Result {
 }
 
 #[test]
+fn commands_that_failed_before_come_last() -> Result {
+    let hosts = ["a1.example.com", "a2.example.com", "b.example.com"];
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let ran = bed.folder().join("ran");
+    // The servers of the first ones answer nothing.
+    let command = format!(
+        "[[deploy]]\nkind = 'command'\neach = true\ntimeout = '1s'\ncommand = ['sh', '-c', '''
+         echo $ACME_ALIAS_HOOK_CERTIFICATE >> {}
+         case $ACME_ALIAS_HOOK_CERTIFICATE in a*) sleep 60;; esac''']\n",
+        ran.display()
+    );
+    let with = |hosts: &[&str]| {
+        let mut settings = bed.settings().certificates(hosts);
+        settings.more.push_str(&command);
+        bed.program(settings)
+    };
+    with(&hosts[..2])?.run(&["renew"])?;
+    fs::remove_file(&ran)?;
+    with(&hosts)?.clock(AFTER_THE_PAUSE).run(&["renew"])?;
+    let expected = ["b-example-com", "a1-example-com", "a2-example-com"];
+    assert_eq!(lines(&ran), expected);
+    Ok(())
+}
+
+#[test]
 fn a_target_that_fails_waits_for_its_next_attempt_and_stops_no_other() -> Result {
     let bed = TestBed::start()?;
     let (ran, ready) = (bed.folder().join("ran"), bed.folder().join("ready"));

@@ -133,6 +133,27 @@ fn no_file_is_written_where_others_can_lead_it_elsewhere() -> Result {
     Ok(())
 }
 
+#[test]
+fn what_others_plant_in_a_folder_for_all_changes_nothing() -> Result {
+    let bed = TestBed::start()?;
+    let (theirs, shared) = (folder(&bed, "theirs")?, folder(&bed, "shared")?);
+    chown(&theirs, Some(STRANGER), None)?;
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777))?;
+    // Root made it in a folder of theirs, so that they can move it.
+    fs::write(theirs.join("readable"), "of root")?;
+    fs::rename(theirs.join("readable"), shared.join("key"))?;
+    fs::create_dir_all(shared.join(".key.acme-alias-new/more"))?;
+    let program = bed.program(with(&bed, &files(&shared, "key = 'DIR/key'")))?;
+    for _ in 0..2 {
+        program.run(&["renew", "--force"])?.assert_success();
+        assert_eq!(access(&shared.join("key"))?, (0, 0, 0o600));
+    }
+    let stored = bed.settings().state.join("certificates/web/privkey.pem");
+    assert!(fs::read(shared.join("key"))? == fs::read(stored)?);
+    assert_eq!(fs::read_dir(&shared)?.count(), 2);
+    Ok(())
+}
+
 /// A POSIX ACL by which the user 1 can read: version 2, and the entries of the owner, the user, the group, the mask
 /// and others.
 fn acl() -> Vec<u8> {

@@ -1,9 +1,17 @@
-//! A CA that sends URLs which are none, to harm other certificates or the process.
+//! Answers of a CA that could harm other certificates or the process.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use acme_alias_core::renewal::{Attempts, Failure};
+use acme_alias_core::store::{CertificateStatus, FileStore, FileStoreOptions, Store};
 use acme_alias_tests::{Exchange, Outcome, Result, Spoilt, TestBed};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 /// What is no part of any URL (RFC 3986 §2), as JSON escapes it.
 const CONTROL: &str = "\\u0001";
@@ -99,6 +107,63 @@ fn a_problem_of_half_a_megabyte_is_shown_in_part() -> Result {
     Ok(())
 }
 
+/// Text of nearly a megabyte that controls terminals.
+fn controls() -> String {
+    "\u{1b}[2J\u{202e}".repeat(70_000)
+}
+
+/// What a CA sends in place of an answer: the beginning of the path, and what is changed.
+type Change = (&'static str, fn(&mut Value));
+
+const CHANGES: [Change; 6] = [
+    ("/dir", |answer| {
+        answer["meta"]["termsOfService"] = controls().into();
+    }),
+    ("/dir", |answer| *answer = controls().into()),
+    ("/dir", |answer| {
+        let profiles = (0..10_000).map(|n| (format!("\u{1b}[2J{n:070}"), Value::Null));
+        answer["meta"]["profiles"] = Value::Object(profiles.collect());
+    }),
+    ("/order-plz", |answer| *answer = controls().into()),
+    ("/order-plz", |answer| {
+        let url = format!("https://127.0.0.1:1/{}", "x".repeat(60_000));
+        answer["authorizations"] = vec![url].into();
+    }),
+    ("/authZ", |answer| *answer = controls().into()),
+];
+
+#[test]
+fn what_a_ca_sends_is_told_in_short_for_each_certificate() -> Result {
+    let hosts: Vec<_> = (0..20).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    for (number, (path, change)) in CHANGES.into_iter().enumerate() {
+        let proxy = bed.acme_proxy(move |exchange| {
+            if !exchange.path.starts_with(path) || exchange.answer.is_empty() {
+                return Spoilt::No;
+            }
+            let mut answer = serde_json::from_str(&exchange.answer).unwrap_or_default();
+            change(&mut answer);
+            Spoilt::Changed(answer.to_string())
+        })?;
+        let mut settings = bed.settings().certificates(&hosts);
+        settings.directory = proxy.directory();
+        if number == 2 {
+            let profile = "profile = \"none\"\ndomains";
+            settings.more = settings.more.replace("domains", profile);
+        }
+        let agree = (number > 0).to_string();
+        let program = bed
+            .program(settings)?
+            .env("ACME_ALIAS_ACME__AGREE_TOS", agree);
+        let outcome = program.run(&["renew", "--force"])?;
+        outcome.assert_failure(5, &["h19-example-com", "h7-example-com"]);
+        assert!(!outcome.stderr.contains('\u{1b}'), "{number}");
+        let octets = outcome.stderr.len();
+        assert!(octets < hosts.len() * 5_000, "{number}: {octets} octets");
+    }
+    Ok(())
+}
+
 #[test]
 fn of_five_hundred_alternate_chains_ten_are_fetched() -> Result {
     let bed = TestBed::builder().delegate(&["example.com"]).start()?;
@@ -123,6 +188,84 @@ fn of_five_hundred_alternate_chains_ten_are_fetched() -> Result {
     outcome.assert_said(&["no chain of the CA leads to `none`"]);
     assert_eq!(fetched.load(Ordering::Relaxed), 10);
     assert!(outcome.usage.peak_memory < 100 << 20, "{outcome}");
+    Ok(())
+}
+
+/// Records that attempts for these certificates failed an hour ago.
+pub(crate) fn fail_before(state: &Path, domains: &[String]) -> Result {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let store = FileStore::open(state, FileStoreOptions::default()).await?;
+        for domain in domains {
+            let failure = Failure {
+                error: "too many certificates".to_owned(),
+                is_of_ca: true,
+                asked: None,
+            };
+            let an_hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+            let status = CertificateStatus {
+                attempts: Some(Attempts::after(None, an_hour_ago, failure)),
+                ..CertificateStatus::default()
+            };
+            store
+                .put_status(&domain.replace('.', "-").parse()?, &status)
+                .await?;
+        }
+        Ok(())
+    })
+}
+
+/// Whether the request opens an order for a name that begins with this.
+fn orders(exchange: &Exchange, begin: &str) -> bool {
+    let request: Value = serde_json::from_str(&exchange.request).unwrap_or_default();
+    let payload = request["payload"].as_str().unwrap_or_default();
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+    let is_begin = format!("\"value\":\"{begin}");
+    exchange.path == "/order-plz" && String::from_utf8_lossy(&payload).contains(&is_begin)
+}
+
+#[test]
+fn customers_who_use_up_the_limits_of_their_names_stop_no_order_of_others() -> Result {
+    let good: Vec<_> = (0..20).map(|i| format!("good{i}.example.com")).collect();
+    let hostile: Vec<_> = (0..100).map(|i| format!("used{i}.example.com")).collect();
+    let domains = [&good[..], &hostile].concat();
+    let bed = TestBed::builder().delegate(&domains).start()?;
+    fail_before(&bed.settings().state, &hostile)?;
+    let outcome = renew(&bed, &domains, |exchange| {
+        if !orders(exchange, "used") {
+            return Spoilt::No;
+        }
+        let wait = vec![("Retry-After", "10000".to_owned())];
+        let detail = "too many certificates already issued for this name";
+        Spoilt::Instead(429, wait, detail.to_owned())
+    })?;
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    for domain in good {
+        bed.certificate(&domain.replace('.', "-"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_order_that_is_to_wait_for_a_minute_holds_up_no_other() -> Result {
+    let domains = ["a.example.com", "b.example.com", "used.example.com"].map(str::to_owned);
+    let bed = TestBed::builder().delegate(&domains).start()?;
+    let outcome = renew(&bed, &domains, |exchange| {
+        if !orders(exchange, "used") {
+            return Spoilt::No;
+        }
+        let wait = vec![("Retry-After", "20".to_owned())];
+        Spoilt::Instead(429, wait, "too many certificates".to_owned())
+    })?;
+    outcome.assert_failure(5, &["used-example-com"]);
+    for domain in &domains[..2] {
+        bed.certificate(&domain.replace('.', "-"))?;
+    }
+    assert!(
+        outcome.usage.wall < Duration::from_secs(20),
+        "{:?}",
+        outcome.usage
+    );
     Ok(())
 }
 

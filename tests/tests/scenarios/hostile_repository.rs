@@ -1,8 +1,9 @@
 //! An audit repository that others have changed.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use acme_alias_tests::{ALIAS_ZONE, Program, Result, TestBed, git};
 
@@ -105,5 +106,59 @@ fn a_commit_with_a_trailer_of_70_megabytes_fails_the_export_only() -> Result {
     outcome.assert_success();
     outcome.assert_said(&["could not export the ledger", "more than"]);
     assert_eq!(bed.orders()?, 2);
+    Ok(())
+}
+
+/// A tree with ten of this object.
+fn ten_of(audit: &Path, mode: &str, object: &str) -> Result<String> {
+    let lines = (0..10).map(|n| format!("{mode} {object}\t{n}\n"));
+    let path = audit.join(".git/lines");
+    fs::write(&path, lines.collect::<String>())?;
+    let made = Command::new("git")
+        .arg("-C")
+        .arg(audit)
+        .arg("mktree")
+        .stdin(File::open(path)?)
+        .output()?;
+    Ok(String::from_utf8(made.stdout)?.trim().to_owned())
+}
+
+#[test]
+fn a_small_commit_with_ten_million_files_fails_the_export_with_little_memory() -> Result {
+    let (bed, program, audit) = exported()?;
+    commit(&audit, "Theirs\n")?;
+    let blob = git(&audit, &["rev-parse", "HEAD:theirs"])?;
+    let mut tree = ten_of(&audit, "100644 blob", blob.trim())?;
+    for _ in 0..6 {
+        tree = ten_of(&audit, "040000 tree", &tree)?;
+    }
+    let author = [
+        "-c",
+        "user.name=Other",
+        "-c",
+        "user.email=other@example.net",
+    ];
+    let make = ["commit-tree", "-p", "HEAD", "-m", "Theirs", &tree];
+    let made = git(&audit, &[&author[..], &make].concat())?;
+    git(&audit, &["update-ref", "HEAD", made.trim()])?;
+    let outcome = program.run(&["renew", "--force"])?;
+    outcome.assert_success();
+    outcome.assert_said(&["could not export the ledger", "emory"]);
+    assert_eq!(bed.orders()?, 2);
+    Ok(())
+}
+
+#[test]
+fn millions_of_trailers_take_little_memory() -> Result {
+    let (_bed, program, audit) = exported()?;
+    let trailers = "Acme-Alias-Ledger: 1 a\n".repeat(400_000);
+    for number in 0..10 {
+        fs::write(audit.join("number"), number.to_string())?;
+        git(&audit, &["add", "number"])?;
+        commit(&audit, &format!("Theirs\n\n{trailers}"))?;
+    }
+    let outcome = program.run(&["ledger", "verify"])?;
+    outcome.assert_success();
+    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
     Ok(())
 }

@@ -226,6 +226,20 @@ fn settings_from_what_is_no_regular_file_or_too_large_are_refused_at_once() -> R
 }
 
 #[test]
+fn a_certificate_to_revoke_that_is_no_regular_file_is_refused_at_once() -> Result {
+    let bed = TestBed::start()?;
+    let fifo = bed.folder().join("fifo");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0)?;
+    let program = bed.program(bed.settings())?.limit(Duration::from_secs(10));
+    for path in [&fifo, Path::new("/dev/zero")] {
+        let outcome = program.run(&["revoke", "--cert", &path.display().to_string()])?;
+        outcome.assert_failure(2, &["it is not a regular file"]);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_settings_error_is_escaped_and_shortened() -> Result {
     let bed = TestBed::start()?;
     let program = bed.program(bed.settings())?;

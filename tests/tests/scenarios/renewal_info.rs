@@ -217,6 +217,38 @@ fn an_answer_that_cannot_be_used_neither_delays_nor_prevents_a_renewal() -> Resu
 }
 
 #[test]
+fn a_window_at_the_beginning_or_the_end_of_time_harms_nothing() -> Result {
+    let ca = WithInfo::start()?;
+    let window = |start: &str, end: &str| {
+        let window = json!({ "suggestedWindow": { "start": start, "end": end } });
+        Spoilt::Instead(200, Vec::new(), window.to_string())
+    };
+    let (first, last) = ("-009999-01-02T02:00:00Z", "9999-12-30T21:00:00Z");
+    for look in [
+        window(first, "-009999-01-02T03:00:00Z"),
+        window("9999-12-30T20:00:00Z", last),
+        window(first, last),
+    ] {
+        let outcome = ca.renew(look.clone())?;
+        assert!(!outcome.stderr.contains("panicked"), "{look:?}: {outcome}");
+        outcome.assert_success();
+        ca.program.run(&["list"])?.assert_success();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_window_after_the_end_of_the_certificate_is_none() -> Result {
+    let ca = WithInfo::start()?;
+    let usual = ca.due(info(24, 20, Vec::new()))?;
+    assert_eq!(usual.1, "its lifetime");
+    for look in [window(20_000, 20_002), window(2, 200_000)] {
+        assert_eq!(ca.due(look)?, usual);
+    }
+    Ok(())
+}
+
+#[test]
 fn an_order_says_what_it_replaces_and_is_opened_without_if_that_is_refused() -> Result {
     let ca = WithInfo::start()?;
     let force = || ca.program.run(&["renew", "--force"]);

@@ -132,3 +132,39 @@ fn the_key_of_an_external_account_is_read_only_when_an_account_is_created() -> R
     assert_eq!(command.runs()?, 1, "the account exists");
     bed.assert_only_txt_was_touched(&[])
 }
+
+#[test]
+fn a_command_that_prints_without_end_fails_its_certificates_with_little_memory() -> Result {
+    let second_name = format!("_acme-challenge.{SECOND_ALIAS_ZONE}");
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .cname("_acme-challenge.example.org", &second_name)
+        .start()?;
+    let mut settings = bed.settings().certificates(&["example.com", "example.org"]);
+    by_command(&bed, &mut settings, "second", SECOND_ALIAS_ZONE)?;
+    for script in [
+        "head -c 500000000 /dev/zero",
+        "head -c 500000000 /dev/zero >&2; false",
+        "printf \"\\033[2J%060000d\" 1 >&2; false",
+    ] {
+        let more = settings.more.lines().map(|line| match line {
+            line if line.starts_with("tsig-secret") => {
+                format!("tsig-secret = {{ command = ['sh', '-c', '''{script}'''] }}\n")
+            }
+            line => format!("{line}\n"),
+        });
+        let mut settings = settings.clone();
+        settings.more = more.collect();
+        let outcome = bed.program(settings)?.run(&["renew", "--force"])?;
+        outcome.assert_failure(2, &["example-org"]);
+        assert!(
+            outcome.usage.peak_memory < 100 << 20,
+            "{script}: {:?}",
+            outcome.usage
+        );
+        assert!(outcome.stderr.len() < 10_000, "{}", outcome.stderr.len());
+        assert!(!outcome.stderr.contains('\u{1b}'), "{outcome}");
+    }
+    bed.certificate("example-com")?;
+    Ok(())
+}

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join;
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::error::GitExportError;
 use crate::child_environment::is_inherited;
@@ -19,6 +21,10 @@ use crate::child_environment::is_inherited;
 pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
 /// The most that a command may print, in octets. The trailers of half a million runs are less.
 const OUTPUT_MAX: u64 = 64 * 1024 * 1024;
+/// The most memory that a command may use beside the files of the repository that it maps, in octets. A commit of a few
+/// kilobytes can have millions of files; with a million, git needs a third of this.
+#[cfg(target_os = "linux")]
+const MEMORY_MAX: u64 = 512 << 20;
 /// Author and committer of all commits.
 const NAME: &str = "acme-alias";
 const EMAIL: &str = "acme-alias@localhost";
@@ -202,6 +208,7 @@ impl GitCommand<'_> {
         };
         let input = std::mem::take(&mut self.input);
         let mut child = self.prepare().spawn().map_err(not_run)?;
+        limit_memory(&child);
         let ended = async {
             if let Some(mut stdin) = child.stdin.take() {
                 match stdin.write_all(&input).await {
@@ -262,6 +269,23 @@ impl GitCommand<'_> {
             .unwrap_or_default()
     }
 }
+
+/// Others may have filled the repository so that git would take all memory of the machine.
+#[cfg(target_os = "linux")]
+fn limit_memory(child: &Child) {
+    let limit = Rlimit {
+        current: Some(MEMORY_MAX),
+        maximum: Some(MEMORY_MAX),
+    };
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(id) = id.and_then(Pid::from_raw) {
+        // It may have ended.
+        let _ = prlimit(Some(id), Resource::Data, limit);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_memory(_: &Child) {}
 
 /// What a command prints, if it is not too much: others may have filled the repository.
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {

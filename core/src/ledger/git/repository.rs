@@ -23,6 +23,8 @@ use super::work_tree;
 use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
 
+/// Digits of the hash of a line.
+const HASH_DIGITS: usize = 64;
 /// The pause before a lock is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -209,9 +211,11 @@ pub(super) async fn recorded_lines(git: &Git) -> Result<Vec<RecordedLine>, GitEx
     let trailers = trailers(&git, LEDGER_TRAILER).await?;
     let lines = trailers.lines().filter_map(|line| {
         let (sequence, hash) = line.trim().split_once(' ')?;
+        // Others may have written millions of short ones.
+        let hash = (hash.len() == HASH_DIGITS).then(|| hash.to_owned())?;
         Some(RecordedLine {
             sequence: sequence.parse().ok()?,
-            hash: hash.to_owned(),
+            hash,
             place: git.folder().to_owned(),
         })
     });
