@@ -63,6 +63,11 @@ impl DeployError {
         }
     }
 
+    /// Whether a program did not end in time.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, DeployError::Program(ProgramError::TimedOut { .. }))
+    }
+
     /// Whether the run was cancelled: the target did not fail.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self, DeployError::Program(ProgramError::Interrupted))

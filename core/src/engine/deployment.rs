@@ -23,6 +23,9 @@ use crate::store::{CertificateId, CertificateStatus, StoreError, StoredCertifica
 /// Certificates whose targets are looked up, or whose files are written, at a time.
 const AT_ONCE: usize = 20;
 
+/// After so many commands that did not end in time, a run starts no others: they are not to keep the next run waiting.
+const TIMED_OUT_MAX: usize = 6;
+
 /// Futures of many certificates. They are boxed because the compiler cannot see that closures over borrowed ones are
 /// `Send`.
 type Many<'a, T = ()> = Vec<BoxFuture<'a, T>>;
@@ -111,9 +114,13 @@ impl Engine {
         }
         // What failed before may take its whole time once more.
         members.sort_by_key(|member| member.progress.has_failed());
+        let mut timed_out = 0;
         while !cancel.is_cancelled() {
             self.write_files(&mut members, cancel).await;
-            if !self.run_commands(&mut members, cancel).await {
+            if !self
+                .run_commands(&mut members, &mut timed_out, cancel)
+                .await
+            {
                 break;
             }
         }
@@ -204,8 +211,14 @@ impl Engine {
         }
     }
 
-    /// Runs the commands that come next, one after the other; returns whether there was one.
-    async fn run_commands(&self, members: &mut [Member], cancel: &CancellationToken) -> bool {
+    /// Runs the commands that come next, one after the other; returns whether there may be more. Counts those that did
+    /// not end in time.
+    async fn run_commands(
+        &self,
+        members: &mut [Member],
+        timed_out: &mut usize,
+        cancel: &CancellationToken,
+    ) -> bool {
         let all: Vec<_> = members
             .iter()
             .map(|member| (&member.stored, &member.progress))
@@ -216,7 +229,11 @@ impl Engine {
             if cancel.is_cancelled() {
                 break;
             }
-            self.run_command(&command, &places, members, cancel).await;
+            if *timed_out == TIMED_OUT_MAX {
+                return false;
+            }
+            let outcome = self.run_command(&command, &places, members, cancel).await;
+            *timed_out += usize::from(outcome.is_err_and(|error| error.is_timeout()));
         }
         is_any
     }
@@ -227,13 +244,13 @@ impl Engine {
         places: &[usize],
         members: &mut [Member],
         cancel: &CancellationToken,
-    ) {
+    ) -> Result<(), DeployError> {
         crash::point(Point::Command);
         let certificates: Vec<_> = places.iter().map(|place| &members[*place].stored).collect();
         let ran = command.run(&certificates, cancel).await;
         let ran = ran.map_err(DeployError::from);
         if ran.as_ref().is_err_and(DeployError::is_interruption) {
-            return;
+            return ran;
         }
         crash::point(Point::CommandSucceeded);
         let of_group = members.iter_mut().enumerate();
@@ -248,6 +265,7 @@ impl Engine {
             .buffer_unordered(AT_ONCE)
             .collect::<()>()
             .await;
+        ran
     }
 
     /// Notes what became of the target that comes next.

@@ -169,7 +169,9 @@ impl Undeployed {
     /// A target as it is stored.
     pub(super) fn of(target: &Deployment, output: Option<&String>) -> Self {
         let attempts = target.attempts.as_ref();
-        let error = attempts.map_or("interrupted", |attempts| attempts.error.as_str());
+        let error = attempts.map_or("it was not tried in this run", |attempts| {
+            attempts.error.as_str()
+        });
         Undeployed {
             target: Some(target.name.clone()),
             error: error.to_owned(),

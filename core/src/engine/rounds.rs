@@ -50,6 +50,8 @@ struct Pipeline {
     /// When the oldest of them has waited long enough.
     until: Option<Instant>,
     groups: JoinSet<()>,
+    /// Certificates whose last attempt failed.
+    failing: Arc<BTreeSet<CertificateId>>,
     /// Certificates that are in groups and have no report yet.
     in_groups: BTreeSet<CertificateId>,
     sender: mpsc::UnboundedSender<JobReport>,
@@ -58,10 +60,11 @@ struct Pipeline {
 }
 
 impl Engine {
-    /// Obtains certificates. Those that share an alias name are validated together.
+    /// Obtains certificates. Those that share an alias name are validated together, those of `failing` after the others.
     pub(super) async fn obtain_all(
         &self,
         ids: Vec<CertificateId>,
+        failing: BTreeSet<CertificateId>,
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
     ) -> Vec<JobReport> {
@@ -75,6 +78,7 @@ impl Engine {
             gathered: Vec::new(),
             until: None,
             groups: JoinSet::new(),
+            failing: Arc::new(failing),
             in_groups: BTreeSet::new(),
             sender,
             receiver,
@@ -182,6 +186,7 @@ impl Pipeline {
             let group = Group {
                 engine: self.engine.clone(),
                 context: self.context.clone(),
+                failing: Arc::clone(&self.failing),
                 in_rounds: Arc::clone(&self.in_rounds),
                 reports: self.sender.clone(),
             };
@@ -194,6 +199,7 @@ impl Pipeline {
 struct Group {
     engine: Engine,
     context: JobContext,
+    failing: Arc<BTreeSet<CertificateId>>,
     in_rounds: Arc<Semaphore>,
     reports: mpsc::UnboundedSender<JobReport>,
 }
@@ -208,9 +214,14 @@ impl Group {
     /// Obtains the certificates. Those that failed because the CA may have seen the values of others are tried
     /// once more, with new orders, when these have left its cache. Then come those that may do without some names.
     async fn obtain(self, members: Vec<Prepared>) {
+        // The CA may take long for those whose last attempt failed. The others do not wait for them.
+        let is_failing = |prepared: &Prepared| self.failing.contains(prepared.id());
+        let (failing, good): (Vec<_>, Vec<_>) = members.into_iter().partition(is_failing);
+        let mut first = self.attempt(good, Duration::ZERO).await;
+        first.extend(self.attempt(failing, Duration::ZERO).await);
         let (mut again, mut minimum_wait) = (Vec::new(), Duration::ZERO);
         let mut failed = Vec::new();
-        for Failed { done, seen } in self.attempt(members, Duration::ZERO).await {
+        for Failed { done, seen } in first {
             let Some(seen) = seen.filter(|_| !self.context.cancel.is_cancelled()) else {
                 failed.push(done);
                 continue;

@@ -276,7 +276,10 @@ impl Run {
     /// The third phase: obtains certificates or rehearses, many at once.
     async fn work(&self, schedule: Schedule, options: &RunOptions) -> Vec<JobReport> {
         let Schedule {
-            work, mut failed, ..
+            work,
+            mut failed,
+            failing,
+            ..
         } = schedule;
         let (mut obtain, mut rehearse) = (Vec::new(), Vec::new());
         for (id, work) in work {
@@ -291,7 +294,7 @@ impl Run {
         let (given, context) = (options.given(), self.job_context(options));
         let engine = &self.engine;
         let (obtained, rehearsed) = tokio::join!(
-            engine.obtain_all(obtain, given.clone(), context.clone()),
+            engine.obtain_all(obtain, failing, given.clone(), context.clone()),
             self.rehearse_all(rehearse, given.clone(), context.clone())
         );
         let mut reports = obtained;

@@ -115,6 +115,33 @@ fn commands_that_failed_before_come_last() -> Result {
 }
 
 #[test]
+fn commands_that_hang_end_the_commands_of_a_run() -> Result {
+    let mut hosts: Vec<_> = (1..=7).map(|n| format!("a{n}.example.com")).collect();
+    hosts.push("b.example.com".to_owned());
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let ran = bed.folder().join("ran");
+    let mut settings = bed.settings().certificates(&hosts);
+    settings.more.push_str(&format!(
+        "[[deploy]]\nkind = 'command'\neach = true\ntimeout = '300ms'\ncommand = ['sh', '-c', '''
+         echo $ACME_ALIAS_HOOK_CERTIFICATE >> {}
+         case $ACME_ALIAS_HOOK_CERTIFICATE in a*) sleep 60;; esac''']\n",
+        ran.display()
+    ));
+    let program = bed.program(settings)?;
+    let first = program.run(&["renew"])?;
+    first.assert_failure(1, &[]);
+    first.assert_printed(&["b-example-com", "it was not tried in this run"]);
+    let hung: Vec<_> = (1..=6).map(|n| format!("a{n}-example-com")).collect();
+    assert_eq!(lines(&ran), hung);
+    fs::remove_file(&ran)?;
+    program.clock(AFTER_THE_PAUSE).run(&["renew"])?;
+    let second = lines(&ran);
+    assert_eq!(second[..2], ["a7-example-com", "b-example-com"]);
+    assert_eq!(second.len(), 7, "{second:?}");
+    Ok(())
+}
+
+#[test]
 fn a_target_that_fails_waits_for_its_next_attempt_and_stops_no_other() -> Result {
     let bed = TestBed::start()?;
     let (ran, ready) = (bed.folder().join("ran"), bed.folder().join("ready"));

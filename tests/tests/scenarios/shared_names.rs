@@ -52,6 +52,30 @@ fn assert_all_succeed(runs: impl IntoIterator<Item = Running>) -> Result<Vec<Out
 }
 
 #[test]
+fn certificates_that_failed_before_are_validated_after_the_others() -> Result {
+    let bed = TestBed::builder().delegate(&["example.com"]);
+    let bed = bed.ttl(0).negative_ttl(1).start()?;
+    let certificate = |settings: Settings, id: &str, domain: &str| {
+        let lines = format!(
+            "domains = [\"{domain}\"]\nchallenge-alias = \"{ALIAS_ZONE}\"\nskip-preflight = true\n"
+        );
+        settings.certificate(id, &lines)
+    };
+    // No CNAME leads from there.
+    let bad = certificate(bed.settings(), "bad", "bad.example.com");
+    bed.program(bad.clone())?
+        .run(&["renew"])?
+        .assert_failure(5, &["could not validate"]);
+    let both = bed.program(certificate(bad, "good", "example.com"))?;
+    let outcome = both.clock("+61s").run(&["renew"])?;
+    outcome.assert_failure(5, &["bad: failed"]);
+    let at = |words: &str| outcome.stderr.find(words);
+    let (stored, next) = (at("good: stored in"), at("bad: opening an order"));
+    assert!(stored.is_some() && stored < next, "{outcome}");
+    Ok(())
+}
+
+#[test]
 fn three_runs_in_a_row_wait_for_nothing_with_a_ttl_of_zero() -> Result {
     let bed = TestBed::builder().delegate(&MAIN_ZONES).ttl(0).start()?;
     let program = bed.program(bed.settings())?;
