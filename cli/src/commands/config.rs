@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::Report;
-use crate::settings::{self, SettingsError};
+use crate::settings;
 use crate::setup::Setup;
 use crate::sources::Sources;
 
@@ -19,9 +19,7 @@ pub(crate) async fn check(setup: &Setup) -> Result<Report, Failure> {
         provider.open().await?;
     }
     setup.environment()?;
-    let certificates = settings.certificates.values();
-    let unusable = certificates.filter_map(|certificate| certificate.csr.as_ref()?.as_ref().err());
-    if let Some(error) = SettingsError::all(unusable) {
+    if let Some(error) = settings.mistakes() {
         return Err(error.into());
     }
     Ok(Report::SettingsGood {

@@ -31,8 +31,8 @@ pub(crate) use self::layer::{Layer, Tree};
 pub(crate) use self::mask::mask_secrets;
 pub(crate) use self::mistake::{Mistake, SettingsError};
 pub(crate) use self::model::{
-    AcmeSettings, Alias, AliasZoneSettings, Audit, CertificateSettings, DnsSettings, Eab,
-    FilesSettings, LimitSettings, ProviderOption, ProviderSettings, Settings, TargetSettings,
+    AcmeSettings, AliasZoneSettings, Audit, CertificateSettings, DnsSettings, Eab, FilesSettings,
+    LimitSettings, ProviderOption, ProviderSettings, Settings, TargetSettings,
 };
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::origins::Origins;

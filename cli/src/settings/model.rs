@@ -11,12 +11,12 @@ use acme_alias_core::certificate::{CertificationRequest, KeyType};
 use acme_alias_core::deploy::{CommandTarget, Format};
 use acme_alias_core::dns::{Propagation, ZoneServers};
 use acme_alias_core::engine::Notify;
-use acme_alias_core::name::{DnsName, Identifier, NameError};
+use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::renewal::RenewBefore;
 use acme_alias_core::store::CertificateId;
 
 use super::known_cas::known_ca;
-use super::mistake::SettingsError;
+use super::mistake::{Mistake, SettingsError};
 use super::secret::SecretRef;
 
 /// Names in one certificate; the limit of Let's Encrypt, which no other CA exceeds by default.
@@ -139,10 +139,13 @@ pub(crate) struct AliasZoneSettings {
 /// A certificate that is wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct CertificateSettings {
+    /// What is wrong in its table, or with its certification request. Then it cannot be obtained, and the rest is what
+    /// could be read.
+    pub(crate) mistakes: Option<SettingsError>,
     /// Its names. If its certification request cannot be used, they may be missing.
     pub(crate) domains: Vec<DomainSettings>,
     /// The certification request of others that it is ordered with, or why that cannot be used.
-    pub(crate) csr: Option<Result<Arc<CertificationRequest>, SettingsError>>,
+    pub(crate) csr: Option<Arc<CertificationRequest>>,
     pub(crate) key_type: KeyType,
     /// The id of the CA, if it is not the usual one.
     pub(crate) ca: Option<String>,
@@ -166,6 +169,15 @@ pub(crate) struct CertificateSettings {
     pub(crate) partial: bool,
     /// Whether the alias names are used without checking the delegations.
     pub(crate) skip_preflight: bool,
+}
+
+impl CertificateSettings {
+    pub(super) fn add_mistake(&mut self, mistake: Mistake) {
+        match &mut self.mistakes {
+            Some(mistakes) => mistakes.0.push(mistake),
+            None => self.mistakes = Some(mistake.into()),
+        }
+    }
 }
 
 /// Who may read private keys in the state folder.
@@ -209,29 +221,19 @@ pub(crate) struct FallbackCa {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DomainSettings {
     pub(crate) identifier: Identifier,
-    pub(crate) alias: Option<Alias>,
-}
-
-/// Where the TXT record of a name goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Alias {
-    /// To `_acme-challenge.` and this name.
-    Challenge(DnsName),
-    /// To this very name.
-    Domain(DnsName),
-}
-
-impl Alias {
-    /// The alias name.
-    pub(crate) fn name(&self) -> Result<DnsName, NameError> {
-        match self {
-            Alias::Challenge(name) => name.challenge_name(),
-            Alias::Domain(name) => Ok(name.clone()),
-        }
-    }
+    pub(crate) alias: Option<DnsName>,
 }
 
 impl Settings {
+    /// Why certificates cannot be obtained; `None` if all of them can.
+    pub(crate) fn mistakes(&self) -> Option<SettingsError> {
+        SettingsError::all(
+            self.certificates
+                .values()
+                .filter_map(|certificate| certificate.mistakes.as_ref()),
+        )
+    }
+
     /// What the CA with this directory URL is called: its id, its known word, or its host.
     pub(crate) fn ca_name<'a>(&'a self, directory: &'a str) -> &'a str {
         let mut cas = self.cas.iter();

@@ -49,8 +49,12 @@ impl Settings {
         let dns = dns(&mut reader);
         let providers = providers(&mut reader);
         let alias_zones = alias_zones(&mut reader);
-        let certificates = certificates(&mut reader);
-        same_files(&mut reader, &certificates, &deploy);
+        let mut certificates = certificates(&mut reader);
+        for (id, mistake) in same_files(&reader, &certificates, &deploy) {
+            if let Some(certificate) = certificates.get_mut(&id) {
+                certificate.add_mistake(mistake);
+            }
+        }
         if !reader.mistakes.is_empty() {
             return Err(SettingsError(reader.mistakes));
         }

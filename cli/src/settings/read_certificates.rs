@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use acme_alias_core::deploy::CommandTarget;
-use acme_alias_core::name::Identifier;
+use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::CertificateId;
 use config::ValueKind;
 
-use super::model::{
-    Alias, CertificateSettings, DomainSettings, FallbackCa, NAMES_MAX, TargetSettings,
-};
+use super::mistake::SettingsError;
+use super::model::{CertificateSettings, DomainSettings, FallbackCa, NAMES_MAX, TargetSettings};
 use super::nearest::nearest;
 use super::read_acme::USUAL;
 use super::read_csr::{csr, with_names};
 use super::read_deploy::{key_access, targets};
 use super::reader::Reader;
+use super::unknown_keys::unknown_keys_of;
 
 /// Failures in a row after which the other CA is asked, unless configured otherwise.
 const FALLBACK_AFTER: u32 = 3;
@@ -32,6 +32,7 @@ pub(super) fn certificates(
                 continue;
             }
         };
+        let earlier = std::mem::replace(&mut reader.mistakes, unknown_keys_of(reader.tree, &path));
         let alias = alias(reader, &path);
         let provider_path = format!("{path}.provider");
         let provider = reader.text(&provider_path);
@@ -40,9 +41,12 @@ pub(super) fn certificates(
         }
         let ca = known_ca(reader, &format!("{path}.ca"));
         let csr = csr(reader, &path);
-        let domains = domains(reader, &path, alias.as_ref());
-        let (csr, domains) = with_names(reader, &path, csr, domains, alias.as_ref());
-        let certificate = CertificateSettings {
+        let mut domains = domains(reader, &path, alias.as_ref());
+        if let Some(request) = &csr {
+            domains = with_names(reader, &path, request, domains, alias.as_ref());
+        }
+        let mut certificate = CertificateSettings {
+            mistakes: None,
             ca,
             fallback_ca: fallback_ca(reader, &path),
             domains,
@@ -62,6 +66,9 @@ pub(super) fn certificates(
                 .truth(&format!("{path}.skip-preflight"))
                 .unwrap_or_default(),
         };
+        // They concern no other certificate.
+        let own = std::mem::replace(&mut reader.mistakes, earlier);
+        certificate.mistakes = (!own.is_empty()).then_some(SettingsError(own));
         certificates.insert(id, certificate);
     }
     certificates
@@ -125,13 +132,18 @@ fn fallback_ca(reader: &mut Reader<'_>, table: &str) -> Option<FallbackCa> {
     })
 }
 
-fn alias(reader: &mut Reader<'_>, table: &str) -> Option<Alias> {
-    let challenge = reader
-        .parsed(&format!("{table}.challenge-alias"))
-        .map(Alias::Challenge);
-    let domain = reader
-        .parsed(&format!("{table}.domain-alias"))
-        .map(Alias::Domain);
+/// The alias name.
+fn alias(reader: &mut Reader<'_>, table: &str) -> Option<DnsName> {
+    let challenge_path = format!("{table}.challenge-alias");
+    let challenge: Option<DnsName> = reader.parsed(&challenge_path);
+    let challenge = challenge.and_then(|alias| match alias.challenge_name() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            reader.wrong(&challenge_path, format!("cannot be used: {error}"), None);
+            None
+        }
+    });
+    let domain: Option<DnsName> = reader.parsed(&format!("{table}.domain-alias"));
     if challenge.is_some() && domain.is_some() {
         reader.wrong(
             &format!("{table}.domain-alias"),
@@ -145,7 +157,7 @@ fn alias(reader: &mut Reader<'_>, table: &str) -> Option<Alias> {
     challenge.or(domain)
 }
 
-fn domains(reader: &mut Reader<'_>, table: &str, usual: Option<&Alias>) -> Vec<DomainSettings> {
+fn domains(reader: &mut Reader<'_>, table: &str, usual: Option<&DnsName>) -> Vec<DomainSettings> {
     let list = format!("{table}.domains");
     let count = reader.tree.len(&list);
     let has_csr = reader.tree.at(&format!("{table}.csr")).is_some();

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use acme_alias_core::certificate::{CertificationRequest, CsrError};
-use acme_alias_core::name::Identifier;
+use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 
-use super::mistake::{Mistake, SettingsError};
-use super::model::{Alias, DomainSettings, NAMES_MAX};
+use super::mistake::Mistake;
+use super::model::{DomainSettings, NAMES_MAX};
 use super::read_deploy::files_with_key;
 use super::reader::Reader;
 
@@ -20,11 +20,8 @@ const SIZE_MAX: u64 = 256 << 10;
 /// What the settings of a certificate say of a key of ours.
 const OF_OWN_KEYS: [&str; 4] = ["key-type", "key", "key-mode", "key-group"];
 
-/// A request, or why it cannot be used.
-pub(super) type ReadRequest = Result<Arc<CertificationRequest>, SettingsError>;
-
 /// Reads the request that the certificate in `table` names, if it names one.
-pub(super) fn csr(reader: &mut Reader<'_>, table: &str) -> Option<ReadRequest> {
+pub(super) fn csr(reader: &mut Reader<'_>, table: &str) -> Option<Arc<CertificationRequest>> {
     let path = format!("{table}.csr");
     reader.tree.at(&path)?;
     for key in OF_OWN_KEYS.map(|key| format!("{table}.{key}")) {
@@ -46,8 +43,14 @@ pub(super) fn csr(reader: &mut Reader<'_>, table: &str) -> Option<ReadRequest> {
         reader.wrong(&path, "takes an absolute path", Some(help));
         return None;
     }
-    let read = read_csr(file).map_err(|mistake| reader.of_file(mistake, &path));
-    Some(read.map(Arc::new))
+    match read_csr(file) {
+        Ok(request) => Some(Arc::new(request)),
+        Err(mistake) => {
+            let mistake = reader.located(mistake.about(&path), &path);
+            reader.mistakes.push(mistake);
+            None
+        }
+    }
 }
 
 /// Notes the targets that need the private key.
@@ -72,34 +75,26 @@ fn targets_with_key(reader: &mut Reader<'_>, table: &str) {
 
 /// The names of a certificate. Without names of its own it has those of the request; otherwise both must be the same.
 pub(super) fn with_names(
-    reader: &Reader<'_>,
+    reader: &mut Reader<'_>,
     table: &str,
-    csr: Option<ReadRequest>,
+    request: &CertificationRequest,
     given: Vec<DomainSettings>,
-    usual: Option<&Alias>,
-) -> (Option<ReadRequest>, Vec<DomainSettings>) {
-    let Some(Ok(request)) = &csr else {
-        return (csr, given);
-    };
+    usual: Option<&DnsName>,
+) -> Vec<DomainSettings> {
     if given.is_empty() {
         let names = request.names().iter().map(|name| DomainSettings {
             identifier: name.clone(),
             alias: usual.cloned(),
         });
-        let names = names.collect();
-        return (csr, names);
+        return names.collect();
     }
     let names = given.iter().map(|domain| &domain.identifier);
-    match differences(names, request.names()) {
-        None => (csr, given),
-        Some(differences) => {
-            let path = format!("{table}.domains");
-            let problem = format!("`{path}` differs from the certification request: {differences}");
-            let help = "list the names of the request, or omit `domains`";
-            let mistake = reader.located(Mistake::new(problem).help(help), &path);
-            (Some(Err(mistake.into())), given)
-        }
+    if let Some(differences) = differences(names, request.names()) {
+        let problem = format!("differs from the certification request: {differences}");
+        let help = "list the names of the request, or omit `domains`".to_owned();
+        reader.wrong(&format!("{table}.domains"), problem, Some(help));
     }
+    given
 }
 
 /// How the given names differ from those of a request.

@@ -11,7 +11,7 @@ use config::ValueKind;
 use secrecy::SecretString;
 
 use super::layer::Tree;
-use super::mistake::{Mistake, SettingsError};
+use super::mistake::Mistake;
 use super::nearest::nearest;
 use super::secret::SecretRef;
 
@@ -35,11 +35,6 @@ impl Reader<'_> {
     /// A mistake at its place.
     pub(super) fn located(&self, mistake: Mistake, path: &str) -> Mistake {
         self.tree.locate(mistake, path, false)
-    }
-
-    /// What is wrong with the file that the value at `path` names.
-    pub(super) fn of_file(&self, mistake: Mistake, path: &str) -> SettingsError {
-        self.located(mistake.about(path), path).into()
     }
 
     /// A text; numbers and truths are texts as well.

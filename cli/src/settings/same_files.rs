@@ -5,17 +5,20 @@ use std::path::Path;
 
 use acme_alias_core::store::CertificateId;
 
+use super::mistake::Mistake;
 use super::model::{CertificateSettings, FilesSettings, TargetSettings};
 use super::read_deploy::ID;
 use super::reader::Reader;
 
-/// Notes each file that targets of several certificates write, or several targets of one.
+/// The files that targets of several certificates write, or several targets of one: a mistake of the certificate that
+/// comes later.
 pub(super) fn same_files(
-    reader: &mut Reader<'_>,
+    reader: &Reader<'_>,
     certificates: &BTreeMap<CertificateId, CertificateSettings>,
     shared: &[TargetSettings],
-) {
+) -> Vec<(CertificateId, Mistake)> {
     let mut writers: HashMap<String, (&CertificateId, usize)> = HashMap::new();
+    let mut mistakes = Vec::new();
     for (id, certificate) in certificates {
         let targets = certificate.deploy.as_deref().unwrap_or(shared);
         for (index, target) in targets.iter().enumerate() {
@@ -26,13 +29,17 @@ pub(super) fn same_files(
                 let (other, first) = *writers.entry(path.clone()).or_insert((id, index));
                 // Two files of one target are compared when it is read.
                 if (other, first) != (id, index) {
-                    let problem = format!("writes {path}, and so does the certificate `{other}`");
-                    let help = "give each target a path of its own".to_owned();
-                    reader.wrong(&format!("certificates.{id}"), problem, Some(help));
+                    let table = format!("certificates.{id}");
+                    let mistake = Mistake::new(format!(
+                        "`{table}` writes {path}, and so does the certificate `{other}`"
+                    ));
+                    let mistake = mistake.help("give each target a path of its own");
+                    mistakes.push((id.clone(), reader.located(mistake, &table)));
                 }
             }
         }
     }
+    mistakes
 }
 
 /// What a target writes for a certificate: files, and for the layout `letsencrypt` a folder.

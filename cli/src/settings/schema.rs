@@ -255,7 +255,7 @@ const ALIAS_ZONE: &[Key] = &[
     .or("the NS set"),
 ];
 
-const CERTIFICATE: &[Key] = &[
+pub(super) const CERTIFICATE: &[Key] = &[
     key(
         "domains",
         Shape::TextsOrTables(DOMAIN),

@@ -21,8 +21,10 @@ fn tree(layers: &[(&str, &str)]) -> Tree {
     Tree::new(std::iter::once(defaults).chain(layers).collect()).unwrap()
 }
 
+/// The settings without any mistake.
 fn read(text: &str) -> Result<Settings, SettingsError> {
-    Settings::read(&tree(&[("site.toml", text)]))
+    let settings = Settings::read(&tree(&[("site.toml", text)]))?;
+    settings.mistakes().map_or(Ok(settings), Err)
 }
 
 /// The message of the one mistake in `text`.
@@ -66,7 +68,7 @@ fn good_settings_mean_what_they_say() {
     let aliases: Vec<_> = web
         .domains
         .iter()
-        .map(|domain| domain.alias.as_ref().unwrap().name().unwrap().to_string())
+        .map(|domain| domain.alias.as_ref().unwrap().to_string())
         .collect();
     let usual = "_acme-challenge.auth.example.net";
     assert_eq!(aliases, [usual, usual, "x.auth2.example.net"]);
@@ -245,6 +247,30 @@ fn mistakes_of_targets_are_reported_at_their_places() {
     assert_mistake(all, "3:7", "needs `{id}`");
     assert_mistake("[notify]\ndays = 3\n", "1:", "needs a `command`");
     assert_mistake("key-mode = '604'\n", "1:12", "takes 600, 640");
+}
+
+#[test]
+fn mistakes_of_a_certificate_concern_no_other() {
+    let long = format!("{0}.{0}.{0}.example.com", "x".repeat(63));
+    let bad = [
+        "domains = []".to_owned(),
+        "domain = ['example.com']\ndomains = ['example.com']".to_owned(),
+        "domains = ['example.com']\nprovider = 'none'".to_owned(),
+        format!(
+            "domains = ['{long}']\nchallenge-alias = '{long}.{}.example'",
+            "y".repeat(40)
+        ),
+        format!("domains = ['www.{long}.{}.example']", "y".repeat(50)),
+    ];
+    let tables = bad.iter().enumerate();
+    let tables = tables.map(|(n, lines)| format!("[certificates.bad{n}]\n{lines}\n"));
+    let text = tables.collect::<String>() + "[certificates.good]\ndomains = ['example.org']\n";
+    let settings = Settings::read(&tree(&[("site.toml", &text)])).unwrap();
+    for (id, certificate) in &settings.certificates {
+        let is_good = id.as_str() == "good";
+        assert_eq!(certificate.mistakes.is_none(), is_good, "{id}");
+    }
+    assert_eq!(settings.certificates.len(), bad.len() + 1);
 }
 
 #[test]

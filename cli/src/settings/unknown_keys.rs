@@ -5,12 +5,22 @@ use acme_alias_core::registry;
 use super::layer::Tree;
 use super::mistake::Mistake;
 use super::nearest::nearest;
-use super::schema::{Key, SECRET, SETTINGS, Shape, of_provider};
+use super::schema::{CERTIFICATE, Key, SECRET, SETTINGS, Shape, of_provider};
 
-/// Every key that nothing will ever read, each with the nearest one that is read.
+/// The table of all certificates.
+const CERTIFICATES: &str = "certificates";
+
+/// Every key that nothing will ever read, each with the nearest one that is read. Those of certificates are left out.
 pub(super) fn unknown_keys(tree: &Tree) -> Vec<Mistake> {
     let mut found = Vec::new();
     check_table(tree, "", SETTINGS, &mut found);
+    found
+}
+
+/// The same for the table of one certificate.
+pub(super) fn unknown_keys_of(tree: &Tree, table: &str) -> Vec<Mistake> {
+    let mut found = Vec::new();
+    check_table(tree, table, CERTIFICATE, &mut found);
     found
 }
 
@@ -41,6 +51,7 @@ fn check_value(tree: &Tree, path: &str, shape: Shape, found: &mut Vec<Mistake>) 
                 check_table(tree, &format!("{path}[{index}]"), keys, found);
             }
         }
+        Shape::ById(_) if path == CERTIFICATES => {}
         Shape::ById(keys) => {
             for id in tree.keys(path) {
                 check_table(tree, &format!("{path}.{id}"), keys, found);

@@ -6,7 +6,7 @@ use acme_alias_core::name::DnsName;
 use acme_alias_core::store::CertificateId;
 
 use crate::failure::{Failure, Part};
-use crate::settings::{Alias, Settings};
+use crate::settings::Settings;
 
 /// What is known of alias names, by challenge name.
 pub(crate) struct AliasNames {
@@ -18,26 +18,23 @@ pub(crate) struct AliasNames {
 
 impl AliasNames {
     /// What the settings have, and the `generated` names that the state has.
-    pub(crate) fn new(
-        settings: &Settings,
-        mut generated: BTreeMap<DnsName, DnsName>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(settings: &Settings, mut generated: BTreeMap<DnsName, DnsName>) -> Self {
         let mut configured: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (id, certificate) in &settings.certificates {
             for domain in &certificate.domains {
                 if let Some(alias) = &domain.alias {
                     let challenge_name = domain.identifier.challenge_name().clone();
-                    let entry = (id.clone(), name(alias)?);
+                    let entry = (id.clone(), alias.clone());
                     configured.entry(challenge_name).or_default().push(entry);
                 }
             }
         }
         let zones = &settings.alias_zones;
         generated.retain(|_, name| zones.iter().any(|zone| name.is_within(&zone.zone)));
-        Ok(AliasNames {
+        AliasNames {
             configured,
             generated,
-        })
+        }
     }
 
     /// The alias name, if one is wanted. Otherwise the CNAME is followed.
@@ -76,11 +73,4 @@ impl AliasNames {
     pub(crate) fn generated(&self) -> &BTreeMap<DnsName, DnsName> {
         &self.generated
     }
-}
-
-/// The alias name that an alias in the settings stands for.
-pub(crate) fn name(alias: &Alias) -> Result<DnsName, Failure> {
-    alias
-        .name()
-        .map_err(|error| Failure::new(Part::Settings, &error, None))
 }

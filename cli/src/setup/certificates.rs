@@ -8,7 +8,7 @@ use acme_alias_core::issue::{CertificateRequest, RequestedName};
 use acme_alias_core::renewal::Chosen;
 use acme_alias_core::store::CertificateId;
 
-use super::aliases::{self, AliasNames};
+use super::aliases::AliasNames;
 use super::environments::Environments;
 use super::targets;
 use crate::failure::Failure;
@@ -53,7 +53,7 @@ pub(crate) fn certificate(
     let names = certificate.domains.iter().map(|domain| {
         let challenge_name = domain.identifier.challenge_name();
         let alias = match &domain.alias {
-            Some(alias) => Some(aliases::name(alias)?),
+            Some(alias) => Some(alias.clone()),
             None => aliases.wanted(challenge_name)?.cloned(),
         };
         Ok(RequestedName {
@@ -61,7 +61,9 @@ pub(crate) fn certificate(
             alias,
         })
     });
-    let csr = certificate.csr.clone().transpose()?;
+    if let Some(mistakes) = &certificate.mistakes {
+        return Err(mistakes.clone().into());
+    }
     let provider = certificate.provider.as_deref();
     let provider = provider
         .map(|id| common.environments.provider(common.settings, id))
@@ -73,7 +75,7 @@ pub(crate) fn certificate(
             names: names.collect::<Result<_, Failure>>()?,
             key_type: certificate.key_type,
             reuse_key: certificate.reuse_key,
-            csr,
+            csr: certificate.csr.clone(),
             chosen: Chosen {
                 profile: certificate.profile.clone(),
                 preferred_chain: certificate.preferred_chain.clone(),

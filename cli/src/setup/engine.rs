@@ -54,7 +54,7 @@ impl Setup {
         };
         Ok(Setup {
             environments: Arc::new(Environments::new(Arc::clone(&clock))),
-            aliases: Arc::new(AliasNames::new(&settings, generated)?),
+            aliases: Arc::new(AliasNames::new(&settings, generated)),
             sources,
             settings,
             clock,
@@ -154,7 +154,7 @@ impl Setup {
             let message = format!("the flags do not describe a certificate `{id}`");
             return Err(Failure::new(Part::Unexpected, &message, None));
         };
-        let aliases = AliasNames::new(&settings, self.aliases.generated().clone())?;
+        let aliases = AliasNames::new(&settings, self.aliases.generated().clone());
         let stored = Some(described.to_string());
         let common = Common::new(&self.environments, &settings);
         certificate(&common, &aliases, id, wanted, stored)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::store::{CertificateId, Store};
 
-use super::aliases::{self, AliasNames};
+use super::aliases::AliasNames;
 use super::engine::Setup;
 use crate::failure::Failure;
 use crate::settings::{CertificateSettings, ProviderSettings, Settings};
@@ -16,10 +16,10 @@ impl Setup {
     pub(crate) async fn with_stored(mut self) -> Result<(Self, Vec<String>), Failure> {
         let mut warnings = Vec::new();
         let Some((store, _)) = self.existing_state().await? else {
-            warnings.extend(without_names(&self.settings));
+            warnings.extend(unusable(&self.settings));
             return Ok((self, warnings));
         };
-        let mut merged = Merged::new(self.settings.clone())?;
+        let mut merged = Merged::new(self.settings.clone());
         for entry in store.index().await? {
             let id = entry.id;
             if !entry.has_settings || self.settings.certificates.contains_key(&id) {
@@ -29,28 +29,27 @@ impl Setup {
                 continue;
             };
             match self.stored(&id, &stored) {
-                Ok(own) => merged.add(&id, own)?,
+                Ok(own) => merged.add(&id, own),
                 Err(failure) => warnings.push(format!(
                     "the certificate `{id}` is left out, because the settings stored with it cannot be used: {failure}"
                 )),
             }
         }
         self.settings = merged.settings;
-        warnings.extend(without_names(&self.settings));
+        warnings.extend(unusable(&self.settings));
         let generated = self.aliases.generated().clone();
-        self.aliases = AliasNames::new(&self.settings, generated)?.into();
+        self.aliases = AliasNames::new(&self.settings, generated).into();
         Ok((self, warnings))
     }
 }
 
-/// A warning for each certificate whose names nobody knows: its certification request has them, and cannot be used.
-fn without_names(settings: &Settings) -> impl Iterator<Item = String> {
+/// A warning for each certificate that cannot be obtained.
+fn unusable(settings: &Settings) -> impl Iterator<Item = String> {
     let certificates = settings.certificates.iter();
-    let nameless = certificates.filter(|(_, certificate)| certificate.domains.is_empty());
-    nameless.filter_map(|(id, certificate)| {
-        let error = certificate.csr.as_ref()?.as_ref().err()?;
+    certificates.filter_map(|(id, certificate)| {
+        let error = certificate.mistakes.as_ref()?;
         Some(format!(
-            "the certificate `{id}` is left out, because its certification request cannot be used: {error}"
+            "the certificate `{id}` cannot be obtained: {error}"
         ))
     })
 }
@@ -62,18 +61,18 @@ struct Merged {
 }
 
 impl Merged {
-    fn new(settings: Settings) -> Result<Self, Failure> {
+    fn new(settings: Settings) -> Self {
         let mut aliases = BTreeMap::new();
         for certificate in settings.certificates.values() {
-            add_aliases(&mut aliases, certificate)?;
+            add_aliases(&mut aliases, certificate);
         }
-        Ok(Merged { settings, aliases })
+        Merged { settings, aliases }
     }
 
     /// Adds a certificate from its own settings.
-    fn add(&mut self, id: &CertificateId, own: Settings) -> Result<(), Failure> {
+    fn add(&mut self, id: &CertificateId, own: Settings) {
         let Some(mut certificate) = own.certificates.get(id).cloned() else {
-            return Ok(());
+            return;
         };
         let mut renamed = BTreeMap::new();
         for (provider, options) in own.providers {
@@ -99,16 +98,14 @@ impl Merged {
         // A challenge name has one CNAME: where both say where it leads, the settings files are right.
         for domain in &mut certificate.domains {
             if let Some(alias) = &domain.alias {
-                let name = aliases::name(alias)?;
                 let known = self.aliases.get(domain.identifier.challenge_name());
-                if known.is_some_and(|known| *known != name) {
+                if known.is_some_and(|known| known != alias) {
                     domain.alias = None;
                 }
             }
         }
-        add_aliases(&mut self.aliases, &certificate)?;
+        add_aliases(&mut self.aliases, &certificate);
         self.settings.certificates.insert(id.clone(), certificate);
-        Ok(())
     }
 
     /// Adds a provider. Returns its id, which is another one if the settings have a different provider of that id.
@@ -123,17 +120,13 @@ impl Merged {
     }
 }
 
-fn add_aliases(
-    aliases: &mut BTreeMap<DnsName, DnsName>,
-    certificate: &CertificateSettings,
-) -> Result<(), Failure> {
+fn add_aliases(aliases: &mut BTreeMap<DnsName, DnsName>, certificate: &CertificateSettings) {
     for domain in &certificate.domains {
         if let Some(alias) = &domain.alias {
             let challenge_name = domain.identifier.challenge_name().clone();
             aliases
                 .entry(challenge_name)
-                .or_insert(aliases::name(alias)?);
+                .or_insert_with(|| alias.clone());
         }
     }
-    Ok(())
 }

@@ -358,7 +358,7 @@ fn what_is_issued_with_a_request_by_flags_is_renewed_with_the_request_that_is_th
     gone.assert_failure(2, &["dane.csr cannot be read"]);
     let delegate = bed.run(&["delegate"])?;
     delegate.assert_said(&[
-        "the certificate `example-com` is left out",
+        "the certificate `example-com` cannot be obtained",
         "dane.csr cannot be read",
     ]);
     fs::rename(&aside, &file)?;

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use acme_alias_tests::{BedServer, MAIN_ZONES, Outcome, Program, RecordingHook, Result, TestBed};
+use acme_alias_tests::{
+    ALIAS_ZONE, BedServer, MAIN_ZONES, Outcome, Program, RecordingHook, Result, TestBed,
+};
 
 /// Two runs at once over eight certificates that are due, with every server 40 ms away.
 fn two_runs_at_once(arguments: &[&str]) -> Result {
@@ -24,6 +26,37 @@ fn two_runs_at_once(arguments: &[&str]) -> Result {
         assert_eq!(fs::read_dir(versions)?.count(), 1, "{host}");
     }
     program.run(&["ledger", "verify"])?.assert_success();
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_mistake_in_one_certificate_fails_it_and_no_other() -> Result {
+    let bed = TestBed::start()?;
+    let good = bed.settings().certificates(&["example.com"]);
+    // A customer's name is as long as a name may be, and the alias is longer.
+    let long = format!("{0}.{0}.{0}.example.com", "x".repeat(60));
+    let alias = format!("{long}.{}.{ALIAS_ZONE}", "y".repeat(40));
+    let lines = format!("domains = [\"{long}\"]\nchallenge-alias = \"{alias}\"\n");
+    let program = bed.program(good.certificate("customer", &lines))?;
+    let renew = program.run(&["renew"])?;
+    let words = [
+        "customer: failed",
+        "`certificates.customer.challenge-alias`",
+    ];
+    renew.assert_failure(2, &words);
+    renew.assert_printed(&["example-com: example.com"]);
+    program
+        .run(&["config", "check"])?
+        .assert_failure(2, &words[1..]);
+    program
+        .run(&["issue", "customer"])?
+        .assert_failure(2, &words[1..]);
+    let list = program.run(&["list"])?;
+    list.assert_success();
+    list.assert_printed(&["example-com", "customer", "its settings cannot be used"]);
+    let check = program.run(&["check"])?;
+    check.assert_said(&["warning: the certificate `customer` cannot be obtained"]);
+    assert_eq!(bed.orders()?, 1);
     bed.assert_only_txt_was_touched(&[])
 }
 
