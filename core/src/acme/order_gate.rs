@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(gate.closed_until(now), Some(end));
         assert!(gate.check(end).is_ok());
     }
+
     #[test]
     fn limits_that_failed_certificates_reach_close_nothing() {
         let (gate, now) = (OrderGate::default(), Timestamp::UNIX_EPOCH);

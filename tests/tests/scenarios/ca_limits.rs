@@ -35,7 +35,12 @@ fn the_first_certificates_of_many_are_obtained_as_fast_as_the_ca_allows() -> Res
     assert_eq!(waiting, Some(7), "{first}");
     // The next run begins with nothing left, and kills lose no count.
     program.spawn(&["renew"])?.kill()?;
-    program.run(&["renew"])?.assert_success();
+    let second = program.run(&["renew"])?;
+    second.assert_success();
+    second.assert_printed(&[
+        "because the CA allows no more orders now",
+        "7 certificates wait for a limit of the CA; the last one can be obtained at about",
+    ]);
     assert_eq!(ca.certificates(), 5);
     // One that is named waits as well.
     let named = program.run(&["renew", "h9-example-com"])?;

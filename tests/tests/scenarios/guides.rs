@@ -354,6 +354,6 @@ fn the_page_on_renewal_works_as_it_stands() -> Result {
             program.run(&arguments)?.assert_success();
         }
     }
-    assert_eq!(bed.orders()?, 7);
+    assert_eq!(bed.orders()?, 8);
     bed.assert_only_txt_was_touched(&[])
 }
