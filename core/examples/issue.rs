@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .with_extra_root(fs::read(root)?)
             .with_agree_tos(true);
     }
-    let key = TsigKey::from_bind_file(fs::read_to_string(key_file)?)?;
+    let key = TsigKey::from_text(fs::read_to_string(key_file)?)?;
     let certificate = CertificateRequest::new("example".parse()?, [domain.parse()?]);
 
     let engine = Engine::builder(Arc::new(store), Arc::new(ledger))

@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use acme_alias_core::acme::Timeouts;
+use acme_alias_core::name::DnsName;
 
 use super::known_cas::DIRECTORIES;
 use super::model::{AcmeSettings, Eab, LimitSettings};
 use super::nearest::nearest;
 use super::reader::Reader;
 
+/// The scheme of mail addresses.
+const MAILTO: &str = "mailto:";
 /// The table of the usual CA.
 pub(crate) const USUAL: &str = "acme";
 
 /// The usual CA.
 pub(super) fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
     AcmeSettings {
-        contact: reader.texts("acme.contact"),
+        contact: contact(reader, "acme.contact"),
         agree_tos: reader.truth("acme.agree-tos").unwrap_or_default(),
         timeouts: Timeouts {
             request: reader.duration("acme.timeout").unwrap_or_default(),
@@ -24,6 +27,34 @@ pub(super) fn acme(reader: &mut Reader<'_>) -> AcmeSettings {
         },
         ..special(reader, USUAL)
     }
+}
+
+/// Mail addresses, also with the scheme that the CA gets them with, and several in one text.
+fn contact(reader: &mut Reader<'_>, path: &str) -> Vec<String> {
+    let texts = reader.texts(path);
+    let words = texts.iter().flat_map(|text| text.split([',', ';', ' ']));
+    let addresses = words.map(str::trim).filter(|word| !word.is_empty());
+    let addresses = addresses.map(|word| {
+        let scheme = word.get(..MAILTO.len());
+        let has_scheme = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(MAILTO));
+        if has_scheme {
+            &word[MAILTO.len()..]
+        } else {
+            word
+        }
+        .to_owned()
+    });
+    let addresses: Vec<_> = addresses.collect();
+    let is_address = |address: &String| {
+        let parts = address.split_once('@');
+        parts.is_some_and(|(user, host)| !user.is_empty() && host.parse::<DnsName>().is_ok())
+    };
+    for address in addresses.iter().filter(|address| !is_address(address)) {
+        let problem = format!("has no mail address: `{}`", address.escape_debug());
+        let help = "such as admin@example.com".to_owned();
+        reader.wrong(path, problem, Some(help));
+    }
+    addresses
 }
 
 /// The other CAs, by id. They have contacts and time limits in common with the usual one, unless they say otherwise.
@@ -38,7 +69,7 @@ pub(super) fn cas(reader: &mut Reader<'_>, usual: &AcmeSettings) -> BTreeMap<Str
         if reader.tree.at(&format!("{table}.directory")).is_none() {
             reader.wrong(&table, "needs `directory`", None);
         }
-        let contact = reader.texts(&format!("{table}.contact"));
+        let contact = contact(reader, &format!("{table}.contact"));
         let time = |reader: &mut Reader<'_>, key, usual| {
             reader.duration(&format!("{table}.{key}")).unwrap_or(usual)
         };

@@ -16,6 +16,8 @@ use super::read_deploy::{key_access, targets};
 use super::reader::Reader;
 use super::unknown_keys::unknown_keys_of;
 
+/// What `challenge-alias` adds.
+const CHALLENGE_PREFIX: &str = "_acme-challenge.";
 /// Failures in a row after which the other CA is asked, unless configured otherwise.
 const FALLBACK_AFTER: u32 = 3;
 
@@ -137,6 +139,12 @@ fn alias(reader: &mut Reader<'_>, table: &str) -> Option<DnsName> {
     let challenge_path = format!("{table}.challenge-alias");
     let challenge: Option<DnsName> = reader.parsed(&challenge_path);
     let challenge = challenge.and_then(|alias| match alias.challenge_name() {
+        Ok(_) if alias.to_string().starts_with(CHALLENGE_PREFIX) => {
+            let help = format!("did you mean `domain-alias = \"{alias}\"`? It is the name itself");
+            let problem = format!("adds `{CHALLENGE_PREFIX}`, which `{alias}` has already");
+            reader.wrong(&challenge_path, problem, Some(help));
+            None
+        }
         Ok(name) => Some(name),
         Err(error) => {
             reader.wrong(&challenge_path, format!("cannot be used: {error}"), None);

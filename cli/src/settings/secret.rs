@@ -68,7 +68,8 @@ impl SecretRef {
             Ok(text) if text.trim().is_empty() => {
                 Err(Mistake::new(format!("`{setting}`: the secret is empty")).into())
             }
-            Ok(text) => Ok(text.trim_end_matches(['\n', '\r']).into()),
+            // Editors and shells put a byte order mark before it, and blanks and line ends behind it.
+            Ok(text) => Ok(text.trim_start_matches('\u{feff}').trim().into()),
             Err(mistake) => Err(mistake.about(setting).into()),
         }
     }

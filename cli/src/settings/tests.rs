@@ -93,6 +93,16 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     ("[acme]\nagree-tos = \"perhaps\"\n", "2:13", "true or false"),
     ("[acme]\neab-kid = \"x\"\n", "2:11", "eab-hmac-key"),
+    (
+        "[acme]\ncontact = \"admin@example.com, hostmaster\"\n",
+        "2:11",
+        "no mail address: `hostmaster`",
+    ),
+    (
+        "[certificates.web]\ndomains = [\"example.com\"]\nchallenge-alias = \"_acme-challenge.example.net\"\n",
+        "3:19",
+        "did you mean `domain-alias",
+    ),
     ("[dns]\nresolver = \"dns.example\"\n", "2:12", "IP address"),
     ("[dns]\ntimeout = \"0s\"\n", "2:11", "above zero"),
     (
@@ -247,6 +257,14 @@ fn mistakes_of_targets_are_reported_at_their_places() {
     assert_mistake(all, "3:7", "needs `{id}`");
     assert_mistake("[notify]\ndays = 3\n", "1:", "needs a `command`");
     assert_mistake("key-mode = '604'\n", "1:12", "takes 600, 640");
+}
+
+#[test]
+fn contacts_may_have_their_scheme_and_stand_in_one_text() {
+    let text =
+        "[acme]\ncontact = [\"mailto:a@example.com, b@example.com\", \"MAILTO:c@example.com\"]\n";
+    let contact = read(text).unwrap().acme.contact;
+    assert_eq!(contact, ["a@example.com", "b@example.com", "c@example.com"]);
 }
 
 #[test]
@@ -439,7 +457,7 @@ mod with_a_provider {
 proptest! {
     #[test]
     fn the_highest_layer_that_has_a_key_wins_and_is_named(
-        values in proptest::collection::vec(proptest::option::of("[a-z]{1,8}"), 1..6)
+        values in proptest::collection::vec(proptest::option::of("[a-z]{1,8}@example\\.com"), 1..6)
     ) {
         let texts: Vec<_> = values
             .iter()

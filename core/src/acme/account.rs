@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::Response;
 use instant_acme::{AccountCredentials, ExternalAccountKey, NewAccount};
@@ -192,9 +190,6 @@ async fn register(
 }
 
 fn external_key(external: &ExternalAccount) -> Result<ExternalAccountKey, AcmeError> {
-    let text = external.hmac_key.expose_secret();
-    let key = BASE64_URL_SAFE_NO_PAD
-        .decode(text.trim().trim_end_matches('='))
-        .map_err(|_| AcmeError::InvalidHmacKey)?;
+    let key = external.hmac_key_octets()?;
     Ok(ExternalAccountKey::new(external.key_id.clone(), &key))
 }

@@ -5,8 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::error::AcmeError;
 use super::transport::Timeouts;
 use crate::renewal::Limits;
 
@@ -153,8 +156,28 @@ impl CaConfig {
 pub struct ExternalAccount {
     /// The key identifier.
     pub key_id: String,
-    /// The HMAC key in base64url.
+    /// The HMAC key in base64url, or in base64.
     pub hmac_key: SecretString,
+}
+
+impl ExternalAccount {
+    /// The octets of the HMAC key. CAs and password stores show it in both alphabets, with padding, quotes or line
+    /// breaks.
+    pub fn hmac_key_octets(&self) -> Result<Vec<u8>, AcmeError> {
+        let text = self.hmac_key.expose_secret().chars();
+        let text: String = text
+            .filter(|c| !c.is_whitespace() && !matches!(c, '"' | '\'' | '=' | '\u{feff}'))
+            .map(|c| match c {
+                '+' => '-',
+                '/' => '_',
+                c => c,
+            })
+            .collect();
+        let octets = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
+        octets
+            .filter(|octets| !octets.is_empty())
+            .ok_or(AcmeError::InvalidHmacKey)
+    }
 }
 
 /// Returns the external account when an ACME account must be created, and only then. The secret may
@@ -175,6 +198,29 @@ impl ExternalAccountSource for ExternalAccount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_hmac_key_is_read_in_both_alphabets_and_however_it_is_wrapped() {
+        let octets = |text: &str| {
+            let external = ExternalAccount {
+                key_id: "kid".to_owned(),
+                hmac_key: text.to_owned().into(),
+            };
+            external.hmac_key_octets().ok()
+        };
+        let expected = Some(vec![0xfb, 0xff, 0xfe, 0x01]);
+        for text in [
+            "-__-AQ",
+            "+//+AQ==",
+            "\u{feff}\"-__-\r\n AQ\"\n",
+            "'+//+AQ=='",
+        ] {
+            assert_eq!(octets(text), expected, "{text}");
+        }
+        for text in ["", "a", "not base64!", "key: abcd"] {
+            assert_eq!(octets(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn the_caa_issuer_is_known_by_the_directory_unless_it_is_configured() {

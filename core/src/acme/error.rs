@@ -206,8 +206,8 @@ pub enum AcmeError {
         /// The reason.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The HMAC key of the external account is not base64url.
-    #[error("the HMAC key of the external account is not base64url")]
+    /// The HMAC key of the external account is neither base64url nor base64.
+    #[error("the HMAC key of the external account is not base64")]
     InvalidHmacKey,
     /// The CA does not have the profile.
     #[error("the CA has no profile `{profile}`; {}", profiles(.offered))]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acme_alias_core::provider::{OptionError, OptionKind, OptionSpec, Options};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::key::{TsigAlgorithm, TsigKey};
 use crate::server::ServerAddress;
@@ -24,7 +24,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "tsig-key",
-        help: "The name of the TSIG key; not needed if the secret is a BIND key file",
+        help: "The name of the TSIG key; not needed if the secret has it",
         kind: OptionKind::Text,
         required: false,
         default: None,
@@ -38,7 +38,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "tsig-secret",
-        help: "The key's secret in base64, or a BIND key file as tsig-keygen prints it",
+        help: "The key's secret in base64, or the whole key as BIND, Knot, NSD or PowerDNS keep it",
         kind: OptionKind::Secret,
         required: true,
         default: None,
@@ -111,39 +111,14 @@ pub(crate) fn clamped_ttl(ttl: u32) -> u32 {
     ttl.min(TTL_MAX)
 }
 
-/// The key whose `secret` is base64 or a whole BIND key file. A key file has a name and an algorithm
-/// of its own, which the options must not contradict.
+/// The key whose `secret` is base64 or a whole key.
 pub(crate) fn tsig_key(
     secret: &SecretString,
     name: Option<&str>,
     algorithm: Option<&str>,
 ) -> Result<TsigKey, OptionError> {
     let algorithm = algorithm.map(str::parse::<TsigAlgorithm>).transpose()?;
-    if !secret.expose_secret().contains('{') {
-        let Some(name) = name else {
-            return Err(OptionError::new(
-                "tsig-key",
-                "is missing: name the key, or make `tsig-secret` a whole BIND key file",
-            ));
-        };
-        return TsigKey::new(name, algorithm.unwrap_or_default(), secret.clone());
-    }
-    let key = TsigKey::from_bind_file(secret.clone())?;
-    // The file's name is not quoted: if two of its words changed places, it is the secret.
-    let differs = |name: &&str| !name.trim_end_matches('.').eq_ignore_ascii_case(key.name());
-    if let Some(name) = name.filter(differs) {
-        let name = name.escape_debug();
-        let problem = format!("is `{name}`, but the key in the key file has another name");
-        return Err(OptionError::new("tsig-key", problem));
-    }
-    match algorithm.filter(|algorithm| *algorithm != key.algorithm()) {
-        None => Ok(key),
-        Some(algorithm) => {
-            let of_file = key.algorithm();
-            let problem = format!("is {algorithm}, but the key file has {of_file}");
-            Err(OptionError::new("tsig-algorithm", problem))
-        }
-    }
+    TsigKey::from_text_with(secret, name, algorithm)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use hickory_proto::rr::rdata::tsig::TsigAlgorithm as WireAlgorithm;
 use hickory_proto::rr::{Name, TSigner};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::key_file::KeyFile;
+use crate::key_text::{KeyText, same};
 
 /// How far our clock and the server's may be apart, in seconds (RFC 8945 §10).
 pub(crate) const FUDGE: u16 = 300;
@@ -101,7 +101,7 @@ fn too_weak(name: &str) -> String {
 /// let key = TsigKey::new("acme-key", TsigAlgorithm::HmacSha256, secret)?;
 ///
 /// let file = format!("key \"acme-key\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};");
-/// assert_eq!(TsigKey::from_bind_file(file)?.name(), key.name());
+/// assert_eq!(TsigKey::from_text(file)?.name(), key.name());
 /// # Ok::<(), acme_alias_core::provider::OptionError>(())
 /// ```
 #[derive(Clone)]
@@ -121,20 +121,53 @@ impl TsigKey {
         TsigKey::from_parts(name, algorithm, &secret.into())
     }
 
-    /// The key in the text of a BIND key file, as `tsig-keygen` prints it.
-    pub fn from_bind_file(text: impl Into<SecretString>) -> Result<Self, OptionError> {
-        let text: SecretString = text.into();
+    /// The key in a text in which a server or its tools keep it: a file of BIND, Knot or NSD, what PowerDNS prints, or
+    /// `algorithm:name:secret`.
+    pub fn from_text(text: impl Into<SecretString>) -> Result<Self, OptionError> {
+        TsigKey::from_text_with(&text.into(), None, None)
+    }
+
+    /// The same. `name` and `algorithm` are those of a text that has none; they choose among several keys, and must not
+    /// contradict the text.
+    pub(crate) fn from_text_with(
+        text: &SecretString,
+        name: Option<&str>,
+        algorithm: Option<TsigAlgorithm>,
+    ) -> Result<Self, OptionError> {
         let invalid = |problem: String| OptionError::new("tsig-secret", problem);
-        let file = KeyFile::parse(text.expose_secret())
-            .map_err(|problem| invalid(format!("is not a valid key file: {problem}")))?;
-        // An unknown algorithm is not quoted: if two words changed places, it is the secret.
-        let algorithm = TsigAlgorithm::from_word(&file.algorithm).map_err(|unsupported| {
+        let key = KeyText::parse(text.expose_secret(), name)
+            .map_err(|problem| invalid(format!("cannot be read: {problem}")))?;
+        // What the text has is not quoted: if two of its words changed places, it is the secret.
+        let own = key.algorithm.as_deref().map(TsigAlgorithm::from_word);
+        let own = own.transpose().map_err(|unsupported| {
             invalid(match unsupported {
                 Unsupported::Weak(name) => too_weak(name),
                 Unsupported::Unknown => "has an unknown algorithm".to_owned(),
             })
         })?;
-        TsigKey::from_parts(&file.name, algorithm, &file.secret.into())
+        if let (Some(given), Some(own)) = (algorithm, own)
+            && given != own
+        {
+            let problem = format!("is {given}, but the key in `tsig-secret` has {own}");
+            return Err(OptionError::new("tsig-algorithm", problem));
+        }
+        let name = match (name, &key.name) {
+            (Some(given), Some(own)) if !same(given, own) => {
+                let given = given.escape_debug();
+                let problem =
+                    format!("is `{given}`, but the key in `tsig-secret` has another name");
+                return Err(OptionError::new("tsig-key", problem));
+            }
+            (_, Some(own)) => own,
+            (Some(given), None) => given,
+            (None, None) => {
+                let problem =
+                    "is missing: name the key, or let `tsig-secret` have a whole key file";
+                return Err(OptionError::new("tsig-key", problem));
+            }
+        };
+        let algorithm = own.or(algorithm).unwrap_or_default();
+        TsigKey::from_parts(name, algorithm, &key.secret.into())
     }
 
     fn from_parts(
@@ -211,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_key_file_has_its_own_name_and_algorithm() {
-        let key = TsigKey::from_bind_file(file(SECRET)).unwrap();
+        let key = TsigKey::from_text(file(SECRET)).unwrap();
         assert_eq!(key.name(), "acme-key");
         assert_eq!(key.algorithm(), TsigAlgorithm::HmacSha384);
     }
@@ -223,7 +256,7 @@ mod tests {
         let unknown = "sha256".parse::<TsigAlgorithm>().unwrap_err();
         assert!(unknown.problem.contains("hmac-sha512"), "{unknown}");
         let in_file = file(SECRET).replace("sha384", "sha1");
-        let error = TsigKey::from_bind_file(in_file).unwrap_err();
+        let error = TsigKey::from_text(in_file).unwrap_err();
         assert_eq!(error.option, "tsig-secret");
         assert!(error.problem.contains("too weak"), "{error}");
     }
@@ -232,25 +265,25 @@ mod tests {
     fn errors_never_quote_a_damaged_key_file() {
         let whole = file(SECRET);
         for end in 0..whole.trim_end().len() - 2 {
-            if let Err(error) = TsigKey::from_bind_file(&whole[..end]) {
+            if let Err(error) = TsigKey::from_text(&whole[..end]) {
                 assert!(!error.to_string().contains(&SECRET[..8]), "{error}");
             }
         }
         let swapped = whole.replace("hmac-sha384", SECRET);
-        let error = TsigKey::from_bind_file(swapped).unwrap_err();
+        let error = TsigKey::from_text(swapped).unwrap_err();
         assert!(!error.to_string().contains(&SECRET[..8]), "{error}");
         for (text, problem) in [
-            (whole.repeat(2), "more than one"),
+            (whole.repeat(2), "several keys"),
             (file("not base64!"), "base64"),
         ] {
-            let error = TsigKey::from_bind_file(text).unwrap_err();
+            let error = TsigKey::from_text(text).unwrap_err();
             assert!(error.problem.contains(problem), "{error}");
         }
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let shown = format!("{:?}", TsigKey::from_bind_file(file(SECRET)).unwrap());
+        let shown = format!("{:?}", TsigKey::from_text(file(SECRET)).unwrap());
         assert!(shown.contains("acme-key"));
         assert!(
             !shown.contains("1234567890") && !shown.contains(SECRET),
@@ -262,7 +295,7 @@ mod tests {
         #[test]
         fn any_text_is_a_key_or_an_error(text in "\\PC{0,200}", brace in any::<bool>()) {
             let text = if brace { format!("key {text} {{{text}}};") } else { text };
-            let _ = TsigKey::from_bind_file(text);
+            let _ = TsigKey::from_text(text);
         }
     }
 }

@@ -7,7 +7,7 @@
 //! use acme_alias_rfc2136::{Rfc2136, TsigKey};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let key = TsigKey::from_bind_file(std::fs::read_to_string("/etc/acme-alias/acme-key.key")?)?;
+//! let key = TsigKey::from_text(std::fs::read_to_string("/etc/acme-alias/acme-key.key")?)?;
 //! let provider = Rfc2136::new("ns1.example.net".parse()?, key).with_ttl(10);
 //!
 //! let change = TxtChange {
@@ -43,7 +43,7 @@
 //! | `server` | the primary of the zone; several are tried in order | required |
 //! | `tsig-key` | the name of the key; not needed with a key file | |
 //! | `tsig-algorithm` | `hmac-sha256`, `hmac-sha384` or `hmac-sha512` | `hmac-sha256` |
-//! | `tsig-secret` | the secret in base64, or a BIND key file | required |
+//! | `tsig-secret` | the secret in base64, or a key as BIND, Knot, NSD or PowerDNS keep it | required |
 //! | `timeout` | how long one exchange with one server may take | `5s` |
 //! | `ttl` | time to live of the records, in seconds | `0` |
 //!
@@ -64,7 +64,7 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod key;
-mod key_file;
+mod key_text;
 mod message;
 mod policy;
 mod probe;

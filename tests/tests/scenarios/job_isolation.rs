@@ -47,7 +47,7 @@ fn engine(bed: &TestBed, domains: &[String]) -> Result<Engine> {
     let ca = CaConfig::new(bed.settings().directory)
         .with_extra_root(fs::read(bed.ca_file())?)
         .with_agree_tos(true);
-    let key = TsigKey::from_bind_file(bed.key(ALIAS_ZONE)?.to_string())?;
+    let key = TsigKey::from_text(bed.key(ALIAS_ZONE)?.to_string())?;
     let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
     let mut builder = Engine::builder(store, Arc::new(MemoryLedger::new(clock)))
         .ca(ca)

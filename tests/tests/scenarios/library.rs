@@ -78,7 +78,7 @@ async fn engine(bed: &TestBed, settings: &Settings) -> Result<Engine> {
             servers: servers.clone(),
         });
     }
-    let key = TsigKey::from_bind_file(bed.key(ALIAS_ZONE)?.to_string())?;
+    let key = TsigKey::from_text(bed.key(ALIAS_ZONE)?.to_string())?;
     let certificate = CertificateRequest::new("example".parse()?, ["example.com".parse()?]);
     let builder = Engine::builder(Arc::new(store), Arc::new(ledger))
         .ca(ca)

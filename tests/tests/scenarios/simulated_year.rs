@@ -66,7 +66,7 @@ impl Year {
                 servers: servers.clone(),
             });
         }
-        let key = TsigKey::from_bind_file(bed.key(ALIAS_ZONE)?.to_string())?;
+        let key = TsigKey::from_text(bed.key(ALIAS_ZONE)?.to_string())?;
         let config = CaConfig::new(ca.directory())
             .with_extra_root(fs::read(ca.root())?)
             .with_agree_tos(true);
