@@ -31,6 +31,7 @@ async fn main() -> Result<()> {
     let key = KeyPair::generate()?;
     let pem = CertificateParams::new(vec!["example.com".to_owned()])?.self_signed(&key)?;
     let chain = Chain {
+        doubts: Vec::new(),
         info: certificate::inspect(pem.pem().as_bytes())?,
         certificate: pem.pem(),
         intermediates: pem.pem(),

@@ -21,11 +21,10 @@ impl Warnings {
         for SilentServer { server, answer } in &issued.silent {
             self.silent.insert(server.clone(), answer.clone());
         }
-        if let Some(other) = &issued.other_chain {
-            let id = &issued.stored.id;
-            let warning = format!("{id}: {other}; the CA's choice was stored");
-            self.others.push(warning);
-        }
+        let id = &issued.stored.id;
+        let warnings = issued.chain_warnings.iter();
+        self.others
+            .extend(warnings.map(|warning| format!("{id}: {warning}; the CA's chain was stored")));
     }
 
     /// Adds what was noticed in a rehearsal.

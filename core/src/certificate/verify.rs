@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::error::X509Error;
 
 use super::error::CertificateError;
 use super::info::{CertificateInfo, read};
@@ -24,10 +25,13 @@ pub struct Chain {
     pub intermediates: String,
     /// The content of the certificate.
     pub info: CertificateInfo,
+    /// What could not be verified and does not prevent its use, a sentence each.
+    pub doubts: Vec<String>,
 }
 
-/// Verifies a chain (PEM, leaf first): it is for the key with this `SubjectPublicKeyInfo` (DER), for
-/// exactly these names, valid now, and each certificate is signed by the next.
+/// Verifies a chain (PEM): there is a certificate for the key with this `SubjectPublicKeyInfo` (DER), for exactly these
+/// names and valid now, and no other one in the chain contradicts it. The order of the certificates does not matter, and
+/// those that do not belong to the chain are left out.
 pub fn verify(
     pem: &str,
     public_key: &[u8],
@@ -39,19 +43,91 @@ pub fn verify(
         .iter()
         .map(|der| parse(der))
         .collect::<Result<Vec<_>, _>>()?;
-    let leaf = certificates.first().ok_or(CertificateError::Empty)?;
-    if leaf.public_key().raw != public_key {
-        return Err(CertificateError::OtherKey);
+    if certificates.is_empty() {
+        return Err(CertificateError::Empty);
     }
-    let info = read(leaf)?;
+    let is_ours = |certificate: &X509Certificate<'_>| certificate.public_key().raw == public_key;
+    let Some(first) = certificates.iter().position(is_ours) else {
+        return Err(CertificateError::OtherKey);
+    };
+    let info = read(&certificates[first])?;
     check_names(&info, names)?;
     check_validity(&info, now)?;
-    check_signatures(&certificates)?;
+    let (path, doubts) = path(&certificates, first)?;
+    let issuers: Vec<_> = path[1..].iter().map(|place| ders[*place].clone()).collect();
     Ok(Chain {
-        certificate: encode(&ders[..1]),
-        intermediates: encode(&ders[1..]),
+        certificate: encode(&ders[first..=first]),
+        intermediates: encode(&issuers),
         info,
+        doubts,
     })
+}
+
+/// The places of the certificates from this one on, each followed by its issuer, as far as they are there; and what
+/// could not be verified.
+fn path(
+    certificates: &[X509Certificate<'_>],
+    first: usize,
+) -> Result<(Vec<usize>, Vec<String>), CertificateError> {
+    let (mut path, mut doubts) = (vec![first], Vec::new());
+    let mut place = first;
+    loop {
+        let certificate = &certificates[place];
+        if is_self_issued(certificate) {
+            break;
+        }
+        let named = certificates.iter().enumerate().filter(|(other, issuer)| {
+            !path.contains(other) && certificate.issuer() == issuer.subject()
+        });
+        let mut signed: Vec<_> = named
+            .map(|(other, issuer)| (signature(certificate, issuer), other))
+            .collect();
+        signed.sort_by_key(|(signature, other)| (*signature, *other));
+        let issuer = shortened(&certificate.issuer().to_string(), TEXT_MAX);
+        let Some((signature, other)) = signed.first() else {
+            break;
+        };
+        match signature {
+            Signature::Good => {}
+            Signature::Unknown => doubts.push(format!(
+                "the signature of `{issuer}` was not checked, because its algorithm is not supported"
+            )),
+            Signature::Bad => {
+                let position = path.len() + 1;
+                return Err(CertificateError::ChainBroken { position, issuer });
+            }
+        }
+        path.push(*other);
+        place = *other;
+    }
+    if path.len() == 1 && !is_self_issued(&certificates[first]) {
+        let issuer = shortened(&certificates[first].issuer().to_string(), TEXT_MAX);
+        doubts.push(format!(
+            "the CA sent no certificate of its issuer `{issuer}`: clients may not trust it"
+        ));
+    }
+    Ok((path, doubts))
+}
+
+fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
+    certificate.issuer() == certificate.subject()
+}
+
+/// What became of the check of a signature, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Signature {
+    Good,
+    /// The algorithm is not supported here.
+    Unknown,
+    Bad,
+}
+
+fn signature(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> Signature {
+    match certificate.verify_signature(Some(issuer.public_key())) {
+        Ok(()) => Signature::Good,
+        Err(X509Error::SignatureUnsupportedAlgorithm) => Signature::Unknown,
+        Err(_) => Signature::Bad,
+    }
 }
 
 fn check_names(info: &CertificateInfo, names: &[Identifier]) -> Result<(), CertificateError> {
@@ -75,23 +151,6 @@ fn check_validity(info: &CertificateInfo, now: Timestamp) -> Result<(), Certific
         not_after: info.not_after,
         now,
     })
-}
-
-fn check_signatures(chain: &[X509Certificate<'_>]) -> Result<(), CertificateError> {
-    for (position, pair) in chain.windows(2).enumerate() {
-        let [certificate, issuer] = pair else {
-            continue;
-        };
-        let is_named = certificate.issuer() == issuer.subject();
-        let signature = certificate.verify_signature(Some(issuer.public_key()));
-        if !is_named || signature.is_err() {
-            return Err(CertificateError::ChainBroken {
-                position: position + 2,
-                issuer: shortened(&certificate.issuer().to_string(), TEXT_MAX),
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -216,6 +275,30 @@ mod tests {
             matches!(error, CertificateError::ChainBroken { position: 2, .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_order_of_the_chain_does_not_matter_nor_what_else_is_in_it() {
+        let fixture = fixture(&NAMES, (-1, 90));
+        let end = "-----END CERTIFICATE-----\n";
+        let (leaf, issuer) = fixture.pem.split_once(end).unwrap();
+        let leaf = format!("{leaf}{end}");
+        let usual = verified(&fixture, &NAMES).unwrap();
+        assert_eq!(usual.doubts, [""; 0]);
+        for pem in [
+            format!("{issuer}{leaf}"),
+            format!("{leaf}{issuer}{issuer}"),
+            format!("{}{leaf}{issuer}", ca("another").2),
+            format!("{leaf}{}{issuer}", ca("issuer").2),
+        ] {
+            let key = KeyPair::from_pem(&fixture.key.serialize_pem()).unwrap();
+            let other = Fixture { key, pem };
+            assert_eq!(verified(&other, &NAMES).unwrap(), usual);
+        }
+        let key = KeyPair::from_pem(&fixture.key.serialize_pem()).unwrap();
+        let alone = verified(&Fixture { key, pem: leaf }, &NAMES).unwrap();
+        assert_eq!(alone.intermediates, "");
+        assert!(alone.doubts[0].contains("CN=issuer"), "{:?}", alone.doubts);
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub struct Issued {
     pub stored: StoredCertificate,
     /// Findings about the delegations that did not prevent it.
     pub warnings: Vec<Finding>,
-    /// Why the chain is not the preferred one.
-    pub other_chain: Option<String>,
+    /// Why the chain is not as it might be, a sentence each.
+    pub chain_warnings: Vec<String>,
     /// The names that it is without, and why.
     pub left_out: Vec<LeftOut>,
     /// What could not be withdrawn, one error for each zone.
@@ -131,12 +131,12 @@ impl Issuer<'_> {
             Err(error) => Err(error),
         };
         match stored {
-            Ok((stored, other_chain)) => {
+            Ok((stored, chain_warnings)) => {
                 let issued = Issued {
                     stored,
                     warnings: silent::still_true(&plan.warnings, &published),
                     silent: silent::of_publication(&plan.warnings, &published),
-                    other_chain,
+                    chain_warnings,
                     left_out: request.left_out.clone(),
                     left_behind: Vec::new(),
                 };
@@ -221,7 +221,7 @@ impl Issuer<'_> {
         &self,
         request: &CertificateRequest,
         validated: Validated,
-    ) -> Result<(StoredCertificate, Option<String>), IssueError> {
+    ) -> Result<(StoredCertificate, Vec<String>), IssueError> {
         let Validated {
             mut order,
             account,
@@ -237,8 +237,10 @@ impl Issuer<'_> {
         };
         let verified = certificate::verify(&pem, &key.public(), &names, self.clock.now());
         self.begin(request, &Step::Store);
+        let mut warnings: Vec<_> = other_chain.into_iter().collect();
         let stored = match verified {
-            Ok(chain) => {
+            Ok(mut chain) => {
+                warnings.append(&mut chain.doubts);
                 let origin = VersionOrigin {
                     directory: self.ca.directory().to_owned(),
                     account,
@@ -264,7 +266,7 @@ impl Issuer<'_> {
         }
         // The order has come to its end, with or without a certificate that can be used.
         self.store.remove_order(&request.id).await?;
-        stored.map(|stored| (stored, other_chain))
+        stored.map(|stored| (stored, warnings))
     }
 
     /// Does everything that concerns the DNS with a probe value at each alias name, and asks

@@ -239,26 +239,46 @@ fn other_chains_that_are_no_chains_cost_no_certificate() -> Result {
     bed.assert_only_txt_was_touched(&[])
 }
 
+/// The end of a block of PEM.
+const END: &str = "-----END CERTIFICATE-----\n";
+
 #[test]
-fn a_chain_that_is_broken_is_not_stored() -> Result {
+fn a_chain_is_put_in_order_and_what_does_not_belong_to_it_is_left_out() -> Result {
     let bed = TestBed::start()?;
     let stranger = KeyPair::generate().unwrap();
     let mut stranger_root = CertificateParams::default();
     stranger_root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let stranger_root = stranger_root.self_signed(&stranger).unwrap().pem();
     let outcome = run(&bed, move |exchange| {
-        match exchange.answer.split_once("-----END CERTIFICATE-----\n") {
-            // The certificate itself, and somebody who did not sign it.
-            Some((leaf, _)) => {
-                let leaf = format!("{leaf}-----END CERTIFICATE-----\n");
-                Spoilt::Changed(leaf + &stranger_root)
-            }
+        match exchange.answer.split_once(END) {
+            Some((leaf, issuer)) => Spoilt::Changed(format!("{issuer}{stranger_root}{leaf}{END}")),
             None => Spoilt::No,
         }
     })?;
-    outcome.assert_failure(5, &["was not stored", "did not sign the one before it"]);
+    outcome.assert_success();
+    assert!(!outcome.stderr.contains("warning"), "{outcome}");
     let path = bed.folder().join("spoilt/certificates/example-com");
-    assert!(!path.join("fullchain.pem").exists());
+    let chain = std::fs::read_to_string(path.join("fullchain.pem"))?;
+    let leaf = std::fs::read_to_string(path.join("cert.pem"))?;
+    assert!(chain.starts_with(&leaf));
+    assert_eq!(chain.matches(END).count(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_certificate_without_its_issuer_is_stored_with_a_warning() -> Result {
+    let bed = TestBed::start()?;
+    let outcome = run(&bed, move |exchange| {
+        match exchange.answer.split_once(END) {
+            Some((leaf, _)) => Spoilt::Changed(format!("{leaf}{END}")),
+            None => Spoilt::No,
+        }
+    })?;
+    outcome.assert_success();
+    outcome.assert_said(&["the CA sent no certificate of its issuer `CN=Pebble"]);
+    let path = bed.folder().join("spoilt/certificates/example-com");
+    let chain = std::fs::read_to_string(path.join("fullchain.pem"))?;
+    assert_eq!(chain.matches(END).count(), 1);
     Ok(())
 }
 

@@ -58,6 +58,7 @@ pub fn version(
             info: certificate::inspect(certificate.as_bytes())?,
             certificate,
             intermediates: String::new(),
+            doubts: Vec::new(),
         },
         origin: VersionOrigin {
             directory: "https://ca.example/directory".to_owned(),
