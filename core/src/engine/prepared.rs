@@ -81,8 +81,11 @@ impl Engine {
         failure: IssueFailure,
         context: &JobContext,
     ) -> Result<Prepared, IssueFailure> {
-        let without = self.without_failed(&failed.certificate, failure, context.urgency);
+        let without = self.without_failed(&failed.certificate, failure.clone(), context.urgency);
         let certificate = without.await?;
+        if !self.may_order_again(&certificate, context).await {
+            return Err(failure);
+        }
         let plan = Arc::new(failed.plan.only_for(&certificate.request));
         Ok(Prepared { certificate, plan })
     }
