@@ -251,7 +251,9 @@ fn alternating_zone() -> Result<HostileServer> {
         let is_challenge = *asked == name(&format!("_acme-challenge.{ALTERNATING}"));
         if is_challenge
             && kind == RecordType::TXT
-            && asked_before.fetch_add(1, Ordering::Relaxed) % 2 == 0
+            && asked_before
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(2)
         {
             let alias = name(&format!("_acme-challenge.{ALIAS_ZONE}"));
             return with(answer, asked, [RData::CNAME(CNAME(alias))]);
