@@ -12,7 +12,7 @@ use super::model::{
 };
 use super::nearest::nearest;
 use super::read_acme::USUAL;
-use super::read_csr::{csr, with_names};
+use super::read_csr::{csr, refuse_names_of_others, with_names};
 use super::read_deploy::{key_access, targets};
 use super::reader::Reader;
 
@@ -64,6 +64,7 @@ pub(super) fn certificates(
         };
         certificates.insert(id, certificate);
     }
+    refuse_names_of_others(reader, &mut certificates);
     certificates
 }
 

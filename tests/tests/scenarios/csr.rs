@@ -449,3 +449,27 @@ fn requests_with_tens_of_thousands_of_names_take_no_time() -> Result {
     );
     Ok(())
 }
+
+#[test]
+fn a_request_for_names_of_another_certificate_is_sent_only_if_they_are_listed() -> Result {
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    // Somebody else made it.
+    let file = request(&bed, "theirs.csr", P256, &["*.example.com"], "")?;
+    let settings = |more: &str| {
+        let csr = format!("csr = \"{}\"\n{more}", file.display());
+        let ours = bed.settings().certificates(&["example.com".to_owned()]);
+        ours.certificate("theirs", &csr)
+    };
+    let refused = bed.program(settings(""))?.run(&["renew"])?;
+    let said = [
+        "*.example.com, which belongs to the certificate `example-com`",
+        "list its names",
+    ];
+    refused.assert_failure(2, &said);
+    bed.certificate("example-com")?;
+    assert!(certificate(&bed, "theirs", &file).is_err());
+    let listed = settings("domains = [\"*.example.com\"]");
+    bed.program(listed)?.run(&["renew"])?.assert_success();
+    certificate(&bed, "theirs", &file)?;
+    bed.assert_only_txt_was_touched(&[])
+}
