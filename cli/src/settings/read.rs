@@ -19,7 +19,7 @@ use super::read_acme::{acme, cas};
 use super::read_certificates::certificates;
 use super::read_deploy::{key_access, notify, targets};
 use super::reader::Reader;
-use super::same_files::same_files;
+use super::same_files::{confusable_files, same_files};
 use super::unknown_keys::unknown_keys;
 
 /// Versions of a certificate that are kept, unless the settings say otherwise.
@@ -50,6 +50,7 @@ impl Settings {
         let providers = providers(&mut reader);
         let alias_zones = alias_zones(&mut reader);
         let mut certificates = certificates(&mut reader);
+        confusable_files(&mut reader, &deploy);
         for (id, mistake) in same_files(&reader, &certificates, &deploy) {
             if let Some(certificate) = certificates.get_mut(&id) {
                 certificate.add_mistake(mistake);

@@ -11,7 +11,7 @@ use super::mistake::SettingsError;
 use super::model::{CertificateSettings, DomainSettings, FallbackCa, NAMES_MAX, TargetSettings};
 use super::nearest::nearest;
 use super::read_acme::USUAL;
-use super::read_csr::{csr, with_names};
+use super::read_csr::{csr, refuse_names_of_others, with_names};
 use super::read_deploy::{key_access, targets};
 use super::reader::Reader;
 use super::unknown_keys::unknown_keys_of;
@@ -73,6 +73,7 @@ pub(super) fn certificates(
         certificate.mistakes = (!own.is_empty()).then_some(SettingsError(own));
         certificates.insert(id, certificate);
     }
+    refuse_names_of_others(reader, &mut certificates);
     certificates
 }
 

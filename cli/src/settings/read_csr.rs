@@ -2,16 +2,17 @@
 //!
 //! Such a file is no part of the settings. What is wrong with it is a failure of its certificate, and of no other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 use acme_alias_core::certificate::{CertificationRequest, CsrError};
 use acme_alias_core::name::{DnsName, Identifier};
+use acme_alias_core::store::CertificateId;
 use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 
 use super::mistake::Mistake;
-use super::model::{DomainSettings, NAMES_MAX};
+use super::model::{CertificateSettings, DomainSettings, NAMES_MAX};
 use super::read_deploy::files_with_key;
 use super::reader::Reader;
 
@@ -95,6 +96,41 @@ pub(super) fn with_names(
         reader.wrong(&format!("{table}.domains"), problem, Some(help));
     }
     given
+}
+
+/// Refuses a request without `domains` beside it if it is for a name that is listed for another certificate: whoever
+/// made the request would be that server.
+pub(super) fn refuse_names_of_others(
+    reader: &Reader<'_>,
+    certificates: &mut BTreeMap<CertificateId, CertificateSettings>,
+) {
+    let is_listed = |id: &CertificateId| {
+        let path = format!("certificates.{id}.domains");
+        reader.tree.at(&path).is_some()
+    };
+    let mut owners: HashMap<DnsName, CertificateId> = HashMap::new();
+    for (id, certificate) in certificates.iter().filter(|(id, _)| is_listed(id)) {
+        let domains = certificate.domains.iter();
+        let names = domains.map(|domain| domain.identifier.challenge_name().clone());
+        owners.extend(names.map(|name| (name, id.clone())));
+    }
+    for (id, certificate) in certificates {
+        if is_listed(id) {
+            continue;
+        }
+        let of_others = certificate.domains.iter().find_map(|domain| {
+            let owner = owners.get(domain.identifier.challenge_name())?;
+            Some((&domain.identifier, owner))
+        });
+        if let Some((name, owner)) = of_others {
+            let problem = format!("it is for {name}, which belongs to the certificate `{owner}`");
+            let help = "list its names in `domains`, if that is meant";
+            let path = format!("certificates.{id}.csr");
+            let mistake = Mistake::new(problem).help(help).about(&path);
+            certificate.add_mistake(reader.located(mistake, &path));
+            certificate.domains.clear();
+        }
+    }
 }
 
 /// How the given names differ from those of a request.

@@ -323,6 +323,37 @@ fn two_targets_that_write_one_file_are_a_mistake() {
 }
 
 #[test]
+fn nobody_can_choose_an_id_to_replace_the_key_of_others() {
+    let shared = |one: &str, other: &str| {
+        read(&format!(
+            "[[deploy]]\nkind = 'files'\nfullchain = '{one}'\n\
+             [[deploy]]\nkind = 'files'\nkey = '{other}'\n"
+        ))
+    };
+    for (one, other) in [
+        ("/x/{id}.pem", "/x/key-{id}.pem"),
+        ("/x/{id}-key.pem", "/x/{id}.pem"),
+        ("/x/a-{id}", "/x/{id}-b"),
+        ("/x/{id}/a", "/x/y/{id}"),
+        ("/x/{id}/a.pem", "/x/key-{id}/a.pem"),
+    ] {
+        let error = shared(one, other).unwrap_err().to_string();
+        assert!(error.contains("of another certificate"), "{one}: {error}");
+    }
+    for (one, other) in [
+        ("/x/{id}.pem", "/x/{id}.key"),
+        ("/x/{id}.pem", "/x/{id}.key.pem"),
+        ("/x/{id}.pem", "/x/key.{id}.pem"),
+        ("/x/{id}.pem", "/y/key-{id}.pem"),
+        ("/x/{id}/a", "/x/{id}/b"),
+        ("/x/{id}", "/x/y/{id}"),
+        ("/x/{id}/{id}.pem", "/x/{id}/{id}-key.pem"),
+    ] {
+        assert!(shared(one, other).is_ok(), "{one}");
+    }
+}
+
+#[test]
 fn a_hook_is_the_last_target_of_its_certificate() {
     let settings = read(
         "[[deploy]]\nkind = 'command'\ncommand = 'all'\n\

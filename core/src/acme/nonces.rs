@@ -16,11 +16,16 @@ const AGE_MAX: Duration = Duration::from_mins(5);
 const REQUEST_EVERY: Duration = Duration::from_millis(50);
 const BURST: u32 = 10;
 
+/// The longest nonce. Those of CAs have less than 100 octets, and one of each answer is kept.
+const NONCE_MAX: usize = 1_000;
+
 /// Takes the nonce out of an answer.
 pub(super) fn of(headers: &mut HeaderMap) -> Option<String> {
     let nonce = headers.remove(REPLAY_NONCE)?;
     let nonce = nonce.to_str().ok()?;
-    (!nonce.is_empty()).then(|| nonce.to_owned())
+    (1..=NONCE_MAX)
+        .contains(&nonce.len())
+        .then(|| nonce.to_owned())
 }
 
 /// The nonces of one CA that were not used yet, and the pace of requests for more.
@@ -184,7 +189,9 @@ mod tests {
         headers.insert(REPLAY_NONCE, "n-1".parse().unwrap());
         assert_eq!(of(&mut headers).as_deref(), Some("n-1"));
         assert_eq!(of(&mut headers), None);
-        headers.insert(REPLAY_NONCE, "".parse().unwrap());
-        assert_eq!(of(&mut headers), None);
+        for nonce in [String::new(), "n".repeat(NONCE_MAX + 1)] {
+            headers.insert(REPLAY_NONCE, nonce.parse().unwrap());
+            assert_eq!(of(&mut headers), None);
+        }
     }
 }

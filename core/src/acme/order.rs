@@ -26,6 +26,8 @@ use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtValue;
 
+/// The longest URL of an order, in octets. It is in each line of the ledger.
+const URL_MAX: usize = 2_000;
 /// Other chains that are fetched. CAs have two or three roots.
 const ALTERNATES_MAX: usize = 10;
 
@@ -99,6 +101,10 @@ impl Order {
         let url = response.headers().get(LOCATION);
         let url = url.and_then(|url: &HeaderValue| url.to_str().ok());
         let url = url.ok_or_else(|| AcmeError::invalid(operation, "it contains no order URL"))?;
+        if url.len() > URL_MAX {
+            let reason = format!("the URL of the order has {} octets", url.len());
+            return Err(AcmeError::invalid(operation, reason));
+        }
         let state = State::parse(operation, &response)?;
         Ok(Order::new(account, url, request.names, state))
     }

@@ -13,8 +13,8 @@ const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Closes when the CA refuses several orders in a row and asks to wait: the others would be refused as well.
 ///
-/// A limit may also be one of the names, which their owner can use up elsewhere. Therefore an order of a certificate that
-/// failed before does not count if it reaches a limit: nobody closes the gate again and again.
+/// A limit may also be one of the names, which their owner can use up elsewhere. Therefore an order that reaches a limit
+/// does not count if its certificate was never obtained, or failed since: nobody closes the gate again and again.
 #[derive(Debug, Default)]
 pub(super) struct OrderGate(Mutex<State>);
 
@@ -41,9 +41,14 @@ impl OrderGate {
         closed.filter(|until| *until > now)
     }
 
-    /// Notes how the CA answered to an order. `has_failed` is whether an attempt for its certificate failed before.
-    pub(super) fn note<T>(&self, answer: &Result<T, AcmeError>, has_failed: bool, now: Timestamp) {
-        if has_failed && answer.as_ref().is_err_and(AcmeError::is_limit) {
+    /// Notes how the CA answered to an order. `may_be_at_fault` is whether a limit may be one of its names.
+    pub(super) fn note<T>(
+        &self,
+        answer: &Result<T, AcmeError>,
+        may_be_at_fault: bool,
+        now: Timestamp,
+    ) {
+        if may_be_at_fault && answer.as_ref().is_err_and(AcmeError::is_limit) {
             return;
         }
         let mut state = self.state();
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_failed_certificates_reach_close_nothing() {
+    fn limits_that_may_be_those_of_names_close_nothing() {
         let (gate, now) = (OrderGate::default(), Timestamp::UNIX_EPOCH);
         for _ in 0..10 {
             gate.note(&refusal(Some(60)), true, now);

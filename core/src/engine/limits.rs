@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::certificates::CertificateConfig;
+use super::context::JobContext;
 use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::options::{RunOptions, Selection};
@@ -182,27 +184,11 @@ impl Engine {
         directory: String,
         counted: Counted,
     ) -> Result<(Option<Reserved>, Vec<Waiting>), StoreError> {
-        let store = &self.parts.store;
-        let lease = self.account_lease(&directory).await?;
-        let now = self.parts.clock.now();
         let Counted { rate, mut wanted } = counted;
-        let mut status = store.ca_status(&directory).await?;
-        let left = rate.left(&mut status.orders, now);
-        let late = wanted.split_off(
-            wanted
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX)),
-        );
-        let spent = Spent {
-            at: now,
-            count: u32::try_from(wanted.len()).unwrap_or(u32::MAX),
-        };
-        if spent.count > 0 {
-            status.orders.push(spent);
-            store.put_ca_status(&directory, &status).await?;
-        }
-        lease.release().await?;
-        let next = rate.next(&status.orders, now);
+        let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+        let (spent, all) = self.spend(&directory, rate, count).await?;
+        let late = wanted.split_off(usize::try_from(spent.count).unwrap_or(usize::MAX));
+        let next = rate.next(&all, spent.at);
         let waiting = late.into_iter().zip(1..).map(|((id, why), place)| Waiting {
             id,
             why,
@@ -218,6 +204,49 @@ impl Engine {
             ids,
         });
         Ok((reserved, waiting))
+    }
+
+    /// Counts one more order for a certificate whose first one in this run has failed. Returns whether the CA allows it.
+    pub(super) async fn may_order_again(
+        &self,
+        certificate: &CertificateConfig,
+        context: &JobContext,
+    ) -> bool {
+        let ca = certificate.environment.ca();
+        let rate = ca.config().limits.orders;
+        // As for the first order.
+        let is_counted = !context.urgency.force && !context.must_obtain;
+        let Some(rate) = rate.filter(|_| is_counted) else {
+            return true;
+        };
+        match self.spend(ca.directory(), rate, 1).await {
+            Ok((spent, _)) => spent.count == 1,
+            Err(error) => {
+                tracing::warn!(%error, "no other order is opened, as it could not be counted");
+                false
+            }
+        }
+    }
+
+    /// Counts so many orders, or as many as are left. Returns them, and all that count now.
+    async fn spend(
+        &self,
+        directory: &str,
+        rate: Rate,
+        wanted: u32,
+    ) -> Result<(Spent, Vec<Spent>), StoreError> {
+        let store = &self.parts.store;
+        let lease = self.account_lease(directory).await?;
+        let now = self.parts.clock.now();
+        let mut status = store.ca_status(directory).await?;
+        let count = rate.left(&mut status.orders, now).min(wanted);
+        let spent = Spent { at: now, count };
+        if count > 0 {
+            status.orders.push(spent);
+            store.put_ca_status(directory, &status).await?;
+        }
+        lease.release().await?;
+        Ok((spent, status.orders))
     }
 
     /// Gives back what was counted for orders that were not opened.

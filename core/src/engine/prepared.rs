@@ -9,7 +9,7 @@ use super::context::JobContext;
 use super::core::Engine;
 use super::report::{JobError, JobOutcome};
 use crate::acme::{AcmeError, ValidationFailure};
-use crate::issue::{IssueError, IssueFailure, Plan};
+use crate::issue::{IssueError, IssueFailure, Plan, Seen};
 use crate::lease::LeaseId;
 use crate::name::DnsName;
 use crate::store::CertificateId;
@@ -45,27 +45,32 @@ impl Engine {
             None => self.certificate(&id).await?,
         };
         let certificate = self.at_ca_to_ask(certificate).await?;
-        let certificate = self.as_ordered(certificate).await?;
+        let mut certificate = self.as_ordered(certificate).await?;
         // The way to the CA is made ready meanwhile. Nothing is asked of it that changes anything.
         let names = certificate.request.names.len();
         certificate.environment.ca().prepare(names);
-        match self.follow(Arc::clone(&certificate), context).await {
-            Ok(prepared) => Ok(prepared),
-            Err(failure) => {
-                let without = self.without_failed(&certificate, failure, context.urgency);
-                Ok(self.follow(without.await?, context).await?)
-            }
+        let mut seen = Seen::default();
+        loop {
+            let followed = self.follow(Arc::clone(&certificate), &mut seen, context);
+            certificate = match followed.await {
+                Ok(prepared) => return Ok(prepared),
+                Err(failure) => {
+                    let without = self.without_failed(&certificate, failure, context.urgency);
+                    without.await?
+                }
+            };
         }
     }
 
-    /// Follows the delegations of a certificate that is configured so.
+    /// Follows the delegations of a certificate that is configured so, except those that were seen in order.
     async fn follow(
         &self,
         certificate: Arc<CertificateConfig>,
+        seen: &mut Seen,
         context: &JobContext,
     ) -> Result<Prepared, IssueFailure> {
         let issuer = self.issuer(&certificate, context, &context.run_lease, &context.cancel);
-        let plan = Arc::new(issuer.prepare(&certificate.request).await?);
+        let plan = Arc::new(issuer.prepare(&certificate.request, seen).await?);
         Ok(Prepared { certificate, plan })
     }
 
@@ -76,8 +81,13 @@ impl Engine {
         failure: IssueFailure,
         context: &JobContext,
     ) -> Result<Prepared, IssueFailure> {
-        let without = self.without_failed(&failed.certificate, failure, context.urgency);
-        self.follow(without.await?, context).await
+        let without = self.without_failed(&failed.certificate, failure.clone(), context.urgency);
+        let certificate = without.await?;
+        if !self.may_order_again(&certificate, context).await {
+            return Err(failure);
+        }
+        let plan = Arc::new(failed.plan.only_for(&certificate.request));
+        Ok(Prepared { certificate, plan })
     }
 
     /// What the CA may have seen instead of the values of a certificate that failed under this lease; `None` if

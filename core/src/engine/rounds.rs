@@ -226,6 +226,12 @@ impl Group {
                 failed.push(done);
                 continue;
             };
+            let certificate = &done.prepared.certificate;
+            let may_order = self.engine.may_order_again(certificate, &self.context);
+            if !may_order.await {
+                failed.push(done);
+                continue;
+            }
             let observer = &self.engine.parts.observer;
             observer.step(done.prepared.id(), &Step::Again);
             minimum_wait = minimum_wait.max(seen.cached);

@@ -27,6 +27,11 @@ impl Aliases {
         self.0.get(challenge_name)
     }
 
+    /// Keeps the challenge names that are wanted.
+    pub(super) fn retain(&mut self, is_wanted: impl Fn(&DnsName) -> bool) {
+        self.0.retain(|name, _| is_wanted(name));
+    }
+
     /// The alias names, each once.
     pub fn names(&self) -> Vec<DnsName> {
         let names: BTreeSet<_> = self.0.values().cloned().collect();

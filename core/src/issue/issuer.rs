@@ -12,7 +12,7 @@ use super::error::{IssueError, IssueFailure};
 use super::events::{Observer, Step};
 use super::key::OrderKey;
 use super::order::{self, Begun, PendingKey};
-use super::preflight::{self, Plan};
+use super::preflight::{self, Plan, Seen};
 use super::request::{CertificateRequest, LeftOut};
 use super::silent::{self, SilentServer};
 use crate::acme::{AcmeError, Ca, CaError, Order};
@@ -84,20 +84,25 @@ pub struct Issuer<'a> {
 
 impl Issuer<'_> {
     /// Follows every delegation, and looks whether the alias zones can be changed. Nothing is asked of the CA
-    /// before all of it is in order.
-    pub async fn prepare(&self, request: &CertificateRequest) -> Result<Plan, IssueError> {
+    /// before all of it is in order. What was seen before is not followed again.
+    pub async fn prepare(
+        &self,
+        request: &CertificateRequest,
+        seen: &mut Seen,
+    ) -> Result<Plan, IssueError> {
         let identity = self.ca.caa_identity(self.store).boxed();
-        self.prepare_with(request, identity).await
+        self.prepare_with(request, identity, seen).await
     }
 
     async fn prepare_with(
         &self,
         request: &CertificateRequest,
         identity: impl Future<Output = Result<Option<CaaIdentity>, CaError>>,
+        seen: &mut Seen,
     ) -> Result<Plan, IssueError> {
         self.or_cancelled(async {
             self.begin(request, &Step::Preflight);
-            let plan = self.preflight(request, identity.await?).await?;
+            let plan = self.preflight(request, identity.await?, seen).await?;
             self.begin(request, &Step::Planned(&plan));
             Ok(plan)
         })
@@ -273,7 +278,8 @@ impl Issuer<'_> {
     /// nothing of the CA.
     pub async fn rehearse(&self, request: &CertificateRequest) -> Result<Plan, IssueFailure> {
         let identity = self.ca.known_caa_identity(self.store).boxed();
-        let plan = self.prepare_with(request, identity).await?;
+        let mut seen = Seen::default();
+        let plan = self.prepare_with(request, identity, &mut seen).await?;
         let context = self.context(request, None);
         let existing = Arc::clone(&plan.existing);
         let records = plan.aliases.probes();
@@ -308,8 +314,9 @@ impl Issuer<'_> {
         &self,
         request: &CertificateRequest,
         identity: Option<CaaIdentity>,
+        seen: &mut Seen,
     ) -> Result<Plan, IssueError> {
-        let plan = preflight::plan(self.checker, identity.as_ref(), &self.zones, request);
+        let plan = preflight::plan(self.checker, identity.as_ref(), &self.zones, request, seen);
         // In a box, so that the type of the flow stays within what the compiler evaluates.
         plan.boxed().await
     }

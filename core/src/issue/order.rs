@@ -115,7 +115,8 @@ pub(super) async fn begin(
         names: &request.identifiers(),
         profile: request.chosen.profile.as_deref(),
         replaces: replaces.as_deref(),
-        has_failed: store.status(&request.id).await?.attempts.is_some(),
+        may_be_at_fault: current(store, request).await?.is_none()
+            || store.status(&request.id).await?.attempts.is_some(),
     };
     let order = Order::open(account, &wanted).await?;
     crash::point(Point::OrderOpened);

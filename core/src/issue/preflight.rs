@@ -31,6 +31,27 @@ pub struct Plan {
     pub existing: Arc<Existing>,
 }
 
+impl Plan {
+    /// The same for a request without some of the names.
+    pub(crate) fn only_for(&self, request: &CertificateRequest) -> Self {
+        let names = request.names.iter();
+        let names: BTreeSet<_> = names.map(|one| one.identifier.challenge_name()).collect();
+        let is_wanted = |domain: &Identifier| names.contains(domain.challenge_name());
+        let mut plan = self.clone();
+        plan.aliases.retain(|name| names.contains(name));
+        plan.chains
+            .retain(|chain| names.contains(&chain.challenge_name));
+        plan.warnings
+            .retain(|Finding { domains, .. }| domains.is_empty() || domains.iter().any(is_wanted));
+        plan
+    }
+}
+
+/// The delegations that are in order. They are not followed once more when other names are left out: a server may
+/// answer something else each time.
+#[derive(Debug, Default)]
+pub struct Seen(BTreeMap<DnsName, DelegationReport>);
+
 /// The identifiers that share a challenge name, and the alias name wanted for them.
 struct Challenge {
     name: DnsName,
@@ -61,21 +82,46 @@ impl Challenge {
     }
 }
 
-/// Checks every delegation of the request, as `check` does, and reports all findings together. Then
-/// looks whether the alias zones can be changed.
+impl Seen {
+    /// The reports of all challenge names, with these new ones, unless one of them has an error.
+    fn all(
+        &mut self,
+        challenges: &[Challenge],
+        new: Vec<DelegationReport>,
+    ) -> Result<Vec<DelegationReport>, IssueError> {
+        let known = std::mem::take(&mut self.0).into_values();
+        let by_name = |report: DelegationReport| (report.chain.challenge_name.clone(), report);
+        let mut all: BTreeMap<_, _> = known.chain(new).map(by_name).collect();
+        if all.values().any(DelegationReport::has_errors) {
+            let reports = challenges.iter().filter_map(|one| all.get(&one.name));
+            let findings = reports.flat_map(|report| report.findings.clone());
+            let error = IssueError::Delegation(Finding::merged(findings));
+            all.retain(|_, report| !report.has_errors());
+            self.0 = all;
+            return Err(error);
+        }
+        let in_order = challenges.iter().filter_map(|one| all.remove(&one.name));
+        Ok(in_order.collect())
+    }
+}
+
+/// Checks every delegation of the request that was not seen before, as `check` does, and reports all findings together.
+/// Then looks whether the alias zones can be changed.
 pub(super) async fn plan(
     checker: &DelegationChecker,
     identity: Option<&CaaIdentity>,
     zones: &Zones,
     request: &CertificateRequest,
+    seen: &mut Seen,
 ) -> Result<Plan, IssueError> {
     let challenges = by_challenge_name(request)?;
     if request.skip_preflight {
         return as_configured(zones, challenges).await;
     }
-    let checks = challenges
+    let (known, new): (Vec<_>, Vec<_>) = challenges
         .iter()
-        .map(|challenge| challenge.check(zones, identity));
+        .partition(|challenge| seen.0.contains_key(&challenge.name));
+    let checks = new.iter().map(|challenge| challenge.check(zones, identity));
     let checks: Vec<_> = checks.collect();
     let (found, mut ends) = mpsc::unbounded_channel();
     let told = move |alias: Option<&DnsName>| {
@@ -83,8 +129,10 @@ pub(super) async fn plan(
         let _ = found.send(alias.cloned());
     };
     // Read as soon as it is known where all CNAMEs lead, while the zones are checked.
+    let known = known.iter().filter_map(|one| seen.0.get(&one.name));
+    let known = known.map(|report| report.chain.last().clone());
+    let mut names: BTreeSet<_> = known.collect();
     let read = async {
-        let mut names = BTreeSet::new();
         for _ in &checks {
             names.extend(ends.recv().await.flatten());
         }
@@ -101,15 +149,12 @@ pub(super) async fn plan(
         Either::Left((reports, read)) => (reports, Either::Left(read)),
         Either::Right((read, reports)) => (reports.await, Either::Right(ready(read))),
     };
-    let has_errors = reports.iter().any(DelegationReport::has_errors);
+    let reports = seen.all(&challenges, reports)?;
     let (chains, findings): (Vec<_>, Vec<_>) = reports
         .into_iter()
         .map(|report| (report.chain, report.findings))
         .unzip();
     let mut findings = Finding::merged(findings.into_iter().flatten());
-    if has_errors {
-        return Err(IssueError::Delegation(findings));
-    }
     let ends = chains.iter();
     let ends = ends.map(|chain| (chain.challenge_name.clone(), chain.last().clone()));
     let aliases: Aliases = ends.collect();

@@ -118,6 +118,20 @@ fn certificates_that_fail_again_and_again_take_no_order_from_others() -> Result 
 }
 
 #[test]
+fn orders_of_certificates_that_are_tried_once_more_count_as_well() -> Result {
+    // The CA sees no TXT record.
+    let bed = TestBed::builder().delegate_apart(&hosts());
+    let bed = bed.ttl(1).negative_ttl(1).blind_ca().start()?;
+    let mut settings = bed.settings().certificates(&hosts());
+    settings.more += "[acme.limits]\norders = 7\n";
+    let renew = bed.program(settings)?.run(&["renew"])?;
+    renew.assert_failure(5, &["could not validate"]);
+    renew.assert_printed(&["because the CA allows no more orders now"]);
+    assert_eq!(bed.orders()?, 7);
+    Ok(())
+}
+
+#[test]
 fn no_more_certificates_with_the_same_names_are_obtained_than_the_ca_allows() -> Result {
     let ca = SimulatedCa::start(Validation::Trust)?;
     let (bed, mut settings) = limited(&ca)?;
@@ -192,6 +206,10 @@ fn a_ca_that_refuses_order_after_order_is_left_alone_until_it_wants_more() -> Re
     let mut settings = bed.settings().certificates(&hosts());
     settings.directory = proxy.directory();
     let program = bed.program(settings)?;
+    // Orders of certificates that were never obtained say nothing of the account.
+    bed.program(bed.settings().certificates(&hosts()))?
+        .run(&["renew"])?
+        .assert_success();
     program.run(&["renew"])?.assert_failure(5, &["429"]);
     let refused = orders.swap(0, Ordering::Relaxed);
     assert!(refused >= 3);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use acme_alias_core::crash::Point;
 use acme_alias_tests::{
@@ -412,5 +413,63 @@ fn a_ca_that_does_not_accept_a_name_in_the_common_name_alone_is_reported() -> Re
     ))?;
     let outcome = bed.program(web(&bed, &file, ""))?.run(&["renew"])?;
     outcome.assert_failure(5, &["with all names in its subjectAltName"]);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn requests_with_tens_of_thousands_of_names_take_no_time() -> Result {
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let config = bed.folder().join("many.conf");
+    let names = (0..26_000).map(|n| format!("DNS.{n} = {:03x}.a{:02x}\n", n / 100, n % 100));
+    let names: String = names.collect();
+    let sections = "[req]\ndistinguished_name = empty\nreq_extensions = all\n[empty]\n[all]\n";
+    fs::write(
+        &config,
+        format!("{sections}subjectAltName = @names\n[names]\n{names}"),
+    )?;
+    let file = bed.folder().join("many.csr");
+    output_of(&format!(
+        "openssl req -new -newkey {P256} -nodes -keyout {0}.key -subj / -config {1} -outform DER -out {0}",
+        file.display(),
+        config.display()
+    ))?;
+    assert!(fs::metadata(&file)?.len() < 256 << 10);
+    let mut settings = bed.settings().certificates(&["example.com".to_owned()]);
+    for number in 0..10 {
+        let csr = format!("csr = \"{}\"", file.display());
+        settings = settings.certificate(&format!("a{number}"), &csr);
+    }
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    outcome.assert_failure(2, &["26000 names, and a certificate takes 100 at most"]);
+    bed.certificate("example-com")?;
+    assert!(
+        outcome.usage.wall < Duration::from_secs(30),
+        "{:?}",
+        outcome.usage
+    );
+    Ok(())
+}
+
+#[test]
+fn a_request_for_names_of_another_certificate_is_sent_only_if_they_are_listed() -> Result {
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    // Somebody else made it.
+    let file = request(&bed, "theirs.csr", P256, &["*.example.com"], "")?;
+    let settings = |more: &str| {
+        let csr = format!("csr = \"{}\"\n{more}", file.display());
+        let ours = bed.settings().certificates(&["example.com".to_owned()]);
+        ours.certificate("theirs", &csr)
+    };
+    let refused = bed.program(settings(""))?.run(&["renew"])?;
+    let said = [
+        "*.example.com, which belongs to the certificate `example-com`",
+        "list its names",
+    ];
+    refused.assert_failure(2, &said);
+    bed.certificate("example-com")?;
+    assert!(certificate(&bed, "theirs", &file).is_err());
+    let listed = settings("domains = [\"*.example.com\"]");
+    bed.program(listed)?.run(&["renew"])?.assert_success();
+    certificate(&bed, "theirs", &file)?;
     bed.assert_only_txt_was_touched(&[])
 }

@@ -11,7 +11,7 @@ use acme_alias_tests::{Exchange, Outcome, Result, Spoilt, TestBed};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What is no part of any URL (RFC 3986 §2), as JSON escapes it.
 const CONTROL: &str = "\\u0001";
@@ -230,7 +230,6 @@ fn customers_who_use_up_the_limits_of_their_names_stop_no_order_of_others() -> R
     let hostile: Vec<_> = (0..100).map(|i| format!("used{i}.example.com")).collect();
     let domains = [&good[..], &hostile].concat();
     let bed = TestBed::builder().delegate(&domains).start()?;
-    fail_before(&bed.settings().state, &hostile)?;
     let outcome = renew(&bed, &domains, |exchange| {
         if !orders(exchange, "used") {
             return Spoilt::No;
@@ -284,5 +283,54 @@ fn an_order_with_more_authorizations_than_names_causes_no_requests() -> Result {
     outcome.assert_failure(5, &["5001 authorizations for 1 names"]);
     // Directory, nonce, account and order, and some of them twice.
     assert!(bed.acme_requests()? - before < 10);
+    Ok(())
+}
+
+#[test]
+fn a_url_of_an_order_of_300_kilobytes_comes_into_no_ledger() -> Result {
+    let domains = ["example.com".to_owned()];
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let outcome = renew(&bed, &domains, |exchange| {
+        if exchange.path != "/order-plz" {
+            return Spoilt::No;
+        }
+        let url = format!("https://ca.example/{}", "x".repeat(300_000));
+        let order = "{ \"status\": \"pending\", \"authorizations\": [] }";
+        Spoilt::Instead(201, vec![("Location", url)], order.to_owned())
+    })?;
+    outcome.assert_failure(5, &["the URL of the order has 300019 octets"]);
+    let folder = bed.settings().state.join("certificates/example-com");
+    assert!(!folder.join("order.json").exists());
+    Ok(())
+}
+
+#[test]
+fn nonces_of_350_kilobytes_in_answers_about_renewal_are_not_kept() -> Result {
+    let hosts: Vec<_> = (0..100).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let proxy = bed.acme_proxy(|exchange| {
+        if exchange.path == "/dir" && !exchange.answer.is_empty() {
+            let mut directory: Value = serde_json::from_str(&exchange.answer).unwrap_or_default();
+            let order = directory["newOrder"].as_str().unwrap_or_default();
+            directory["renewalInfo"] = order.replace("order-plz", "renewal-info").into();
+            return Spoilt::Changed(directory.to_string());
+        }
+        if !exchange.path.starts_with("/renewal-info/") {
+            return Spoilt::No;
+        }
+        let nonce = ("Replay-Nonce", "x".repeat(350_000));
+        let window = json!({ "start": "2036-01-01T00:00:00Z", "end": "2036-01-02T00:00:00Z" });
+        let answer = json!({ "suggestedWindow": window });
+        Spoilt::Instead(200, vec![nonce], answer.to_string())
+    })?;
+    let mut settings = bed.settings().certificates(&hosts);
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    let issued = program.run(&["renew"])?;
+    issued.assert_success();
+    let looked = program.run(&["renew"])?;
+    looked.assert_success();
+    let (issued, looked) = (issued.usage.peak_memory, looked.usage.peak_memory);
+    assert!(looked < issued + (16 << 20), "{issued}, {looked}");
     Ok(())
 }

@@ -1,11 +1,21 @@
 //! Certificates that are obtained without the names that fail.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use acme_alias_core::crash::Point;
-use acme_alias_tests::{ALIAS_ZONE, Exchange, Outcome, Profile, Result, Settings, Spoilt, TestBed};
+use acme_alias_tests::{
+    ALIAS_ZONE, Exchange, HostileServer, Outcome, Profile, Result, Settings, Spoilt, TestBed,
+};
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{RData, RecordType};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::hostile_zones::{name, none, with};
+
 const NAMES: [&str; 2] = ["example.com", "www.example.com"];
+/// A zone that is not sure of its delegation.
+const ALTERNATING: &str = "other.example";
 
 /// A certificate `web` that may lack names, with more lines of settings.
 fn web(settings: Settings, domains: &[&str], more: &str) -> Settings {
@@ -230,6 +240,44 @@ fn an_order_without_names_is_resumed_after_a_crash() -> Result {
         ],
     );
     assert_eq!(bed.orders()?, orders);
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+/// A zone whose server answers once with a CNAME to the alias zone, then that there is none, and so on.
+fn alternating_zone() -> Result<HostileServer> {
+    let asked_before = AtomicUsize::new(0);
+    HostileServer::start(move |asked, kind, answer| {
+        let is_challenge = *asked == name(&format!("_acme-challenge.{ALTERNATING}"));
+        if is_challenge
+            && kind == RecordType::TXT
+            && asked_before
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(2)
+        {
+            let alias = name(&format!("_acme-challenge.{ALIAS_ZONE}"));
+            return with(answer, asked, [RData::CNAME(CNAME(alias))]);
+        }
+        none(answer, &name(ALTERNATING))
+    })
+}
+
+#[test]
+fn a_name_that_fails_at_every_second_look_is_left_out_like_others() -> Result {
+    let bed = bed_with_one_of_two()?;
+    let server = alternating_zone()?;
+    let names = [NAMES[0], NAMES[1], ALTERNATING];
+    let mut settings = web(bed.settings(), &names, "");
+    let zone = (ALTERNATING.to_owned(), vec![server.address()]);
+    settings.zones.push(zone);
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    let said = [
+        "web: obtained without www.example.com",
+        "web: obtained without other.example",
+        // It does not find the zone.
+        "the CA could not validate other.example",
+    ];
+    outcome.assert_failure(3, &said);
     assert_eq!(bed.certificate("web")?.names, ["example.com"]);
     bed.assert_only_txt_was_touched(&[])
 }

@@ -4,6 +4,7 @@ mod error;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -155,6 +156,9 @@ fn names(request: &X509CertificationRequest<'_>) -> Result<Vec<Identifier>, CsrE
     if names.is_empty() {
         return Err(CsrError::NoNames);
     }
+    // Somebody may have put tens of thousands into it.
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     Ok(names)
 }
 
@@ -199,7 +203,7 @@ fn alternative_names<'a>(
     Ok(names)
 }
 
-/// Adds a name unless it is there. The CA gets the request as it is, so the name must have the form that CAs accept.
+/// Adds a name. The CA gets the request as it is, so the name must have the form that CAs accept.
 fn add(
     names: &mut Vec<Identifier>,
     text: &str,
@@ -212,9 +216,7 @@ fn add(
             wanted: name,
         });
     }
-    if !names.contains(&name) {
-        names.push(name);
-    }
+    names.push(name);
     Ok(())
 }
 
