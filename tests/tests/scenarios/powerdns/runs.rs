@@ -131,13 +131,10 @@ fn wrong_settings_are_an_error_before_the_order() -> Result {
     api.assert_failure(&dead, 4, &["could not be reached"])?;
     let other = format!("{url}\nserver-id = \"other\"");
     api.assert_failure(&other, 4, &["no API for this server", "server-id"])?;
-    let wrong = api
-        .bed
-        .write_secret("wrong.key", "another-key-nobody-shall-see")?;
     let program = api.program(&url)?;
-    let wrong = format!("file:{}", wrong.display());
-    let flags = ["issue", "web", "--powerdns-api-key", &wrong];
-    let outcome = program.run(&flags)?;
+    api.bed
+        .write_secret("powerdns.key", "another-key-nobody-shall-see")?;
+    let outcome = program.run(&["issue", "web"])?;
     outcome.assert_failure(4, &["refused the API key"]);
     assert_no_secret(&outcome);
     assert_eq!(api.server.txt()?, []);
