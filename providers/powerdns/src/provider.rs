@@ -11,7 +11,7 @@ use acme_alias_core::provider::{
 use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::api::{Change, Zone};
 use crate::client::Client;
@@ -163,6 +163,9 @@ impl PowerDns {
     async fn after_write(&self, zone: &DnsName, found: &Zone, manner: Manner, start: Instant) {
         let notify = async {
             if found.is_primary() {
+                if found.soa_edit_api.is_empty() {
+                    warn!(%zone, "no SOA-EDIT-API: the serial stays, and secondaries do not get the change");
+                }
                 self.client.notify(zone).await;
             }
         };

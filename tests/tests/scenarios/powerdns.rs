@@ -5,6 +5,8 @@
 mod runs;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use acme_alias_core::provider::{Failure, TxtProvider};
@@ -219,6 +221,48 @@ async fn what_is_wrong_with_server_zone_or_key_is_reported() -> Result {
         &["no answer within", "webserver-allow-from"],
     )
     .await;
+    Ok(())
+}
+
+/// A stub that always answers this; and how many requests it got.
+fn stub(reply: Reply) -> Result<(Stub, Arc<AtomicUsize>)> {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let stub = Stub::start(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        reply.clone()
+    })?;
+    Ok((stub, requests))
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() -> Result {
+    let (elsewhere, requests) = stub(Reply::Answer(200, "{}".to_owned()))?;
+    let url = format!("http://{}/", elsewhere.address());
+    let (redirecting, _) = stub(Reply::Redirect(url))?;
+    let provider = provider_at(redirecting.address());
+    refused(&provider, Failure::Rejected, &["answered 302", "`url`"]).await;
+    assert_eq!(requests.load(Ordering::SeqCst), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn reading_is_tried_three_times_if_the_server_fails() -> Result {
+    let (overloaded, requests) = stub(Reply::Answer(503, String::new()))?;
+    let provider = provider_at(overloaded.address());
+    refused(&provider, Failure::Unavailable, &["answered 503"]).await;
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_or_no_json_is_none() -> Result {
+    let (large, _) = stub(Reply::Answer(200, " ".repeat(33 << 20)))?;
+    let words = ["more than 33554432 octets"];
+    refused(&provider_at(large.address()), Failure::Unavailable, &words).await;
+    let (page, _) = stub(Reply::Answer(200, "<html>".to_owned()))?;
+    let words = ["not the API's"];
+    refused(&provider_at(page.address()), Failure::Unavailable, &words).await;
     Ok(())
 }
 
