@@ -101,7 +101,7 @@ pub(crate) struct Change {
     pub(crate) records: Vec<Record>,
 }
 
-/// What a change does. Comments of the set stay in any case.
+/// What a change does. Comments of the set stay as long as it has records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum ChangeType {

@@ -256,6 +256,22 @@ async fn reading_is_tried_three_times_if_the_server_fails() -> Result {
 }
 
 #[tokio::test]
+async fn a_write_that_cannot_be_read_back_has_an_unknown_outcome() -> Result {
+    let mut is_written = false;
+    let server = Stub::start(move |request| match request.method.as_str() {
+        "PATCH" => {
+            is_written = true;
+            Reply::Answer(204, String::new())
+        }
+        _ if is_written => Reply::Answer(503, String::new()),
+        _ => Reply::Answer(200, json!({ "kind": "Native" }).to_string()),
+    })?;
+    let provider = provider_at(server.address());
+    refused(&provider, Failure::UnknownOutcome, &["answered 503"]).await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_answer_that_is_too_large_or_no_json_is_none() -> Result {
     let (large, _) = stub(Reply::Answer(200, " ".repeat(33 << 20)))?;
     let words = ["more than 33554432 octets"];
