@@ -18,6 +18,8 @@ mod trust;
 // A provider that nobody names is not linked, and what it registers is lost.
 #[cfg(feature = "cloudflare")]
 use acme_alias_cloudflare as _;
+#[cfg(feature = "powerdns")]
+use acme_alias_powerdns as _;
 #[cfg(feature = "rfc2136")]
 use acme_alias_rfc2136 as _;
 #[cfg(feature = "route53")]
@@ -110,6 +112,7 @@ mod tests {
         let kinds: BTreeSet<_> = kinds.iter().map(|kind| kind.kind).collect();
         let enabled: BTreeSet<_> = [
             ("cloudflare", cfg!(feature = "cloudflare")),
+            ("powerdns", cfg!(feature = "powerdns")),
             ("rfc2136", cfg!(feature = "rfc2136")),
             ("route53", cfg!(feature = "route53")),
             // End of the providers' features.

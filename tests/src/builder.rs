@@ -34,6 +34,7 @@ pub struct Builder {
     ca_view: CaView,
     profile: Profile,
     alias_records: Vec<String>,
+    alias_server: Option<SocketAddr>,
 }
 
 /// Which servers of the alias zones the resolver of the CA asks.
@@ -62,6 +63,7 @@ impl Default for Builder {
             ca_view: CaView::default(),
             profile: Profile::Debug,
             alias_records: Vec::new(),
+            alias_server: None,
         }
     }
 }
@@ -260,6 +262,13 @@ impl Builder {
         self
     }
 
+    /// Lets the CA's resolver ask this server about [`ALIAS_ZONE`], and no other.
+    #[must_use]
+    pub fn alias_server(mut self, server: SocketAddr) -> Self {
+        self.alias_server = Some(server);
+        self
+    }
+
     /// How the program is built.
     #[must_use]
     pub fn profile(mut self, profile: Profile) -> Self {
@@ -387,9 +396,13 @@ impl Builder {
             servers: vec![main],
         });
         let seen = |_: &&UpdatableZone| self.ca_view != CaView::None;
+        let servers = |apex: &str| match self.alias_server {
+            Some(server) if apex == ALIAS_ZONE => vec![server],
+            _ => seen_by_ca.to_vec(),
+        };
         let alias_zones = alias_zones.iter().filter(seen).map(|zone| StubZone {
             apex: &zone.zone.apex,
-            servers: seen_by_ca.to_vec(),
+            servers: servers(&zone.zone.apex),
         });
         at_main.chain(alias_zones).collect()
     }

@@ -40,6 +40,7 @@ mod parents;
 mod pebble;
 mod port;
 mod powerdns;
+mod powerdns_gate;
 mod process;
 mod program;
 mod proxy;
@@ -78,7 +79,8 @@ pub use self::names::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE, THI
 pub use self::nsupdate::{attempt, attempt_transfer};
 pub use self::pebble::EXTERNAL_ACCOUNT;
 pub use self::port::{Port, SilentServer};
-pub use self::powerdns::{Nsd, PowerDns};
+pub use self::powerdns::{Nsd, PowerDns, PowerDnsLaunch};
+pub use self::powerdns_gate::PowerDnsGate;
 pub use self::process::{Usage, measure, median, output_of};
 pub use self::program::{Outcome, Profile, Program, Running, build};
 pub use self::proxy::FaultyProxy;

@@ -34,6 +34,8 @@ pub enum Reply {
     Answer(u16, String),
     /// This header and body, with status 200.
     Headed((&'static str, &'static str), String),
+    /// A redirect to this URL.
+    Redirect(String),
     /// Nothing, ever.
     Silence,
 }
@@ -82,6 +84,7 @@ async fn answer(State(script): State<Script>, request: Request) -> Response {
             (status, body).into_response()
         }
         Reply::Headed(header, body) => ([header], body).into_response(),
+        Reply::Redirect(url) => (StatusCode::FOUND, [("location", url)]).into_response(),
         Reply::Silence => std::future::pending().await,
     }
 }

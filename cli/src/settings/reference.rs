@@ -163,6 +163,9 @@ pub(crate) fn promises(guarantees: &Guarantees) -> [(&'static str, &'static str)
                 ValueChanges::CompareAndSwap => {
                     "is changed by replacing the set, if nobody else has changed it meanwhile"
                 }
+                ValueChanges::ReadBack => {
+                    "is changed by replacing the set, which is read back; what others write meanwhile may be lost"
+                }
             },
         ),
         (

@@ -120,4 +120,7 @@ pub enum ValueChanges {
     PerValue,
     /// The backend replaces whole sets. It refuses to replace a set that has changed since it was read.
     CompareAndSwap,
+    /// The backend replaces whole sets, without a condition. Sets are read again afterwards, and a change that
+    /// another writer has undone is made again. What others write between reading and replacing may be lost.
+    ReadBack,
 }

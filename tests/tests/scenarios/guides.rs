@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, Builder, Error, Outcome, Program, Result, SECOND_ALIAS_ZONE, SimulatedCa,
-    THIRD_ALIAS_ZONE, TestBed, Validation, output_of,
+    ALIAS_ZONE, Builder, Error, Outcome, PowerDnsLaunch, Program, Result, SECOND_ALIAS_ZONE,
+    SimulatedCa, THIRD_ALIAS_ZONE, TestBed, Validation, output_of,
 };
+use tempfile::TempDir;
 
 use crate::clouds::{Clouds, SECRET_KEY};
 
@@ -135,6 +137,60 @@ fn the_guide_to_route_53_works_as_it_stands() -> Result {
     let audit = program.run(&["key", "audit"])?;
     assert!(audit.stdout.contains("the credentials: tight"), "{audit}");
     clouds.assert_clean(1)
+}
+
+/// Runs a line of a page in a shell; returns what it prints.
+fn in_shell(line: &str) -> Result<String> {
+    let output = Command::new("sh").args(["-c", line]).output()?;
+    assert!(output.status.success(), "{line}: {output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[test]
+fn the_guide_to_powerdns_works_as_it_stands() -> Result {
+    let page = for_the_bed("powerdns.md", "example.com", ALIAS_ZONE)?;
+    let folder = TempDir::new()?;
+    let secret = folder.path().join("powerdns.key");
+    let [key, zone, _] = blocks(&page, "sh")
+        .try_into()
+        .map_err(|_| Error::new("three blocks of commands were expected"))?;
+    let mut hash = String::new();
+    for line in key.lines() {
+        let path = secret.display().to_string();
+        hash = in_shell(&line.replace("/etc/acme-alias/powerdns.key", &path))?;
+    }
+    let configuration = blocks(&page, "text").remove(0);
+    let configuration = configuration.replace("THE-HASH", hash.trim());
+    let launch = PowerDnsLaunch::default().config(&configuration);
+    let commands = zone
+        .lines()
+        .filter_map(|line| line.strip_prefix("pdnsutil "));
+    let launch = commands.fold(launch, PowerDnsLaunch::command);
+    let server = launch.config("primary=yes").start()?;
+
+    let bed = TestBed::builder().delegate(&["example.com"]);
+    let bed = bed.alias_server(server.address()).start()?;
+    let mut settings = bed.settings();
+    settings.providers.clear();
+    settings.alias_zones.clear();
+    let servers = vec![server.address()];
+    settings.zones.push((ALIAS_ZONE.to_owned(), servers));
+    settings.more = format!(
+        "[providers.pdns]\nurl = \"http://{}\"\napi-key = {{ file = \"{}\" }}\n",
+        server.api(),
+        secret.display()
+    );
+    let program = bed.program(settings)?;
+    assert_eq!(run_page(&program, &page)?, 4);
+    assert_eq!(
+        bed.certificate("web")?.names,
+        ["*.example.com", "example.com"]
+    );
+    let audit = program.run(&["key", "audit"])?;
+    let grade = "the credentials: dangerous";
+    assert!(audit.stdout.contains(grade), "{audit}");
+    assert_eq!(server.txt()?, []);
+    Ok(())
 }
 
 #[test]

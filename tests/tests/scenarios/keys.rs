@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, Algorithm, Key, Knot, Nsd, Outcome, PowerDns, Program, Result,
+    ALIAS_NAME, ALIAS_ZONE, Algorithm, Key, Knot, Nsd, Outcome, PowerDnsLaunch, Program, Result,
     SECOND_ALIAS_ZONE, TestBed, attempt, attempt_transfer,
 };
 use serde_json::Value;
@@ -365,7 +365,10 @@ fn powerdns_cannot_be_told_and_the_script_that_is_printed_is_enough_and_no_more(
     let script = printed["zones"][0]["policies"][3]["text"].clone();
     let script = script.as_str().unwrap_or_default();
     for (script, allowed) in [(None, 11), (Some(script), 1)] {
-        let pdns = PowerDns::start_with(script)?;
+        let pdns = script
+            .into_iter()
+            .fold(PowerDnsLaunch::default(), PowerDnsLaunch::policy);
+        let pdns = pdns.start()?;
         let serial = pdns.serial()?;
         let outcome = program_at(&bed, pdns.address(), pdns.key())?.run(&AUDIT)?;
         assert_eq!(outcome.code, Some(4), "{outcome}");

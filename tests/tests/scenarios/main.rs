@@ -54,6 +54,7 @@ mod notifications;
 mod offboarding;
 mod pages;
 mod partial;
+mod powerdns;
 mod probes;
 mod providers;
 mod renewal_info;
