@@ -1,13 +1,13 @@
 //! The settings of this run of the program, from all their sources.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use acme_alias_core::store::CertificateId;
 use toml::Table;
 
 use crate::cli::Cli;
 use crate::flags;
-use crate::settings::{Layer, Origins, Settings, SettingsError, Tree};
+use crate::settings::{Layer, ListedNames, Origins, Settings, SettingsError, Tree};
 
 /// Where settings come from, the flags included.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Sources {
     /// The defaults and the files without the certificates, read once, when they are needed: for a certificate
     /// that no file defines, the others would only cost time.
     common: OnceLock<Vec<Layer>>,
+    /// The names that the files list for certificates, noted when the settings are read.
+    listed: OnceLock<Arc<ListedNames>>,
     flags: Table,
 }
 
@@ -33,6 +35,7 @@ impl Sources {
         Ok(Sources {
             origins,
             common: OnceLock::new(),
+            listed: OnceLock::new(),
             flags: flags::global(&cli.global)?,
         })
     }
@@ -44,7 +47,10 @@ impl Sources {
 
     /// The settings that hold for every certificate.
     pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
-        Settings::read(&self.tree()?)
+        let settings = Settings::read(&self.tree()?)?;
+        let listed = || ListedNames::of(&settings.certificates).into();
+        self.listed.get_or_init(listed);
+        Ok(settings)
     }
 
     /// The settings that hold for a certificate with these stored settings.
@@ -54,14 +60,23 @@ impl Sources {
         stored: &str,
     ) -> Result<Settings, SettingsError> {
         let layer = Layer::parse(&format!("stored with {id}"), stored)?;
-        Settings::read(&self.merged(self.common()?, Some(layer), self.flags.clone())?)
+        self.of_one(Some(layer), self.flags.clone())
     }
 
     /// The settings that hold for a certificate that these flags describe.
     pub(crate) fn with_flags(&self, described: &Table) -> Result<Settings, SettingsError> {
         let mut flags = described.clone();
         flags.extend(self.flags.clone());
-        Settings::read(&self.merged(self.common()?, None, flags)?)
+        self.of_one(None, flags)
+    }
+
+    /// The settings that hold for a certificate that no file defines.
+    fn of_one(&self, stored: Option<Layer>, flags: Table) -> Result<Settings, SettingsError> {
+        let mut settings = Settings::read(&self.merged(self.common()?, stored, flags)?)?;
+        if let Some(listed) = self.listed.get() {
+            listed.refuse(&mut settings.certificates, |mistake, _| mistake);
+        }
+        Ok(settings)
     }
 
     fn common(&self) -> Result<&[Layer], SettingsError> {

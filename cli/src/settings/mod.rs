@@ -36,7 +36,7 @@ pub(crate) use self::model::{
 };
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::origins::Origins;
-pub(crate) use self::read_csr::{differences, read_csr};
+pub(crate) use self::read_csr::{ListedNames, differences, read_csr};
 pub(crate) use self::read_deploy::ID;
 pub(crate) use self::secret::SecretRef;
 pub(crate) use self::show::{Shown, show};

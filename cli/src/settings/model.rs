@@ -136,6 +136,15 @@ pub(crate) struct AliasZoneSettings {
     pub(crate) servers: Vec<SocketAddr>,
 }
 
+/// Who says which names a certificate has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamesFrom {
+    /// The settings list them.
+    Settings,
+    /// They are those of the certification request.
+    Request,
+}
+
 /// A certificate that is wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct CertificateSettings {
@@ -144,6 +153,7 @@ pub(crate) struct CertificateSettings {
     pub(crate) mistakes: Option<SettingsError>,
     /// Its names. If its certification request cannot be used, they may be missing.
     pub(crate) domains: Vec<DomainSettings>,
+    pub(crate) names_from: NamesFrom,
     /// The certification request of others that it is ordered with, or why that cannot be used.
     pub(crate) csr: Option<Arc<CertificationRequest>>,
     pub(crate) key_type: KeyType,

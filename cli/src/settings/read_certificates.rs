@@ -8,7 +8,9 @@ use acme_alias_core::store::CertificateId;
 use config::ValueKind;
 
 use super::mistake::SettingsError;
-use super::model::{CertificateSettings, DomainSettings, FallbackCa, NAMES_MAX, TargetSettings};
+use super::model::{
+    CertificateSettings, DomainSettings, FallbackCa, NAMES_MAX, NamesFrom, TargetSettings,
+};
 use super::nearest::nearest;
 use super::read_acme::USUAL;
 use super::read_csr::{csr, refuse_names_of_others, with_names};
@@ -51,6 +53,10 @@ pub(super) fn certificates(
             mistakes: None,
             ca,
             fallback_ca: fallback_ca(reader, &path),
+            names_from: match reader.tree.at(&format!("{path}.domains")) {
+                Some(_) => NamesFrom::Settings,
+                None => NamesFrom::Request,
+            },
             domains,
             csr,
             key_type: reader

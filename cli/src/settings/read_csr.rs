@@ -12,7 +12,7 @@ use acme_alias_core::store::CertificateId;
 use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 
 use super::mistake::Mistake;
-use super::model::{CertificateSettings, DomainSettings, NAMES_MAX};
+use super::model::{CertificateSettings, DomainSettings, NAMES_MAX, NamesFrom};
 use super::read_deploy::files_with_key;
 use super::reader::Reader;
 
@@ -98,37 +98,57 @@ pub(super) fn with_names(
     given
 }
 
-/// Refuses a request without `domains` beside it if it is for a name that is listed for another certificate: whoever
-/// made the request would be that server.
+/// Refuses the requests in the settings that are for names of others.
 pub(super) fn refuse_names_of_others(
     reader: &Reader<'_>,
     certificates: &mut BTreeMap<CertificateId, CertificateSettings>,
 ) {
-    let is_listed = |id: &CertificateId| {
-        let path = format!("certificates.{id}.domains");
-        reader.tree.at(&path).is_some()
-    };
-    let mut owners: HashMap<DnsName, CertificateId> = HashMap::new();
-    for (id, certificate) in certificates.iter().filter(|(id, _)| is_listed(id)) {
-        let domains = certificate.domains.iter();
-        let names = domains.map(|domain| domain.identifier.challenge_name().clone());
-        owners.extend(names.map(|name| (name, id.clone())));
-    }
-    for (id, certificate) in certificates {
-        if is_listed(id) {
-            continue;
+    ListedNames::of(certificates)
+        .refuse(certificates, |mistake, path| reader.located(mistake, path));
+}
+
+/// The names that are listed for certificates, each with one of these.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedNames(HashMap<DnsName, CertificateId>);
+
+impl ListedNames {
+    pub(crate) fn of(certificates: &BTreeMap<CertificateId, CertificateSettings>) -> Self {
+        let mut owners = HashMap::new();
+        let listed = certificates
+            .iter()
+            .filter(|(_, one)| one.names_from == NamesFrom::Settings);
+        for (id, certificate) in listed {
+            let domains = certificate.domains.iter();
+            let names = domains.map(|domain| domain.identifier.challenge_name().clone());
+            owners.extend(names.map(|name| (name, id.clone())));
         }
-        let of_others = certificate.domains.iter().find_map(|domain| {
-            let owner = owners.get(domain.identifier.challenge_name())?;
-            Some((&domain.identifier, owner))
-        });
-        if let Some((name, owner)) = of_others {
-            let problem = format!("it is for {name}, which belongs to the certificate `{owner}`");
-            let help = "list its names in `domains`, if that is meant";
-            let path = format!("certificates.{id}.csr");
-            let mistake = Mistake::new(problem).help(help).about(&path);
-            certificate.add_mistake(reader.located(mistake, &path));
-            certificate.domains.clear();
+        ListedNames(owners)
+    }
+
+    /// Refuses a request without `domains` beside it if it is for a name that is listed for another certificate:
+    /// whoever made the request would be that server.
+    pub(crate) fn refuse(
+        &self,
+        certificates: &mut BTreeMap<CertificateId, CertificateSettings>,
+        located: impl Fn(Mistake, &str) -> Mistake,
+    ) {
+        let of_requests = certificates
+            .iter_mut()
+            .filter(|(_, one)| one.names_from == NamesFrom::Request);
+        for (id, certificate) in of_requests {
+            let of_others = certificate.domains.iter().find_map(|domain| {
+                let owner = self.0.get(domain.identifier.challenge_name())?;
+                Some((&domain.identifier, owner))
+            });
+            if let Some((name, owner)) = of_others {
+                let problem =
+                    format!("it is for {name}, which belongs to the certificate `{owner}`");
+                let help = "list its names in `domains`, if that is meant";
+                let path = format!("certificates.{id}.csr");
+                let mistake = Mistake::new(problem).help(help).about(&path);
+                certificate.add_mistake(located(mistake, &path));
+                certificate.domains.clear();
+            }
         }
     }
 }

@@ -32,6 +32,12 @@ pub enum CertificateError {
         /// What the parser reports.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// There are more certificates than any chain has.
+    #[error("the chain has {count} certificates")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
     /// The certificate is for another key than the one in the certificate request.
     #[error("the certificate is for another key than the one in the request")]
     OtherKey,

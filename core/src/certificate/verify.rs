@@ -16,6 +16,9 @@ use crate::printable::{TEXT_MAX, shortened};
 /// certificate that starts later than this is not valid yet.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
+/// More certificates are in no chain, even with all that do not belong to it. Each may have to be checked against each.
+const CERTIFICATES_MAX: usize = 50;
+
 /// A verified chain, in PEM that we encoded ourselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
@@ -39,6 +42,9 @@ pub fn verify(
     now: Timestamp,
 ) -> Result<Chain, CertificateError> {
     let ders = decode(pem.as_bytes())?;
+    if ders.len() > CERTIFICATES_MAX {
+        return Err(CertificateError::TooMany { count: ders.len() });
+    }
     let certificates = ders
         .iter()
         .map(|der| parse(der))
@@ -299,6 +305,19 @@ mod tests {
         let alone = verified(&Fixture { key, pem: leaf }, &NAMES).unwrap();
         assert_eq!(alone.intermediates, "");
         assert!(alone.doubts[0].contains("CN=issuer"), "{:?}", alone.doubts);
+    }
+
+    #[test]
+    fn a_chain_of_thousands_is_refused_before_any_signature_is_checked() {
+        let mut fixture = fixture(&NAMES, (-1, 90));
+        fixture.pem += &ca("issuer").2.repeat(2_000);
+        let before = std::time::Instant::now();
+        let error = verified(&fixture, &NAMES).unwrap_err();
+        assert!(before.elapsed().as_secs() < 2);
+        assert!(
+            matches!(error, CertificateError::TooMany { count: 2_002 }),
+            "{error}"
+        );
     }
 
     #[test]

@@ -310,7 +310,7 @@ impl Engine {
 }
 
 /// What the CA said about the current version.
-fn info_of(entry: &IndexEntry, current: &IndexedVersion) -> Option<IndexedRenewalInfo> {
+pub(super) fn info_of(entry: &IndexEntry, current: &IndexedVersion) -> Option<IndexedRenewalInfo> {
     let info = entry.status.renewal_info;
     info.filter(|info| info.version == current.version)
 }

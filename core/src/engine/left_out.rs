@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
-use super::decision::Urgency;
+use super::decision::{Urgency, info_of};
 use super::report::JobError;
 use crate::issue::{self, IssueFailure, Step};
 use crate::renewal::{Change, InUse, Omission, Why};
@@ -90,8 +90,10 @@ impl Engine {
         let why = self.why_other(&entry, current, Some(certificate)).await?;
         let is_other = matches!(why, Some(Why::Changed(changes)) if changes.iter().any(is_other));
         let due = self.due(&entry, current, Some(certificate)).at;
+        let window = info_of(&entry, current).and_then(|info| info.window);
         Ok(Some(InUse {
             validity: current.validity(),
+            window_end: window.map(|window| window.end),
             names: stored.info.names.into_iter().collect(),
             is_due: is_other || due <= self.parts.clock.now(),
         }))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::IssueError;
 use super::request::{CertificateRequest, LeftOut};
-use crate::acme::{AcmeError, ValidationFailure};
+use crate::acme::{AcmeError, TransportError, ValidationFailure};
 use crate::delegation::{Finding, Severity};
 use crate::name::Identifier;
 
@@ -43,9 +43,8 @@ impl CertificateRequest {
     /// about none of them, or about all.
     pub(crate) fn without_failed(&self, error: &IssueError) -> Option<Self> {
         let failed = failed(error);
-        let failed: BTreeSet<_> = failed.iter().map(String::as_str).collect();
         let names = self.names.iter().map(|name| name.identifier.clone());
-        let names = names.filter(|name| failed.contains(name.to_string().as_str()));
+        let names = names.filter(|name| failed.has(name));
         let left_out = LeftOut {
             names: names.collect(),
             error: error.clone(),
@@ -74,31 +73,85 @@ impl CertificateRequest {
 }
 
 /// The names that an error is about.
-fn failed(error: &IssueError) -> BTreeSet<String> {
+#[derive(Debug, Default)]
+struct Failed {
+    names: BTreeSet<String>,
+    /// Whether it is about all names below these as well.
+    is_below: bool,
+}
+
+impl Failed {
+    fn has(&self, name: &Identifier) -> bool {
+        let is_about = |text: String| self.names.contains(&text);
+        let mut domains = name.challenge_name().ancestors();
+        is_about(name.to_string())
+            || (self.is_below && domains.any(|domain| is_about(domain.to_string())))
+    }
+}
+
+impl From<BTreeSet<String>> for Failed {
+    fn from(names: BTreeSet<String>) -> Self {
+        let is_below = false;
+        Failed { names, is_below }
+    }
+}
+
+fn failed(error: &IssueError) -> Failed {
     match error {
         IssueError::Delegation(findings) => {
             let errors = findings.iter();
             let errors = errors.filter(|finding| finding.severity == Severity::Error);
             let names = errors.flat_map(|Finding { domains, .. }| domains);
-            names.map(ToString::to_string).collect()
+            let names: BTreeSet<_> = names.map(ToString::to_string).collect();
+            names.into()
         }
         IssueError::Acme(error) | IssueError::SharedName { source: error, .. } => refused(error),
-        _ => BTreeSet::new(),
+        _ => Failed::default(),
     }
 }
 
 /// The names that the CA could not validate, or refused.
-fn refused(error: &AcmeError) -> BTreeSet<String> {
+fn refused(error: &AcmeError) -> Failed {
     let lowercase = |failure: &ValidationFailure| failure.identifier.to_ascii_lowercase();
     match error {
+        // Boulder says which name it refuses in words alone, if it is only one.
+        AcmeError::Problem {
+            kind,
+            detail,
+            subproblems,
+            ..
+        } if subproblems.is_empty() && ["rejectedIdentifier", "caa"].contains(&kind.as_str()) => {
+            names_in(detail).into()
+        }
+        // A limit may be that of a registered domain.
+        AcmeError::Transport(TransportError::Status {
+            status: 429,
+            detail,
+            ..
+        }) => Failed {
+            names: names_in(detail),
+            is_below: true,
+        },
         AcmeError::Validation(failures)
         | AcmeError::Problem {
             subproblems: failures,
             ..
-        } => failures.iter().map(lowercase).collect(),
-        AcmeError::NoDns01 { name, .. } => BTreeSet::from([name.to_ascii_lowercase()]),
-        _ => BTreeSet::new(),
+        } => failures
+            .iter()
+            .map(lowercase)
+            .collect::<BTreeSet<_>>()
+            .into(),
+        AcmeError::NoDns01 { name, .. } => BTreeSet::from([name.to_ascii_lowercase()]).into(),
+        _ => Failed::default(),
     }
+}
+
+/// The words of a text that may be names.
+fn names_in(text: &str) -> BTreeSet<String> {
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+    let words = text.split(|c| !is_in_name(c));
+    let words = words.map(|word| word.trim_end_matches('.').to_ascii_lowercase());
+    words.filter(|word| word.contains('.')).collect()
 }
 
 #[cfg(test)]
@@ -164,6 +217,32 @@ mod tests {
         ] {
             assert_eq!(left(true, error).unwrap(), ["a.example", "b.example"]);
         }
+    }
+
+    #[test]
+    fn a_name_that_the_ca_tells_in_words_alone_is_left_out() {
+        let problem = |kind: &str, detail: &str| AcmeError::Problem {
+            operation: Operation::Order,
+            kind: kind.to_owned(),
+            detail: detail.to_owned(),
+            subproblems: Vec::new(),
+            retry_after: None,
+        };
+        let words = "Cannot issue for \"B.example\": forbidden by policy.";
+        for kind in ["rejectedIdentifier", "caa"] {
+            let left = left(true, problem(kind, words));
+            assert_eq!(left.unwrap(), ["a.example", "*.a.example"]);
+        }
+        let other = problem("rejectedIdentifier", "Cannot issue for bb.example.");
+        assert_eq!(left(true, other), None);
+        assert_eq!(left(true, problem("malformed", words)), None);
+        let limit = AcmeError::Transport(TransportError::Status {
+            url: "https://ca.example/new-order".to_owned(),
+            status: 429,
+            retry_after: None,
+            detail: "too many certificates (50) already issued for \"a.example\"".to_owned(),
+        });
+        assert_eq!(left(true, limit).unwrap(), ["b.example"]);
     }
 
     #[test]

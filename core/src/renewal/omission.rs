@@ -13,6 +13,8 @@ pub struct InUse {
     pub names: BTreeSet<String>,
     /// From when to when it is valid.
     pub validity: Validity,
+    /// The end of the time in which the CA wants it to be renewed.
+    pub window_end: Option<Timestamp>,
     /// Whether it is to be replaced in any case: it is due, or the configuration asks for more than other names.
     pub is_due: bool,
 }
@@ -32,7 +34,8 @@ impl InUse {
     /// When to obtain a certificate with the names of `rest`, and without those of `left_out`.
     ///
     /// A name may fail for a day because a name server is down. So one that is in use is given up late only: when half
-    /// of the time between the usual renewal and the end has passed.
+    /// of the time between the usual renewal and the end has passed. A CA that wants it to be renewed before the usual
+    /// time may be about to revoke it: then it is not kept longer than the CA says.
     pub fn omission(
         &self,
         left_out: &BTreeSet<String>,
@@ -48,7 +51,8 @@ impl InUse {
         }
         let end = self.validity.not_after;
         let usual = due(self.validity, None, None).at;
-        let late = end - end.duration_since(usual) / 2;
+        let early = self.window_end.filter(|window_end| *window_end < usual);
+        let late = early.unwrap_or_else(|| end - end.duration_since(usual) / 2);
         if now < late {
             Omission::From(late)
         } else {
@@ -69,18 +73,24 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    /// On this day of the 90 of a certificate for `a` and `b`, with the names that fail and the others.
-    fn on(day: i32, left_out: &[&str], rest: &[&str]) -> Omission {
+    /// The certificate for `a` and `b` on this day, which the CA wants to be renewed until another one.
+    fn in_use(day: i32, window_end: Option<i32>) -> InUse {
         let not_before = Timestamp::UNIX_EPOCH;
-        let in_use = InUse {
+        InUse {
             names: set(&["a", "b"]),
             validity: Validity {
                 not_before,
                 not_after: not_before + DAY * 90,
             },
+            window_end: window_end.map(|day| not_before + DAY * day),
             is_due: day >= 60,
-        };
-        in_use.omission(&set(left_out), &set(rest), not_before + DAY * day)
+        }
+    }
+
+    /// On this day of the 90 of a certificate for `a` and `b`, with the names that fail and the others.
+    fn on(day: i32, left_out: &[&str], rest: &[&str]) -> Omission {
+        let not_before = Timestamp::UNIX_EPOCH;
+        in_use(day, None).omission(&set(left_out), &set(rest), not_before + DAY * day)
     }
 
     #[test]
@@ -93,6 +103,17 @@ mod tests {
         for day in [75, 89, 100] {
             assert_eq!(on(day, &["b"], &["a"]), Omission::Now);
         }
+    }
+
+    #[test]
+    fn no_name_is_kept_longer_than_the_ca_lets_the_certificate_live() {
+        let now = Timestamp::UNIX_EPOCH + DAY * 20;
+        let omission =
+            |window_end| in_use(20, Some(window_end)).omission(&set(&["b"]), &set(&["a"]), now);
+        assert_eq!(omission(19), Omission::Now);
+        assert_eq!(omission(22), Omission::From(now + DAY * 2));
+        // The usual window.
+        assert_eq!(omission(61), Omission::From(now + DAY * 55));
     }
 
     #[test]

@@ -473,3 +473,24 @@ fn a_request_for_names_of_another_certificate_is_sent_only_if_they_are_listed() 
     certificate(&bed, "theirs", &file)?;
     bed.assert_only_txt_was_touched(&[])
 }
+
+#[test]
+fn a_request_of_flags_is_refused_for_a_name_that_the_settings_list() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com", "example.org"])
+        .start()?;
+    let victim = bed
+        .settings()
+        .certificate("victim", "domains = [\"example.org\"]");
+    let program = bed.program(victim)?;
+    let csr = request(&bed, "other", P256, &["example.com"], "")?;
+    let issue = ["issue", "--csr", &csr.display().to_string()].map(str::to_owned);
+    program.run(&issue)?.assert_success();
+    request(&bed, "other", P256, &["example.org"], "")?;
+    let words = ["example.org", "belongs to the certificate `victim`"];
+    program.run(&["renew"])?.assert_failure(2, &words);
+    bed.certificate("victim")?;
+    program.run(&issue)?.assert_failure(2, &words);
+    assert_eq!(bed.orders()?, 2);
+    Ok(())
+}

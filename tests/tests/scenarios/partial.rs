@@ -120,14 +120,9 @@ fn names_that_the_ca_cannot_validate_are_left_out() -> Result {
     bed.assert_only_txt_was_touched(&[])
 }
 
-#[test]
-fn names_that_the_ca_refuses_to_order_are_left_out() -> Result {
-    let bed = TestBed::builder().delegate(&NAMES).start()?;
-    let refused = "urn:ietf:params:acme:error:rejectedIdentifier";
-    let body = json!({ "type": refused, "detail": "no", "subproblems": [{
-        "type": refused, "detail": "on the list",
-        "identifier": { "type": "dns", "value": "WWW.example.com" },
-    }] });
+/// Renews while the CA refuses orders for both names with this problem.
+fn refused_order(bed: &TestBed, status: u16, body: &Value) -> Result<Outcome> {
+    let body = body.to_string();
     let proxy = bed.acme_proxy(move |exchange: &Exchange| {
         // The payload is base64url: orders for two names are longer.
         let request: Value = serde_json::from_str(&exchange.request).unwrap_or_default();
@@ -135,19 +130,55 @@ fn names_that_the_ca_refuses_to_order_are_left_out() -> Result {
         match exchange.path.as_str() {
             "/order-plz" if payload > 100 => {
                 let json = ("Content-Type", "application/problem+json".to_owned());
-                Spoilt::Instead(403, vec![json], body.to_string())
+                Spoilt::Instead(status, vec![json], body.clone())
             }
             _ => Spoilt::No,
         }
     })?;
     let mut settings = web(bed.settings(), &NAMES, "");
     settings.directory = proxy.directory();
-    let program = bed.program(settings)?;
-    let renew = program.run(&["renew"])?;
+    bed.program(settings)?.run(&["renew"])
+}
+
+const REJECTED: &str = "urn:ietf:params:acme:error:rejectedIdentifier";
+
+#[test]
+fn names_that_the_ca_refuses_to_order_are_left_out() -> Result {
+    let bed = TestBed::builder().delegate(&NAMES).start()?;
+    let body = json!({ "type": REJECTED, "detail": "no", "subproblems": [{
+        "type": REJECTED, "detail": "on the list",
+        "identifier": { "type": "dns", "value": "WWW.example.com" },
+    }] });
+    let renew = refused_order(&bed, 403, &body)?;
     renew.assert_failure(5, &["web: obtained without www.example.com", "on the list"]);
     assert_eq!(bed.certificate("web")?.names, ["example.com"]);
     assert_eq!(bed.orders()?, 1);
     bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_name_that_the_ca_refuses_in_words_alone_is_left_out() -> Result {
+    let limit = "urn:ietf:params:acme:error:rateLimited";
+    for (status, kind, detail) in [
+        // As Boulder writes.
+        (
+            400,
+            REJECTED,
+            "Cannot issue for \"www.example.com\": forbidden by policy",
+        ),
+        (
+            429,
+            limit,
+            "too many certificates (50) already issued for \"www.example.com\"",
+        ),
+    ] {
+        let bed = TestBed::builder().delegate(&NAMES).start()?;
+        let renew = refused_order(&bed, status, &json!({ "type": kind, "detail": detail }))?;
+        renew.assert_failure(5, &["web: obtained without www.example.com"]);
+        assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+        bed.assert_only_txt_was_touched(&[])?;
+    }
+    Ok(())
 }
 
 #[test]
@@ -213,6 +244,28 @@ fn a_name_in_use_is_left_out_at_once_if_that_is_forced() -> Result {
     renew.assert_success();
     renew.assert_printed(&["web: not due"]);
     without.run(&["list", "--check"])?.assert_success();
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+#[test]
+fn a_name_in_use_is_left_out_when_the_ca_wants_the_certificate_to_be_replaced_early() -> Result {
+    let bed = bed_with_one_of_two()?;
+    set_delegated(&bed, true)?;
+    let program = bed.program(web(bed.settings(), &NAMES, ""))?;
+    program.run(&["renew"])?.assert_success();
+    set_delegated(&bed, false)?;
+    // It may be about to revoke it.
+    let status = bed.folder().join("state/certificates/web/status.json");
+    let ago = |hours| (Timestamp::now() - SignedDuration::from_hours(hours)).to_string();
+    let info = json!({
+        "version": 1, "look_at": Timestamp::now().to_string(), "unanswered": 0,
+        "window": { "start": ago(3), "end": ago(1), "renew_at": ago(2) },
+    });
+    std::fs::write(&status, json!({ "renewal_info": info }).to_string())?;
+    let renew = program.run(&["renew"])?;
+    renew.assert_failure(3, &["web: obtained without www.example.com"]);
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
     assert_eq!(bed.txt()?, []);
     Ok(())
 }
