@@ -125,8 +125,8 @@ impl ListedNames {
         ListedNames(owners)
     }
 
-    /// Refuses a request without `domains` beside it if it is for a name that is listed for another certificate:
-    /// whoever made the request would be that server.
+    /// Refuses a request without `domains` beside it if it is for a name that is listed for another certificate: the
+    /// owner of its key could impersonate that server.
     pub(crate) fn refuse(
         &self,
         certificates: &mut BTreeMap<CertificateId, CertificateSettings>,

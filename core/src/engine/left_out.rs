@@ -11,7 +11,7 @@ use crate::renewal::{Change, InUse, Omission, Why};
 use crate::store::StoreError;
 
 impl Engine {
-    /// The certificate without the names of which an order under way was relieved.
+    /// The certificate as the order under way has it: without the names that this order left out.
     pub(super) async fn as_ordered(
         &self,
         certificate: Arc<CertificateConfig>,

@@ -238,7 +238,7 @@ fn a_name_in_use_is_left_out_at_once_if_that_is_forced() -> Result {
     let forced = program.run(&["renew", "--force"])?;
     forced.assert_failure(3, &["web: obtained without www.example.com"]);
     assert_eq!(bed.certificate("web")?.names, ["example.com"]);
-    // Whoever does not want it any more has what they want.
+    // Without the name in the settings, nothing is missing.
     let without = bed.program(web(bed.settings(), &NAMES[..1], ""))?;
     let renew = without.run(&["renew", "web"])?;
     renew.assert_success();
