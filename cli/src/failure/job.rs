@@ -89,7 +89,7 @@ fn of_step(error: IssueError) -> Failure {
             Part::Ca,
             "use one alias name per domain: `acme-alias delegate --unique` prints the records",
         ),
-        IssueError::Zone(error) => of_zone(&error),
+        IssueError::Zone { source, .. } => of_zone(&source),
         IssueError::Acme(error) => error.into(),
         IssueError::Account(error) => error.into(),
         IssueError::Certificate(error) => {

@@ -1,7 +1,7 @@
 //! An alias zone that could not be changed.
 
 use acme_alias_core::txt::Action;
-use acme_alias_core::zone::{Lagging, OpenError, WriteError, ZoneError};
+use acme_alias_core::zone::{Lagging, OpenError, WriteError, ZoneError, ZoneFailure};
 
 use super::ledger::remedy as ledger_remedy;
 use super::model::{Failure, Part};
@@ -58,7 +58,9 @@ fn zone_remedy(error: &ZoneError) -> Option<String> {
 
 pub(crate) fn write_remedy(error: &WriteError) -> Option<String> {
     Some(match error {
-        WriteError::Provider(error) => error.remedy.clone(),
+        WriteError::Provider(error) | WriteError::Refused { source: error, .. } => {
+            error.remedy.clone()
+        }
         WriteError::Ledger(error) => ledger_remedy(error),
         WriteError::NotCarriedOut {
             action: Action::Add,
@@ -79,6 +81,12 @@ pub(crate) fn write_remedy(error: &WriteError) -> Option<String> {
 impl From<ZoneError> for Failure {
     fn from(error: ZoneError) -> Self {
         of_zone(&error)
+    }
+}
+
+impl From<ZoneFailure> for Failure {
+    fn from(failure: ZoneFailure) -> Self {
+        of_zone(&failure.source)
     }
 }
 

@@ -246,10 +246,12 @@ impl Group {
             }
             failed.push(done);
         }
-        let reduced = join_all(failed.into_iter().map(|done| self.reduced(done))).await;
-        let reduced = reduced.into_iter().flatten().collect();
-        for Failed { done, .. } in self.attempt(reduced, Duration::ZERO).await {
-            self.report(done);
+        // Each time without at least one more name.
+        while !failed.is_empty() {
+            let reduced = join_all(failed.into_iter().map(|done| self.reduced(done))).await;
+            let reduced = reduced.into_iter().flatten().collect();
+            let again = self.attempt(reduced, Duration::ZERO).await;
+            failed = again.into_iter().map(|failed| failed.done).collect();
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why there is no certificate.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use crate::certificate::CertificateError;
 use crate::delegation::{Finding, Severity};
 use crate::name::{DnsName, Identifier};
 use crate::store::StoreError;
-use crate::zone::ZoneError;
+use crate::zone::{ZoneError, ZoneFailure};
 
 /// The step that failed, with its own error.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,8 +22,13 @@ pub enum IssueError {
     #[error("{}", delegation_summary(.0))]
     Delegation(Vec<Finding>),
     /// A TXT record could not be brought into its zone, or out of it.
-    #[error(transparent)]
-    Zone(#[from] ZoneError),
+    #[error("{source}")]
+    Zone {
+        /// The challenge names that cannot be answered because of it, as far as that is known.
+        challenge_names: BTreeSet<DnsName>,
+        /// What failed.
+        source: Box<ZoneError>,
+    },
     /// The CA, or the way to it.
     #[error(transparent)]
     Acme(#[from] AcmeError),
@@ -70,6 +76,16 @@ pub enum IssueError {
 }
 
 impl IssueError {
+    /// The failure of a certificate with these alias names.
+    pub(super) fn in_zone(aliases: &Aliases, failure: ZoneFailure) -> Self {
+        let ZoneFailure { names, source } = failure;
+        let concerned = aliases.iter().filter(|(_, alias)| names.contains(*alias));
+        IssueError::Zone {
+            challenge_names: concerned.map(|(name, _)| name.clone()).collect(),
+            source,
+        }
+    }
+
     /// How long the CA asks to wait before the next attempt.
     pub fn asked_pause(&self) -> Option<Duration> {
         match self {

@@ -126,7 +126,7 @@ impl Issuer<'_> {
         let opened = self.or_cancelled(self.open(request, plan)).await;
         let opened = opened.map_err(|error| failed(error, Vec::new(), &[]))?;
         let mut published = Vec::new();
-        let validated = self.validate(request, opened, &mut seat, &mut published);
+        let validated = self.validate(request, plan, opened, &mut seat, &mut published);
         let validated = self.or_cancelled(validated).await;
         self.begin(request, &Step::Withdraw);
         // The CA has looked at the values, whatever it says of them.
@@ -164,7 +164,8 @@ impl Issuer<'_> {
         let records = plan.aliases.records(challenges)?;
         let context = self.context(request, Some(order.url()));
         let existing = Arc::clone(&plan.existing);
-        let publication = self.zones.publication(records, existing, context).await?;
+        let publication = self.zones.publication(records, existing, context).await;
+        let publication = publication.map_err(|error| IssueError::in_zone(&plan.aliases, error))?;
         Ok(Opened {
             order,
             account: account.url().to_owned(),
@@ -177,6 +178,7 @@ impl Issuer<'_> {
     async fn validate(
         &self,
         request: &CertificateRequest,
+        plan: &Plan,
         opened: Opened,
         seat: &mut Seat,
         published: &mut Vec<Published>,
@@ -195,7 +197,8 @@ impl Issuer<'_> {
                 seat.publish(&publication, waiting),
                 self.report_lagging(request, &names),
             );
-            *published = seen.await?;
+            let seen = seen.await;
+            *published = seen.map_err(|error| IssueError::in_zone(&plan.aliases, error))?;
             self.begin(request, &Step::Validate(published));
             Ok(order.validate().await?)
         };
@@ -284,9 +287,10 @@ impl Issuer<'_> {
         let existing = Arc::clone(&plan.existing);
         let records = plan.aliases.probes();
         let publication = self.zones.publication(records, existing, context).await;
-        let publication = publication.map_err(IssueError::from)?;
+        let in_zone = |failure| IssueError::in_zone(&plan.aliases, failure);
+        let publication = publication.map_err(in_zone)?;
         self.begin(request, &Step::Publish(&publication));
-        let publish = async { Ok(publication.publish().await?) };
+        let publish = async { publication.publish().await.map_err(in_zone) };
         let published = self.or_cancelled(publish).await;
         self.begin(request, &Step::Withdraw);
         let mut left_behind = publication.withdraw().await;
@@ -298,7 +302,10 @@ impl Issuer<'_> {
             }),
             published => {
                 let error = match published {
-                    Ok(_) => left_behind.remove(0).into(),
+                    Ok(_) => IssueError::Zone {
+                        challenge_names: BTreeSet::new(),
+                        source: Box::new(left_behind.remove(0)),
+                    },
                     Err(error) => error,
                 };
                 Err(IssueFailure {

@@ -8,7 +8,7 @@ use super::error::IssueError;
 use super::request::{CertificateRequest, LeftOut};
 use crate::acme::{AcmeError, TransportError, ValidationFailure};
 use crate::delegation::{Finding, Severity};
-use crate::name::Identifier;
+use crate::name::{DnsName, Identifier};
 
 /// Names that were left out, as they are stored with an order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,6 +76,7 @@ impl CertificateRequest {
 #[derive(Debug, Default)]
 struct Failed {
     names: BTreeSet<String>,
+    challenge_names: BTreeSet<DnsName>,
     /// Whether it is about all names below these as well.
     is_below: bool,
 }
@@ -85,14 +86,17 @@ impl Failed {
         let is_about = |text: String| self.names.contains(&text);
         let mut domains = name.challenge_name().ancestors();
         is_about(name.to_string())
+            || self.challenge_names.contains(name.challenge_name())
             || (self.is_below && domains.any(|domain| is_about(domain.to_string())))
     }
 }
 
 impl From<BTreeSet<String>> for Failed {
     fn from(names: BTreeSet<String>) -> Self {
-        let is_below = false;
-        Failed { names, is_below }
+        Failed {
+            names,
+            ..Failed::default()
+        }
     }
 }
 
@@ -105,6 +109,12 @@ fn failed(error: &IssueError) -> Failed {
             let names: BTreeSet<_> = names.map(ToString::to_string).collect();
             names.into()
         }
+        IssueError::Zone {
+            challenge_names, ..
+        } => Failed {
+            challenge_names: challenge_names.clone(),
+            ..Failed::default()
+        },
         IssueError::Acme(error) | IssueError::SharedName { source: error, .. } => refused(error),
         _ => Failed::default(),
     }
@@ -131,6 +141,7 @@ fn refused(error: &AcmeError) -> Failed {
         }) => Failed {
             names: names_in(detail),
             is_below: true,
+            ..Failed::default()
         },
         AcmeError::Validation(failures)
         | AcmeError::Problem {

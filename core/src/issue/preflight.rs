@@ -16,7 +16,7 @@ use crate::delegation::{
 };
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtRecord;
-use crate::zone::{Existing, Zones};
+use crate::zone::{Existing, ZoneFailure, Zones};
 
 /// What a certificate's delegations amount to.
 #[derive(Clone, Debug)]
@@ -83,15 +83,19 @@ impl Challenge {
 }
 
 impl Seen {
+    fn keep(&mut self, reports: Vec<DelegationReport>) {
+        let by_name = |report: DelegationReport| (report.chain.challenge_name.clone(), report);
+        self.0.extend(reports.into_iter().map(by_name));
+    }
+
     /// The reports of all challenge names, with these new ones, unless one of them has an error.
     fn all(
         &mut self,
         challenges: &[Challenge],
         new: Vec<DelegationReport>,
     ) -> Result<Vec<DelegationReport>, IssueError> {
-        let known = std::mem::take(&mut self.0).into_values();
-        let by_name = |report: DelegationReport| (report.chain.challenge_name.clone(), report);
-        let mut all: BTreeMap<_, _> = known.chain(new).map(by_name).collect();
+        self.keep(new);
+        let mut all = std::mem::take(&mut self.0);
         if all.values().any(DelegationReport::has_errors) {
             let reports = challenges.iter().filter_map(|one| all.get(&one.name));
             let findings = reports.flat_map(|report| report.findings.clone());
@@ -150,24 +154,21 @@ pub(super) async fn plan(
         Either::Right((read, reports)) => (reports.await, Either::Right(ready(read))),
     };
     let reports = seen.all(&challenges, reports)?;
+    let ends = reports.iter().map(|DelegationReport { chain, .. }| chain);
+    let ends = ends.map(|chain| (chain.challenge_name.clone(), chain.last().clone()));
+    let aliases: Aliases = ends.collect();
+    let existing = match existing(zones, &aliases, &reports, read.await).await {
+        Ok(existing) => existing,
+        Err(failure) => {
+            seen.keep(reports);
+            return Err(IssueError::in_zone(&aliases, failure));
+        }
+    };
     let (chains, findings): (Vec<_>, Vec<_>) = reports
         .into_iter()
         .map(|report| (report.chain, report.findings))
         .unzip();
     let mut findings = Finding::merged(findings.into_iter().flatten());
-    let ends = chains.iter();
-    let ends = ends.map(|chain| (chain.challenge_name.clone(), chain.last().clone()));
-    let aliases: Aliases = ends.collect();
-    let names = aliases.names();
-    let mut existing = match read.await {
-        (read, existing) if read == names => existing?,
-        // A CNAME of an alias name led to another one.
-        _ => zones.existing_at_one_name_of_each_zone(&names).await?,
-    };
-    let rest = names_with_values(&chains, &existing);
-    if !rest.is_empty() {
-        existing.extend(zones.existing(&rest).await?);
-    }
     findings.extend(foreign_values(&existing, &aliases, &challenges));
     Ok(Plan {
         aliases,
@@ -177,11 +178,35 @@ pub(super) async fn plan(
     })
 }
 
+/// What is at the alias names. `read` is what was found at other names, or the same, while the zones were checked.
+async fn existing(
+    zones: &Zones,
+    aliases: &Aliases,
+    reports: &[DelegationReport],
+    read: (Vec<DnsName>, Result<Existing, ZoneFailure>),
+) -> Result<Existing, ZoneFailure> {
+    let names = aliases.names();
+    let mut existing = match read {
+        (read, existing) if read == names => existing?,
+        // A CNAME of an alias name led to another one.
+        _ => zones.existing_at_one_name_of_each_zone(&names).await?,
+    };
+    let chains = reports.iter().map(|report| &report.chain);
+    let rest = names_with_values(chains, &existing);
+    if !rest.is_empty() {
+        existing.extend(zones.existing(&rest).await?);
+    }
+    Ok(existing)
+}
+
 /// The alias names at which servers have TXT records, without those that the backends were asked about.
-fn names_with_values(chains: &[CnameChain], asked: &Existing) -> Vec<DnsName> {
+fn names_with_values<'a>(
+    chains: impl Iterator<Item = &'a CnameChain>,
+    asked: &Existing,
+) -> Vec<DnsName> {
     let has_values =
         |chain: &&CnameChain| matches!(&chain.end, End::At { txt, .. } if !txt.is_empty());
-    let names = chains.iter().filter(has_values).map(CnameChain::last);
+    let names = chains.filter(has_values).map(CnameChain::last);
     let names = names.filter(|name| !asked.sets.contains_key(*name));
     let names: BTreeSet<_> = names.cloned().collect();
     names.into_iter().collect()
@@ -197,7 +222,8 @@ async fn as_configured(zones: &Zones, challenges: Vec<Challenge>) -> Result<Plan
         aliases.insert(challenge.name.clone(), alias.clone());
     }
     let aliases: Aliases = aliases.into_iter().collect();
-    let existing = zones.existing(&aliases.names()).await?;
+    let existing = zones.existing(&aliases.names()).await;
+    let existing = existing.map_err(|failure| IssueError::in_zone(&aliases, failure))?;
     Ok(Plan {
         warnings: foreign_values(&existing, &aliases, &challenges),
         aliases,

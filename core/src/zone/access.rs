@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::alias_zones::AliasZones;
 use super::configured_provider::ConfiguredProvider;
-use super::error::ZoneError;
+use super::error::{ZoneError, ZoneFailure};
 use super::existing::{Existing, cache_time};
 use super::publication::{ByZone, Publication};
 use super::recorder::ChangeContext;
@@ -65,39 +65,43 @@ impl Zones {
     pub async fn existing_at_one_name_of_each_zone(
         &self,
         alias_names: &[DnsName],
-    ) -> Result<Existing, ZoneError> {
-        let mut by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
-        for (_, names) in &mut by_zone {
-            names.truncate(1);
-        }
-        self.read(&by_zone).await
+    ) -> Result<Existing, ZoneFailure> {
+        let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
+        self.read(&by_zone, 1).await
     }
 
     /// Asks the backend of each alias name's zone for the records there.
-    pub async fn existing(&self, alias_names: &[DnsName]) -> Result<Existing, ZoneError> {
+    pub async fn existing(&self, alias_names: &[DnsName]) -> Result<Existing, ZoneFailure> {
         let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
-        self.read(&by_zone).await
+        self.read(&by_zone, usize::MAX).await
     }
 
-    async fn read(&self, by_zone: &ByZone<DnsName>) -> Result<Existing, ZoneError> {
-        let reads = by_zone.iter().map(async |(writer, names)| {
+    /// Reads what is at so many of the names in each zone.
+    async fn read(
+        &self,
+        by_zone: &ByZone<DnsName>,
+        at_most: usize,
+    ) -> Result<Existing, ZoneFailure> {
+        let reads = by_zone.iter().map(async |(writer, all)| {
+            let names = &all[..all.len().min(at_most)];
             let read = writer.values(names).await;
-            read.map_err(|source| ZoneError::Read {
-                zone: writer.zone().clone(),
-                source,
-            })
+            let zone = writer.zone().clone();
+            // What cannot be read at one name cannot be read at the others.
+            let read =
+                read.map_err(|source| ZoneFailure::at(all, ZoneError::Read { zone, source }));
+            (writer, names, read)
         });
         let mut existing = Existing::default();
-        for ((writer, names), sets) in by_zone.iter().zip(join_all(reads).await) {
+        for (writer, names, sets) in join_all(reads).await {
             let mut sets = sets?;
             sets.retain(|name, set| names.contains(name) && !set.is_empty());
             if sets.is_empty() {
                 continue;
             }
             let ours = self.writers.ledger().open_values_at(names).await;
-            let ours = ours.map_err(|error| ZoneError::Write {
-                zone: writer.zone().clone(),
-                source: error.into(),
+            let ours = ours.map_err(|error| {
+                let (zone, source) = (writer.zone().clone(), error.into());
+                ZoneFailure::at([], ZoneError::Write { zone, source })
             })?;
             for (name, set) in &sets {
                 let is_ours = |value: &&_| {
@@ -156,7 +160,7 @@ impl Zones {
         records: Vec<TxtRecord>,
         existing: Arc<Existing>,
         context: ChangeContext,
-    ) -> Result<Publication, ZoneError> {
+    ) -> Result<Publication, ZoneFailure> {
         let by_zone = self.by_zone(records, |record| &record.name).await?;
         Ok(Publication {
             dns: Arc::clone(&self.dns),
@@ -167,21 +171,46 @@ impl Zones {
         })
     }
 
+    /// The writer of each name's zone.
+    async fn writers_of<'a>(
+        &self,
+        names: &'a BTreeSet<DnsName>,
+    ) -> Result<BTreeMap<&'a DnsName, Arc<ZoneWriter>>, ZoneFailure> {
+        let writers = names
+            .iter()
+            .map(async |name| (name, self.writer(name).await));
+        let (mut found, mut failed) = (BTreeMap::new(), Vec::new());
+        for (name, writer) in join_all(writers).await {
+            match writer {
+                Ok(writer) => {
+                    found.insert(name, writer);
+                }
+                Err(error) => failed.push((name, error)),
+            }
+        }
+        let Some((_, first)) = failed.first() else {
+            return Ok(found);
+        };
+        let same = failed
+            .iter()
+            .filter(|(_, error)| error.zone() == first.zone());
+        Err(ZoneFailure::at(same.map(|(name, _)| *name), first.clone()))
+    }
+
     /// The items, each with the writer of the zone that contains its name.
     async fn by_zone<T>(
         &self,
         items: Vec<T>,
         name: impl Fn(&T) -> &DnsName,
-    ) -> Result<ByZone<T>, ZoneError> {
+    ) -> Result<ByZone<T>, ZoneFailure> {
         let names: BTreeSet<_> = items.iter().map(&name).cloned().collect();
-        let writers = names.iter().map(|name| self.writer(name));
-        let writers = try_join_all(writers).await?;
-        let writers: BTreeMap<_, _> = names.iter().zip(writers).collect();
+        let writers = self.writers_of(&names).await?;
         let mut by_zone: Vec<(Arc<ZoneWriter>, Vec<T>)> = Vec::new();
         let mut position: BTreeMap<*const ZoneWriter, usize> = BTreeMap::new();
         for item in items {
-            let writer = writers.get(name(&item)).ok_or_else(|| ZoneError::NoZone {
-                name: name(&item).clone(),
+            let writer = writers.get(name(&item)).ok_or_else(|| {
+                let name = name(&item).clone();
+                ZoneFailure::at([&name.clone()], ZoneError::NoZone { name })
             })?;
             let next = by_zone.len();
             let at = *position.entry(Arc::as_ptr(writer)).or_insert(next);

@@ -1,10 +1,13 @@
 //! What can go wrong between a value and its zone.
 
+use std::collections::BTreeSet;
+
 use super::configured_provider::OpenError;
 use super::propagation::PropagationError;
 use crate::dns::DnsError;
 use crate::ledger::LedgerError;
 use crate::name::DnsName;
+use crate::printable::few;
 use crate::provider::ProviderError;
 use crate::txt::{Action, TxtValue};
 
@@ -12,9 +15,17 @@ use crate::txt::{Action, TxtValue};
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The backend refused the change, or could not be asked.
+    /// The backend could not be asked, or cannot make changes now.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The backend refused to change the TXT records at these names.
+    #[error("{source} (TXT at {})", few(&.names.iter().map(DnsName::to_string).collect::<Vec<_>>(), ", "))]
+    Refused {
+        /// The alias names.
+        names: BTreeSet<DnsName>,
+        /// What the backend said of the first.
+        source: ProviderError,
+    },
     /// The backend accepted the change, and reading back shows something else.
     #[error("{server} accepted the change, but reading back shows that {} at {name} {}",
         .values.iter().map(TxtValue::as_str).collect::<Vec<_>>().join(", "),
@@ -35,6 +46,29 @@ pub enum WriteError {
     /// The writer's task is gone. This is a defect.
     #[error("the writer of this zone has ended")]
     Ended,
+}
+
+/// A failure in an alias zone, and the alias names that it concerns.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct ZoneFailure {
+    /// The alias names: those that the error names, or all that were asked for in the zone.
+    pub names: BTreeSet<DnsName>,
+    /// What failed.
+    pub source: Box<ZoneError>,
+}
+
+impl ZoneFailure {
+    /// The failure of what was asked for at these alias names.
+    pub(super) fn at<'a>(names: impl IntoIterator<Item = &'a DnsName>, source: ZoneError) -> Self {
+        let named = source.named();
+        let names = names.into_iter();
+        let names = names.filter(|name| named.as_ref().is_none_or(|named| named.contains(name)));
+        ZoneFailure {
+            names: names.cloned().collect(),
+            source: source.into(),
+        }
+    }
 }
 
 /// Values that could not be brought into a zone, or out of it.
@@ -87,4 +121,34 @@ pub enum ZoneError {
         /// Why.
         source: DnsError,
     },
+}
+
+impl ZoneError {
+    /// The alias zone that it is about, or the alias name that has none.
+    pub(super) fn zone(&self) -> &DnsName {
+        match self {
+            ZoneError::NoZone { name } => name,
+            ZoneError::Open { zone, .. }
+            | ZoneError::Read { zone, .. }
+            | ZoneError::Write { zone, .. }
+            | ZoneError::Propagation { zone, .. }
+            | ZoneError::Servers { zone, .. } => zone,
+        }
+    }
+
+    /// The alias names that it is about, if it is not about everything in the zone.
+    fn named(&self) -> Option<BTreeSet<&DnsName>> {
+        match self {
+            ZoneError::Write { source, .. } => match source {
+                WriteError::Refused { names, .. } => Some(names.iter().collect()),
+                WriteError::NotCarriedOut { name, .. } => Some(BTreeSet::from([name])),
+                _ => None,
+            },
+            ZoneError::Propagation { source, .. } => {
+                let names = source.lagging.iter().map(|lagging| &lagging.name);
+                Some(names.collect())
+            }
+            _ => None,
+        }
+    }
 }

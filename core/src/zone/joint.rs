@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::error::ZoneError;
+use super::error::{WriteError, ZoneError, ZoneFailure};
 use super::propagation::{self, Propagation};
 use super::publication::{Publication, Published};
 use super::recorder::Requested;
@@ -34,6 +34,11 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// The failure of what it has in the zone.
+    fn failed(self, error: ZoneError) -> ZoneFailure {
+        ZoneFailure::at(self.records.iter().map(|record| &record.name), error)
+    }
+
     /// The records at the first names.
     fn sample(self, names: usize) -> impl Iterator<Item = &'a TxtRecord> {
         let all: BTreeSet<_> = self.records.iter().map(|record| &record.name).collect();
@@ -47,7 +52,7 @@ impl Publication {
     /// Writes all values, in all zones at once, and returns when every authoritative server that answers has
     /// them. The first error ends the wait; any value may be there then: withdraw. It is for values that no CA
     /// looks at; those of certificates take part in a [`Round`](super::Round).
-    pub async fn publish(&self) -> Result<Vec<Published>, ZoneError> {
+    pub async fn publish(&self) -> Result<Vec<Published>, ZoneFailure> {
         let mut outcome = Ok(Vec::new());
         publish(slice::from_ref(self), |_, decided| {
             outcome = decided;
@@ -69,7 +74,7 @@ impl Publication {
 /// be there then: withdraw.
 pub(super) async fn publish(
     publications: &[Publication],
-    mut decide: impl FnMut(usize, Result<Vec<Published>, ZoneError>) -> ControlFlow<()>,
+    mut decide: impl FnMut(usize, Result<Vec<Published>, ZoneFailure>) -> ControlFlow<()>,
 ) {
     let mut zones = FuturesUnordered::new();
     for (writer, parts) in by_writer(publications) {
@@ -162,10 +167,12 @@ fn changes(parts: &[Part<'_>], action: Action) -> Vec<Vec<Requested>> {
     changes.collect()
 }
 
-type Outcomes = Vec<(usize, Result<Published, ZoneError>)>;
+type Outcomes = Vec<(usize, Result<Published, ZoneFailure>)>;
 
 fn all_failed(parts: &[Part<'_>], error: &ZoneError) -> Outcomes {
-    let failed = parts.iter().map(|part| (part.index, Err(error.clone())));
+    let failed = parts
+        .iter()
+        .map(|part| (part.index, Err(part.failed(error.clone()))));
     failed.collect()
 }
 
@@ -185,7 +192,7 @@ async fn in_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Outcomes {
             return all_failed(&parts, &ZoneError::Servers { zone, source });
         }
     };
-    let failed = |source| ZoneError::Write {
+    let failed = |source: WriteError| ZoneError::Write {
         zone: zone.clone(),
         source,
     };
@@ -208,7 +215,7 @@ async fn in_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Outcomes {
     for (part, outcome) in parts.iter().zip(confirmed) {
         match outcome {
             Ok(_) => written.push(*part),
-            Err(error) => outcomes.push((part.index, Err(failed(error)))),
+            Err(error) => outcomes.push((part.index, Err(part.failed(failed(error))))),
         }
     }
     if written.is_empty() {
@@ -295,7 +302,7 @@ fn published_part(
     seen: &Propagation,
     propagation: Duration,
     limit: Duration,
-) -> Result<Published, ZoneError> {
+) -> Result<Published, ZoneFailure> {
     let concerns = |name: &DnsName| part.records.iter().any(|record| record.name == *name);
     let lagging = seen.lagging.iter();
     let lagging: Vec<_> = lagging
@@ -315,5 +322,5 @@ fn published_part(
         waited: limit,
         lagging,
     };
-    Err(ZoneError::Propagation { zone, source })
+    Err(part.failed(ZoneError::Propagation { zone, source }))
 }

@@ -27,7 +27,7 @@ mod writers;
 pub use self::access::Zones;
 pub use self::alias_zones::{AliasZone, AliasZones};
 pub use self::configured_provider::{ConfiguredProvider, OpenError, ProviderSource};
-pub use self::error::{WriteError, ZoneError};
+pub use self::error::{WriteError, ZoneError, ZoneFailure};
 pub use self::existing::{CACHE_MAX, Existing, cache_time};
 pub use self::name_locks::{LockedNames, NameLocks};
 pub use self::propagation::{PropagationError, Reached};

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::info;
 
-use super::error::{WriteError, ZoneError};
+use super::error::{WriteError, ZoneError, ZoneFailure};
 use super::joint;
 use super::older_sets::OlderSets;
 use super::publication::{Publication, Published};
@@ -314,8 +314,8 @@ fn has_company(part: &[Member], index: usize) -> bool {
 }
 
 /// Whether the backend may accept the values of fewer members.
-fn is_too_many(error: &ZoneError, part: &[Member]) -> bool {
-    let ZoneError::Write { source, .. } = error else {
+fn is_too_many(failure: &ZoneFailure, part: &[Member]) -> bool {
+    let ZoneError::Write { source, .. } = &*failure.source else {
         return false;
     };
     match source {

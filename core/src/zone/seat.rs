@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::error::{WriteError, ZoneError};
+use super::error::{WriteError, ZoneError, ZoneFailure};
 use super::publication::{Publication, Published};
 use crate::name::DnsName;
 
@@ -37,7 +37,7 @@ enum State {
     GivenUp,
 }
 
-pub(super) type Outcome = Result<Vec<Published>, ZoneError>;
+pub(super) type Outcome = Result<Vec<Published>, ZoneFailure>;
 
 /// What a job tells its round.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Seat {
                     let zone = publication.records().next().map(|(zone, _)| zone.clone());
                     return zone.map_or(Ok(Vec::new()), |zone| {
                         let source = WriteError::Ended;
-                        Err(ZoneError::Write { zone, source })
+                        Err(ZoneFailure::at([], ZoneError::Write { zone, source }))
                     });
                 }
             }

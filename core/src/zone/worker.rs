@@ -1,6 +1,6 @@
 //! The task that carries out the changes of one zone, one request after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,9 +76,18 @@ impl Worker {
                 }
             }
             // One change that the backend refuses must not fail those of others.
-            Err(WriteError::Provider(error)) if batches > 1 && is_about_a_change(&error) => {
+            Err(WriteError::Provider(error)) if is_about_a_change(&error) => {
                 for Batch { changes, done, .. } in lists.into_iter().flatten() {
-                    let outcome = self.change(&changes, false, Vec::new()).await;
+                    let outcome = match batches {
+                        1 => Err(error.clone().into()),
+                        _ => self.change(&changes, false, Vec::new()).await,
+                    };
+                    let outcome = match outcome {
+                        Err(WriteError::Provider(error)) if is_about_a_change(&error) => {
+                            self.change_name_by_name(&changes, error).await
+                        }
+                        outcome => outcome,
+                    };
                     let _ = done.send(outcome);
                 }
             }
@@ -96,6 +105,65 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Makes changes, which the backend has refused together, at one name after the other: it may refuse those at
+    /// some names only.
+    async fn change_name_by_name(
+        &self,
+        requested: &[Requested],
+        refusal: ProviderError,
+    ) -> Result<Applied, WriteError> {
+        let mut by_name: BTreeMap<&DnsName, Vec<Requested>> = BTreeMap::new();
+        for one in requested {
+            let at_name = by_name.entry(&one.change.name).or_default();
+            at_name.push(one.clone());
+        }
+        let is_one = by_name.len() == 1;
+        let (mut refused, mut first) = (Vec::new(), None);
+        for changes in by_name.into_values() {
+            let outcome = if is_one {
+                Err(refusal.clone().into())
+            } else {
+                self.change(&changes, false, Vec::new()).await
+            };
+            match outcome {
+                Err(WriteError::Provider(error)) if is_about_a_change(&error) => {
+                    first.get_or_insert(error);
+                    refused.extend(changes);
+                }
+                outcome => drop(outcome?),
+            }
+        }
+        let names = self.still_wanted(refused).await?;
+        match first {
+            Some(source) if !names.is_empty() => Err(WriteError::Refused { names, source }),
+            _ => Ok(Applied::default()),
+        }
+    }
+
+    /// The names at which refused changes are still wanted: a value that is to be removed may not be there. All
+    /// values that are not in the zone are recorded as gone.
+    async fn still_wanted(&self, refused: Vec<Requested>) -> Result<BTreeSet<DnsName>, WriteError> {
+        let names = refused.iter().map(|requested| &requested.change.name);
+        let names: BTreeSet<_> = names.cloned().collect();
+        let names: Vec<_> = names.into_iter().collect();
+        let there = self.provider.values(&self.zone, &names).await;
+        let Ok(there) = there else {
+            return Ok(names.into_iter().collect());
+        };
+        let is_there = |Requested { change, .. }: &Requested| {
+            let set = there.get(&change.name);
+            set.is_some_and(|set| set.contains(&change.value))
+        };
+        let (present, absent): (Vec<_>, Vec<_>) = refused.into_iter().partition(is_there);
+        let answer = BackendAnswer::default();
+        let record = self.recorder.record(Event::Withdrawn, &absent, &answer);
+        record.await?;
+        let additions = absent.into_iter();
+        let additions = additions.filter(|requested| requested.change.action == Action::Add);
+        let wanted = present.into_iter().chain(additions);
+        Ok(wanted.map(|requested| requested.change.name).collect())
     }
 
     /// The life of a change: intent, request, acknowledgement, read back. Each is recorded, the

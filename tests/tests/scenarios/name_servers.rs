@@ -36,11 +36,12 @@ fn a_key_that_may_not_do_it_is_reported_with_the_policy_it_needs() -> Result {
         settings.providers[0].key = "stranger-key".to_owned();
         settings.providers[0].secret = bed.secret_file("stranger-key");
     })?;
-    refused(
-        &bed,
-        &program,
-        &["REFUSED", "grant stranger-key zonesub TXT;"],
-    )
+    let name = format!("TXT at {ALIAS_NAME}");
+    let words = ["REFUSED", &name, "grant stranger-key zonesub TXT;"];
+    refused(&bed, &program, &words)?;
+    let again = program.run(&ISSUE)?;
+    assert!(!again.stderr.contains("may be left"), "{again}");
+    Ok(())
 }
 
 #[test]

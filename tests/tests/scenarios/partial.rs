@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use acme_alias_core::crash::Point;
 use acme_alias_tests::{
-    ALIAS_ZONE, Exchange, HostileServer, Outcome, Profile, Result, Settings, Spoilt, TestBed,
+    ALIAS_ZONE, Exchange, HostileServer, Outcome, Profile, Result, SECOND_ALIAS_ZONE, Settings,
+    Spoilt, TestBed,
 };
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{RData, RecordType};
@@ -14,6 +15,8 @@ use serde_json::{Value, json};
 use crate::hostile_zones::{name, none, with};
 
 const NAMES: [&str; 2] = ["example.com", "www.example.com"];
+/// The challenge name of the second.
+const DELEGATED: &str = "_acme-challenge.www.example.com.";
 /// A zone that is not sure of its delegation.
 const ALTERNATING: &str = "other.example";
 
@@ -34,11 +37,19 @@ fn bed_with_one_of_two() -> Result<TestBed> {
 
 /// Delegates the second of [`NAMES`], or takes that back.
 fn set_delegated(bed: &TestBed, is_delegated: bool) -> Result {
-    let name = "_acme-challenge.www.example.com.";
-    let delete = format!("update delete {name} CNAME\n");
-    let add = format!("update add {name} 0 CNAME _acme-challenge.{ALIAS_ZONE}.\n");
-    let script = if is_delegated { delete + &add } else { delete };
-    bed.update_main_zones(&format!("zone example.com.\n{script}send\n"))
+    if is_delegated {
+        return delegate_to(bed, &format!("_acme-challenge.{ALIAS_ZONE}."));
+    }
+    bed.update_main_zones(&format!(
+        "zone example.com.\nupdate delete {DELEGATED} CNAME\nsend\n"
+    ))
+}
+
+/// Delegates the second of [`NAMES`] to another alias name.
+fn delegate_to(bed: &TestBed, alias_name: &str) -> Result {
+    let delete = format!("update delete {DELEGATED} CNAME");
+    let add = format!("update add {DELEGATED} 0 CNAME {alias_name}");
+    bed.update_main_zones(&format!("zone example.com.\n{delete}\n{add}\nsend\n"))
 }
 
 /// The entry of `web` in the list.
@@ -331,6 +342,103 @@ fn a_name_that_fails_at_every_second_look_is_left_out_like_others() -> Result {
         "the CA could not validate other.example",
     ];
     outcome.assert_failure(3, &said);
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+/// Settings for a certificate `web` for these names, whose alias names are found by their CNAMEs.
+fn followed(bed: &TestBed) -> Settings {
+    let lines = format!("domains = {NAMES:?}\npartial = true");
+    bed.settings().certificate("web", &lines)
+}
+
+#[test]
+fn a_name_whose_alias_zone_cannot_be_read_is_left_out() -> Result {
+    let bed = TestBed::builder().delegate(&NAMES).start()?;
+    delegate_to(&bed, &format!("_acme-challenge.{SECOND_ALIAS_ZONE}."))?;
+    let dead = bed.dead_port()?;
+    let mut settings = followed(&bed);
+    settings.providers[1].server = dead.address();
+    let program = bed.program(settings)?;
+    let renew = program.run(&["renew"])?;
+    let words = [
+        "web: obtained without www.example.com",
+        &format!("the zone {SECOND_ALIAS_ZONE} cannot be read"),
+        &dead.address().to_string(),
+    ];
+    renew.assert_failure(4, &words);
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+    assert_eq!(bed.orders()?, 1);
+
+    let mended = bed.program(followed(&bed))?;
+    mended.run(&["renew", "web"])?.assert_success();
+    assert_eq!(bed.certificate("web")?.names, NAMES);
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+/// Lets nobody write below this name of the alias zone.
+fn forbid(bed: &TestBed, name: &str) -> Result {
+    let grant = "update-policy { grant acme-key zonesub";
+    let deny =
+        format!("update-policy {{ deny acme-key subdomain {name} ANY; grant acme-key zonesub");
+    bed.replace_in_primary(grant, &deny)
+}
+
+#[test]
+fn a_name_whose_alias_name_the_policy_refuses_is_left_out() -> Result {
+    let bed = TestBed::builder().delegate(&NAMES).start()?;
+    let forbidden = format!("forbidden.{ALIAS_ZONE}.");
+    forbid(&bed, &forbidden)?;
+    delegate_to(&bed, &format!("www.{forbidden}"))?;
+    let program = bed.program(followed(&bed))?;
+    let renew = program.run(&["renew"])?;
+    let name = format!("TXT at www.forbidden.{ALIAS_ZONE}");
+    renew.assert_failure(
+        4,
+        &["web: obtained without www.example.com", "REFUSED", &name],
+    );
+    assert!(!renew.stderr.contains("may be left"), "{renew}");
+    assert_eq!(bed.certificate("web")?.names, ["example.com"]);
+    assert_eq!(bed.txt()?, []);
+    // Nothing is open in the ledger: what was refused is not in the zone.
+    let open = program.run(&["ledger", "reconcile", "--output", "json"])?;
+    open.assert_success();
+    assert_eq!(open.json()?["left"], json!([]), "{open}");
+
+    delegate_to(&bed, &format!("_acme-challenge.{ALIAS_ZONE}."))?;
+    program.run(&["renew", "web"])?.assert_success();
+    assert_eq!(bed.certificate("web")?.names, NAMES);
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+#[test]
+fn names_that_fail_in_different_steps_are_left_out_together() -> Result {
+    let bed = TestBed::builder().delegate(&NAMES).ttl(1).negative_ttl(1);
+    let bed = bed.start()?;
+    let forbidden = format!("forbidden.{ALIAS_ZONE}");
+    forbid(&bed, &forbidden)?;
+    // Nobody follows the CNAMEs before the CA does. The third name has none.
+    let name =
+        |name: &str, alias: &str| format!("{{ name = \"{name}\", domain-alias = \"{alias}\" }}");
+    let good = format!("_acme-challenge.{ALIAS_ZONE}");
+    let names = [
+        name(NAMES[0], &good),
+        name(NAMES[1], &format!("www.{forbidden}")),
+        name("new.example.com", &good),
+    ];
+    let lines = format!(
+        "domains = [{}]\npartial = true\nskip-preflight = true",
+        names.join(", ")
+    );
+    let program = bed.program(bed.settings().certificate("web", &lines))?;
+    let renew = program.run(&["renew"])?;
+    let said = [
+        "web: obtained without www.example.com",
+        "web: obtained without new.example.com",
+    ];
+    renew.assert_failure(4, &said);
     assert_eq!(bed.certificate("web")?.names, ["example.com"]);
     bed.assert_only_txt_was_touched(&[])
 }
