@@ -101,7 +101,8 @@ async fn by_flags(
     };
     check_id(setup, built, args, &id, &names).await?;
     let described = flags::certificate(cli, args, &id, &names, &setup.tree()?);
-    setup.described(&id, &described.map_err(SettingsError::from)?)
+    let described = described.map_err(SettingsError::from)?;
+    setup.described(&id, &described).await
 }
 
 /// The names of a certification request. If others were given, that is a mistake.

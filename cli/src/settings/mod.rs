@@ -32,7 +32,7 @@ pub(crate) use self::mask::mask_secrets;
 pub(crate) use self::mistake::{Mistake, SettingsError};
 pub(crate) use self::model::{
     AcmeSettings, AliasZoneSettings, Audit, CertificateSettings, DnsSettings, Eab, FilesSettings,
-    LimitSettings, ProviderOption, ProviderSettings, Settings, TargetSettings,
+    LimitSettings, NamesFrom, ProviderOption, ProviderSettings, Settings, TargetSettings,
 };
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::origins::Origins;

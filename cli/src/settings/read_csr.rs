@@ -108,21 +108,25 @@ pub(super) fn refuse_names_of_others(
 }
 
 /// The names that are listed for certificates, each with one of these.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ListedNames(HashMap<DnsName, CertificateId>);
 
 impl ListedNames {
     pub(crate) fn of(certificates: &BTreeMap<CertificateId, CertificateSettings>) -> Self {
-        let mut owners = HashMap::new();
+        let mut names = ListedNames::default();
+        names.add(certificates);
+        names
+    }
+
+    pub(crate) fn add(&mut self, certificates: &BTreeMap<CertificateId, CertificateSettings>) {
         let listed = certificates
             .iter()
             .filter(|(_, one)| one.names_from == NamesFrom::Settings);
         for (id, certificate) in listed {
             let domains = certificate.domains.iter();
             let names = domains.map(|domain| domain.identifier.challenge_name().clone());
-            owners.extend(names.map(|name| (name, id.clone())));
+            self.0.extend(names.map(|name| (name, id.clone())));
         }
-        ListedNames(owners)
     }
 
     /// Refuses a request without `domains` beside it if it is for a name that is listed for another certificate: the

@@ -18,6 +18,7 @@ use toml::Table;
 use super::aliases::AliasNames;
 use super::certificates::{Common, certificate};
 use super::environments::Environments;
+use super::requested_names::refuse_names_in;
 use super::state;
 use super::stored::StoredSettings;
 use super::targets::targets;
@@ -46,10 +47,14 @@ pub(crate) struct Built {
 impl Setup {
     /// Reads the settings, and the generated alias names in the state folder.
     pub(crate) async fn new(sources: Sources) -> Result<Self, Failure> {
-        let settings = sources.settings()?;
+        let mut settings = sources.settings()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let generated = match state::open_existing(&settings, &clock).await? {
-            Some((store, _)) => store.alias_names().await?,
+            Some((store, _)) => {
+                let configured = &mut settings.certificates;
+                refuse_names_in(&*store, &sources, |_| false, configured).await?;
+                store.alias_names().await?
+            }
             None => BTreeMap::new(),
         };
         Ok(Setup {
@@ -144,12 +149,17 @@ impl Setup {
     }
 
     /// A certificate that flags describe. `described` is a settings file for it.
-    pub(crate) fn described(
+    pub(crate) async fn described(
         &self,
         id: &CertificateId,
         described: &Table,
     ) -> Result<Arc<CertificateConfig>, Failure> {
-        let settings = self.sources.with_flags(described)?;
+        let mut settings = self.sources.with_flags(described)?;
+        if let Some((store, _)) = self.existing_state().await? {
+            let is_configured = |id: &_| self.settings.certificates.contains_key(id);
+            let certificates = &mut settings.certificates;
+            refuse_names_in(&*store, &self.sources, is_configured, certificates).await?;
+        }
         let Some(wanted) = settings.certificates.get(id) else {
             let message = format!("the flags do not describe a certificate `{id}`");
             return Err(Failure::new(Part::Unexpected, &message, None));

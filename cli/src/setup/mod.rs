@@ -6,6 +6,7 @@ mod engine;
 mod environments;
 pub(crate) mod needs;
 mod providers;
+mod requested_names;
 mod resolvers;
 pub(crate) mod state;
 mod stored;

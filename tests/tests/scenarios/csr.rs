@@ -12,12 +12,18 @@ use acme_alias_tests::{
 
 use crate::deploy::{RENEW, files, folder, lines, shell, undeployed};
 
-const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
+pub(crate) const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
 const P384: &str = "ec -pkeyopt ec_paramgen_curve:P-384";
 const RSA: &str = "rsa:2048";
 
 /// Makes a request with a new key for these names, in place of an earlier one; `more` are options of `openssl req`.
-fn request(bed: &TestBed, name: &str, key: &str, names: &[&str], more: &str) -> Result<PathBuf> {
+pub(crate) fn request(
+    bed: &TestBed,
+    name: &str,
+    key: &str,
+    names: &[&str],
+    more: &str,
+) -> Result<PathBuf> {
     let path = bed.folder().join(name);
     let names: Vec<_> = names.iter().map(|name| format!("DNS:{name}")).collect();
     let (file, names) = (path.display(), names.join(","));
@@ -35,7 +41,7 @@ fn public_key(request: &Path) -> Result<String> {
 }
 
 /// The stored certificate, which must be for the key of this request.
-fn certificate(bed: &TestBed, id: &str, request: &Path) -> Result<Certificate> {
+pub(crate) fn certificate(bed: &TestBed, id: &str, request: &Path) -> Result<Certificate> {
     bed.external_certificate(id, &public_key(request)?)
 }
 
@@ -447,50 +453,5 @@ fn requests_with_tens_of_thousands_of_names_take_no_time() -> Result {
         "{:?}",
         outcome.usage
     );
-    Ok(())
-}
-
-#[test]
-fn a_request_for_names_of_another_certificate_is_sent_only_if_they_are_listed() -> Result {
-    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
-    // Somebody else made it.
-    let file = request(&bed, "theirs.csr", P256, &["*.example.com"], "")?;
-    let settings = |more: &str| {
-        let csr = format!("csr = \"{}\"\n{more}", file.display());
-        let ours = bed.settings().certificates(&["example.com".to_owned()]);
-        ours.certificate("theirs", &csr)
-    };
-    let refused = bed.program(settings(""))?.run(&["renew"])?;
-    let said = [
-        "*.example.com, which belongs to the certificate `example-com`",
-        "list its names",
-    ];
-    refused.assert_failure(2, &said);
-    bed.certificate("example-com")?;
-    assert!(certificate(&bed, "theirs", &file).is_err());
-    let listed = settings("domains = [\"*.example.com\"]");
-    bed.program(listed)?.run(&["renew"])?.assert_success();
-    certificate(&bed, "theirs", &file)?;
-    bed.assert_only_txt_was_touched(&[])
-}
-
-#[test]
-fn a_request_of_flags_is_refused_for_a_name_that_the_settings_list() -> Result {
-    let bed = TestBed::builder()
-        .delegate(&["example.com", "example.org"])
-        .start()?;
-    let victim = bed
-        .settings()
-        .certificate("victim", "domains = [\"example.org\"]");
-    let program = bed.program(victim)?;
-    let csr = request(&bed, "other", P256, &["example.com"], "")?;
-    let issue = ["issue", "--csr", &csr.display().to_string()].map(str::to_owned);
-    program.run(&issue)?.assert_success();
-    request(&bed, "other", P256, &["example.org"], "")?;
-    let words = ["example.org", "belongs to the certificate `victim`"];
-    program.run(&["renew"])?.assert_failure(2, &words);
-    bed.certificate("victim")?;
-    program.run(&issue)?.assert_failure(2, &words);
-    assert_eq!(bed.orders()?, 2);
     Ok(())
 }

@@ -19,6 +19,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "clean_up",
             "crashes",
             "csr",
+            "csr_names",
             "deploy",
             "deploy_files",
             "faulty_servers",

@@ -21,6 +21,7 @@ mod conformance;
 mod crashes;
 mod credentials;
 mod csr;
+mod csr_names;
 mod delegate;
 mod delegations;
 mod deploy;

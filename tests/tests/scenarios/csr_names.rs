@@ -1,0 +1,82 @@
+//! Requests of somebody else for names of other certificates.
+
+use acme_alias_tests::{ALIAS_ZONE, Result, TestBed};
+
+use crate::csr::{P256, certificate, request};
+
+#[test]
+fn a_request_for_names_of_another_certificate_is_sent_only_if_they_are_listed() -> Result {
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    // Somebody else made it.
+    let file = request(&bed, "theirs.csr", P256, &["*.example.com"], "")?;
+    let settings = |more: &str| {
+        let csr = format!("csr = \"{}\"\n{more}", file.display());
+        let ours = bed.settings().certificates(&["example.com".to_owned()]);
+        ours.certificate("theirs", &csr)
+    };
+    let refused = bed.program(settings(""))?.run(&["renew"])?;
+    let said = [
+        "*.example.com, which belongs to the certificate `example-com`",
+        "list its names",
+    ];
+    refused.assert_failure(2, &said);
+    bed.certificate("example-com")?;
+    assert!(certificate(&bed, "theirs", &file).is_err());
+    let listed = settings("domains = [\"*.example.com\"]");
+    bed.program(listed)?.run(&["renew"])?.assert_success();
+    certificate(&bed, "theirs", &file)?;
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_request_of_flags_is_refused_for_a_name_that_the_settings_list() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com", "example.org"])
+        .start()?;
+    let victim = bed
+        .settings()
+        .certificate("victim", "domains = [\"example.org\"]");
+    let program = bed.program(victim)?;
+    let csr = request(&bed, "other", P256, &["example.com"], "")?;
+    let issue = ["issue", "--csr", &csr.display().to_string()].map(str::to_owned);
+    program.run(&issue)?.assert_success();
+    request(&bed, "other", P256, &["example.org"], "")?;
+    let words = ["example.org", "belongs to the certificate `victim`"];
+    program.run(&["renew"])?.assert_failure(2, &words);
+    bed.certificate("victim")?;
+    program.run(&issue)?.assert_failure(2, &words);
+    assert_eq!(bed.orders()?, 2);
+    Ok(())
+}
+
+#[test]
+fn a_request_is_refused_for_a_name_of_a_certificate_that_only_the_state_knows() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com", "example.org"])
+        .start()?;
+    let issue = ["issue", "example.org", "--challenge-alias", ALIAS_ZONE];
+    bed.run(&issue)?.assert_success();
+    let file = request(
+        &bed,
+        "theirs.csr",
+        P256,
+        &["example.com", "example.org"],
+        "",
+    )?;
+    let path = file.display().to_string();
+    let words = ["example.org", "belongs to the certificate `example-org`"];
+
+    let csr = format!("csr = \"{path}\"");
+    let program = bed.program(bed.settings().certificate("theirs", &csr))?;
+    program.run(&["renew"])?.assert_failure(2, &words);
+    program.run(&["issue", "theirs"])?.assert_failure(2, &words);
+    let by_flags = ["issue", "--csr", &path, "--challenge-alias", ALIAS_ZONE];
+    bed.run(&by_flags)?.assert_failure(2, &words);
+    assert_eq!(bed.orders()?, 1);
+
+    let listed = format!("{csr}\ndomains = [\"example.com\", \"example.org\"]");
+    let program = bed.program(bed.settings().certificate("theirs", &listed))?;
+    program.run(&["renew"])?.assert_success();
+    certificate(&bed, "theirs", &file)?;
+    bed.assert_only_txt_was_touched(&[])
+}
