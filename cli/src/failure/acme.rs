@@ -29,8 +29,17 @@ pub(crate) fn remedy(error: &AcmeError) -> Option<String> {
         AcmeError::Transport(error) => return transport_remedy(error).map(str::to_owned),
         AcmeError::NotAsked(refusal) => return remedy(refusal),
         AcmeError::Problem {
-            operation, kind, ..
-        } => return problem_remedy(*operation, kind).map(str::to_owned),
+            operation,
+            kind,
+            subproblems,
+            ..
+        } => {
+            let of_names = || {
+                let mut kinds = subproblems.iter().map(|one| &one.kind);
+                kinds.find_map(|kind| problem_remedy(*operation, kind))
+            };
+            problem_remedy(*operation, kind).or_else(of_names)?
+        }
         AcmeError::InvalidAnswer {
             operation: Operation::Directory,
             ..
@@ -102,12 +111,9 @@ fn transport_remedy(error: &TransportError) -> Option<&'static str> {
     })
 }
 
+/// By the type of the problem (RFC 8555 §6.7), and where that is not enough by what the CA was asked for.
 fn problem_remedy(operation: Operation, kind: &str) -> Option<&'static str> {
     Some(match (kind, operation) {
-        ("rateLimited", _) => RATE_LIMIT,
-        ("rejectedIdentifier", _) => {
-            "the CA does not issue for this name; remove the name, or use another CA"
-        }
         ("accountDoesNotExist", _)
         | ("unauthorized", Operation::Account | Operation::AccountUpdate | Operation::Order) => {
             NEW_ACCOUNT
@@ -115,19 +121,47 @@ fn problem_remedy(operation: Operation, kind: &str) -> Option<&'static str> {
         ("unauthorized", Operation::Revocation) => {
             "revoke it with the account that obtained it: name its state folder with `--state`"
         }
-        ("invalidContact" | "unsupportedContact", _) => "correct `contact` under `[acme]`",
+        ("unauthorized", Operation::Finalization) => ALL_NAMES,
+        ("alreadyReplaced", _) => "run the same command again: it orders without `replaces`",
+        ("alreadyRevoked", _) => {
+            "nothing is left to revoke; `acme-alias renew --force ID` obtains another certificate"
+        }
+        ("badCSR", _) => REQUEST,
+        ("badNonce", _) => {
+            "find the proxy between this host and the CA that returns old answers; try again without it"
+        }
+        ("badPublicKey", _) => {
+            "set `key-type` to one that the CA accepts, such as `rsa-2048`; or, with `csr`, create the request for such \
+             a key"
+        }
+        ("badRevocationReason", _) => "give another `--reason`, or none",
+        ("badSignatureAlgorithm", _) => {
+            "use another CA: this one does not accept account keys of type ES256"
+        }
         ("externalAccountRequired", _) => EXTERNAL_ACCOUNT,
+        ("invalidContact", _) => "correct the mail address in `contact` under `[acme]`",
+        ("unsupportedContact", _) => "give one plain mail address as `contact` under `[acme]`",
+        ("invalidProfile", _) => "correct `profile`, or remove it",
+        ("malformed", _) => {
+            "run the command again with `-vv`, and report what it shows to the developers of this program"
+        }
+        ("orderNotReady", _) => "run the same command again: it goes on with the order",
+        ("rateLimited", _) => RATE_LIMIT,
+        ("rejectedIdentifier", _) => {
+            "the CA does not issue for this name; remove the name, or use another CA"
+        }
+        ("serverInternal", _) => LATER,
+        ("unsupportedIdentifier", _) => {
+            "use another CA for this name: this one does not issue for names of its kind"
+        }
         ("userActionRequired", _) => {
             "do what the CA asks for, such as to agree to its new terms of service"
         }
-        ("unauthorized", Operation::Finalization) => ALL_NAMES,
-        ("badCSR" | "badPublicKey", _) => REQUEST,
-        ("serverInternal", _) => LATER,
         (kind, _) => return validation_remedy(kind),
     })
 }
 
-/// By the type of the problem (RFC 8555 §6.7).
+/// By the type of the problem, for names that the CA could not validate.
 fn validation_remedy(kind: &str) -> Option<&'static str> {
     Some(match kind {
         "caa" => CAA,
@@ -135,10 +169,18 @@ fn validation_remedy(kind: &str) -> Option<&'static str> {
             "check that the name servers of the domain and of the alias zone answer queries from \
              the internet (firewall, split horizon, DNSSEC)"
         }
-        "unauthorized" | "incorrectResponse" => {
+        "connection" => {
+            "let the CA reach the name servers of the domain and of the alias zone: port 53, UDP and TCP"
+        }
+        "unauthorized" => {
             "all name servers had the value, but the CA saw another one, perhaps from its cache; \
              run the same command again later"
         }
+        "incorrectResponse" => {
+            "all name servers had the value, but the CA found another one: look with `acme-alias check` whether \
+             somebody else writes there, and run the same command again later"
+        }
+        "tls" => "report this to the CA: dns-01 involves no TLS",
         _ => return None,
     })
 }
@@ -172,6 +214,8 @@ impl From<CaError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use acme_alias_core::acme::ValidationFailure;
 
     use super::*;
@@ -194,6 +238,55 @@ mod tests {
         assert!(of(&["dns"]).is_some_and(|text| text.contains("name servers")));
         assert_eq!(of(&["unknown", "caa"]).as_deref(), Some(CAA));
         assert_eq!(of(&["unknown"]), None);
+    }
+
+    /// RFC 8555 §6.7, RFC 9773 §7.4, draft-ietf-acme-profiles §5. `compound` has subproblems.
+    const KINDS: [&str; 25] = [
+        "accountDoesNotExist",
+        "alreadyReplaced",
+        "alreadyRevoked",
+        "badCSR",
+        "badNonce",
+        "badPublicKey",
+        "badRevocationReason",
+        "badSignatureAlgorithm",
+        "caa",
+        "connection",
+        "dns",
+        "externalAccountRequired",
+        "incorrectResponse",
+        "invalidContact",
+        "invalidProfile",
+        "malformed",
+        "orderNotReady",
+        "rateLimited",
+        "rejectedIdentifier",
+        "serverInternal",
+        "tls",
+        "unauthorized",
+        "unsupportedContact",
+        "unsupportedIdentifier",
+        "userActionRequired",
+    ];
+
+    #[test]
+    fn each_type_of_problem_has_a_remedy_of_its_own() {
+        let remedies = KINDS.map(|kind| problem_remedy(Operation::Challenges, kind));
+        let different: BTreeSet<_> = remedies.iter().flatten().collect();
+        assert_eq!(different.len(), KINDS.len());
+        assert_eq!(problem_remedy(Operation::Order, "unheard-of"), None);
+    }
+
+    #[test]
+    fn a_problem_of_several_names_has_the_remedy_of_the_first_that_has_one() {
+        let compound = AcmeError::Problem {
+            operation: Operation::Order,
+            kind: "compound".to_owned(),
+            detail: "two names".to_owned(),
+            subproblems: vec![failure("unheard-of"), failure("caa")],
+            retry_after: None,
+        };
+        assert_eq!(remedy(&compound).as_deref(), Some(CAA));
     }
 
     #[test]

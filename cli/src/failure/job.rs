@@ -92,8 +92,8 @@ fn of_step(error: IssueError) -> Failure {
         IssueError::Zone { source, .. } => of_zone(&source),
         IssueError::Acme(error) => error.into(),
         IssueError::Account(error) => error.into(),
-        IssueError::Certificate(error) => {
-            Failure::new(Part::Ca, &message, certificate_remedy(&error))
+        IssueError::Certificate { source, .. } => {
+            Failure::new(Part::Ca, &message, certificate_remedy(&source))
         }
         IssueError::Store(error) => error.into(),
         IssueError::AliasNeeded { .. } => failure(

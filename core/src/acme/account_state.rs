@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::account::{Account, urls};
+use super::decode::{decode, lenient};
 use super::error::{AcmeError, Operation};
 use crate::printable::{TEXT_MAX, shortened};
 
@@ -27,14 +28,16 @@ pub struct AccountState {
 #[serde(rename_all = "camelCase")]
 struct Resource {
     status: String,
+    #[serde(default, deserialize_with = "lenient")]
     contact: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient")]
     terms_of_service_agreed: Option<bool>,
 }
 
 impl AccountState {
     fn parse(operation: Operation, response: &Response<Bytes>) -> Result<Self, AcmeError> {
-        let resource: Resource = serde_json::from_slice(response.body())
-            .map_err(|error| AcmeError::invalid(operation, error))?;
+        let resource: Resource =
+            decode(response.body()).map_err(|error| AcmeError::invalid(operation, error))?;
         let contact = resource.contact.unwrap_or_default().into_iter();
         let contact = contact.take(CONTACT_MAX);
         Ok(AccountState {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use instant_acme::{AuthorizationStatus, ChallengeStatus, Problem};
 use serde::Deserialize;
 use serde_json::{Error, Value};
 
+use super::decode::{decode, decode_value, lenient, status};
 use super::error::{AcmeError, ValidationFailure};
-use super::problem;
+use super::problem::{self, Problem};
+use super::status::{AuthorizationStatus, ChallengeStatus};
 use crate::name::{DnsName, Identifier};
 use crate::printable::shortened;
 
@@ -44,15 +45,21 @@ pub(super) struct Dns01 {
     url: String,
     #[serde(default)]
     token: String,
+    #[serde(default, deserialize_with = "status")]
     status: ChallengeStatus,
+    #[serde(default, deserialize_with = "lenient")]
     error: Option<Problem>,
 }
 
 #[derive(Deserialize)]
 struct Body {
+    #[serde(default)]
     identifier: Value,
+    #[serde(default, deserialize_with = "status")]
     status: AuthorizationStatus,
+    #[serde(default)]
     challenges: Vec<Value>,
+    #[serde(default, deserialize_with = "lenient")]
     wildcard: Option<bool>,
 }
 
@@ -68,7 +75,7 @@ impl fmt::Display for AuthorizedName {
 impl Authorization {
     /// Reads the body of an answer.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
-        let body: Body = serde_json::from_slice(body)?;
+        let body: Body = decode(body)?;
         let name = body.identifier["value"].as_str().unwrap_or_default();
         let base = name.strip_prefix("*.");
         let kinds = body.challenges.iter().map(|challenge| &challenge["type"]);
@@ -82,7 +89,7 @@ impl Authorization {
                 is_wildcard: base.is_some() || body.wildcard == Some(true),
             },
             status: body.status,
-            challenge: challenge.map(Dns01::deserialize).transpose()?,
+            challenge: challenge.map(decode_value).transpose()?,
             offered,
         })
     }
@@ -120,21 +127,32 @@ impl Authorization {
 
     /// Returns why the CA could not validate the name.
     pub(super) fn failure(&self) -> Option<ValidationFailure> {
-        let problem = self.challenge.as_ref()?.error.as_ref()?;
-        let detail = problem.detail.clone();
-        let detail = detail.unwrap_or_else(|| problem.to_string());
+        let problem = self.challenge.as_ref().and_then(Dns01::error);
+        let (kind, detail) = match (problem, self.status.lost()) {
+            (Some(problem), lost) => {
+                let detail = problem.detail().or(lost).unwrap_or("no reason given");
+                (problem::kind(problem), detail)
+            }
+            (None, Some(lost)) => ("unauthorized".to_owned(), lost),
+            (None, None) => return None,
+        };
         Some(ValidationFailure {
             identifier: shortened(&self.name.to_string(), NAME_MAX),
-            kind: problem::kind(problem),
-            detail: shortened(&detail, DETAIL_MAX),
+            kind,
+            detail: shortened(detail, DETAIL_MAX),
         })
+    }
+
+    /// Whether the name cannot be validated any more by this authorization.
+    pub(super) fn is_lost(&self) -> bool {
+        self.status.lost().is_some()
     }
 }
 
 impl Dns01 {
     /// Reads the body of the answer to [`Authorization::pending_challenge`].
     pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(body)
+        decode(body)
     }
 
     /// Whether the CA has found the TXT value already.
@@ -144,7 +162,7 @@ impl Dns01 {
 
     /// Why the CA did not find it.
     pub(super) fn error(&self) -> Option<&Problem> {
-        self.error.as_ref()
+        self.error.as_ref().filter(|problem| !problem.is_empty())
     }
 }
 

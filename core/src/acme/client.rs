@@ -15,11 +15,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use super::config::CaConfig;
+use super::decode::{decode, repaired};
 use super::directory::Directory;
 use super::error::{AcmeError, Operation, TransportError};
 use super::nonces::{self, Nonces};
 use super::order_gate::OrderGate;
-use super::response::{date, detail, is_for_acme, poll_after, retry_after};
+use super::problem::is_for_acme;
+use super::response::{date, detail, poll_after, retry_after};
 use super::retry::Retry;
 use super::single_flight::SingleFlight;
 use super::transport::{Transport, URL_MAX};
@@ -94,7 +96,7 @@ impl Client {
             let request = request(Method::GET, &self.0.directory_url, Operation::Directory)?;
             match self.send(request).await {
                 Ok(response) => {
-                    let directory = serde_json::from_slice::<Directory>(response.body());
+                    let directory = decode::<Directory>(response.body());
                     let directory = directory
                         .map_err(|error| AcmeError::invalid(Operation::Directory, error))?;
                     let checked = directory.checked();
@@ -149,7 +151,7 @@ impl Client {
     }
 
     fn check(&self, url: &str, response: &Response<Bytes>) -> Result<(), TransportError> {
-        if is_for_acme(response.status(), response.headers()) {
+        if is_for_acme(response) {
             return Ok(());
         }
         Err(TransportError::Status {
@@ -254,7 +256,10 @@ impl HttpClient for Client {
                 Err(never) => match never {},
             };
             match client.answer(Request::from_parts(parts, body)).await {
-                Ok(response) => Ok(BytesResponse::from(response.map(Full::new))),
+                Ok(response) => {
+                    let body = |body: Bytes| Full::new(Bytes::from(repaired(&body)));
+                    Ok(BytesResponse::from(response.map(body)))
+                }
                 Err(error) => Err(instant_acme::Error::Other(Box::new(error))),
             }
         })

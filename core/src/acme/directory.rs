@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use http::Uri;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::decode::lenient;
 use super::transport::URL_MAX;
 use crate::printable::{grouped, shortened};
 
@@ -33,14 +33,16 @@ pub(super) struct Directory {
     /// Where renewal information comes from (RFC 9773 §3).
     #[serde(default, skip_serializing, deserialize_with = "lenient")]
     renewal_info: Option<String>,
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing, deserialize_with = "lenient")]
     meta: Option<Meta>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Meta {
+    #[serde(default, deserialize_with = "lenient")]
     terms_of_service: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     external_account_required: Option<bool>,
     /// The profiles, each with a description (draft-ietf-acme-profiles §3).
     #[serde(default, deserialize_with = "lenient")]
@@ -48,12 +50,6 @@ struct Meta {
     /// The domains by which CAA records name the CA (RFC 8555 §9.7.6).
     #[serde(default, deserialize_with = "lenient")]
     caa_identities: Option<Vec<String>>,
-}
-
-/// What is not as expected is as good as missing.
-fn lenient<'a, D: Deserializer<'a>, T: DeserializeOwned>(from: D) -> Result<Option<T>, D::Error> {
-    let value = Value::deserialize(from)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// What is no URL is as good as missing.

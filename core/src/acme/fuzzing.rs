@@ -4,15 +4,18 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use reqwest::Url;
 
 use super::authorization::{Authorization, Dns01};
+use super::decode::decode;
 use super::directory::Directory;
 use super::error::{AcmeError, Operation};
 use super::order::State;
-use super::{link, problem, response};
+use super::problem::{self, Problem};
+use super::{link, response};
 
 /// The detail of an answer that is not one of ACME.
 pub(crate) fn transport_detail(body: &[u8]) -> String {
@@ -23,7 +26,7 @@ pub(crate) fn transport_detail(body: &[u8]) -> String {
 
 /// A problem document (RFC 7807) as an error.
 pub(crate) fn problem(body: &[u8]) -> Option<AcmeError> {
-    let problem = serde_json::from_slice::<instant_acme::Problem>(body).ok()?;
+    let problem: Problem = decode(body).ok()?;
     let error = problem::refusal(Operation::Order, &problem);
     let _ = error.is_bad_nonce();
     Some(error)
@@ -33,14 +36,12 @@ pub(crate) fn problem(body: &[u8]) -> Option<AcmeError> {
 /// everything that is shown of it.
 pub(crate) fn body(body: &[u8]) -> Vec<String> {
     let mut shown = Vec::new();
-    if let Ok(directory) = serde_json::from_slice::<Directory>(body)
+    if let Ok(directory) = decode::<Directory>(body)
         && let Err(error) = directory.checked()
     {
         shown.push(error.to_string());
     }
-    if let Ok(Err(error)) =
-        serde_json::from_slice::<State>(body).map(|state| state.failure(Operation::Order))
-    {
+    if let Ok(Err(error)) = decode::<State>(body).map(|state| state.failure(Operation::Order)) {
         shown.push(error.to_string());
     }
     if let Ok(authorization) = Authorization::parse(body) {
@@ -91,6 +92,9 @@ pub(crate) fn headers(text: &[u8]) {
         StatusCode::BAD_REQUEST,
         StatusCode::TOO_MANY_REQUESTS,
     ] {
-        let _ = response::is_for_acme(status, &headers);
+        let mut response = Response::new(Bytes::copy_from_slice(text));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers.clone();
+        let _ = problem::is_for_acme(&response);
     }
 }

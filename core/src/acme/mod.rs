@@ -10,6 +10,7 @@ mod ca_error;
 mod cause;
 mod client;
 mod config;
+mod decode;
 mod directory;
 mod error;
 #[cfg(any(test, fuzzing))]
@@ -31,6 +32,7 @@ mod revocation;
 mod rollover;
 mod signed;
 mod single_flight;
+mod status;
 #[cfg(test)]
 mod testing;
 mod transport;

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::LOCATION;
 use http::{HeaderValue, Response};
-use instant_acme::{OrderStatus, Problem};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
@@ -17,11 +16,13 @@ use serde_json::json;
 use super::account::Account;
 use super::authorization::{Authorization, Dns01};
 use super::client::AT_ONCE;
-use super::error::{AcmeError, Operation, ValidationFailure};
+use super::decode::{decode, lenient, status, url};
+use super::error::{AcmeError, Operation, TransportError, ValidationFailure};
 use super::link;
 use super::new_order::{self, OrderRequest};
 use super::polls::Polls;
-use super::problem::refusal;
+use super::problem::{Problem, refusal};
+use super::status::OrderStatus;
 use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtValue;
@@ -55,10 +56,14 @@ pub struct Order {
 /// What the CA reports about an order (RFC 8555 §7.1.3).
 #[derive(Debug, Deserialize)]
 pub(super) struct State {
+    #[serde(deserialize_with = "status")]
     status: OrderStatus,
     authorizations: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "url")]
     finalize: Option<String>,
+    #[serde(default, deserialize_with = "url")]
     certificate: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     error: Option<Problem>,
 }
 
@@ -80,15 +85,15 @@ impl fmt::Debug for Order {
 
 impl State {
     fn parse(operation: Operation, response: &Response<Bytes>) -> Result<Self, AcmeError> {
-        let state = serde_json::from_slice(response.body());
+        let state = decode(response.body());
         state.map_err(|error| AcmeError::invalid(operation, error))
     }
 
     /// Why the order failed.
     pub(super) fn failure(&self, operation: Operation) -> Result<(), AcmeError> {
         match &self.error {
-            Some(error) => Err(refusal(operation, error)),
-            None => Ok(()),
+            Some(error) if !error.is_empty() => Err(refusal(operation, error)),
+            _ => Ok(()),
         }
     }
 }
@@ -109,8 +114,8 @@ impl Order {
         Ok(Order::new(account, url, request.names, state))
     }
 
-    /// Resumes an order that was opened before. Returns `None` if the CA no longer has it, or if it
-    /// failed.
+    /// Resumes an order that was opened before. Returns `None` if the CA no longer has it, if it failed, or if one of
+    /// its names cannot be validated any more. Nothing was asked of the DNS then.
     pub async fn resume(
         account: &Account,
         url: &str,
@@ -119,14 +124,23 @@ impl Order {
         let response = match account.get(Operation::Order, url).await {
             Ok(response) => response,
             // It has expired, or belongs to another account.
-            Err(AcmeError::Problem { .. }) => return Ok(None),
+            Err(error) if is_gone(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let state = State::parse(Operation::Order, &response)?;
-        if state.status == OrderStatus::Invalid {
+        let Ok(state) = State::parse(Operation::Order, &response) else {
             return Ok(None);
+        };
+        let mut order = Order::new(account, url, names, state);
+        if order.state.status == OrderStatus::Pending {
+            order.authorizations = match order.read_authorizations().await {
+                Ok(authorizations) => authorizations,
+                Err(error) if is_gone(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            };
         }
-        Ok(Some(Order::new(account, url, names, state)))
+        let is_lost = order.authorizations.iter().any(Authorization::is_lost);
+        let is_invalid = order.state.status == OrderStatus::Invalid;
+        Ok((!is_lost && !is_invalid).then_some(order))
     }
 
     fn new(account: &Account, url: &str, names: &[Identifier], state: State) -> Self {
@@ -145,9 +159,16 @@ impl Order {
         &self.url
     }
 
+    /// Whether the certificate can be fetched.
+    pub fn is_valid(&self) -> bool {
+        self.state.status == OrderStatus::Valid
+    }
+
     /// Returns the challenges to fulfil. There are none for names that the CA has validated before.
     pub async fn challenges(&mut self) -> Result<Vec<Challenge>, AcmeError> {
-        self.authorizations = self.read_authorizations().await?;
+        if self.authorizations.is_empty() {
+            self.authorizations = self.read_authorizations().await?;
+        }
         let mut challenges = Vec::new();
         for authorization in &self.authorizations {
             if authorization.is_valid() {
@@ -216,8 +237,7 @@ impl Order {
             // An order is ready when all its names are validated (RFC 8555 §7.1.6).
             self.state.status = OrderStatus::Ready;
         }
-        let mut polls = self.polls(Operation::Validation);
-        self.poll_while(&mut polls, is_pending).await?;
+        self.poll_validation().await?;
         if self.state.status != OrderStatus::Invalid {
             return Ok(());
         }
@@ -226,6 +246,29 @@ impl Order {
             self.state.failure(Operation::Validation)?;
         }
         Err(AcmeError::Validation(failures))
+    }
+
+    /// Reads the state of the order until it is not pending any more. A CA may take its time to notice that a name
+    /// cannot be validated: after some polls the names are looked at as well.
+    async fn poll_validation(&mut self) -> Result<(), AcmeError> {
+        let mut polls = self.polls(Operation::Validation);
+        while is_pending(self.state.status) {
+            let pause = self.refresh(polls.operation()).await?;
+            if !is_pending(self.state.status) {
+                break;
+            }
+            self.state.failure(polls.operation())?;
+            if polls.is_slow() {
+                let authorizations = self.read_authorizations().await?;
+                let lost = authorizations.iter().filter(|one| one.is_lost());
+                let failures: Vec<_> = lost.filter_map(Authorization::failure).collect();
+                if !failures.is_empty() {
+                    return Err(AcmeError::Validation(failures));
+                }
+            }
+            polls.wait(pause).await?;
+        }
+        Ok(())
     }
 
     /// Tells the CA that a challenge is ready.
@@ -359,6 +402,18 @@ impl Order {
 
     fn polls(&self, operation: Operation) -> Polls {
         Polls::new(operation, self.account.client.order_timeout())
+    }
+}
+
+/// Whether the CA does not have what was asked for.
+fn is_gone(error: &AcmeError) -> bool {
+    match error {
+        AcmeError::Problem { kind, .. } => kind != "rateLimited",
+        AcmeError::Transport(TransportError::Status { status, .. }) => {
+            (400..500).contains(status) && *status != 429
+        }
+        AcmeError::InvalidAnswer { .. } => true,
+        _ => false,
     }
 }
 

@@ -9,12 +9,15 @@ use super::error::{AcmeError, Operation};
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_GROWTH: f64 = 1.4;
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+/// So many pauses without an answer take about three seconds.
+const POLLS_USUAL: usize = 12;
 
 /// The pauses while one operation is waited for. They grow from a short one.
 #[derive(Debug)]
 pub(super) struct Polls {
     operation: Operation,
     pause: Duration,
+    waits: usize,
     deadline: Instant,
 }
 
@@ -24,6 +27,7 @@ impl Polls {
         Polls {
             operation,
             pause: PAUSE_FIRST,
+            waits: 0,
             deadline: Instant::now() + limit,
         }
     }
@@ -33,9 +37,15 @@ impl Polls {
         self.operation
     }
 
+    /// Whether so many polls were not enough that something else may be wrong.
+    pub(super) fn is_slow(&self) -> bool {
+        self.waits > POLLS_USUAL
+    }
+
     /// Waits for as long as the CA asked for, or for the next pause. Fails if the operation would then
     /// have taken too long.
     pub(super) async fn wait(&mut self, asked_for: Option<Duration>) -> Result<(), AcmeError> {
+        self.waits += 1;
         let pause = asked_for.filter(|pause| !pause.is_zero());
         let pause = pause.unwrap_or_else(|| {
             let grown = self.pause.mul_f64(PAUSE_GROWTH).min(PAUSE_LONGEST);

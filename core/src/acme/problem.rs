@@ -1,10 +1,14 @@
 //! Problem documents (RFC 8555 §6.7) and the errors of `instant-acme`, in our own types.
 
 use bytes::Bytes;
-use http::Response;
-use instant_acme::{Error, Problem, Subproblem};
+use http::header::CONTENT_TYPE;
+use http::{Response, StatusCode};
+use instant_acme::Error;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
 
+use super::decode::{decode, decode_value, lenient};
 use super::error::{AcmeError, Operation, ValidationFailure};
 use super::response::retry_after;
 use crate::printable::shortened;
@@ -21,6 +25,70 @@ const NAME_MAX: usize = 255;
 /// Names in one order, at most; more subproblems are not read.
 const NAMES_MAX: usize = 1_000;
 
+/// A problem document. Nothing in it is needed.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Problem {
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    detail: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    subproblems: Option<Vec<Value>>,
+}
+
+/// A problem of one name (RFC 8555 §6.7.1).
+#[derive(Debug, Default, Deserialize)]
+struct Subproblem {
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    detail: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    identifier: Option<Name>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Name {
+    value: String,
+}
+
+impl Problem {
+    /// Whether it says nothing: some CAs have an empty one where there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kind.is_none() && self.detail.is_none() && self.subproblems().next().is_none()
+    }
+
+    /// What went wrong, if the CA says so.
+    pub(super) fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    fn subproblems(&self) -> impl Iterator<Item = Subproblem> {
+        let all = self.subproblems.iter().flatten().cloned();
+        all.filter_map(|one| decode_value(one).ok())
+    }
+}
+
+/// Whether a body is a problem document of ACME, whatever its media type is said to be.
+fn is_problem(body: &[u8]) -> bool {
+    let problem = decode::<Problem>(body).unwrap_or_default();
+    problem
+        .kind
+        .is_some_and(|kind| kind.starts_with(URN_PREFIX))
+}
+
+/// Whether a response is one of ACME: a success, or a refusal with a problem document (RFC 7807), which need not be
+/// called so. The transport reports all others (overload, gateways, error pages).
+pub(super) fn is_for_acme(response: &Response<Bytes>) -> bool {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_called_so = kind
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/problem+json"));
+    let is_refusal = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
+    status.is_success() || (is_refusal && (is_called_so || is_problem(response.body())))
+}
+
 /// Returns the answer if it is a success, or else the problem that it reports.
 pub(super) fn check(
     operation: Operation,
@@ -30,7 +98,7 @@ pub(super) fn check(
     if response.status().is_success() {
         return Ok(response);
     }
-    Err(match serde_json::from_slice(response.body()) {
+    Err(match decode(response.body()) {
         Ok(problem) => AcmeError::Problem {
             operation,
             kind: kind(&problem),
@@ -55,7 +123,7 @@ pub(super) fn refusal(operation: Operation, problem: &Problem) -> AcmeError {
 
 /// Returns the type of a problem without its URN prefix.
 pub(super) fn kind(problem: &Problem) -> String {
-    short_kind(problem.r#type.as_deref())
+    short_kind(problem.kind.as_deref())
 }
 
 fn short_kind(kind: Option<&str>) -> String {
@@ -65,29 +133,36 @@ fn short_kind(kind: Option<&str>) -> String {
 
 /// The problems of names. There are no more names in an order.
 fn subproblems(problem: &Problem) -> Vec<ValidationFailure> {
-    let of_name = |subproblem: &Subproblem| {
-        let identifier = subproblem.identifier.clone()?;
+    let of_name = |subproblem: Subproblem| {
+        let identifier = subproblem.identifier?;
         Some(ValidationFailure {
-            identifier: shortened(&identifier.authorized(false).to_string(), NAME_MAX),
-            kind: short_kind(subproblem.r#type.as_deref()),
+            identifier: shortened(&identifier.value, NAME_MAX),
+            kind: short_kind(subproblem.kind.as_deref()),
             detail: shortened(
                 subproblem.detail.as_deref().unwrap_or_default(),
                 DETAIL_OF_NAME_MAX,
             ),
         })
     };
-    problem
-        .subproblems
-        .iter()
-        .filter_map(of_name)
-        .take(NAMES_MAX)
-        .collect()
+    let failures = problem.subproblems().filter_map(of_name);
+    failures.take(NAMES_MAX).collect()
+}
+
+impl From<instant_acme::Problem> for Problem {
+    fn from(problem: instant_acme::Problem) -> Self {
+        Problem {
+            kind: problem.r#type,
+            detail: problem.detail,
+            // They are about names, and accounts have none.
+            subproblems: None,
+        }
+    }
 }
 
 /// Converts an error of `instant-acme`.
 pub(super) fn convert(operation: Operation, error: Error) -> AcmeError {
     match error {
-        Error::Api(problem) => refusal(operation, &problem),
+        Error::Api(problem) => refusal(operation, &problem.into()),
         Error::Other(other) => match other.downcast::<AcmeError>() {
             Ok(ours) => *ours,
             Err(other) => AcmeError::invalid(operation, other),
@@ -99,9 +174,16 @@ pub(super) fn convert(operation: Operation, error: Error) -> AcmeError {
 fn detail(problem: &Problem) -> String {
     let detail = problem.detail.as_deref();
     let mut detail = detail.unwrap_or("no reason given").to_owned();
-    for subproblem in &problem.subproblems {
+    for subproblem in problem.subproblems() {
         detail.push_str("; ");
-        detail.push_str(&subproblem.to_string());
+        if let Some(name) = &subproblem.identifier {
+            detail.push_str(&format!("{}: ", name.value));
+        }
+        let reason = subproblem.detail.or(subproblem.kind);
+        detail.push_str(reason.as_deref().unwrap_or("no reason given"));
+        if detail.len() > DETAIL_MAX {
+            break;
+        }
     }
     shortened(&detail, DETAIL_MAX)
 }

@@ -6,6 +6,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::client::{Client, request};
+use super::decode::{decode, lenient};
 use super::error::{AcmeError, Operation, TransportError};
 use super::problem::check;
 use super::response::retry_after;
@@ -20,7 +21,7 @@ const EXPLANATION_MAX: usize = 500;
 #[serde(rename_all = "camelCase")]
 struct Answer {
     suggested_window: SuggestedWindow,
-    #[serde(rename = "explanationURL")]
+    #[serde(default, rename = "explanationURL", deserialize_with = "lenient")]
     explanation_url: Option<String>,
 }
 
@@ -43,8 +44,8 @@ pub(super) async fn ask(
     let request = request(Method::GET, &url, operation)?;
     let now = client.now();
     let response = check(operation, client.send(request).await?, now)?;
-    let answer: Answer = serde_json::from_slice(response.body())
-        .map_err(|error| AcmeError::invalid(operation, error))?;
+    let answer: Answer =
+        decode(response.body()).map_err(|error| AcmeError::invalid(operation, error))?;
     let wait = retry_after(response.headers(), now);
     Ok(Some(Suggestion {
         start: answer.suggested_window.start,

@@ -1,9 +1,9 @@
-//! Reading HTTP responses: what is for ACME, and what the transport must report itself.
+//! Reading HTTP responses.
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
+use http::header::{DATE, RETRY_AFTER};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -15,17 +15,6 @@ const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 const PAGE_MAX: usize = 200;
 /// The longest detail of a problem that is shown, in characters. Let's Encrypt puts links of several hundred there.
 const DETAIL_MAX: usize = 2_000;
-
-/// Whether a response is one of ACME: a success, or a refusal with a problem document (RFC 7807).
-/// The transport reports all others (overload, gateways, error pages).
-pub(super) fn is_for_acme(status: StatusCode, headers: &HeaderMap) -> bool {
-    let is_problem = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|kind| kind.starts_with("application/problem+json"));
-    status.is_success()
-        || (is_problem && status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
-}
 
 /// Reads `Retry-After` (RFC 9110 §10.2.3), which is in seconds or a date. `None` if there is none, it
 /// cannot be read, or the date has passed.

@@ -59,12 +59,4 @@ pub enum CertificateError {
         /// The time of the check.
         now: Timestamp,
     },
-    /// A certificate was not signed by the next one.
-    #[error("certificate {position} of the chain did not sign the one before it ({issuer})")]
-    ChainBroken {
-        /// The position of the certificate that did not sign, counted from 1.
-        position: usize,
-        /// The issuer that the certificate before it names.
-        issuer: String,
-    },
 }

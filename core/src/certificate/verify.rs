@@ -12,9 +12,10 @@ use super::pem::{decode, encode, parse};
 use crate::name::Identifier;
 use crate::printable::{TEXT_MAX, shortened};
 
-/// The tolerance for clocks that differ. CAs backdate certificates for the same reason, so a
-/// certificate that starts later than this is not valid yet.
+/// The tolerance for clocks that differ. CAs backdate certificates for the same reason.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// With a clock that is further off, nothing is ordered.
+const EARLY_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// More certificates are in no chain, even with all that do not belong to it. Each may have to be checked against each.
 const CERTIFICATES_MAX: usize = 50;
@@ -33,8 +34,8 @@ pub struct Chain {
 }
 
 /// Verifies a chain (PEM): there is a certificate for the key with this `SubjectPublicKeyInfo` (DER), for exactly these
-/// names and valid now, and no other one in the chain contradicts it. The order of the certificates does not matter, and
-/// those that do not belong to the chain are left out.
+/// names and valid now, or soon. The order of the certificates does not matter, and those that do not belong to the chain
+/// are left out.
 pub fn verify(
     pem: &str,
     public_key: &[u8],
@@ -59,7 +60,8 @@ pub fn verify(
     let info = read(&certificates[first])?;
     check_names(&info, names)?;
     check_validity(&info, now)?;
-    let (path, doubts) = path(&certificates, first)?;
+    let (path, mut doubts) = path(&certificates, first);
+    doubts.extend(early(&info, now));
     let issuers: Vec<_> = path[1..].iter().map(|place| ders[*place].clone()).collect();
     Ok(Chain {
         certificate: encode(&ders[first..=first]),
@@ -71,10 +73,7 @@ pub fn verify(
 
 /// The places of the certificates from this one on, each followed by its issuer, as far as they are there; and what
 /// could not be verified.
-fn path(
-    certificates: &[X509Certificate<'_>],
-    first: usize,
-) -> Result<(Vec<usize>, Vec<String>), CertificateError> {
+fn path(certificates: &[X509Certificate<'_>], first: usize) -> (Vec<usize>, Vec<String>) {
     let (mut path, mut doubts) = (vec![first], Vec::new());
     let mut place = first;
     loop {
@@ -98,10 +97,9 @@ fn path(
             Signature::Unknown => doubts.push(format!(
                 "the signature of `{issuer}` was not checked, because its algorithm is not supported"
             )),
-            Signature::Bad => {
-                let position = path.len() + 1;
-                return Err(CertificateError::ChainBroken { position, issuer });
-            }
+            Signature::Bad => doubts.push(format!(
+                "the certificate that the CA sent for `{issuer}` did not sign: clients may not trust the chain"
+            )),
         }
         path.push(*other);
         place = *other;
@@ -112,7 +110,7 @@ fn path(
             "the CA sent no certificate of its issuer `{issuer}`: clients may not trust it"
         ));
     }
-    Ok((path, doubts))
+    (path, doubts)
 }
 
 fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
@@ -148,8 +146,16 @@ fn check_names(info: &CertificateInfo, names: &[Identifier]) -> Result<(), Certi
     })
 }
 
+/// A certificate that is not valid yet is kept: it is most likely our clock that is slow.
+fn early(info: &CertificateInfo, now: Timestamp) -> Option<String> {
+    let CertificateInfo { not_before, .. } = info;
+    (*not_before > now + CLOCK_SKEW).then(|| {
+        format!("it is valid from {not_before} on, but the clock of this host shows {now}: set it by NTP")
+    })
+}
+
 fn check_validity(info: &CertificateInfo, now: Timestamp) -> Result<(), CertificateError> {
-    if info.not_before <= now + CLOCK_SKEW && info.not_after > now {
+    if info.not_before <= now + EARLY_MAX && info.not_after > now {
         return Ok(());
     }
     Err(CertificateError::NotValidNow {
@@ -256,8 +262,8 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_expired_or_starts_tomorrow_is_refused() {
-        for days in [(-90, -1), (1, 90)] {
+    fn a_certificate_that_expired_or_starts_after_tomorrow_is_refused() {
+        for days in [(-90, -1), (2, 90)] {
             let error = verified(&fixture(&NAMES, days), &NAMES).unwrap_err();
             assert!(
                 matches!(error, CertificateError::NotValidNow { .. }),
@@ -267,7 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_whose_next_certificate_did_not_sign_is_refused() {
+    fn a_certificate_that_is_not_valid_yet_is_kept_with_a_doubt() {
+        let early = fixture(&NAMES, (-1, 90));
+        let names: Vec<_> = NAMES.iter().map(|name| name.parse().unwrap()).collect();
+        let public = rcgen::PublicKeyData::subject_public_key_info(&early.key);
+        // It began a day ago. For a slow clock that is in ten minutes.
+        let slow =
+            Timestamp::now() - SignedDuration::from_hours(24) - SignedDuration::from_mins(10);
+        let chain = verify(&early.pem, &public, &names, slow).unwrap();
+        assert!(
+            chain.doubts[0].contains("set it by NTP"),
+            "{:?}",
+            chain.doubts
+        );
+    }
+
+    #[test]
+    fn a_chain_whose_next_certificate_did_not_sign_is_kept_with_a_doubt() {
         let mut fixture = fixture(&NAMES, (-1, 90));
         let leaf = fixture
             .pem
@@ -276,10 +298,12 @@ mod tests {
             .unwrap();
         // The same name as the real issuer, and another key.
         fixture.pem = format!("{leaf}{}", ca("issuer").2);
-        let error = verified(&fixture, &NAMES).unwrap_err();
+        let chain = verified(&fixture, &NAMES).unwrap();
+        assert_eq!(chain.intermediates.matches("BEGIN").count(), 1);
         assert!(
-            matches!(error, CertificateError::ChainBroken { position: 2, .. }),
-            "{error}"
+            chain.doubts[0].contains("did not sign"),
+            "{:?}",
+            chain.doubts
         );
     }
 

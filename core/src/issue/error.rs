@@ -46,8 +46,13 @@ pub enum IssueError {
     #[error(transparent)]
     Account(#[from] CaError),
     /// The CA returned something that must not be used.
-    #[error("the CA's certificate was not stored: {0}")]
-    Certificate(#[from] CertificateError),
+    #[error("the CA's certificate cannot be used: {source}; it is kept in {location}")]
+    Certificate {
+        /// Why.
+        source: CertificateError,
+        /// Where it is kept.
+        location: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,7 +107,7 @@ impl IssueError {
             IssueError::Acme(error) => {
                 !matches!(error, AcmeError::Validation(_) | AcmeError::Key(_))
             }
-            IssueError::Account(_) | IssueError::Certificate(_) => true,
+            IssueError::Account(_) | IssueError::Certificate { .. } => true,
             _ => false,
         }
     }

@@ -16,7 +16,7 @@ use super::preflight::{self, Plan, Seen};
 use super::request::{CertificateRequest, LeftOut};
 use super::silent::{self, SilentServer};
 use crate::acme::{AcmeError, Ca, CaError, Order};
-use crate::certificate;
+use crate::certificate::{self, Chain};
 use crate::clock::Clock;
 use crate::crash::{self, Point};
 use crate::delegation::{CaaIdentity, DelegationChecker, Finding};
@@ -25,7 +25,7 @@ use crate::lease::LeaseId;
 use crate::ledger::{Origin, RunId};
 use crate::name::DnsName;
 use crate::printable::few;
-use crate::store::{NewVersion, Store, StoredCertificate, VersionOrigin};
+use crate::store::{NewVersion, SetAside, Store, StoredCertificate, VersionOrigin};
 use crate::zone::{ChangeContext, Publication, Published, Seat, Withdrawal, ZoneError, Zones};
 
 /// A certificate that was obtained.
@@ -159,7 +159,8 @@ impl Issuer<'_> {
             self.store.put_settings(&request.id, settings).await?;
         }
         self.begin(request, &Step::Order);
-        let Begun { mut order, key } = order::begin(self.store, account, request).await?;
+        let Begun { mut order, key } =
+            order::begin(self.store, account, request, self.clock.now()).await?;
         let challenges = order.challenges().await?;
         let records = plan.aliases.records(challenges)?;
         let context = self.context(request, Some(order.url()));
@@ -243,30 +244,24 @@ impl Issuer<'_> {
             Some(root) => preferred(&mut order, usual, root).await,
             None => (usual, None),
         };
-        let verified = certificate::verify(&pem, &key.public(), &names, self.clock.now());
         self.begin(request, &Step::Store);
         let mut warnings: Vec<_> = other_chain.into_iter().collect();
-        let stored = match verified {
+        let stored = match certificate::verify(&pem, &key.public(), &names, self.clock.now()) {
             Ok(mut chain) => {
                 warnings.append(&mut chain.doubts);
-                let origin = VersionOrigin {
-                    directory: self.ca.directory().to_owned(),
-                    account,
-                    renewal_id: chain.info.renewal_id.clone(),
-                    chosen: Some(request.chosen.clone()),
-                    left_out: request.names_left_out(),
-                    external_key: key.external(),
-                };
-                let key = key.to_pem();
-                let version = NewVersion {
-                    key,
-                    chain,
-                    origin,
-                    access: request.key_access.clone(),
-                };
+                let version = self.version(request, account, &key, chain);
                 Ok(self.store.put_certificate(&request.id, version).await?)
             }
-            Err(error) => Err(error.into()),
+            Err(source) => {
+                let unusable = SetAside {
+                    order: order.url().to_owned(),
+                    reason: source.to_string(),
+                    chain: pem,
+                    key: key.to_pem(),
+                };
+                let location = self.store.set_aside(&request.id, unusable).await?;
+                Err(IssueError::Certificate { source, location })
+            }
         };
         crash::point(Point::Stored);
         if let Ok(stored) = &stored {
@@ -275,6 +270,29 @@ impl Issuer<'_> {
         // The order has come to its end, with or without a certificate that can be used.
         self.store.remove_order(&request.id).await?;
         stored.map(|stored| (stored, warnings))
+    }
+
+    fn version(
+        &self,
+        request: &CertificateRequest,
+        account: String,
+        key: &OrderKey,
+        chain: Chain,
+    ) -> NewVersion {
+        let origin = VersionOrigin {
+            directory: self.ca.directory().to_owned(),
+            account,
+            renewal_id: chain.info.renewal_id.clone(),
+            chosen: Some(request.chosen.clone()),
+            left_out: request.names_left_out(),
+            external_key: key.external(),
+        };
+        NewVersion {
+            key: key.to_pem(),
+            chain,
+            origin,
+            access: request.key_access.clone(),
+        }
     }
 
     /// Does everything that concerns the DNS with a probe value at each alias name, and asks

@@ -4,6 +4,7 @@
 use std::future::ready;
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
@@ -17,12 +18,19 @@ use crate::certificate::{CertificateKey, KeyError, KeyType};
 use crate::crash::{self, Point};
 use crate::store::{Store, StoreError, StoredCertificate};
 
+/// An order that is older is given up, unless the certificate is there: the CA seems to have forgotten it. CAs that look
+/// at documents take weeks.
+const KEPT_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// What is stored of an order.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredOrder {
     account: String,
     order: String,
     names: Vec<String>,
+    /// When it was opened; unknown for those of earlier versions of this program.
+    #[serde(default)]
+    opened: Option<Timestamp>,
     key_type: KeyType,
     #[serde(default)]
     profile: Option<String>,
@@ -105,8 +113,9 @@ pub(super) async fn begin(
     store: &dyn Store,
     account: &Account,
     request: &CertificateRequest,
+    now: Timestamp,
 ) -> Result<Begun, IssueError> {
-    if let Some(begun) = resume(store, account, request).await? {
+    if let Some(begun) = resume(store, account, request, now).await? {
         return Ok(begun);
     }
     let key = new_key(store, request).await?;
@@ -124,6 +133,7 @@ pub(super) async fn begin(
         account: account.url().to_owned(),
         order: order.url().to_owned(),
         names: names(request),
+        opened: Some(now),
         key_type: request.key_type,
         profile: request.chosen.profile.clone(),
         left_out: request.left_out.iter().map(Into::into).collect(),
@@ -217,6 +227,7 @@ async fn resume(
     store: &dyn Store,
     account: &Account,
     request: &CertificateRequest,
+    now: Timestamp,
 ) -> Result<Option<Begun>, IssueError> {
     let Some(stored) = store.order(&request.id).await? else {
         return Ok(None);
@@ -232,6 +243,9 @@ async fn resume(
         (None, None) => None,
     };
     let order = Order::resume(account, &stored.order, &request.identifiers()).await?;
+    let age = stored.opened.map(|opened| now.duration_since(opened));
+    let is_old = age.is_some_and(|age| age > KEPT_MAX);
+    let order = order.filter(|order| !is_old || order.is_valid());
     Ok(order.map(|order| Begun {
         order,
         key: key.map_or_else(

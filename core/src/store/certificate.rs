@@ -86,6 +86,19 @@ pub struct NewVersion {
     pub access: KeyAccess,
 }
 
+/// What the CA sent in place of the certificate that was ordered.
+#[derive(Debug)]
+pub struct SetAside {
+    /// The URL of the order.
+    pub order: String,
+    /// Why it cannot be used.
+    pub reason: String,
+    /// What the CA sent.
+    pub chain: String,
+    /// The private key that the order was for, in PEM; `None` if only others have it.
+    pub key: Option<SecretString>,
+}
+
 /// What the index holds about a certificate.
 #[derive(Clone, Debug)]
 pub struct IndexEntry {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
-use super::certificate::{IndexEntry, NewVersion, StoredCertificate, VersionPem};
+use super::certificate::{IndexEntry, NewVersion, SetAside, StoredCertificate, VersionPem};
 use super::error::StoreError;
 use super::id::CertificateId;
 use super::status::{CaStatus, CertificateStatus};
@@ -82,6 +82,11 @@ pub trait Store: fmt::Debug + Send + Sync {
         id: &CertificateId,
         version: NewVersion,
     ) -> Result<StoredCertificate, StoreError>;
+
+    /// Keeps a certificate that cannot be used, with its key, and returns where, for people. It is no version. The
+    /// newest three of a certificate stay; [`Store::forget`] with `purge` deletes them all.
+    async fn set_aside(&self, id: &CertificateId, unusable: SetAside)
+    -> Result<String, StoreError>;
 
     /// Returns the key, if the store has it, and the certificates of a version; `None` if it does not exist any more.
     async fn pem(&self, id: &CertificateId, version: u32)

@@ -12,7 +12,8 @@ pub(crate) mod id;
 mod status;
 
 pub use self::certificate::{
-    IndexEntry, IndexedVersion, KeyAccess, NewVersion, StoredCertificate, VersionOrigin, VersionPem,
+    IndexEntry, IndexedVersion, KeyAccess, NewVersion, SetAside, StoredCertificate, VersionOrigin,
+    VersionPem,
 };
 pub use self::contract::Store;
 pub use self::error::StoreError;

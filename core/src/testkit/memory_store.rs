@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::lease::{JobName, Lease, LeaseId};
 use crate::name::DnsName;
 use crate::store::{
-    CaStatus, CertificateId, CertificateStatus, IndexEntry, NewVersion, Store, StoreError,
-    StoredCertificate, VersionPem, alias_names,
+    CaStatus, CertificateId, CertificateStatus, IndexEntry, NewVersion, SetAside, Store,
+    StoreError, StoredCertificate, VersionPem, alias_names,
 };
 
 /// Versions that are kept.
@@ -229,6 +229,20 @@ impl Store for MemoryStore {
         let data = self.data();
         let version = data.version(id, version);
         Ok(version.map(|version| format!("{}{}", version.certificate, version.intermediates)))
+    }
+
+    async fn set_aside(
+        &self,
+        id: &CertificateId,
+        unusable: SetAside,
+    ) -> Result<String, StoreError> {
+        self.answer().await?;
+        let mut data = self.data();
+        let entry = data.certificates.entry(id.clone()).or_default();
+        entry.set_aside.push(unusable);
+        let old = entry.set_aside.len().saturating_sub(KEEP_VERSIONS);
+        entry.set_aside.drain(..old);
+        Ok(format!("memory:{id}/set-aside"))
     }
 
     async fn put_certificate(

@@ -39,6 +39,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "simulated_year",
             "spoilt_answers",
             "spoilt_ca",
+            "kept_orders",
             "spoilt_orders",
             "spoilt_updates",
         ],

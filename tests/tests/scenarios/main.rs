@@ -39,6 +39,7 @@ mod hostile_thousand;
 mod hostile_zones;
 mod ids;
 mod job_isolation;
+mod kept_orders;
 mod keys;
 mod kills;
 mod ledger;

@@ -357,6 +357,19 @@ fn falsified(falsify: Falsify, key: Option<KeyPair>) -> impl Fn(&Exchange) -> Sp
 }
 
 #[test]
+fn a_certificate_that_is_not_valid_yet_is_stored_with_a_warning() -> Result {
+    let bed = TestBed::start()?;
+    let early: Falsify = |params| {
+        let in_ten_minutes = std::time::SystemTime::now() + std::time::Duration::from_mins(10);
+        params.not_before = in_ten_minutes.into();
+    };
+    let outcome = run(&bed, falsified(early, None))?;
+    outcome.assert_success();
+    outcome.assert_said(&["the clock of this host shows", "set it by NTP"]);
+    Ok(())
+}
+
+#[test]
 fn a_certificate_that_is_not_what_was_asked_for_is_not_stored() -> Result {
     let cases: [(Falsify, bool, &str); 4] = [
         (|_| {}, true, "key"),
@@ -386,14 +399,25 @@ fn a_certificate_that_is_not_what_was_asked_for_is_not_stored() -> Result {
         let bed = TestBed::start()?;
         let key = other_key.then(|| KeyPair::generate().unwrap());
         let outcome = run(&bed, falsified(falsify, key))?;
-        outcome.assert_failure(5, &["was not stored", words]);
         let path = bed.folder().join("spoilt/certificates/example-com");
+        let kept = path.join("set-aside/1");
+        let shown = kept.display().to_string();
+        outcome.assert_failure(5, &["cannot be used", words, &shown]);
         assert!(!path.join("fullchain.pem").exists());
         assert!(
             !path.join("order.json").exists(),
             "it would be fetched again for ever"
         );
-        // The next run opens a new order, and all is well.
+        let kept = std::fs::read_to_string(kept)?;
+        for part in [
+            "Not used: ",
+            "Order: https://",
+            "BEGIN CERTIFICATE",
+            "BEGIN PRIVATE KEY",
+        ] {
+            assert!(kept.contains(part), "{part}");
+        }
+        // The next run that is asked for opens a new order, and all is well.
         let mut settings = bed.settings();
         settings.state = bed.folder().join("spoilt");
         bed.program(settings)?.run(&ISSUE)?.assert_success();

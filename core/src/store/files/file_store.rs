@@ -20,13 +20,14 @@ use super::leases::Leases;
 use super::leftovers::sweep;
 use super::lock::{blocking, locked};
 use super::prune::prune;
+use super::set_aside;
 use super::status::{read_status, to_json};
 use super::versions::{self, Version};
 use crate::clock::{Clock, SystemClock};
 use crate::lease::{JobName, Lease};
 use crate::name::DnsName;
 use crate::store::alias_names;
-use crate::store::certificate::{IndexEntry, NewVersion, StoredCertificate, VersionPem};
+use crate::store::certificate::{IndexEntry, NewVersion, SetAside, StoredCertificate, VersionPem};
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
@@ -213,6 +214,16 @@ impl Store for FileStore {
             tracing::warn!("old versions of the certificate {id} stay: {error}");
         }
         Ok(stored(id, location, version))
+    }
+
+    async fn set_aside(
+        &self,
+        id: &CertificateId,
+        unusable: SetAside,
+    ) -> Result<String, StoreError> {
+        let folder = self.layout.certificate(id);
+        let path = blocking(move || set_aside::keep(&folder, &unusable)).await?;
+        Ok(path.display().to_string())
     }
 
     async fn pem(

@@ -7,6 +7,7 @@ use super::access::{check_dir, remove};
 use super::atomic::sync_dir;
 use super::errors::{is_missing, unavailable};
 use super::layout::{KEY, ORDER, SETTINGS, STATUS, VERSIONS, version_path};
+use super::set_aside;
 use super::versions::numbers;
 use crate::store::error::StoreError;
 use crate::trusted::Links;
@@ -21,6 +22,7 @@ pub(super) fn forget(folder: &Path, purge: bool) -> Result<(), StoreError> {
         remove(&folder.join(file))?;
     }
     if purge {
+        set_aside::remove_all(folder)?;
         let versions = folder.join(VERSIONS);
         if check_dir(&versions, Links::Refused)? {
             for number in numbers(&versions)? {

@@ -17,6 +17,7 @@ pub(super) const CURRENT: &str = "current";
 pub(super) const VERSIONS: &str = "versions";
 pub(super) const DEPLOYED: &str = "deployed";
 pub(super) const SETTINGS: &str = "settings.toml";
+pub(super) const SET_ASIDE: &str = "set-aside";
 pub(super) const ORDER: &str = "order.json";
 pub(super) const STATUS: &str = "status.json";
 /// Names that begin like this are being written.
@@ -27,6 +28,11 @@ pub(super) const OLD_LOCK: &str = ".lock";
 /// The folder of a version of the certificate in `folder`.
 pub(super) fn version_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(VERSIONS).join(number.to_string())
+}
+
+/// The file of a certificate that cannot be used.
+pub(super) fn set_aside_path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(SET_ASIDE).join(number.to_string())
 }
 
 /// The paths below the root of a store.

@@ -11,6 +11,7 @@
 //! ledger/                            every DNS change, see `crate::ledger`
 //! certificates/<id>/settings.toml    the settings it was ordered with, if flags gave them
 //! certificates/<id>/order.json       an order under way, with its key
+//! certificates/<id>/set-aside/<number>   a certificate that cannot be used, with its key
 //! certificates/<id>/deployed         the number of the version that was deployed
 //! certificates/<id>/privkey.pem …    links into `current`; there is no `privkey.pem` if only others have the key
 //! certificates/<id>/current          a link to the current version
@@ -47,6 +48,7 @@ mod leases;
 mod leftovers;
 mod lock;
 mod prune;
+mod set_aside;
 mod status;
 #[cfg(test)]
 mod tests;

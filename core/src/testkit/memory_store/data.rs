@@ -8,8 +8,8 @@ use crate::certificate::CertificateInfo;
 use crate::lease::{JobName, Lease};
 use crate::name::DnsName;
 use crate::store::{
-    CaStatus, CertificateId, CertificateStatus, IndexEntry, StoreError, StoredCertificate,
-    VersionOrigin,
+    CaStatus, CertificateId, CertificateStatus, IndexEntry, SetAside, StoreError,
+    StoredCertificate, VersionOrigin,
 };
 
 #[derive(Default)]
@@ -33,6 +33,7 @@ pub(super) struct Entry {
     pub(super) versions: BTreeMap<u32, Version>,
     pub(super) deployed: Option<u32>,
     pub(super) damaged: bool,
+    pub(super) set_aside: Vec<SetAside>,
 }
 
 pub(super) struct Version {

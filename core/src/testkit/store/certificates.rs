@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::checks::{Outcome, SECRET, Suite, equal, id, is_key};
-use crate::store::{CertificateId, StoredCertificate};
+use crate::store::{CertificateId, SetAside, StoredCertificate};
 
 impl Suite<'_> {
     pub(super) async fn newest_version_is_current(&self) -> Outcome {
@@ -151,6 +151,25 @@ impl Suite<'_> {
         let renewed = self.put(&bad, "renewed").await?;
         let read = self.ok(self.store.certificate(&bad).await)?;
         equal("a renewed certificate", &read, &Some(renewed))
+    }
+
+    pub(super) async fn what_is_set_aside_is_no_version(&self) -> Outcome {
+        let id = id("set-aside")?;
+        for number in 0..5 {
+            let unusable = SetAside {
+                order: format!("https://ca.example/order/{number}"),
+                reason: "another key".to_owned(),
+                chain: "-----BEGIN CERTIFICATE-----".to_owned(),
+                key: Some(SECRET.to_owned().into()),
+            };
+            let location = self.ok(self.store.set_aside(&id, unusable).await)?;
+            equal("whether it is somewhere", &location.is_empty(), &false)?;
+        }
+        let current = self.ok(self.other.certificate(&id).await)?;
+        equal("the current version", &current, &None)?;
+        let index = self.ok(self.other.index().await)?;
+        let is_in_index = index.iter().any(|entry| entry.id == id);
+        equal("whether it is in the index", &is_in_index, &false)
     }
 
     /// Stores a version.

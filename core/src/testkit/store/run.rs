@@ -95,6 +95,10 @@ async fn certificates(suite: &Suite<'_>) -> Vec<Violation> {
             suite.new_version_is_not_deployed().await,
         ),
         violation(
+            "what is set aside is no version",
+            suite.what_is_set_aside_is_no_version().await,
+        ),
+        violation(
             "the versions that are kept have their chains and keys",
             suite.versions_are_kept_whole().await,
         ),
