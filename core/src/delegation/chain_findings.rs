@@ -4,6 +4,7 @@ use super::chain::{CnameChain, End, HOPS_MAX, Hop};
 use super::expectation::Expectation;
 use super::finding::{Finding, FindingKind};
 use super::limit_findings::TOO_MANY_QUERIES;
+use super::zone_file_mistakes::MissingDot;
 use crate::dns::DnsError;
 use crate::name::DnsName;
 
@@ -16,6 +17,12 @@ const ZONES_LISTED: usize = 5;
 /// [`CnameChain::last`].
 pub(super) fn chain_findings(chain: &CnameChain, expectation: &Expectation<'_>) -> Vec<Finding> {
     let comparison = Comparison { chain, expectation };
+    if let Some(mistake) = MissingDot::find(chain, expectation) {
+        return vec![mistake.finding(expectation)];
+    }
+    if let Some(finding) = comparison.only_wildcard() {
+        return vec![finding];
+    }
     let hops = chain.hops.iter().flat_map(|hop| comparison.hop(hop));
     let mut findings: Vec<_> = hops.collect();
     findings.extend(comparison.end());
@@ -47,7 +54,11 @@ impl Comparison<'_> {
                 FindingKind::TxtBesideCname,
                 &hop.name,
                 "TXT records exist beside the CNAME, and some servers answer with them instead",
-                format!("remove the TXT records at {}", hop.name.fqdn()),
+                format!(
+                    "remove the TXT records at {}; if they are not in the zone, the DNS host answers for certificates \
+                     of its own, as Cloudflare does (Universal SSL): switch that off for this name",
+                    hop.name.fqdn()
+                ),
             )
         });
         let dname = hop.dname.as_ref().map(|owner| {
@@ -151,13 +162,31 @@ impl Comparison<'_> {
         expectation.alias_name.is_none() && expectation.is_in_alias_zone(&self.chain.challenge_name)
     }
 
+    /// The challenge name has no CNAME of its own: that of a wildcard, which leads elsewhere, applies to it.
+    fn only_wildcard(&self) -> Option<Finding> {
+        let hop = self.chain.hops.first()?;
+        let wildcard = hop.wildcard.as_ref()?;
+        let last = self.chain.last();
+        let is_wanted = match self.expectation.alias_name {
+            Some(alias_name) => alias_name == last,
+            None => self.expectation.any_zone || self.expectation.is_in_alias_zone(last),
+        };
+        let answer = format!(
+            "the name matches the wildcard {}, whose CNAME leads to {}",
+            wildcard.fqdn(),
+            hop.target.fqdn()
+        );
+        (!is_wanted).then(|| self.missing(&hop.server, &answer, false))
+    }
+
     fn missing(&self, server: &str, answer: &str, has_txt: bool) -> Finding {
         let name = &self.chain.challenge_name;
         // RFC 1034 §3.6.2: a server refuses a CNAME beside other records.
         let (existing, first) = if has_txt {
             (
                 "; TXT records exist there",
-                "remove the TXT records there first; ",
+                "remove the TXT records there first (if they are not in the zone, the DNS host answers for \
+                 certificates of its own: switch that off for this name); ",
             )
         } else {
             ("", "")

@@ -28,6 +28,8 @@ pub enum FindingKind {
     MissingCname,
     /// The CNAME points to another name than the configured one.
     CnameElsewhere,
+    /// The target of a CNAME has no final dot in the zone file, so that the name of the zone was appended.
+    MissingDot,
     /// The configured alias name has a CNAME itself, so that it cannot have TXT records.
     AliasIsCname,
     /// The CNAMEs form a loop.

@@ -24,6 +24,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod zone_file_mistakes;
 mod zone_findings;
 mod zone_report;
 mod zone_reports;

@@ -16,6 +16,7 @@ use super::finding::{Finding, FindingKind};
 use super::limit_findings::unfinished;
 use super::report::{DelegationReport, has_alias, sort};
 use super::walk::{Walk, Walked};
+use super::zone_file_mistakes::near_miss;
 use super::zone_report::ZoneReport;
 use super::zone_reports::ZoneReports;
 use super::{alias_findings, caa, dnssec_findings};
@@ -136,6 +137,13 @@ async fn follow_and_check(
         Err(spent) => Err(spent),
     };
     let rest = rest.unwrap_or_else(|spent| incomplete(check, &walked.chain, spent));
+    if let Some(near_miss) = rest.near_miss {
+        let missing = findings.iter_mut();
+        for finding in missing.filter(|finding| finding.kind == FindingKind::MissingCname) {
+            let there = near_miss.fqdn();
+            finding.answer += &format!("; there is one at {there}, which may be misspelt");
+        }
+    }
     findings.extend(rest.findings);
     DelegationReport {
         chain: walked.chain,
@@ -158,6 +166,8 @@ struct ZoneChecks {
     between: Vec<Arc<ZoneReport>>,
     alias: Option<Arc<ZoneReport>>,
     findings: Vec<Finding>,
+    /// Where a CNAME is that was probably meant for this name.
+    near_miss: Option<DnsName>,
 }
 
 /// The result if a limit was reached before the zones were checked.
@@ -226,7 +236,12 @@ struct NameCheck<'a> {
 impl NameCheck<'_> {
     /// Checks the zones on the way.
     async fn zones(&self, source: LocatedName) -> ZoneChecks {
-        let (between, alias) = join(join_all(self.between()), self.alias()).await;
+        let (between, alias, near_miss) = join3(
+            join_all(self.between()),
+            self.alias(),
+            self.near_miss(source.apex()),
+        )
+        .await;
         let mut names: Vec<_> = std::iter::once(&source).chain(&between).collect();
         // A challenge name that is its own alias name counts once, in the zone that holds it.
         match &alias {
@@ -254,7 +269,15 @@ impl NameCheck<'_> {
             source: source.zone.clone(),
             alias: alias.as_ref().and_then(|alias| alias.zone.clone()),
             findings,
+            near_miss,
         }
+    }
+
+    async fn near_miss(&self, zone: Option<&DnsName>) -> Option<DnsName> {
+        let name = self.check.challenge_name;
+        let is_bare = self.is_missing && self.walked.chain.hops.is_empty();
+        let near_miss = near_miss(&self.zones.dns, name, zone);
+        OptionFuture::from(is_bare.then_some(near_miss)).await?
     }
 
     /// The names of the second and later CNAMEs.

@@ -45,8 +45,13 @@ impl DelegationReport {
 
 /// Whether the CNAMEs lead to an alias name.
 pub(super) fn has_alias(chain: &CnameChain, findings: &[Finding]) -> bool {
-    let is_missing = |finding: &Finding| finding.kind == FindingKind::MissingCname;
-    matches!(chain.end, End::At { .. }) && !findings.iter().any(is_missing)
+    let is_nowhere = |finding: &Finding| {
+        matches!(
+            finding.kind,
+            FindingKind::MissingCname | FindingKind::MissingDot
+        )
+    };
+    matches!(chain.end, End::At { .. }) && !findings.iter().any(is_nowhere)
 }
 
 /// Sorts findings, worst first.

@@ -76,3 +76,4 @@ mod spoilt_updates;
 mod take_over;
 mod walk;
 mod zone_cuts;
+mod zone_mistakes;
