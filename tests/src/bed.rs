@@ -417,6 +417,32 @@ impl TestBed {
         self.primary.reconfigure(|config| config.replace(from, to))
     }
 
+    /// Lets those who sign with the key of the alias zone see a zone of their own, by a view.
+    pub fn separate_views(&self) -> Result {
+        let zone = &self.alias_zones[0];
+        let (apex, key) = (&zone.zone.apex, &zone.key.name);
+        let first = format!("view keyed {{ match-clients {{ key {key}; }};\n");
+        // The others see what was there at the beginning.
+        let second = format!(
+            "}};\nview others {{ match-clients {{ any; }};\nzone \"{apex}\" {{ type primary; file \"others\"; }};\n}};\n"
+        );
+        self.primary.copy_zone(apex, "others")?;
+        self.primary.reconfigure(|config| {
+            let zones = config.find("zone \"").unwrap_or_default();
+            format!("{}{first}{}{second}", &config[..zones], &config[zones..])
+        })
+    }
+
+    /// Lets the secondary of the alias zones know the keys, and forward updates to the primary (RFC 2136 §6).
+    pub fn forward_updates(&self) -> Result {
+        let keys = self.alias_zones.iter().map(|zone| zone.key.to_string());
+        let keys: String = keys.collect();
+        let forwarding = "type secondary; allow-update-forwarding { any; };";
+        self.secondary.reconfigure(|config| {
+            format!("{keys}{}", config.replace("type secondary;", forwarding))
+        })
+    }
+
     /// Lets the keys of the alias zones write, or not.
     pub fn allow_updates(&self, allow: bool) -> Result {
         let (from, to) = if allow {

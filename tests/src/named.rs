@@ -46,6 +46,13 @@ impl Named {
         self.server.log()
     }
 
+    /// Copies the file of a zone.
+    pub(crate) fn copy_zone(&self, apex: &str, to: &str) -> Result {
+        let from = self.folder.join(format!("{apex}.zone"));
+        fs::copy(from, self.folder.join(to))?;
+        Ok(())
+    }
+
     /// Changes the configuration, and returns when it holds.
     pub(crate) fn reconfigure(&self, change: impl Fn(&str) -> String) -> Result {
         const DONE: &str = "reloading configuration succeeded";

@@ -1,7 +1,9 @@
 //! An alias zone that could not be changed.
 
 use acme_alias_core::txt::Action;
-use acme_alias_core::zone::{Lagging, OpenError, WriteError, ZoneError, ZoneFailure};
+use acme_alias_core::zone::{
+    LagCause, Lagging, OpenError, PropagationError, WriteError, ZoneError, ZoneFailure,
+};
 
 use super::ledger::remedy as ledger_remedy;
 use super::model::{Failure, Part};
@@ -42,6 +44,23 @@ fn zone_remedy(error: &ZoneError) -> Option<String> {
              ask in their place as `dns.propagation-resolvers`"
                 .to_owned()
         }
+        ZoneError::Propagation {
+            source:
+                PropagationError {
+                    cause: Some(cause), ..
+                },
+            ..
+        } => match cause {
+            LagCause::View => {
+                "let the key and everybody else see the same zone: in BIND, put the zone into one view and name it in \
+                 the other as `in-view`"
+            }
+            LagCause::SameSerial(_) => {
+                "let the server raise the serial with every change: in PowerDNS, set `SOA-EDIT-DNSUPDATE` of the zone \
+                 to `INCREASE`, and `SOA-EDIT-API` to `DEFAULT`"
+            }
+        }
+        .to_owned(),
         ZoneError::Propagation { .. } => {
             "check the zone transfer to this server (NOTIFY, `allow-transfer`, its log); \
              `dns.propagation-timeout` allows more time, and `servers` of the alias zone lists the \
@@ -68,7 +87,8 @@ pub(crate) fn write_remedy(error: &WriteError) -> Option<String> {
             ..
         } => format!(
             "servers drop TXT records silently if a CNAME exists at {name}, or if the key's policy limits \
-             the number of records, such as `TXT(2)`: check both"
+             the number of records, such as `TXT(2)`: check both; if the server is a secondary that forwards updates, \
+             name the primary instead"
         ),
         WriteError::NotCarriedOut { name, .. } => {
             format!("check whether another program writes at {name}, and remove the value by hand")

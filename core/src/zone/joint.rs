@@ -11,6 +11,7 @@ use futures_util::future::{BoxFuture, Either, join_all, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::error::{WriteError, ZoneError, ZoneFailure};
+use super::lag_cause::LagCause;
 use super::propagation::{self, Propagation};
 use super::publication::{Publication, Published};
 use super::recorder::Requested;
@@ -250,6 +251,7 @@ async fn acknowledged<'a>(parts: &[Part<'a>], writes: &mut [Write]) -> (Vec<Part
             continue;
         };
         acknowledged.push(*part);
+        applied.server = answer.server;
         applied.one_version &= answer.one_version;
         for id in answer.pending {
             if !applied.pending.contains(&id) {
@@ -276,7 +278,9 @@ fn visible<'a>(
         let is_sample = applied.one_version && dns.propagation().resolvers.is_empty();
         let names = if is_sample { SAMPLE } else { usize::MAX };
         let records = parts.iter().flat_map(|part| part.sample(names));
-        Ok(propagation::wait(dns, servers, records, limit).await)
+        let mut seen = propagation::wait(dns, servers, records, limit).await;
+        seen.cause = LagCause::find(dns, writer, &applied.server, &seen.lagging).await;
+        Ok(seen)
     };
     visible.boxed()
 }
@@ -321,6 +325,7 @@ fn published_part(
     let source = propagation::PropagationError {
         waited: limit,
         lagging,
+        cause: seen.cause,
     };
     Err(part.failed(ZoneError::Propagation { zone, source }))
 }

@@ -9,6 +9,7 @@ use hickory_proto::rr::RecordType;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::lag_cause::LagCause;
 use super::server_state::{NameAnswer, ServerState};
 use crate::dns::{Dns, Lagging, Server, WaitFor};
 use crate::name::DnsName;
@@ -30,13 +31,16 @@ const NAMED_AFTER: Duration = Duration::from_secs(3);
 /// Values that did not reach every server in time.
 #[non_exhaustive]
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("after {waited:?} this is the last answer of {}",
-    .lagging.iter().map(Lagging::to_string).collect::<Vec<_>>().join("; of "))]
+#[error("after {waited:?} this is the last answer of {}{}",
+    .lagging.iter().map(Lagging::to_string).collect::<Vec<_>>().join("; of "),
+    .cause.map_or_else(String::new, |cause| format!(" ({cause})")))]
 pub struct PropagationError {
     /// How long was waited.
     pub waited: Duration,
     /// The servers that are behind.
     pub lagging: Vec<Lagging>,
+    /// Why one of them may never have the values, if that was found out.
+    pub cause: Option<LagCause>,
 }
 
 /// When a server had all values.
@@ -55,6 +59,8 @@ pub(super) struct Propagation {
     pub(super) reached: Vec<Reached>,
     /// What servers that answer lacked at the deadline.
     pub(super) lagging: Vec<Lagging>,
+    /// Why one of those may never have it, if that was found out.
+    pub(super) cause: Option<LagCause>,
     /// The servers that never answered. The CA's resolver asks another one, so they cannot mislead it.
     pub(super) silent: Vec<Lagging>,
 }

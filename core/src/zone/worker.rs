@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, info};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
 
 use super::error::WriteError;
 use super::recorder::{BackendAnswer, ChangeRecorder, Requested};
@@ -26,6 +27,11 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const RESENDS: usize = 1;
 /// So few values at all names together are accepted by every backend: if it cannot work, the cause is another one.
 pub(super) const ALWAYS_ACCEPTED: usize = 4;
+/// How long a server may take to have a change that it has acknowledged. A secondary that forwards updates (RFC 2136
+/// §6) has it after a transfer: BIND puts the NOTIFY for it off by five seconds.
+const READ_BACK_TIME: Duration = Duration::from_secs(8);
+/// The first pause between looks, doubled each time up to a second.
+const READ_BACK_PAUSE: Duration = Duration::from_millis(20);
 /// How long the serial of the zone is waited for.
 const SERIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -194,8 +200,15 @@ impl Worker {
                         // The receiver is gone if the job was cancelled.
                         let _ = waiting.send(applied.clone());
                     }
-                    self.confirm(requested, &applied.server, before).await?;
-                    return Ok(applied);
+                    let server = &applied.server;
+                    let confirmed = match self.confirm(requested, server, before).await {
+                        Err(error @ WriteError::NotCarriedOut { .. }) => {
+                            let late = self.confirm_later(requested, server, before);
+                            late.await.ok_or(error)
+                        }
+                        confirmed => confirmed,
+                    };
+                    return confirmed.map(|()| applied);
                 }
                 Err(error) => error,
             };
@@ -295,6 +308,32 @@ impl Worker {
             pause *= 2;
         }
         self.provider.apply(&self.zone, changes).await
+    }
+
+    /// Reads back until the changes were made. `None` if they are not, or nobody knows, within [`READ_BACK_TIME`].
+    async fn confirm_later(
+        &self,
+        requested: &[Requested],
+        server: &str,
+        before: Option<u32>,
+    ) -> Option<()> {
+        let begun = Instant::now();
+        let mut pause = READ_BACK_PAUSE;
+        while begun.elapsed() < READ_BACK_TIME {
+            // Nothing signals when a secondary has a version.
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+            if self.confirm(requested, server, before).await.is_ok() {
+                warn!(
+                    "{server} had the changes in {} only {} ms after it had acknowledged them, as a secondary that \
+                     forwards updates: name the primary in its place",
+                    self.zone,
+                    begun.elapsed().as_millis(),
+                );
+                return Some(());
+            }
+        }
+        None
     }
 
     /// Reads back that the changes were made, and records that. `before` is the serial that the

@@ -53,6 +53,7 @@ mod machine;
 mod managing;
 mod name_servers;
 mod notifications;
+mod odd_servers;
 mod offboarding;
 mod pages;
 mod partial;
