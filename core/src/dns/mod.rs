@@ -12,6 +12,7 @@ mod budget;
 mod cache;
 mod client;
 mod config;
+mod connected;
 mod counter;
 mod delegation;
 mod error;

@@ -59,6 +59,7 @@ mod probes;
 mod providers;
 mod renewal_info;
 mod renewals;
+mod resolvers;
 mod rfc2136;
 mod route53;
 mod runs;
