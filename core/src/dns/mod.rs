@@ -25,6 +25,7 @@ mod query;
 mod race;
 mod records;
 mod resolver;
+mod scoped;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod scripted;
 mod server;
@@ -52,6 +53,7 @@ pub use self::lagging::Lagging;
 pub(crate) use self::race::while_running;
 pub use self::records::Caa;
 pub(crate) use self::records::Soa;
+pub use self::scoped::{AddressError, parse_server};
 pub use self::server::Server;
 pub(crate) use self::server::ZoneCut;
 pub(crate) use self::signed::is_of_root;
