@@ -1,6 +1,31 @@
 //! What to do about a file or folder that is refused because others own or can change it.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
 use acme_alias_core::trusted::{Distrust, Untrusted};
+
+/// The permission bits of everybody.
+const ALL: u32 = 0o007;
+const ALL_CHANGE: u32 = 0o002;
+
+/// Whether this user can change the owner or the mode of what is refused.
+pub(crate) fn is_ours_to_change(untrusted: &Untrusted) -> bool {
+    let owner = fs::metadata(&untrusted.path).map(|metadata| metadata.uid());
+    let user = rustix::process::geteuid();
+    owner.is_ok_and(|owner| user.is_root() || owner == user.as_raw())
+}
+
+/// The id of the group of what is refused, if its group is all that can change or read it.
+pub(crate) fn group_at_fault(untrusted: &Untrusted) -> Option<u32> {
+    match untrusted.reason {
+        Distrust::Changeable { mode } if mode & ALL_CHANGE == 0 => {}
+        Distrust::Readable { mode } if mode & ALL == 0 => {}
+        _ => return None,
+    }
+    let metadata = fs::metadata(&untrusted.path).ok()?;
+    Some(metadata.gid())
+}
 
 /// An imperative sentence. `mode` is the argument for `chmod` if the mode is wrong.
 pub(crate) fn remedy(untrusted: &Untrusted, mode: &str) -> String {

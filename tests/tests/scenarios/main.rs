@@ -73,5 +73,6 @@ mod spoilt_ca;
 mod spoilt_orders;
 mod spoilt_updates;
 mod take_over;
+mod users;
 mod walk;
 mod zone_cuts;

@@ -1,13 +1,14 @@
 //! Files and links that appear whole or not at all.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::errors::unavailable;
 use super::layout::NEW;
 use crate::store::error::StoreError;
+use crate::trusted;
 
 /// Writes a file (0600) in one step, so that it survives a power cut.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
@@ -48,8 +49,7 @@ fn try_replace(
     // The lock tells others that the file is in use; without it they may delete it.
     let _ = file.as_file().try_lock();
     // Whatever the umask left of it.
-    file.as_file()
-        .set_permissions(Permissions::from_mode(0o600))?;
+    trusted::make_private(file.as_file(), 0o600)?;
     file.write_all(content)?;
     sync(file.as_file())?;
     file.persist(path)?;
@@ -60,7 +60,7 @@ fn try_replace(
 pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<File, StoreError> {
     let attempt = || -> io::Result<File> {
         let mut file = File::options().create_new(true).write(true).open(path)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
+        trusted::make_private(&file, 0o600)?;
         file.write_all(content)?;
         file.sync_all()?;
         Ok(file)

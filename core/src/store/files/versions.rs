@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::access::{check_dir, check_file, make_dir, read, read_octets, remove, set_mode};
+use super::access::{check_dir, check_file, close, make_dir, read, read_octets, remove};
 use super::atomic::{link, sync_dir, write, write_new};
 use super::errors::{damaged, is_missing, unavailable};
 use super::key_access::{Readers, open_way};
@@ -227,7 +227,7 @@ fn write_version(
     write(CHAIN, chain.intermediates.as_bytes())?;
     write(FULLCHAIN, fullchain.as_bytes())?;
     write(VERSION, &record)?;
-    set_mode(new.path(), 0o700)?;
+    close(new.path())?;
     let admitted = readers.admit(key.as_ref(), new.path(), access);
     admitted.unwrap_or_else(|error| not_admitted(new.path(), &error));
     sync_dir(new.path())?;
