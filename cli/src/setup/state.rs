@@ -16,6 +16,7 @@ use rustix::process::geteuid;
 
 use crate::failure::{Failure, Part};
 use crate::settings::Settings;
+use crate::trust;
 
 /// The folder of the ledger, in the state folder.
 const LEDGER: &str = "ledger";
@@ -100,8 +101,10 @@ fn without_home(settings: &Settings, error: &StoreError) -> Failure {
 fn of_another_user(state: &Path, error: StoreError) -> Failure {
     let user = geteuid().as_raw();
     let owner = fs::metadata(state).map_or(user, |metadata| metadata.uid());
+    let is_of_group = |untrusted| trust::group_at_fault(untrusted).is_some();
+    let is_of_group = matches!(&error, StoreError::Untrusted(untrusted) if is_of_group(untrusted));
     let mut failure = Failure::from(error);
-    if owner == user {
+    if owner == user || is_of_group {
         return failure;
     }
     let switch = if owner == 0 {

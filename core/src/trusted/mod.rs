@@ -16,7 +16,8 @@ mod tests;
 mod untrusted;
 
 pub use self::folder::open_folder;
-pub use self::open::{Links, Read, check_folder, open, open_in_place, read};
+pub(crate) use self::open::sync_open_folder;
+pub use self::open::{Links, Read, check_folder, open, open_in_place, read, sync_folder};
 pub use self::owner::Access;
 pub(crate) use self::owner::{check_file_at, is_trusted};
 pub use self::permissions::{Permissions, make_private};

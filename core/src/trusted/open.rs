@@ -90,6 +90,19 @@ pub fn check_folder(path: &Path, links: Links) -> io::Result<()> {
     Ok(check(path, &metadata, Access::Unchangeable)?)
 }
 
+/// Makes the names in a folder survive a power cut, if its file system can do that for folders.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    sync_open_folder(&File::open(path)?)
+}
+
+/// The same for an open folder.
+pub(crate) fn sync_open_folder(folder: &File) -> io::Result<()> {
+    match rustix::fs::fsync(folder) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::BADF) => Ok(()),
+        synced => Ok(synced?),
+    }
+}
+
 fn checked(path: &Path, file: File, access: Access) -> io::Result<File> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {

@@ -22,6 +22,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "deploy",
             "deploy_files",
             "faulty_servers",
+            "file_systems",
             "ids",
             "kills",
             "ledger",
@@ -32,6 +33,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "notifications",
             "partial",
             "renewal_info",
+            "resolvers",
             "runs",
             "secrets",
             "shared_names",
@@ -40,6 +42,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "spoilt_ca",
             "spoilt_orders",
             "spoilt_updates",
+            "users",
         ],
     ),
     (

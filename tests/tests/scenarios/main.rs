@@ -30,6 +30,7 @@ mod dnssec;
 mod failure_matrix;
 mod far;
 mod faulty_servers;
+mod file_systems;
 mod guides;
 mod hostile;
 mod hostile_ca;

@@ -179,7 +179,7 @@ impl Appender {
         }
         write_at(&self.folder, &name, offset, text, is_durable).map_err(failed)?;
         if offset == 0 {
-            let folder = File::open(self.folder.path()).and_then(|folder| folder.sync_all());
+            let folder = trusted::sync_folder(self.folder.path());
             folder.map_err(failed)?;
         }
         Ok((name, offset + text.len() as u64))

@@ -14,7 +14,7 @@ use crate::trusted;
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     replace(path, dir, content, File::sync_all)
-        .and_then(|()| File::open(dir)?.sync_all())
+        .and_then(|()| trusted::sync_folder(dir))
         .map_err(|error| unavailable("write", path, error))
 }
 
@@ -87,7 +87,5 @@ pub(super) fn link(dir: &Path, name: &str, target: &Path) -> Result<(), StoreErr
 
 /// Makes the names in a folder survive a power cut.
 pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    File::open(path)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| unavailable("write", path, error))
+    trusted::sync_folder(path).map_err(|error| unavailable("write", path, error))
 }
