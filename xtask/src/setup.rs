@@ -85,6 +85,22 @@ pub(crate) const SERVERS: &[Tool] = &[
         program: "mount",
         package: "mount",
     },
+    Tool {
+        program: "losetup",
+        package: "mount",
+    },
+    Tool {
+        program: "ip",
+        package: "iproute2",
+    },
+    Tool {
+        program: "mkfs.exfat",
+        package: "exfatprogs",
+    },
+    Tool {
+        program: "mount.exfat-fuse",
+        package: "exfat-fuse",
+    },
 ];
 
 /// The program that the benchmark compares with.

@@ -13,7 +13,14 @@ fn remedy(error: &StoreError) -> String {
              user who runs acme-alias, is writable, and has free space"
                 .to_owned()
         }
-        StoreError::Untrusted(untrusted) => trust::remedy(untrusted, "go-rwx"),
+        StoreError::Untrusted(untrusted) => match trust::group_at_fault(untrusted) {
+            Some(group) => format!(
+                "run `chmod go-rwx {}`; or, if all members of its group may do what acme-alias can, set \
+                 `state-group = \"{group}\"`",
+                untrusted.path.display()
+            ),
+            None => trust::remedy(untrusted, "go-rwx"),
+        },
         StoreError::Damaged { .. } => {
             "restore it from a backup, or issue the certificate again".to_owned()
         }

@@ -17,6 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::mask::mask_secrets;
 use super::mistake::Mistake;
+use super::schema::secret_keys;
 
 /// No settings file is larger: ten thousand certificates take about a megabyte.
 const SIZE_MAX: u64 = 16 << 20;
@@ -27,7 +28,7 @@ pub(crate) struct Layer {
     name: String,
     values: Arc<Table>,
     text: Option<Arc<Text>>,
-    /// The permission bits of the file.
+    /// The permission bits of the file, those of others only if they matter.
     mode: Option<u32>,
 }
 
@@ -79,7 +80,10 @@ impl Layer {
         let text = String::from_utf8(read.content)
             .map_err(|_| Mistake::new(format!("{name} is not text in UTF-8")))?;
         let mut layer = Layer::parse(&name, &text)?;
-        layer.mode = Some(read.mode);
+        // Who can read a file that somebody else provides is not ours to choose.
+        let is_fit_for_secrets = trusted::open(path, Access::Secret, Links::Followed).is_ok();
+        let others = if is_fit_for_secrets { 0 } else { 0o077 };
+        layer.mode = Some(read.mode & (0o700 | others));
         Ok(Some(layer))
     }
 
@@ -125,20 +129,18 @@ impl Layer {
     }
 
     fn has(&self, path: &str) -> bool {
+        self.get(path).is_some()
+    }
+
+    fn get(&self, path: &str) -> Option<&toml::Value> {
         let mut steps = steps(path);
         let Some(Step::Key(first)) = steps.next() else {
-            return false;
+            return None;
         };
-        let first = self.values.get(first);
-        steps
-            .try_fold(first, |value, step| {
-                value.map(|value| match step {
-                    Step::Key(key) => value.get(key),
-                    Step::Index(index) => value.get(index),
-                })
-            })
-            .flatten()
-            .is_some()
+        steps.try_fold(self.values.get(first)?, |value, step| match step {
+            Step::Key(key) => value.get(key),
+            Step::Index(index) => value.get(index),
+        })
     }
 }
 
@@ -216,7 +218,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Merges the layers: a table key by key, anything else as a whole.
+    /// Merges the layers: a table key by key, anything else and each secret as a whole.
     pub(crate) fn new(layers: Vec<Layer>) -> Result<Self, Mistake> {
         let mut builder = Config::builder();
         for layer in &layers {
@@ -227,7 +229,29 @@ impl Tree {
             .map_err(|error| Mistake::new(error.to_string()))?;
         // Deserialising would lose where each value comes from; the cache has it.
         let root = merged.cache;
-        Ok(Tree { layers, root })
+        let mut tree = Tree { layers, root };
+        tree.replace_secrets();
+        Ok(tree)
+    }
+
+    /// Replaces each secret as a whole by that of the highest layer: the keys of its table are alternatives.
+    fn replace_secrets(&mut self) {
+        let secrets = secret_keys();
+        let tables = std::iter::once("acme".to_owned());
+        let tables = tables.chain(["cas", "providers"].into_iter().flat_map(|above| {
+            let ids = self.keys(above).into_iter();
+            ids.map(move |id| format!("{above}.{id}"))
+        }));
+        for table in tables.collect::<Vec<_>>() {
+            for secret in secrets.iter().map(|key| format!("{table}.{key}")) {
+                let mut layers = self.layers.iter().rev();
+                let highest = layers.find_map(|layer| Some((layer.get(&secret)?, &layer.name)));
+                let highest = highest.map(|(value, layer)| with_origin(value, layer));
+                if let (Some(highest), Some(merged)) = (highest, at_mut(&mut self.root, &secret)) {
+                    *merged = highest;
+                }
+            }
+        }
     }
 
     /// The value at a path such as `certificates.web.domains[0]`; the empty path is the root.
@@ -262,7 +286,7 @@ impl Tree {
         }
     }
 
-    /// The file in which the value at `path` is written, and its permission bits.
+    /// The file in which the value at `path` is written, and its permission bits, those of others only if they matter.
     pub(crate) fn file(&self, path: &str) -> Option<(&str, u32)> {
         let layer = self.layers.iter().rev().find(|layer| layer.has(path))?;
         Some((&layer.name, layer.mode?))
@@ -287,6 +311,15 @@ impl Tree {
         }
         mistake
     }
+}
+
+/// The value at a path of keys.
+fn at_mut<'a>(root: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    path.split('.')
+        .try_fold(root, |value, key| match &mut value.kind {
+            ValueKind::Table(table) => table.get_mut(key),
+            _ => None,
+        })
 }
 
 /// The text with a `?` for every octet of a character that controls a terminal, so that each place stays

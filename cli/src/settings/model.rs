@@ -26,6 +26,8 @@ pub(super) const NAMES_MAX: usize = 100;
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) state: PathBuf,
+    /// The group that may change the state folder.
+    pub(crate) state_group: Option<String>,
     /// Whether nobody chose the state folder.
     pub(crate) is_default_state: bool,
     /// Versions of each certificate that are kept.

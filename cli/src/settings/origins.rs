@@ -1,6 +1,11 @@
 //! Where settings come from: the files, the environment and the flags, in their order.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
+use rustix::io::Errno;
 
 use super::environment::{self, Variables};
 use super::layer::{Layer, Tree};
@@ -37,9 +42,9 @@ impl Origins {
             self.default_state().display().to_string().into(),
         );
         let mut layers = vec![Layer::new("default", defaults)];
-        layers.extend(Layer::read(Path::new("/etc/acme-alias/config.toml"))?);
+        layers.extend(self.discovered(Path::new("/etc/acme-alias/config.toml"))?);
         if let Some(dir) = self.home("XDG_CONFIG_HOME", ".config") {
-            layers.extend(Layer::read(&dir.join("acme-alias/config.toml"))?);
+            layers.extend(self.discovered(&dir.join("acme-alias/config.toml"))?);
         }
         if let Some(path) = &self.config {
             match Layer::read(path)? {
@@ -51,6 +56,42 @@ impl Origins {
             }
         }
         Ok(layers)
+    }
+
+    /// A file that the command line does not name. One that is out of reach does not matter beside `--config`.
+    fn discovered(&self, path: &Path) -> Result<Option<Layer>, Mistake> {
+        let Some(reason) = self.out_of_reach(path) else {
+            return Layer::read(path);
+        };
+        let path = path.display();
+        if self.config.is_some() {
+            tracing::info!("the settings file {path} is ignored: {reason}");
+            return Ok(None);
+        }
+        let problem = format!("the settings file {path} cannot be used: {reason}");
+        Err(Mistake::new(problem).help(
+            "name a settings file with `--config`, or set HOME or XDG_CONFIG_HOME to a folder of this user",
+        ))
+    }
+
+    /// Why this user cannot read a file, or why it is not meant for this user: HOME is that of another user, as
+    /// `su` and container runtimes leave it.
+    fn out_of_reach(&self, path: &Path) -> Option<String> {
+        match rustix::fs::access(path, Access::READ_OK) {
+            Err(Errno::ACCESS) => return Some("permission denied".to_owned()),
+            Err(_) => return None,
+            Ok(()) => {}
+        }
+        let home = self.variables.get("HOME").map(Path::new)?;
+        let of_file = fs::metadata(path).ok()?.uid();
+        let of_home = fs::metadata(home).ok()?.uid();
+        let user = rustix::process::geteuid().as_raw();
+        let is_other =
+            path.starts_with(home) && of_home == of_file && ![0, user].contains(&of_home);
+        is_other.then(|| {
+            let home = home.display();
+            format!("HOME is {home}, which belongs to another user (uid {of_home})")
+        })
     }
 
     /// All layers: those of the [`files`](Origins::files), `kept` with a certificate, the environment,

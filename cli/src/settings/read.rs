@@ -35,6 +35,7 @@ impl Settings {
             warnings: Vec::new(),
         };
         let state = reader.text("state").unwrap_or_default().into();
+        let state_group = reader.text("state-group");
         let origin = tree.at("state").and_then(|value| value.origin());
         let keep_versions = keep_versions(&mut reader);
         let renew_before = reader.parsed("renew-before");
@@ -61,6 +62,7 @@ impl Settings {
         }
         Ok(Settings {
             state,
+            state_group,
             is_default_state: origin == Some("default"),
             keep_versions,
             renew_before,

@@ -174,7 +174,13 @@ fn alias(reader: &mut Reader<'_>, table: &str) -> Option<DnsName> {
 
 fn domains(reader: &mut Reader<'_>, table: &str, usual: Option<&DnsName>) -> Vec<DomainSettings> {
     let list = format!("{table}.domains");
-    let count = reader.tree.len(&list);
+    // A single name is a list of one.
+    let is_list = |kind: &ValueKind| matches!(kind, ValueKind::Array(_) | ValueKind::Table(_));
+    let single = reader
+        .tree
+        .at(&list)
+        .is_some_and(|value| !is_list(&value.kind));
+    let count = reader.tree.len(&list) + usize::from(single);
     let has_csr = reader.tree.at(&format!("{table}.csr")).is_some();
     if has_csr && reader.tree.at(&list).is_none() {
         return Vec::new();
@@ -201,33 +207,43 @@ fn domains(reader: &mut Reader<'_>, table: &str, usual: Option<&DnsName>) -> Vec
     }
     let mut domains: Vec<DomainSettings> = Vec::new();
     for index in 0..count {
-        let path = format!("{list}[{index}]");
-        let is_table = matches!(
-            reader.tree.at(&path).map(|value| &value.kind),
-            Some(ValueKind::Table(_))
-        );
-        let (name_path, own) = if is_table {
-            (format!("{path}.name"), alias(reader, &path))
+        let path = if single {
+            list.clone()
         } else {
-            (path.clone(), None)
+            format!("{list}[{index}]")
         };
-        if is_table && reader.tree.at(&name_path).is_none() {
-            reader.wrong(&path, "needs `name`", None);
-        }
-        let Some(identifier) = reader.parsed::<Identifier>(&name_path) else {
+        let Some((name_path, domain)) = domain(reader, &path, usual) else {
             continue;
         };
-        if domains.iter().any(|known| known.identifier == identifier) {
-            reader.wrong(
-                &name_path,
-                format!("names {identifier} a second time"),
-                None,
-            );
+        let identifier = &domain.identifier;
+        if domains.iter().any(|known| known.identifier == *identifier) {
+            let problem = format!("names {identifier} a second time");
+            reader.wrong(&name_path, problem, None);
         }
-        domains.push(DomainSettings {
-            identifier,
-            alias: own.or_else(|| usual.cloned()),
-        });
+        domains.push(domain);
     }
     domains
+}
+
+/// One of the names, and the path of its text.
+fn domain(
+    reader: &mut Reader<'_>,
+    path: &str,
+    usual: Option<&DnsName>,
+) -> Option<(String, DomainSettings)> {
+    let is_table = matches!(
+        reader.tree.at(path).map(|value| &value.kind),
+        Some(ValueKind::Table(_))
+    );
+    let (name_path, own) = if is_table {
+        (format!("{path}.name"), alias(reader, path))
+    } else {
+        (path.to_owned(), None)
+    };
+    if is_table && reader.tree.at(&name_path).is_none() {
+        reader.wrong(path, "needs `name`", None);
+    }
+    let identifier = reader.parsed::<Identifier>(&name_path)?;
+    let alias = own.or_else(|| usual.cloned());
+    Some((name_path, DomainSettings { identifier, alias }))
 }

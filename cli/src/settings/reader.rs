@@ -2,11 +2,12 @@
 //! stopping at the first.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use acme_alias_core::dns::{AddressError, parse_server};
 use config::ValueKind;
 use secrecy::SecretString;
 
@@ -14,6 +15,9 @@ use super::layer::Tree;
 use super::mistake::Mistake;
 use super::nearest::nearest;
 use super::secret::SecretRef;
+
+/// The port of DNS (RFC 1035 §4.2).
+const DNS_PORT: u16 = 53;
 
 pub(super) struct Reader<'a> {
     pub(super) tree: &'a Tree,
@@ -112,13 +116,17 @@ impl Reader<'_> {
     pub(super) fn servers(&mut self, path: &str) -> Vec<SocketAddr> {
         let mut servers = Vec::new();
         for (path, text) in self.list(path) {
-            match socket_address(&text) {
-                Some(server) => servers.push(server),
-                None => self.wrong(
+            match parse_server(&text, DNS_PORT) {
+                Ok(server) => servers.push(server),
+                Err(error @ AddressError::NoInterface(_)) => {
+                    let help = "`ip link` lists the interfaces";
+                    self.wrong(&path, format!("cannot be used: {error}"), Some(help.into()));
+                }
+                Err(_) => self.wrong(
                     &path,
                     "takes an IP address, with or without a port",
                     Some(
-                        "such as 192.0.2.1, 192.0.2.1:5353, 2001:db8::1 or [2001:db8::1]:5353"
+                        "such as 192.0.2.1, 192.0.2.1:5353, 2001:db8::1, [2001:db8::1]:5353 or fe80::1%eth0"
                             .into(),
                     ),
                 ),
@@ -190,15 +198,3 @@ const OTHERS: u32 = 0o077;
 
 const SECRET_FORMS: &str =
     "takes one of { file = \"…\" }, { env = \"…\" }, { credential = \"…\" }, { command = [\"…\"] }";
-
-fn socket_address(text: &str) -> Option<SocketAddr> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    match (text.parse::<SocketAddr>(), bare.parse::<IpAddr>()) {
-        (Ok(address), _) => Some(address),
-        (_, Ok(address)) => Some(SocketAddr::new(address, 53)),
-        _ => None,
-    }
-}

@@ -16,6 +16,13 @@ pub(crate) const SETTINGS: &[Key] = &[
     )
     .or("`/var/lib/acme-alias` for root, else `~/.local/state/acme-alias` (`$XDG_STATE_HOME`)"),
     key(
+        "state-group",
+        Shape::Text,
+        "group that may change the state folder, such as the `fsGroup` of Kubernetes; its members can do what acme-alias \
+         can",
+    )
+    .or("a group of this process that nobody else is in; none for root"),
+    key(
         "keep-versions",
         Shape::Number,
         "versions of each certificate that are kept; older ones are deleted with their keys",

@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use acme_alias_core::child_environment;
-use acme_alias_core::trusted::{self, Access, Links};
+use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 use futures_util::future::try_join;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::mistake::{Mistake, SettingsError};
+use crate::trust;
 
 /// No key is larger, and nothing larger is read.
 const SIZE_MAX: u64 = 64 * 1024;
@@ -54,13 +55,13 @@ impl SecretRef {
     /// Fetches the secret, without the line break at its end. `setting` names it in errors.
     pub(crate) async fn fetch(&self, setting: &str) -> Result<SecretString, SettingsError> {
         let fetched = match self {
-            SecretRef::File(path) => read(path, Access::Private),
+            SecretRef::File(path) => read(path, Access::Secret, setting),
             SecretRef::Env(name) => std::env::var(name)
                 .map_err(|_| Mistake::new(format!("the variable {name} is not set"))),
-            SecretRef::Credential(name) => credential_path(name).and_then(|path| {
+            SecretRef::Credential(name) => {
                 // Its mode is systemd's, which lets nobody else in.
-                read(&path, Access::Any)
-            }),
+                credential_path(name).and_then(|path| read(&path, Access::Any, setting))
+            }
             SecretRef::Command(argv) => output_of(argv).await,
             SecretRef::Inline(secret) => return Ok(secret.clone()),
         };
@@ -75,12 +76,32 @@ impl SecretRef {
     }
 }
 
-/// The text of a regular file that only this user and root can change.
-fn read(path: &Path, access: Access) -> Result<String, Mistake> {
-    let read = trusted::read(path, access, Links::Followed, SIZE_MAX);
-    let read = read.map_err(|error| Mistake::unreadable(path, &error, "600"))?;
+/// The text of a regular file that only this user and root can change, and to which others have this access, or that
+/// somebody else provides.
+fn read(path: &Path, access: Access, setting: &str) -> Result<String, Mistake> {
+    let read = |access| trusted::read(path, access, Links::Followed, SIZE_MAX);
+    let read = read(access).or_else(|_| read(Access::Secret));
+    let read = read.map_err(|error| {
+        let mistake = Mistake::unreadable(path, &error, "600");
+        match Untrusted::in_error(&error) {
+            Some(untrusted) if !trust::is_ours_to_change(untrusted) => {
+                mistake.help(for_others(setting, untrusted))
+            }
+            _ => mistake,
+        }
+    })?;
     String::from_utf8(read.content)
         .map_err(|_| Mistake::new(format!("{} is not text", path.display())))
+}
+
+/// What to do about a file of others, which this user cannot change.
+fn for_others(setting: &str, untrusted: &Untrusted) -> String {
+    let key = setting.rsplit('.').next().unwrap_or(setting);
+    let path = untrusted.path.display();
+    format!(
+        "mount it read-only or below /run/secrets, let systemd pass it (`LoadCredential=`, and `{key} = {{ credential = \
+         \"…\" }}`), or accept what others write there by `{key} = {{ command = [\"cat\", \"{path}\"] }}`"
+    )
 }
 
 fn credential_path(name: &str) -> Result<PathBuf, Mistake> {

@@ -7,11 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use acme_alias_core::clock::Clock;
+use acme_alias_core::deploy::group_id;
 use acme_alias_core::ledger::FileLedger;
 use acme_alias_core::store::{FileStore, FileStoreOptions, StoreError};
+use acme_alias_core::trusted::{is_private_group, share_folder};
+
+use rustix::process::geteuid;
 
 use crate::failure::{Failure, Part};
 use crate::settings::Settings;
+use crate::trust;
 
 /// The folder of the ledger, in the state folder.
 const LEDGER: &str = "ledger";
@@ -34,13 +39,39 @@ async fn open_store(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<FileStore>, Failure> {
+    share(settings)?;
     let options = FileStoreOptions {
         clock: Arc::clone(clock),
         keep_versions: settings.keep_versions,
     };
     let store = FileStore::open(&settings.state, options).await;
-    let store = store.map_err(|error| of_another_user(&settings.state, error))?;
+    let store = store.map_err(|error| {
+        if settings.is_default_state && settings.state == Path::new(OF_ROOT) && !geteuid().is_root()
+        {
+            return without_home(settings, &error);
+        }
+        of_another_user(&settings.state, error)
+    })?;
     Ok(Arc::new(store))
+}
+
+/// Lets the group change the state folder that the settings name, or a group that nobody else is in.
+fn share(settings: &Settings) -> Result<(), Failure> {
+    let group = match &settings.state_group {
+        Some(name) => Some(group_id(name).map_err(|error| {
+            let remedy = "correct `state-group` in the settings".to_owned();
+            Failure::new(Part::Settings, &format!("`state-group`: {error}"), remedy)
+        })?),
+        None => {
+            let metadata = fs::metadata(&settings.state);
+            let group = metadata.map(|metadata| metadata.gid()).ok();
+            group.filter(|group| is_private_group(*group))
+        }
+    };
+    if let Some(group) = group {
+        share_folder(&settings.state, group);
+    }
+    Ok(())
 }
 
 /// The same, with a ledger that is only read, or `None` if there is no state folder: commands that only look
@@ -57,12 +88,23 @@ pub(crate) async fn open_existing(
     }
 }
 
+/// The failure to open the state folder of root, which is the default if the user has no home.
+fn without_home(settings: &Settings, error: &StoreError) -> Failure {
+    let user = named(geteuid().as_raw());
+    let state = settings.state.display();
+    let message = format!("HOME is not set, so the state folder of {user} is {state}: {error}");
+    let remedy = "choose a state folder with `--state`, or set HOME or XDG_STATE_HOME".to_owned();
+    Failure::new(Part::Store, &message, remedy)
+}
+
 /// The failure to open the state folder. If it belongs to another user, that is most likely why.
 fn of_another_user(state: &Path, error: StoreError) -> Failure {
-    let user = rustix::process::geteuid().as_raw();
+    let user = geteuid().as_raw();
     let owner = fs::metadata(state).map_or(user, |metadata| metadata.uid());
+    let is_of_group = |untrusted| trust::group_at_fault(untrusted).is_some();
+    let is_of_group = matches!(&error, StoreError::Untrusted(untrusted) if is_of_group(untrusted));
     let mut failure = Failure::from(error);
-    if owner == user {
+    if owner == user || is_of_group {
         return failure;
     }
     let switch = if owner == 0 {
@@ -93,7 +135,7 @@ pub(crate) fn check_user(settings: &Settings) -> Result<(), Failure> {
     if !settings.is_default_state || has_certificates(settings) || !is_hidden() {
         return Ok(());
     }
-    let user = named(rustix::process::geteuid().as_raw());
+    let user = named(geteuid().as_raw());
     Err(Failure::new(
         Part::Store,
         &format!(
@@ -117,7 +159,7 @@ pub(crate) fn check_is_anything(settings: &Settings) -> Result<(), Failure> {
     {
         return Ok(());
     }
-    let user = named(rustix::process::geteuid().as_raw());
+    let user = named(geteuid().as_raw());
     Err(Failure::new(
         Part::Settings,
         &format!(

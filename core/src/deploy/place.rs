@@ -69,7 +69,7 @@ impl Staged {
     pub(super) fn publish(mut self) -> io::Result<()> {
         rustix::fs::renameat(&self.folder, &self.temporary, &self.folder, &self.name)?;
         self.is_published = true;
-        self.folder.sync_all()
+        trusted::sync_open_folder(&self.folder)
     }
 }
 
@@ -166,7 +166,7 @@ pub(super) fn make_folder(path: &Path, owner: Option<u32>) -> io::Result<()> {
     let made = rustix::fs::openat(&folder, name, flags, Mode::empty())?;
     // Whatever the umask left of it.
     rustix::fs::fchmod(&made, Mode::from_raw_mode(FOLDER_MODE))?;
-    folder.sync_all()
+    trusted::sync_open_folder(&folder)
 }
 
 #[cfg(test)]

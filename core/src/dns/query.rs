@@ -1,11 +1,12 @@
 //! One query to one server: over UDP, and over TCP if the answer was truncated (RFC 7766 §5).
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use hickory_net::NetError;
-use hickory_net::runtime::{RuntimeProvider, TokioRuntimeProvider};
+use hickory_net::runtime::RuntimeProvider;
 use hickory_net::tcp::TcpClientStream;
 use hickory_net::udp::UdpClientStream;
 use hickory_net::xfer::{DnsExchange, DnsHandle};
@@ -14,6 +15,7 @@ use hickory_proto::rr::{DNSClass, Name, RecordType};
 use tokio::time::{Instant, timeout_at};
 
 use super::budget::{AddressQuestion, Budget};
+use super::connected::Connected;
 use super::counter::QueryCounter;
 #[cfg(any(test, fuzzing))]
 use super::scripted;
@@ -80,7 +82,7 @@ pub(super) async fn send(
         .await;
     }
     // The provider owns the tasks that carry the exchanges; they end with it.
-    let runtime = TokioRuntimeProvider::new();
+    let runtime = Connected::default();
     exchange(
         runtime, server, question, deadline, timeout, counter, budget,
     )
@@ -140,6 +142,9 @@ async fn first(
 fn in_words(error: &NetError, timeout: Duration) -> String {
     match error {
         NetError::Timeout | NetError::NoConnections => format!("no answer within {timeout:?}"),
+        NetError::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            "connection refused".to_owned()
+        }
         NetError::Io(error) => error.to_string(),
         other => other.to_string(),
     }

@@ -166,12 +166,25 @@ impl Dns {
             signed,
         };
         let resolvers = self.config.resolvers.iter();
-        let resolvers = self.unresponsive.last(resolvers, |address| Some(*address));
+        let mut resolvers = self.unresponsive.last(resolvers, |address| Some(*address));
+        resolvers.sort_by_key(|resolver| self.unresponsive.is_dead(**resolver));
         let head_start = self.head_start();
+        let mut alive = resolvers.iter();
+        let all_dead = alive.all(|resolver| self.unresponsive.is_dead(**resolver));
         let attempts = resolvers.into_iter().map(|resolver| async move {
-            let deadline = Instant::now() + self.config.timeout;
-            let answer = self.ask_address(*resolver, question, head_start, deadline);
-            match answer.await {
+            let is_dead = self.unresponsive.is_dead(*resolver) && !all_dead;
+            // If it answers again, then at once.
+            let limit = if is_dead {
+                head_start
+            } else {
+                self.config.timeout
+            };
+            let deadline = Instant::now() + limit;
+            let answer = self
+                .ask_address(*resolver, question, head_start, deadline)
+                .await;
+            self.unresponsive.note_resolver(*resolver, answer.is_ok());
+            match answer {
                 Ok(message) if has_result(&message) => Ok((*resolver, message)),
                 Ok(message) => {
                     let code = code_name(message.metadata.response_code);

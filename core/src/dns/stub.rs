@@ -68,8 +68,13 @@ impl StubServer {
     /// A server that never answers, at another address and the port of `beside`.
     pub(crate) fn silent_beside(beside: &StubServer) -> Self {
         let server = StubServer::bind(([127, 0, 0, 2], beside.address.port()).into());
-        server.state.is_silent.store(true, Ordering::SeqCst);
+        server.set_silent(true);
         server
+    }
+
+    /// Whether it answers no query from now on.
+    pub(crate) fn set_silent(&self, is_silent: bool) {
+        self.state.is_silent.store(is_silent, Ordering::SeqCst);
     }
 
     fn bind(address: SocketAddr) -> Self {

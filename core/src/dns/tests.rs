@@ -11,6 +11,7 @@ use super::client::Dns;
 use super::config::{Config, ZoneServers};
 use super::error::{DnsError, ServerError};
 use super::infrastructure::InfrastructureKind;
+use super::resolver::ResolverKind;
 use super::server::Server;
 use super::stub::{ALIAS_NAME, CHALLENGE_NAME, StubServer, TTL, ZONE, name, pass};
 
@@ -137,6 +138,40 @@ async fn a_resolver_that_hangs_costs_its_head_start() {
     dns.clear_cache();
     dns.servers(&name(ZONE)).await.unwrap();
     assert_eq!(silent.total(), asked);
+}
+
+#[tokio::test]
+async fn a_dead_resolver_costs_its_time_limit_once_whatever_the_others_answer() {
+    let server = StubServer::start();
+    let silent = StubServer::silent_beside(&server);
+    let limit = Duration::from_secs(2);
+    let dns = server.client(&[silent.address, server.address], limit);
+    server.fail(Some(RecordType::NS));
+    let began = Instant::now();
+    let zone = name(ZONE);
+    let ask = || dns.resolve(&zone, ResolverKind::Ns);
+    for _ in 0..3 {
+        assert!(ask().await.is_err());
+    }
+    let took = began.elapsed();
+    assert!(took >= limit && took < limit * 2, "{took:?}");
+    // Once it answers, it is used.
+    silent.set_silent(false);
+    assert_eq!(ask().await.unwrap().value.server, silent.address);
+}
+
+#[tokio::test]
+async fn a_port_that_refuses_queries_is_not_waited_for() {
+    let server = StubServer::start();
+    // Nothing else binds this address and port.
+    let refusing = SocketAddr::from(([127, 0, 0, 3], server.address.port()));
+    let began = Instant::now();
+    let dns = server.client(&[refusing], LONG);
+    let error = dns.servers(&name(ZONE)).await.unwrap_err().to_string();
+    assert!(error.contains("connection refused"), "{error}");
+    let dns = server.client(&[refusing, server.address], LONG);
+    assert_eq!(dns.servers(&name(ZONE)).await.unwrap().len(), 1);
+    assert!(began.elapsed() < dns.head_start(), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

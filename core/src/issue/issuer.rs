@@ -153,6 +153,7 @@ impl Issuer<'_> {
 
     /// Opens an order, or resumes the one that was opened before.
     async fn open(&self, request: &CertificateRequest, plan: &Plan) -> Result<Opened, IssueError> {
+        self.store.check().await?;
         let account = self.ca.account(self.store).await?;
         if let Some(settings) = &request.settings {
             // A run that dies from here on leaves what the next one needs to renew.

@@ -26,6 +26,12 @@ use crate::name::DnsName;
 /// `acme_alias_core::testkit::store` (feature `testkit`) checks a store against these rules.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
+    /// Fails if a certificate that is ordered now could not be stored. It is asked before an account or an order is
+    /// made, and may do the work once per process.
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Returns the credentials of the account at the CA with this directory URL.
     async fn account(&self, directory: &str) -> Result<Option<SecretString>, StoreError>;
 

@@ -9,13 +9,17 @@ mod folder;
 mod open;
 mod owner;
 mod permissions;
+mod provided;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod untrusted;
 
 pub use self::folder::open_folder;
-pub use self::open::{Links, Read, check_folder, open, open_in_place, read};
+pub(crate) use self::open::sync_open_folder;
+pub use self::open::{Links, Read, check_folder, open, open_in_place, read, sync_folder};
 pub use self::owner::Access;
 pub(crate) use self::owner::{check_file_at, is_trusted};
-pub use self::permissions::Permissions;
+pub use self::permissions::{Permissions, make_private};
+pub use self::shared::{is_private_group, share_folder};
 pub use self::untrusted::{Distrust, Untrusted};

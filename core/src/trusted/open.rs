@@ -1,15 +1,18 @@
 //! Opening files without following or waiting, and checking what was opened.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
-use super::owner::{Access, check, check_owner, mode};
+use super::owner::{Access, OTHERS_CHANGE, check, check_owner, mode};
+use super::provided::{Provided, provided};
 use super::untrusted::{Distrust, Untrusted};
 
 /// The most links that are followed one after the other.
@@ -87,13 +90,47 @@ pub fn check_folder(path: &Path, links: Links) -> io::Result<()> {
     Ok(check(path, &metadata, Access::Unchangeable)?)
 }
 
+/// Makes the names in a folder survive a power cut, if its file system can do that for folders.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    sync_open_folder(&File::open(path)?)
+}
+
+/// The same for an open folder.
+pub(crate) fn sync_open_folder(folder: &File) -> io::Result<()> {
+    match rustix::fs::fsync(folder) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::BADF) => Ok(()),
+        synced => Ok(synced?),
+    }
+}
+
 fn checked(path: &Path, file: File, access: Access) -> io::Result<File> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(Untrusted::new(path, Distrust::NotAFile).into());
     }
-    check(path, &metadata, access)?;
+    check_open(path, &file, &metadata, access)?;
     Ok(file)
+}
+
+/// Fails if another user owns an open file, or if its mode lets others do too much, unless it is a secret that
+/// somebody else provides.
+fn check_open(
+    path: &Path,
+    file: &File,
+    metadata: &Metadata,
+    access: Access,
+) -> Result<(), Untrusted> {
+    let refused = match check(path, metadata, access) {
+        Err(refused) if access == Access::Secret => refused,
+        checked => return checked,
+    };
+    let is_ours = metadata.uid() == geteuid().as_raw();
+    let is_changeable = mode(metadata) & OTHERS_CHANGE != 0;
+    match provided(path, file) {
+        Some(Provided::ReadOnly) => Ok(()),
+        Some(Provided::InFolder) if !is_ours && !is_changeable => Ok(()),
+        _ => Err(refused),
+    }
 }
 
 fn open_itself(path: &Path, flags: OFlags) -> io::Result<File> {

@@ -4,17 +4,27 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::process::geteuid;
+
+use super::shared::is_shared;
 use super::untrusted::{Distrust, Untrusted};
 
 /// The permission bits of anyone but the owner, and those of them that let others change a file.
-const OTHERS: u32 = 0o077;
+pub(super) const OTHERS: u32 = 0o077;
+/// The permission bits of the group.
+const GROUP: u32 = 0o070;
 pub(super) const OTHERS_CHANGE: u32 = 0o022;
 
-/// What others may do with a file or folder. In each case its owner must be the effective user or root.
+/// What others may do with a file or folder. In each case its owner must be the effective user or root, but in a
+/// folder that is shared with its group (`share_folder`), which may also change and read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// They may neither read nor change it.
     Private,
+    /// The same, unless somebody else provides it: it is on a file system that cannot be written here, or in a folder
+    /// for secrets (`/run/secrets`, `CREDENTIALS_DIRECTORY`) and not the effective user's. Its owner may then be
+    /// anyone, and everybody may read it.
+    Secret,
     /// They may not change it.
     Unchangeable,
     /// Its mode is not looked at.
@@ -28,29 +38,36 @@ pub(super) fn mode(metadata: &Metadata) -> u32 {
 
 /// Fails if another user owns the file, or if its mode lets others do too much.
 pub(super) fn check(path: &Path, metadata: &Metadata, access: Access) -> Result<(), Untrusted> {
-    check_owner(path, metadata.uid())?;
+    let group = if is_shared(path, metadata.gid()) {
+        GROUP
+    } else {
+        check_owner(path, metadata.uid())?;
+        0
+    };
     let mode = mode(metadata);
     let refused = |reason| Err(Untrusted::new(path, reason));
     match access {
         Access::Any => Ok(()),
-        _ if mode & OTHERS_CHANGE != 0 => refused(Distrust::Changeable { mode }),
-        Access::Private if mode & OTHERS != 0 => refused(Distrust::Readable { mode }),
+        _ if mode & OTHERS_CHANGE & !group != 0 => refused(Distrust::Changeable { mode }),
+        Access::Private | Access::Secret if mode & OTHERS & !group != 0 => {
+            refused(Distrust::Readable { mode })
+        }
         _ => Ok(()),
     }
 }
 
 pub(super) fn check_owner(path: &Path, owner: u32) -> Result<(), Untrusted> {
-    if owner == 0 || owner == rustix::process::geteuid().as_raw() {
+    if owner == 0 || owner == geteuid().as_raw() {
         Ok(())
     } else {
         Err(Untrusted::new(path, Distrust::Owner { owner }))
     }
 }
 
-/// Whether what is there is no link, and others can neither own nor change it. `metadata` is that of the
+/// Whether what is at a path is no link, and others can neither own nor change it. `metadata` is that of the
 /// path itself (`lstat`).
-pub(crate) fn is_trusted(metadata: &Metadata) -> bool {
-    !metadata.is_symlink() && check(Path::new(""), metadata, Access::Unchangeable).is_ok()
+pub(crate) fn is_trusted(path: &Path, metadata: &Metadata) -> bool {
+    !metadata.is_symlink() && check(path, metadata, Access::Unchangeable).is_ok()
 }
 
 /// Fails unless this is the metadata (`lstat`) of a regular file that others can neither own nor change.

@@ -279,7 +279,9 @@ fn visible<'a>(
         let names = if is_sample { SAMPLE } else { usize::MAX };
         let records = parts.iter().flat_map(|part| part.sample(names));
         let mut seen = propagation::wait(dns, servers, records, limit).await;
-        seen.cause = LagCause::find(dns, writer, &applied.server, &seen.lagging).await;
+        let serial = async { writer.serial().await.ok().flatten() };
+        let took = (applied.server.as_str(), serial);
+        seen.cause = LagCause::find(dns, writer.zone(), took, &seen.lagging).await;
         Ok(seen)
     };
     visible.boxed()

@@ -4,8 +4,8 @@ use std::fmt;
 
 use hickory_proto::rr::RecordType;
 
-use super::writer::ZoneWriter;
 use crate::dns::{Dns, Lagging};
+use crate::name::DnsName;
 
 /// Why a server may never have the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +32,12 @@ impl fmt::Display for LagCause {
 }
 
 impl LagCause {
-    /// Looks for the cause. `took` is the server that took the change.
+    /// Looks for the cause. `took` is the server that took the change, and `serial` returns that of its version of the
+    /// zone.
     pub(super) async fn find(
         dns: &Dns,
-        writer: &ZoneWriter,
-        took: &str,
+        zone: &DnsName,
+        (took, serial): (&str, impl Future<Output = Option<u32>>),
         lagging: &[Lagging],
     ) -> Option<Self> {
         let first = lagging.first()?;
@@ -47,8 +48,8 @@ impl LagCause {
         if lagging.iter().any(is_same) {
             return Some(LagCause::View);
         }
-        let ours = writer.serial().await.ok().flatten()?;
-        let answer = dns.ask_server(&first.server, writer.zone(), RecordType::SOA);
+        let ours = serial.await?;
+        let answer = dns.ask_server(&first.server, zone, RecordType::SOA);
         let theirs = answer.await.ok()?.soa()?.serial;
         (ours == theirs).then_some(LagCause::SameSerial(ours))
     }

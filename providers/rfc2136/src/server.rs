@@ -1,9 +1,10 @@
 //! The address of a DNS server.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 
+use acme_alias_core::dns::{AddressError, parse_server};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::OptionError;
 
@@ -22,24 +23,21 @@ const DNS_PORT: u16 = 53;
 /// # Ok::<(), acme_alias_core::provider::OptionError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ServerAddress {
-    host: Host,
-    port: u16,
-}
+pub struct ServerAddress(Host);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Host {
-    Address(IpAddr),
-    Name(DnsName),
+    Address(SocketAddr),
+    Name(DnsName, u16),
 }
 
 impl ServerAddress {
     /// The socket addresses of this server; a name is resolved by the operating system.
     pub(crate) async fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
-        match &self.host {
-            Host::Address(address) => Ok(vec![SocketAddr::new(*address, self.port)]),
-            Host::Name(name) => {
-                let found = tokio::net::lookup_host((name.as_str(), self.port)).await?;
+        match &self.0 {
+            Host::Address(address) => Ok(vec![*address]),
+            Host::Name(name, port) => {
+                let found = tokio::net::lookup_host((name.as_str(), *port)).await?;
                 Ok(found.collect())
             }
         }
@@ -48,18 +46,15 @@ impl ServerAddress {
 
 impl From<SocketAddr> for ServerAddress {
     fn from(address: SocketAddr) -> Self {
-        ServerAddress {
-            host: Host::Address(address.ip()),
-            port: address.port(),
-        }
+        ServerAddress(Host::Address(address))
     }
 }
 
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Address(address) => SocketAddr::new(*address, self.port).fmt(f),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        match &self.0 {
+            Host::Address(address) => address.fmt(f),
+            Host::Name(name, port) => write!(f, "{name}:{port}"),
         }
     }
 }
@@ -69,14 +64,15 @@ impl FromStr for ServerAddress {
 
     /// Reads an address or a name, with or without a port. IPv6 with a port needs brackets.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(address.into());
-        }
-        let in_brackets = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        if let Ok(address) = in_brackets.unwrap_or(text).parse::<IpAddr>() {
-            return Ok(SocketAddr::new(address, DNS_PORT).into());
+        match parse_server(text, DNS_PORT) {
+            Ok(address) => return Ok(address.into()),
+            Err(error @ AddressError::NoInterface(_)) => {
+                return Err(OptionError::new(
+                    "server",
+                    format!("cannot be used: {error}"),
+                ));
+            }
+            Err(_) => {}
         }
         let (name, port) = match text.rsplit_once(':') {
             Some((name, port)) => (name, port.parse().ok().filter(|port| *port != 0)),
@@ -88,10 +84,7 @@ impl FromStr for ServerAddress {
             return Err(invalid(problem));
         };
         match name.parse() {
-            Ok(name) => Ok(ServerAddress {
-                host: Host::Name(name),
-                port,
-            }),
+            Ok(name) => Ok(ServerAddress(Host::Name(name, port))),
             Err(error) => Err(invalid(format!("must be a name or an address: {error}"))),
         }
     }
@@ -109,6 +102,8 @@ mod tests {
             ("2001:db8::1", "[2001:db8::1]:53"),
             ("[2001:db8::1]", "[2001:db8::1]:53"),
             ("[2001:db8::1]:5353", "[2001:db8::1]:5353"),
+            ("fe80::1%lo", "[fe80::1%1]:53"),
+            ("[fe80::1%lo]:5353", "[fe80::1%1]:5353"),
             ("ns1.Example.net", "ns1.example.net:53"),
             ("ns1.example.net:5353", "ns1.example.net:5353"),
         ] {
@@ -121,6 +116,7 @@ mod tests {
             "ns1.example.net:99999",
             "a b",
             ":53",
+            "fe80::1%no-such.if",
         ] {
             let error = text.parse::<ServerAddress>().unwrap_err();
             assert_eq!(error.option, "server", "{text}");

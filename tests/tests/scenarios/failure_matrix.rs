@@ -23,6 +23,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "deploy",
             "deploy_files",
             "faulty_servers",
+            "file_systems",
             "ids",
             "kills",
             "ledger",
@@ -33,6 +34,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "notifications",
             "partial",
             "renewal_info",
+            "resolvers",
             "runs",
             "secrets",
             "shared_names",
@@ -42,6 +44,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "kept_orders",
             "spoilt_orders",
             "spoilt_updates",
+            "users",
         ],
     ),
     (

@@ -86,7 +86,7 @@ fn a_disk_that_is_full_loses_nothing() -> Result {
     let mut failed = 0;
     // In kilobytes; a file takes at least four of them.
     for free in [0, 4, 8, 12, 16, 20, 24, 28, 36, 60] {
-        let old = bed.certificate("example-com")?;
+        let (old, orders) = (bed.certificate("example-com")?, bed.orders()?);
         let script = among_mounts(&format!(
             "mount -t tmpfs -o size=1m,mode=700 tmpfs {disk} && cp -a {kept}/. {disk} && \
              head -c {free}k /dev/zero > {disk}/free && \
@@ -98,6 +98,7 @@ fn a_disk_that_is_full_loses_nothing() -> Result {
         assert!(matches!(outcome.code, Some(0 | 6)), "{free}: {outcome}");
         if outcome.code == Some(6) {
             outcome.assert_said(&["No space left on device"]);
+            assert_eq!(bed.orders()?, orders, "{free}: found before the order");
             failed += 1;
         }
         assert_eq!(bed.certificate("example-com")?.names, old.names, "{free}");

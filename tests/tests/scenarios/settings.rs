@@ -160,3 +160,16 @@ fn good_settings_are_shown_with_their_source_and_without_secrets() -> Result {
     );
     Ok(())
 }
+
+#[test]
+fn a_secret_in_the_environment_replaces_the_one_in_the_file() -> Result {
+    let bed = TestBed::start()?;
+    let secret = bed.key(ALIAS_ZONE)?.secret.clone();
+    let mut settings = bed.settings();
+    settings.providers[0].secret = "/no/such/file".into();
+    let program = bed.program(settings)?;
+    program.run(&ISSUE)?.assert_failure(2, &["/no/such/file"]);
+    let program = program.env("ACME_ALIAS_PROVIDERS__FIRST__TSIG_SECRET", secret);
+    program.run(&ISSUE)?.assert_success();
+    Ok(())
+}

@@ -11,11 +11,8 @@ fn program(bed: &TestBed) -> Result<Program> {
 
 /// Adds or deletes records of `example.com`.
 fn update(bed: &TestBed, lines: &[&str]) -> Result {
-    let lines: String = lines
-        .iter()
-        .map(|line| format!("update {line}\n"))
-        .collect();
-    bed.update_main_zones(&format!("zone example.com.\n{lines}send\n"))
+    let lines = lines.join("\nupdate ");
+    bed.update_main_zones(&format!("zone example.com.\nupdate {lines}\nsend\n"))
 }
 
 /// Does what the output says: replaces CNAMEs by the records that it shows, and afterwards a certificate is obtained.

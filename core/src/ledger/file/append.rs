@@ -1,8 +1,7 @@
 //! Appending lines to the files.
 
-use std::fs::{File, Permissions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,6 +14,7 @@ use super::position::Position;
 use crate::ledger::error::{LedgerAction, LedgerError};
 use crate::ledger::line::{Entry, Event, Line};
 use crate::ledger::run_id::RunId;
+use crate::trusted;
 
 /// Appends lines, one process at a time.
 #[derive(Debug)]
@@ -179,7 +179,7 @@ impl Appender {
         }
         write_at(&self.folder, &name, offset, text, is_durable).map_err(failed)?;
         if offset == 0 {
-            let folder = File::open(self.folder.path()).and_then(|folder| folder.sync_all());
+            let folder = trusted::sync_folder(self.folder.path());
             folder.map_err(failed)?;
         }
         Ok((name, offset + text.len() as u64))
@@ -220,7 +220,7 @@ fn write_at(
 ) -> io::Result<()> {
     let mut file = folder.open_in_place(name)?;
     // Regardless of the umask.
-    file.set_permissions(Permissions::from_mode(0o600))?;
+    trusted::make_private(&file, 0o600)?;
     // A crash or a full disk may have left a torn line, which nobody relied on.
     file.set_len(offset)?;
     file.seek(SeekFrom::Start(offset))?;

@@ -1,8 +1,8 @@
 //! The folder of the ledger and the files in it.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Folder {
         let path = &self.0;
         let created = match DirBuilder::new().mode(0o700).create(path) {
             // Regardless of the umask.
-            Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
+            Ok(()) => File::open(path).and_then(|folder| trusted::make_private(folder, 0o700)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.check(),
             Err(error) => Err(error),
         };

@@ -1,8 +1,10 @@
 //! Reading files and making folders, with the store's errors.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
+#[cfg(test)]
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::atomic::sync_dir;
@@ -28,7 +30,7 @@ pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
         }
         Err(error) => return Err(unavailable("make", path, error)),
     }
-    set_mode(path, 0o700)?;
+    close(path)?;
     match path.parent() {
         Some(parent) => sync_dir(parent),
         None => Ok(()),
@@ -66,8 +68,16 @@ pub(super) fn mode(path: &Path) -> Result<u32, StoreError> {
     Ok(metadata.permissions().mode() & 0o777)
 }
 
+#[cfg(test)]
 pub(super) fn set_mode(path: &Path, mode: u32) -> Result<(), StoreError> {
-    fs::set_permissions(path, Permissions::from_mode(mode))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(|error| unavailable("set the mode of", path, error))
+}
+
+/// Lets nobody but the owner enter a folder.
+pub(super) fn close(path: &Path) -> Result<(), StoreError> {
+    File::open(path)
+        .and_then(|folder| trusted::make_private(folder, 0o700))
         .map_err(|error| unavailable("set the mode of", path, error))
 }
 

@@ -1,19 +1,20 @@
 //! Files and links that appear whole or not at all.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::errors::unavailable;
 use super::layout::NEW;
 use crate::store::error::StoreError;
+use crate::trusted;
 
 /// Writes a file (0600) in one step, so that it survives a power cut.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     replace(path, dir, content, File::sync_all)
-        .and_then(|()| File::open(dir)?.sync_all())
+        .and_then(|()| trusted::sync_folder(dir))
         .map_err(|error| unavailable("write", path, error))
 }
 
@@ -48,8 +49,7 @@ fn try_replace(
     // The lock tells others that the file is in use; without it they may delete it.
     let _ = file.as_file().try_lock();
     // Whatever the umask left of it.
-    file.as_file()
-        .set_permissions(Permissions::from_mode(0o600))?;
+    trusted::make_private(file.as_file(), 0o600)?;
     file.write_all(content)?;
     sync(file.as_file())?;
     file.persist(path)?;
@@ -60,7 +60,7 @@ fn try_replace(
 pub(super) fn write_new(path: &Path, content: &[u8]) -> Result<File, StoreError> {
     let attempt = || -> io::Result<File> {
         let mut file = File::options().create_new(true).write(true).open(path)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
+        trusted::make_private(&file, 0o600)?;
         file.write_all(content)?;
         file.sync_all()?;
         Ok(file)
@@ -87,7 +87,5 @@ pub(super) fn link(dir: &Path, name: &str, target: &Path) -> Result<(), StoreErr
 
 /// Makes the names in a folder survive a power cut.
 pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    File::open(path)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| unavailable("write", path, error))
+    trusted::sync_folder(path).map_err(|error| unavailable("write", path, error))
 }

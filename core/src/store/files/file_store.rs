@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::OnceCell;
 
 use super::access::{check_dir, make_dir, make_root, read, read_private, remove};
 use super::accounts;
@@ -19,6 +20,7 @@ use super::layout::{Layout, ORDER, SETTINGS, STATUS};
 use super::leases::Leases;
 use super::leftovers::sweep;
 use super::lock::{blocking, locked};
+use super::probe::probe;
 use super::prune::prune;
 use super::set_aside;
 use super::status::{read_status, to_json};
@@ -43,6 +45,8 @@ pub struct FileStore {
     layout: Layout,
     options: FileStoreOptions,
     leases: Leases,
+    /// Whether the file system was found fit.
+    probed: Arc<OnceCell<()>>,
 }
 
 /// How a store in files behaves.
@@ -83,6 +87,7 @@ impl FileStore {
             leases: Leases::new(layout.clone(), Arc::clone(&options.clock), &machine),
             layout,
             options,
+            probed: Arc::default(),
         })
     }
 
@@ -114,6 +119,14 @@ impl FileStore {
 
 #[async_trait]
 impl Store for FileStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        let root = self.layout.root();
+        let probed = self
+            .probed
+            .get_or_try_init(|| blocking(move || probe(&root)));
+        probed.await.copied()
+    }
+
     async fn account(&self, directory: &str) -> Result<Option<SecretString>, StoreError> {
         let path = self.layout.account(directory);
         blocking(move || {

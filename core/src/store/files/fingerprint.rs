@@ -54,7 +54,7 @@ impl Fingerprint {
 /// Adds a file or folder to the hash, and returns when it changed last.
 fn add(hasher: &mut DefaultHasher, path: &Path) -> io::Result<i128> {
     let metadata = fs::symlink_metadata(path)?;
-    if !trusted::is_trusted(&metadata) {
+    if !trusted::is_trusted(path, &metadata) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let changed = nanos(metadata.ctime(), metadata.ctime_nsec());

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::access::{check_dir, remove};
 use super::atomic::sync_dir;
+use super::current::numbers;
 use super::errors::{is_missing, unavailable};
 use super::layout::{KEY, ORDER, SETTINGS, STATUS, VERSIONS, version_path};
 use super::set_aside;
-use super::versions::numbers;
 use crate::store::error::StoreError;
 use crate::trusted::Links;
 

@@ -18,7 +18,7 @@ use super::index_log::{IndexLog, State, StateVersion};
 use super::layout::{Layout, OLD_LOCK, ORDER, SETTINGS, STATUS};
 use super::leftovers::remove_lock;
 use super::status::read_status;
-use super::versions;
+use super::{current, versions};
 use crate::store::certificate::{IndexEntry, IndexedVersion, terms};
 use crate::store::error::StoreError;
 use crate::store::id::CertificateId;
@@ -120,7 +120,7 @@ impl Found {
         // A lock that cannot be deleted does no harm.
         let _ = remove_lock(&folder.join(OLD_LOCK));
         // Taken before the folder is read: what changes meanwhile changes the fingerprint.
-        let current = versions::current_number(&folder).ok();
+        let current = current::current_number(&folder).ok();
         let fingerprint = current.and_then(|current| Fingerprint::of(&folder, current));
         let entry = read(id.clone(), &folder);
         if let (Some(now), Some(fingerprint)) = (now, fingerprint)

@@ -23,6 +23,9 @@
 //! is switched by a rename as well. So a server that reloads at any moment reads a key and a
 //! certificate that belong together.
 //!
+//! On a file system without symbolic links, `current` is a file with the text of the link, and the files beside it
+//! are copies.
+//!
 //! Files and folders whose names begin with `.new-` are being written. `.aliases.lock`,
 //! `.index.lock` and `leases/.lock` are locked for moments only.
 
@@ -31,6 +34,7 @@ mod access;
 mod access_tests;
 mod accounts;
 mod atomic;
+mod current;
 mod errors;
 mod file_store;
 mod fingerprint;
@@ -47,6 +51,7 @@ mod lease_tests;
 mod leases;
 mod leftovers;
 mod lock;
+mod probe;
 mod prune;
 mod set_aside;
 mod status;

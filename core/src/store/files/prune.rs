@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use super::access::remove;
+use super::current::{current_number, numbers};
 use super::errors::unavailable;
 use super::layout::{KEY, OLD_LOCK, VERSIONS};
 use super::leftovers::{remove_lock, remove_unfinished};
-use super::versions::{current_number, numbers};
 use crate::store::error::StoreError;
 
 /// Keeps the newest versions and the current one. The private key of every other version is

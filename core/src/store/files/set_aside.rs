@@ -6,8 +6,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::access::{check_dir, make_dir, remove};
 use super::atomic::{sync_dir, write};
+use super::current::numbers;
 use super::layout::{SET_ASIDE, set_aside_path};
-use super::versions::numbers;
 use crate::store::certificate::SetAside;
 use crate::store::error::StoreError;
 use crate::trusted::Links;

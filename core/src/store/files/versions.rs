@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::access::{check_dir, check_file, make_dir, read, read_octets, remove, set_mode};
-use super::atomic::{link, sync_dir, write, write_new};
-use super::errors::{damaged, is_missing, unavailable};
+use super::access::{check_dir, check_file, close, make_dir, read, read_octets, remove};
+use super::atomic::{sync_dir, write, write_new};
+use super::current::{current_number, expose, numbers, switch};
+use super::errors::{damaged, unavailable};
 use super::key_access::{Readers, open_way};
 use super::layout::{
-    CERTIFICATE, CHAIN, CURRENT, DEPLOYED, FULLCHAIN, KEY, NEW, PUBLIC_FILES, VERSION, VERSIONS,
+    CERTIFICATE, CHAIN, DEPLOYED, FULLCHAIN, KEY, NEW, PUBLIC_FILES, VERSION, VERSIONS,
     version_path,
 };
 use crate::certificate::{self, CertificateInfo};
@@ -88,26 +89,6 @@ pub(super) fn chain(folder: &Path, number: u32) -> Result<Option<String>, StoreE
     )
 }
 
-/// The number of the current version, whether it can be read or not.
-pub(super) fn current_number(folder: &Path) -> Result<Option<u32>, StoreError> {
-    let path = folder.join(CURRENT);
-    let link = match fs::read_link(&path) {
-        Ok(link) => link,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            return Err(damaged(&path, &"it is not a symbolic link"));
-        }
-        Err(error) => return Err(unavailable("read", &path, error)),
-    };
-    match number(&link) {
-        Some(number) if link == version_path(Path::new(""), number) => Ok(Some(number)),
-        _ => {
-            let cause = format!("it leads to {}, which is not a version", link.display());
-            Err(damaged(&path, &cause))
-        }
-    }
-}
-
 fn read_version(folder: &Path, number: u32) -> Result<Version, StoreError> {
     let version = version_path(folder, number);
     check_dir(&folder.join(VERSIONS), Links::Refused)?;
@@ -177,11 +158,11 @@ pub(super) fn add(
     let readers = before.unwrap_or_default();
     write_version(&versions, number, version, &readers, created)?;
     crash::point(Point::VersionMade);
-    link(folder, CURRENT, &version_path(Path::new(""), number))?;
+    switch(folder, number)?;
     crash::point(Point::VersionSwitched);
     let key = version.key.is_some().then_some(KEY);
     for file in key.into_iter().chain(PUBLIC_FILES) {
-        link(folder, file, &Path::new(CURRENT).join(file))?;
+        expose(folder, file, number)?;
     }
     if key.is_none() {
         // That of a version with a key would lead nowhere.
@@ -227,7 +208,7 @@ fn write_version(
     write(CHAIN, chain.intermediates.as_bytes())?;
     write(FULLCHAIN, fullchain.as_bytes())?;
     write(VERSION, &record)?;
-    set_mode(new.path(), 0o700)?;
+    close(new.path())?;
     let admitted = readers.admit(key.as_ref(), new.path(), access);
     admitted.unwrap_or_else(|error| not_admitted(new.path(), &error));
     sync_dir(new.path())?;
@@ -285,18 +266,4 @@ pub(super) fn mark_deployed(folder: &Path, version: u32) -> Result<(), StoreErro
         return Ok(());
     }
     write(&folder.join(DEPLOYED), format!("{version}\n").as_bytes())
-}
-
-/// The numbers of all versions.
-pub(super) fn numbers(versions: &Path) -> Result<Vec<u32>, StoreError> {
-    let failed = |error| unavailable("read", versions, error);
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(versions).map_err(failed)? {
-        numbers.extend(number(&entry.map_err(failed)?.path()));
-    }
-    Ok(numbers)
-}
-
-fn number(path: &Path) -> Option<u32> {
-    path.file_name()?.to_str()?.parse().ok()
 }
