@@ -80,3 +80,33 @@ fn a_request_is_refused_for_a_name_of_a_certificate_that_only_the_state_knows() 
     certificate(&bed, "theirs", &file)?;
     bed.assert_only_txt_was_touched(&[])
 }
+
+#[test]
+fn a_request_is_refused_for_a_name_below_a_wildcard_of_others_and_for_a_wildcard_above_one()
+-> Result {
+    let names = ["example.com", "www.example.com"];
+    let more = ["example.org", "www.example.org"];
+    let bed = TestBed::builder()
+        .delegate(&names)
+        .delegate(&more)
+        .start()?;
+    let below = request(&bed, "below.csr", P256, &["www.example.com"], "")?;
+    let above = request(&bed, "above.csr", P256, &["*.example.org"], "")?;
+    let settings = bed
+        .settings()
+        .certificate("wildcard", "domains = [\"*.example.com\"]")
+        .certificate("host", "domains = [\"www.example.org\"]")
+        .certificate("below", &format!("csr = \"{}\"", below.display()))
+        .certificate("above", &format!("csr = \"{}\"", above.display()));
+    let words = [
+        "www.example.com, which belongs to the certificate `wildcard`",
+        "*.example.org, which belongs to the certificate `host`",
+    ];
+    bed.program(settings)?
+        .run(&["renew"])?
+        .assert_failure(2, &words);
+    bed.certificate("wildcard")?;
+    bed.certificate("host")?;
+    assert_eq!(bed.orders()?, 2);
+    Ok(())
+}
