@@ -120,7 +120,7 @@ impl Client {
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         // Not before: a server that does not answer must not keep others waiting. It is never closed.
-        let _place = self.answers.acquire().await.ok();
+        let place = self.answers.acquire().await.ok();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > BODY_MAX {
@@ -132,7 +132,10 @@ impl Client {
         debug!(path, status, octets = body.len(), "response");
         if (200..300).contains(&status) {
             let octets = body;
-            return Ok(Body { octets, _place });
+            return Ok(Body {
+                octets,
+                _place: place,
+            });
         }
         let error: Option<ApiError> = serde_json::from_slice(&body).ok();
         let text = error.map(|error| error.error);
