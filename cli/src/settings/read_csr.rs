@@ -109,7 +109,13 @@ pub(super) fn refuse_names_of_others(
 
 /// The names that are listed for certificates, each with one of these.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ListedNames(HashMap<DnsName, CertificateId>);
+pub(crate) struct ListedNames {
+    challenge_names: HashMap<DnsName, CertificateId>,
+    /// Wildcards, by the name that they are below.
+    wildcards: HashMap<DnsName, CertificateId>,
+    /// Other names, by the name that they are directly below: a wildcard there stands for them.
+    hosts: HashMap<DnsName, CertificateId>,
+}
 
 impl ListedNames {
     pub(crate) fn of(certificates: &BTreeMap<CertificateId, CertificateSettings>) -> Self {
@@ -123,14 +129,33 @@ impl ListedNames {
             .iter()
             .filter(|(_, one)| one.names_from == NamesFrom::Settings);
         for (id, certificate) in listed {
-            let domains = certificate.domains.iter();
-            let names = domains.map(|domain| domain.identifier.challenge_name().clone());
-            self.0.extend(names.map(|name| (name, id.clone())));
+            for DomainSettings { identifier, .. } in &certificate.domains {
+                let challenge_name = identifier.challenge_name().clone();
+                self.challenge_names.insert(challenge_name, id.clone());
+                if identifier.is_wildcard() {
+                    self.wildcards.insert(identifier.base().clone(), id.clone());
+                } else if let Some(parent) = identifier.base().parent() {
+                    self.hosts.insert(parent, id.clone());
+                }
+            }
         }
     }
 
-    /// Refuses a request without `domains` beside it if it is for a name that is listed for another certificate: the
-    /// owner of its key could impersonate that server.
+    /// The certificate with a name that may be that of the same server.
+    fn owner(&self, name: &Identifier) -> Option<&CertificateId> {
+        let same = self.challenge_names.get(name.challenge_name());
+        same.or_else(|| {
+            if name.is_wildcard() {
+                self.hosts.get(name.base())
+            } else {
+                self.wildcards.get(&name.base().parent()?)
+            }
+        })
+    }
+
+    /// Refuses a request without `domains` beside it if it is for a name that is listed for another certificate, or
+    /// for a wildcard above such a name or a name below such a wildcard: the owner of its key could impersonate that
+    /// server.
     pub(crate) fn refuse(
         &self,
         certificates: &mut BTreeMap<CertificateId, CertificateSettings>,
@@ -141,7 +166,7 @@ impl ListedNames {
             .filter(|(_, one)| one.names_from == NamesFrom::Request);
         for (id, certificate) in of_requests {
             let of_others = certificate.domains.iter().find_map(|domain| {
-                let owner = self.0.get(domain.identifier.challenge_name())?;
+                let owner = self.owner(&domain.identifier)?;
                 Some((&domain.identifier, owner))
             });
             if let Some((name, owner)) = of_others {

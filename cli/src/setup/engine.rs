@@ -13,6 +13,7 @@ use acme_alias_core::name::DnsName;
 use acme_alias_core::renewal::Terms;
 use acme_alias_core::store::{CertificateId, FileStore, Store};
 use jiff::SignedDuration;
+use tokio::sync::OnceCell;
 use toml::Table;
 
 use super::aliases::AliasNames;
@@ -188,7 +189,7 @@ impl Setup {
         for id in settings.providers.keys() {
             providers.push(self.environments.provider(settings, id)?);
         }
-        let mut builder = Engine::builder(store, ledger)
+        let mut builder = Engine::builder(Arc::clone(&store) as _, ledger)
             .observer(observer)
             .providers(providers);
         if let Some(folder) = &settings.audit_git {
@@ -198,7 +199,7 @@ impl Setup {
         if let Some(notify) = &settings.notify {
             builder = builder.notify(notify.clone());
         }
-        self.built(builder)
+        self.built(builder, store)
     }
 
     /// An engine that only looks, and changes nothing; `None` if there is no state yet.
@@ -206,10 +207,11 @@ impl Setup {
         let Some((store, ledger)) = self.existing_state().await? else {
             return Ok(None);
         };
-        self.built(Engine::builder(store, ledger)).map(Some)
+        let builder = Engine::builder(Arc::clone(&store) as _, ledger);
+        self.built(builder, store).map(Some)
     }
 
-    fn built(&self, builder: EngineBuilder) -> Result<Built, Failure> {
+    fn built(&self, builder: EngineBuilder, store: Arc<FileStore>) -> Result<Built, Failure> {
         let settings = &self.settings;
         let common = Common::new(&self.environments, settings);
         let mut certificates = Vec::new();
@@ -229,6 +231,9 @@ impl Setup {
             aliases: Arc::clone(&self.aliases),
             shared: shared(settings),
             shared_targets: digest_of(&targets(&settings.deploy, ID)),
+            store,
+            configured: settings.certificates.keys().cloned().collect(),
+            listed: OnceCell::new(),
         };
         let mut builder = builder
             .clock(Arc::clone(&self.clock))

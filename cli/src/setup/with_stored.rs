@@ -25,10 +25,12 @@ impl Setup {
             if !entry.has_settings || self.settings.certificates.contains_key(&id) {
                 continue;
             }
-            let Some(stored) = store.settings(&id).await? else {
-                continue;
+            let own = match store.settings(&id).await {
+                Ok(None) => continue,
+                Ok(Some(stored)) => self.stored(&id, &stored).map_err(Failure::from),
+                Err(error) => Err(error.into()),
             };
-            match self.stored(&id, &stored) {
+            match own {
                 Ok(own) => merged.add(&id, own),
                 Err(failure) => warnings.push(format!(
                     "the certificate `{id}` is left out, because the settings stored with it cannot be used: {failure}"

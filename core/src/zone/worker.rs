@@ -32,6 +32,9 @@ pub(super) const ALWAYS_ACCEPTED: usize = 4;
 const READ_BACK_TIME: Duration = Duration::from_secs(8);
 /// The first pause between looks, doubled each time up to a second.
 const READ_BACK_PAUSE: Duration = Duration::from_millis(20);
+/// After so many names at which a backend refuses the changes of a certificate, it is not asked about the others of
+/// it: a hundred names would hold up those of others.
+const REFUSALS: usize = 10;
 /// How long the serial of the zone is waited for.
 const SERIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -120,22 +123,30 @@ impl Worker {
         requested: &[Requested],
         refusal: ProviderError,
     ) -> Result<Applied, WriteError> {
+        let names: BTreeSet<_> = requested.iter().map(|one| &one.change.name).collect();
+        let is_one = names.len() == 1;
+        // Nothing has to be asked about values that are to be removed and are not there.
+        let is_removal = |one: &&Requested| one.change.action == Action::Remove;
+        let removals = requested.iter().filter(is_removal).cloned();
+        let there = self.still_wanted(removals.collect()).await?;
         let mut by_name: BTreeMap<&DnsName, Vec<Requested>> = BTreeMap::new();
         for one in requested {
-            let at_name = by_name.entry(&one.change.name).or_default();
-            at_name.push(one.clone());
+            if !is_removal(&one) || there.contains(&one.change.name) {
+                let at_name = by_name.entry(&one.change.name).or_default();
+                at_name.push(one.clone());
+            }
         }
-        let is_one = by_name.len() == 1;
-        let (mut refused, mut first) = (Vec::new(), None);
+        let (mut refused, mut first) = (Vec::new(), is_one.then_some(refusal));
+        let mut refusals = 0;
         for changes in by_name.into_values() {
-            let outcome = if is_one {
-                Err(refusal.clone().into())
-            } else {
-                self.change(&changes, false, Vec::new()).await
+            let outcome = match &first {
+                Some(error) if is_one || refusals == REFUSALS => Err(error.clone().into()),
+                _ => self.change(&changes, false, Vec::new()).await,
             };
             match outcome {
                 Err(WriteError::Provider(error)) if is_about_a_change(&error) => {
                     first.get_or_insert(error);
+                    refusals = REFUSALS.min(refusals + 1);
                     refused.extend(changes);
                 }
                 outcome => drop(outcome?),
@@ -151,6 +162,9 @@ impl Worker {
     /// The names at which refused changes are still wanted: a value that is to be removed may not be there. All
     /// values that are not in the zone are recorded as gone.
     async fn still_wanted(&self, refused: Vec<Requested>) -> Result<BTreeSet<DnsName>, WriteError> {
+        if refused.is_empty() {
+            return Ok(BTreeSet::new());
+        }
         let names = refused.iter().map(|requested| &requested.change.name);
         let names: BTreeSet<_> = names.cloned().collect();
         let names: Vec<_> = names.into_iter().collect();

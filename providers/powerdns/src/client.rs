@@ -9,7 +9,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tracing::debug;
 
 use crate::config::Config;
@@ -18,6 +18,8 @@ use crate::parameters::LOCALHOST;
 
 /// In octets. A record takes about 150.
 const BODY_MAX: usize = 32 * 1024 * 1024;
+/// Answers that are received and read at a time: large zones of many certificates must not fill the memory.
+const ANSWERS_AT_ONCE: usize = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Attempts to read if the server is overloaded.
 const ATTEMPTS: usize = 3;
@@ -31,6 +33,13 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(crate) struct Client {
     config: Config,
     http: OnceCell<reqwest::Client>,
+    answers: Semaphore,
+}
+
+/// The body of an answer, with its place among those that are read.
+pub(crate) struct Body<'a> {
+    octets: Vec<u8>,
+    _place: Option<SemaphorePermit<'a>>,
 }
 
 impl fmt::Debug for Client {
@@ -52,6 +61,7 @@ impl Client {
         Client {
             config,
             http: OnceCell::new(),
+            answers: Semaphore::new(ANSWERS_AT_ONCE),
         }
     }
 
@@ -83,7 +93,7 @@ impl Client {
 
     async fn get_once<T: DeserializeOwned>(&self, path: &str) -> Result<T, RequestError> {
         let body = self.send(Method::GET, path, None::<&()>).await?;
-        serde_json::from_slice(&body).map_err(|error| {
+        serde_json::from_slice(&body.octets).map_err(|error| {
             // A proxy or another web server answered.
             let cause = format!("the answer is not the API's: {error}");
             RequestError::NoAnswer(cause.into())
@@ -96,7 +106,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
-    ) -> Result<Vec<u8>, RequestError> {
+    ) -> Result<Body<'_>, RequestError> {
         debug!(%method, path, "request");
         let url = self.config.url.join(path);
         let mut request = self.http().await?.request(method, url);
@@ -109,6 +119,8 @@ impl Client {
         let failed = |error| request_error(error, timeout);
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
+        // Not before: a server that does not answer must not keep others waiting. It is never closed.
+        let place = self.answers.acquire().await.ok();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > BODY_MAX {
@@ -119,7 +131,11 @@ impl Client {
         }
         debug!(path, status, octets = body.len(), "response");
         if (200..300).contains(&status) {
-            return Ok(body);
+            let octets = body;
+            return Ok(Body {
+                octets,
+                _place: place,
+            });
         }
         let error: Option<ApiError> = serde_json::from_slice(&body).ok();
         let text = error.map(|error| error.error);

@@ -1,5 +1,8 @@
 //! Requests of somebody else for names of other certificates.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use acme_alias_tests::{ALIAS_ZONE, Result, TestBed};
 
 use crate::csr::{P256, certificate, request};
@@ -79,4 +82,81 @@ fn a_request_is_refused_for_a_name_of_a_certificate_that_only_the_state_knows() 
     program.run(&["renew"])?.assert_success();
     certificate(&bed, "theirs", &file)?;
     bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_request_is_refused_for_a_name_below_a_wildcard_of_others_and_for_a_wildcard_above_one()
+-> Result {
+    let names = ["example.com", "www.example.com"];
+    let more = ["example.org", "www.example.org"];
+    let bed = TestBed::builder()
+        .delegate(&names)
+        .delegate(&more)
+        .start()?;
+    let below = request(&bed, "below.csr", P256, &["www.example.com"], "")?;
+    let above = request(&bed, "above.csr", P256, &["*.example.org"], "")?;
+    let settings = bed
+        .settings()
+        .certificate("wildcard", "domains = [\"*.example.com\"]")
+        .certificate("host", "domains = [\"www.example.org\"]")
+        .certificate("below", &format!("csr = \"{}\"", below.display()))
+        .certificate("above", &format!("csr = \"{}\"", above.display()));
+    let words = [
+        "www.example.com, which belongs to the certificate `wildcard`",
+        "*.example.org, which belongs to the certificate `host`",
+    ];
+    bed.program(settings)?
+        .run(&["renew"])?
+        .assert_failure(2, &words);
+    bed.certificate("wildcard")?;
+    bed.certificate("host")?;
+    assert_eq!(bed.orders()?, 2);
+    Ok(())
+}
+
+#[test]
+fn a_request_of_flags_is_refused_for_a_name_of_a_certificate_of_flags_when_it_is_replaced() -> Result
+{
+    let bed = TestBed::builder()
+        .delegate(&["example.com", "example.org"])
+        .start()?;
+    let csr = request(&bed, "theirs.csr", P256, &["example.com"], "")?;
+    let path = csr.display().to_string();
+    for of in [&["example.org"][..], &["--csr", &path, "--id", "theirs"]] {
+        let issue = [&["issue"], of, &["--challenge-alias", ALIAS_ZONE]].concat();
+        bed.run(&issue)?.assert_success();
+    }
+    request(&bed, "theirs.csr", P256, &["example.org"], "")?;
+    let words = ["example.org", "belongs to the certificate `example-org`"];
+    bed.run(&["renew"])?.assert_failure(2, &words);
+    assert_eq!(bed.orders()?, 2);
+    Ok(())
+}
+
+#[test]
+fn stored_settings_that_cannot_be_read_concern_no_other_certificate() -> Result {
+    let bed = TestBed::builder()
+        .delegate(&["example.com", "example.org", "example.edu"])
+        .start()?;
+    let issue = ["issue", "example.org", "--challenge-alias", ALIAS_ZONE];
+    bed.run(&issue)?.assert_success();
+    let stored = bed
+        .folder()
+        .join("state/certificates/example-org/settings.toml");
+    let file = request(&bed, "theirs.csr", P256, &["example.edu"], "")?;
+    let csr = format!("csr = \"{}\"", file.display());
+    let settings = bed.settings().certificates(&["example.com"]);
+    let program = bed.program(settings.certificate("theirs", &csr))?;
+    fs::set_permissions(&stored, fs::Permissions::from_mode(0o666))?;
+    program.run(&["renew"])?.assert_success();
+    bed.certificate("example-com")?;
+    certificate(&bed, "theirs", &file)?;
+
+    fs::set_permissions(&stored, fs::Permissions::from_mode(0o600))?;
+    fs::write(&stored, b"\xff")?;
+    program.run(&["list"])?.assert_success();
+    let check = program.run(&["check"])?;
+    check.assert_success();
+    check.assert_said(&["`example-org` is left out", "settings.toml is damaged"]);
+    Ok(())
 }

@@ -442,3 +442,26 @@ fn names_that_fail_in_different_steps_are_left_out_together() -> Result {
     assert_eq!(bed.certificate("web")?.names, ["example.com"]);
     bed.assert_only_txt_was_touched(&[])
 }
+
+#[test]
+fn a_hundred_names_that_the_policy_refuses_hold_up_no_other_certificate() -> Result {
+    let bed = TestBed::builder().delegate(&NAMES[..1]).start()?;
+    let forbidden = format!("forbidden.{ALIAS_ZONE}.");
+    forbid(&bed, &forbidden)?;
+    let names: Vec<_> = (0..100).map(|n| format!("n{n}.example.com")).collect();
+    let cname =
+        |name: &String| format!("update add _acme-challenge.{name}. 0 CNAME {name}.{forbidden}\n");
+    let cnames: String = names.iter().map(cname).collect();
+    bed.update_main_zones(&format!("zone example.com.\n{cnames}send\n"))?;
+    let settings = bed.settings().certificates(&NAMES[..1]);
+    let program = bed.program(settings.certificate("hostile", &format!("domains = {names:?}")))?;
+    program
+        .run(&["renew"])?
+        .assert_failure(4, &["hostile: failed", "REFUSED"]);
+    bed.certificate("example-com")?;
+    let shown = program.run(&["ledger", "show", "--output", "json"])?;
+    // All together, those at ten names, and all when they are withdrawn.
+    let failed = shown.stdout.matches("\"failed\"").count();
+    assert!(failed <= 210, "{failed}");
+    Ok(())
+}

@@ -1,11 +1,11 @@
 //! Runs of the program with the HTTP API of `PowerDNS`.
 
 use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, AliasZone, MAIN_ZONES, Outcome, Port, PowerDns, Program, Result,
+    ALIAS_NAME, ALIAS_ZONE, AliasZone, MAIN_ZONES, Outcome, Port, PowerDns, Program, Reply, Result,
     Running, Settings, TestBed,
 };
 
-use super::{KEY, values_at};
+use super::{KEY, stub, values_at};
 
 /// A bed whose first alias zone is at a `PowerDNS`, which the CA sees.
 struct Api {
@@ -155,5 +155,27 @@ fn an_audit_says_that_the_key_can_do_everything() -> Result {
     let policy = program.run(&["key", "policy"])?;
     policy.assert_success();
     assert!(policy.stdout.contains("TSIG-ALLOW-DNSUPDATE"), "{policy}");
+    Ok(())
+}
+
+#[test]
+fn large_answers_for_many_certificates_do_not_fill_the_memory() -> Result {
+    let hosts: Vec<_> = (0..20).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let (large, _) = stub(Reply::Answer(200, " ".repeat(30 << 20)))?;
+    let key = bed.write_secret("powerdns.key", KEY)?;
+    let mut settings = bed.settings();
+    settings.alias_zones[0].provider = "pdns";
+    settings.more = format!(
+        "[providers.pdns]\nkind = \"powerdns\"\napi-key = {{ file = \"{}\" }}\nurl = \"http://{}\"\n",
+        key.display(),
+        large.address()
+    );
+    let outcome = bed
+        .program(settings.certificates(&hosts))?
+        .run(&["renew"])?;
+    outcome.assert_failure(4, &["the answer is not the API's"]);
+    let peak = outcome.usage.peak_memory;
+    assert!(peak < 250 << 20, "{} MB", peak >> 20);
     Ok(())
 }
