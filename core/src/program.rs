@@ -1,5 +1,9 @@
 //! Running a program without a shell: its environment, its output, its end.
 
+mod output;
+
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::future::pending;
 use std::io;
 use std::path::PathBuf;
@@ -7,14 +11,18 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join;
+use rustix::fs::Access as Permission;
 use rustix::process::{Pid, Signal, kill_process_group};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::output::{Tail, last_line};
+use self::output::Tail;
+pub(crate) use self::output::last_line;
 use crate::child_environment;
 use crate::trusted::{self, Access, Links, Untrusted};
 
@@ -34,8 +42,22 @@ pub struct Program<'a> {
     pub timeout: Duration,
     /// Variables beside those that programs inherit.
     pub variables: Vec<(String, String)>,
+    /// Variables that hold secrets.
+    pub secrets: Option<&'a BTreeMap<String, SecretString>>,
     /// What it reads on its standard input.
-    pub input: Option<String>,
+    pub input: Input,
+}
+
+/// What a program reads on its standard input.
+#[derive(Clone, Debug, Default)]
+pub enum Input {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A text.
+    Text(String),
+    /// An open file. A lock on it is held until the program has ended, and everything that it started.
+    File(Arc<File>),
 }
 
 /// A program that failed.
@@ -73,6 +95,16 @@ pub enum ProgramError {
         /// The end of its output.
         output: String,
     },
+    /// It printed more than is read, and was stopped.
+    #[error("`{program}` printed more than {limit} octets and was stopped{}", last_line(.output))]
+    TooMuch {
+        /// The program.
+        program: String,
+        /// The octets that it may print.
+        limit: usize,
+        /// The end of its standard error.
+        output: String,
+    },
     /// The run was cancelled, and the program was stopped.
     #[error("interrupted")]
     Interrupted,
@@ -82,7 +114,9 @@ impl ProgramError {
     /// The end of the program's output; empty if there was none.
     pub fn output(&self) -> &str {
         match self {
-            ProgramError::Failed { output, .. } | ProgramError::TimedOut { output, .. } => output,
+            ProgramError::Failed { output, .. }
+            | ProgramError::TimedOut { output, .. }
+            | ProgramError::TooMuch { output, .. } => output,
             _ => "",
         }
     }
@@ -91,118 +125,244 @@ impl ProgramError {
 /// How the work of a program ended.
 enum End {
     Exited(io::Result<ExitStatus>),
+    TooMuch,
     TimedOut,
     Cancelled,
 }
 
-impl Program<'_> {
-    /// Runs the program in a process group of its own and waits for its end; returns the end of its output. When
-    /// `cancel` is cancelled or the time is over, the whole group is stopped.
-    pub async fn run(self, cancel: &CancellationToken) -> Result<String, ProgramError> {
-        let Some((name, arguments)) = self.command.split_first() else {
-            return Ok(String::new());
-        };
-        check(name).await?;
-        let start = |source: io::Error| ProgramError::Start {
-            program: name.clone(),
-            source: Arc::new(source),
-        };
-        let (mut child, mut pipe) = self.spawn(name, arguments).map_err(start)?;
-        let stdin = child.stdin.take();
-        let mut tail = Tail::default();
-        let end = tokio::select! {
-            status = work(&mut child, &mut pipe, &mut tail, stdin, self.input) => End::Exited(status),
-            () = sleep(self.timeout) => End::TimedOut,
-            () = cancel.cancelled() => End::Cancelled,
-        };
-        let program = name.clone();
-        match end {
-            End::Exited(status) => {
-                // Only what it has written by now.
-                let _ = timeout(DRAIN, read_all(&mut pipe, &mut tail)).await;
-                let (status, output) = (status.map_err(start)?, tail.into_text());
-                if status.success() {
-                    return Ok(output);
-                }
-                Err(ProgramError::Failed {
-                    program,
-                    status,
-                    output,
-                })
-            }
-            End::TimedOut => {
-                stop(&mut child, &mut pipe, &mut tail).await;
-                Err(ProgramError::TimedOut {
-                    program,
-                    limit: self.timeout,
-                    output: tail.into_text(),
-                })
-            }
-            End::Cancelled => {
-                stop(&mut child, &mut pipe, &mut tail).await;
-                Err(ProgramError::Interrupted)
-            }
+/// What a program prints, while it is read.
+struct Output {
+    /// Standard error; both, if standard output is not kept apart.
+    pipe: Receiver,
+    tail: Tail,
+    answer: Option<Answer>,
+}
+
+/// Standard output that is kept apart.
+struct Answer {
+    pipe: Receiver,
+    octets: Vec<u8>,
+    limit: usize,
+}
+
+impl<'a> Program<'a> {
+    /// A program without an input, and without variables of its own.
+    pub fn new(command: &'a [String], timeout: Duration) -> Self {
+        Program {
+            command,
+            timeout,
+            variables: Vec::new(),
+            secrets: None,
+            input: Input::Nothing,
         }
     }
 
-    fn spawn(&self, name: &str, arguments: &[String]) -> io::Result<(Child, Receiver)> {
+    /// Runs the program in a process group of its own and waits for its end; returns the end of its output. When
+    /// `cancel` is cancelled or the time is over, the whole group is stopped.
+    pub async fn run(self, cancel: &CancellationToken) -> Result<String, ProgramError> {
+        let output = self.carry_out(None, cancel).await?;
+        Ok(output.tail.into_text())
+    }
+
+    /// The same, but returns all that the program printed on its standard output, which may be `limit` octets. Errors
+    /// have the end of its standard error.
+    pub async fn answer(
+        self,
+        limit: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<u8>, ProgramError> {
+        let output = self.carry_out(Some(limit), cancel).await?;
+        Ok(output
+            .answer
+            .map(|answer| answer.octets)
+            .unwrap_or_default())
+    }
+
+    async fn carry_out(
+        self,
+        limit: Option<usize>,
+        cancel: &CancellationToken,
+    ) -> Result<Output, ProgramError> {
+        let Some((name, arguments)) = self.command.split_first() else {
+            return Err(not_run("", io::ErrorKind::InvalidInput.into()));
+        };
+        check(name).await?;
+        let (mut child, mut output) = self
+            .spawn(name, arguments, limit)
+            .map_err(|source| not_run(name, source))?;
+        let stdin = child.stdin.take();
+        let input = match self.input {
+            Input::Text(text) => text,
+            Input::Nothing | Input::File(_) => String::new(),
+        };
+        let end = tokio::select! {
+            end = work(&mut child, &mut output, stdin, input) => end,
+            () = sleep(self.timeout) => End::TimedOut,
+            () = cancel.cancelled() => End::Cancelled,
+        };
+        let end = match end {
+            End::Exited(status) => {
+                // Only what it has written by now.
+                match timeout(DRAIN, output.read()).await {
+                    Ok(Err(TooMuch)) => End::TooMuch,
+                    _ => End::Exited(status),
+                }
+            }
+            end => {
+                stop(&mut child, &mut output).await;
+                end
+            }
+        };
+        let program = name.clone();
+        let limit = limit.unwrap_or_default();
+        match end {
+            End::Exited(Ok(status)) if status.success() => Ok(output),
+            End::Exited(Ok(status)) => Err(ProgramError::Failed {
+                program,
+                status,
+                output: output.tail.into_text(),
+            }),
+            End::Exited(Err(source)) => Err(not_run(name, source)),
+            End::TooMuch => Err(ProgramError::TooMuch {
+                program,
+                limit,
+                output: output.tail.into_text(),
+            }),
+            End::TimedOut => Err(ProgramError::TimedOut {
+                program,
+                limit: self.timeout,
+                output: output.tail.into_text(),
+            }),
+            End::Cancelled => Err(ProgramError::Interrupted),
+        }
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        arguments: &[String],
+        limit: Option<usize>,
+    ) -> io::Result<(Child, Output)> {
         // One pipe for both, so that the lines stay in their order.
         let (reader, writer) = io::pipe()?;
-        let stdin = match self.input {
-            Some(_) => Stdio::piped(),
-            None => Stdio::null(),
+        let (stdout, answer) = match limit {
+            None => (Stdio::from(writer.try_clone()?), None),
+            Some(limit) => {
+                let (reader, writer) = io::pipe()?;
+                let answer = Answer {
+                    pipe: Receiver::from_owned_fd(reader.into())?,
+                    octets: Vec::new(),
+                    limit,
+                };
+                (Stdio::from(writer), Some(answer))
+            }
         };
+        let stdin = match &self.input {
+            Input::Nothing => Stdio::null(),
+            Input::Text(_) => Stdio::piped(),
+            Input::File(file) => file.try_clone()?.into(),
+        };
+        let secrets = self.secrets.into_iter().flatten();
         let child = Command::new(name)
             .args(arguments)
             .env_clear()
             .envs(child_environment::inherited())
+            .envs(secrets.map(|(name, secret)| (name, secret.expose_secret())))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .process_group(0)
             .kill_on_drop(true)
             .stdin(stdin)
-            .stdout(writer.try_clone()?)
+            .stdout(stdout)
             .stderr(writer)
             .spawn()?;
-        Ok((child, Receiver::from_owned_fd(reader.into())?))
+        let output = Output {
+            pipe: Receiver::from_owned_fd(reader.into())?,
+            tail: Tail::default(),
+            answer,
+        };
+        Ok((child, output))
+    }
+}
+
+fn not_run(program: &str, source: io::Error) -> ProgramError {
+    ProgramError::Start {
+        program: program.to_owned(),
+        source: Arc::new(source),
+    }
+}
+
+/// The standard output is larger than its limit.
+struct TooMuch;
+
+impl Output {
+    /// Reads until everybody has closed the pipes.
+    async fn read(&mut self) -> Result<(), TooMuch> {
+        let Output { pipe, tail, answer } = self;
+        let tail = read_all(pipe, |octets| {
+            tail.add(octets);
+            Ok(())
+        });
+        let Some(answer) = answer else {
+            return tail.await;
+        };
+        let Answer {
+            pipe,
+            octets,
+            limit,
+        } = answer;
+        let kept = read_all(pipe, |chunk| {
+            if octets.len() + chunk.len() > *limit {
+                return Err(TooMuch);
+            }
+            octets.extend_from_slice(chunk);
+            Ok(())
+        });
+        try_join(kept, tail).await.map(drop)
     }
 }
 
 /// Waits for the end of the program while its output is read and its input is written.
 async fn work(
     child: &mut Child,
-    pipe: &mut Receiver,
-    tail: &mut Tail,
+    output: &mut Output,
     stdin: Option<ChildStdin>,
-    input: Option<String>,
-) -> io::Result<ExitStatus> {
+    input: String,
+) -> End {
     let feed = async {
-        if let (Some(mut stdin), Some(input)) = (stdin, input) {
+        if let Some(mut stdin) = stdin {
             // A program may leave its input unread.
             let _ = stdin.write_all(input.as_bytes()).await;
         }
-        pending::<()>().await;
+        pending::<End>().await
     };
     let read = async {
-        read_all(pipe, tail).await;
-        pending::<()>().await;
+        match output.read().await {
+            Err(TooMuch) => End::TooMuch,
+            Ok(()) => pending().await,
+        }
     };
     tokio::select! {
-        status = child.wait() => status,
-        () = feed => pending().await,
-        () = read => pending().await,
+        status = child.wait() => End::Exited(status),
+        end = feed => end,
+        end = read => end,
     }
 }
 
-async fn read_all(pipe: &mut Receiver, tail: &mut Tail) {
+/// Reads until the pipe is closed, or `take` fails.
+async fn read_all(
+    pipe: &mut Receiver,
+    mut take: impl FnMut(&[u8]) -> Result<(), TooMuch>,
+) -> Result<(), TooMuch> {
     let mut chunk = vec![0; CHUNK];
     while let Ok(octets @ 1..) = pipe.read(&mut chunk).await {
-        tail.add(&chunk[..octets]);
+        take(&chunk[..octets])?;
     }
+    Ok(())
 }
 
 /// Asks all processes of the group to end, and ends them if they do not. One that has left the group, or runs as another
 /// user (`sudo`), may go on: nobody waits for it.
-async fn stop(child: &mut Child, pipe: &mut Receiver, tail: &mut Tail) {
+async fn stop(child: &mut Child, output: &mut Output) {
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let group = group.and_then(Pid::from_raw);
     let signal = |signal| {
@@ -216,7 +376,7 @@ async fn stop(child: &mut Child, pipe: &mut Receiver, tail: &mut Tail) {
         tokio::select! {
             _ = child.wait() => {}
             () = async {
-                read_all(pipe, tail).await;
+                let _ = output.read().await;
                 pending::<()>().await;
             } => {}
         }
@@ -226,9 +386,19 @@ async fn stop(child: &mut Child, pipe: &mut Receiver, tail: &mut Tail) {
     let _ = timeout(GRACE, child.wait()).await;
 }
 
+/// Fails if the program cannot be run: others own it or can change it, or it does not exist or is not executable.
+pub async fn check_runnable(program: &str) -> Result<(), ProgramError> {
+    check(program).await?;
+    if !program.contains('/') {
+        return Ok(());
+    }
+    let accessible = rustix::fs::access(program, Permission::EXEC_OK);
+    accessible.map_err(|error| not_run(program, error.into()))
+}
+
 /// Fails if others own the program, can change it, or can put another one in its place: it is run by its path, after
 /// this look at it. One that is named without a path is found in `PATH`, which is trusted.
-async fn check(program: &str) -> Result<(), ProgramError> {
+pub async fn check(program: &str) -> Result<(), ProgramError> {
     if !program.contains('/') {
         return Ok(());
     }
@@ -261,10 +431,9 @@ mod tests {
     async fn sh(script: &str, limit: Duration) -> Result<String, ProgramError> {
         let command = ["sh", "-c", script].map(str::to_owned);
         let program = Program {
-            command: &command,
-            timeout: limit,
             variables: vec![("A".to_owned(), "b".to_owned())],
-            input: Some("in".to_owned()),
+            input: Input::Text("in".to_owned()),
+            ..Program::new(&command, limit)
         };
         program.run(&CancellationToken::new()).await
     }
@@ -305,12 +474,7 @@ mod tests {
         assert_eq!(error.output(), "one\nwhy");
         assert_eq!(error.to_string(), "`sh` failed with exit status: 3: why");
         let missing = ["/no/such/program".to_owned()];
-        let program = Program {
-            command: &missing,
-            timeout: MINUTE,
-            variables: Vec::new(),
-            input: None,
-        };
+        let program = Program::new(&missing, MINUTE);
         let error = program.run(&CancellationToken::new()).await.unwrap_err();
         assert!(matches!(error, ProgramError::Start { .. }), "{error}");
     }
@@ -351,12 +515,7 @@ mod tests {
     async fn a_program_is_stopped_when_the_run_is_cancelled() {
         let cancel = CancellationToken::new();
         let command = ["sleep", "30"].map(str::to_owned);
-        let program = Program {
-            command: &command,
-            timeout: MINUTE,
-            variables: Vec::new(),
-            input: None,
-        };
+        let program = Program::new(&command, MINUTE);
         let begin = Instant::now();
         let (ended, ()) = tokio::join!(program.run(&cancel), async {
             sleep(Duration::from_millis(100)).await;
@@ -364,5 +523,38 @@ mod tests {
         });
         assert!(matches!(ended, Err(ProgramError::Interrupted)));
         assert!(begin.elapsed() < Duration::from_secs(10));
+    }
+
+    async fn answer_of(script: &str) -> Result<Vec<u8>, ProgramError> {
+        let command = ["sh", "-c", script].map(str::to_owned);
+        let secrets = BTreeMap::from([("KEY".to_owned(), "canary".into())]);
+        let program = Program {
+            secrets: Some(&secrets),
+            ..Program::new(&command, MINUTE)
+        };
+        assert!(!format!("{program:?}").contains("canary"));
+        program.answer(100_000, &CancellationToken::new()).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_the_standard_output_alone() {
+        let answer = answer_of("echo why >&2; echo $KEY; sleep 30 & exit 0").await;
+        assert_eq!(answer.unwrap(), b"canary\n");
+        let error = answer_of("echo what; echo why >&2; exit 3")
+            .await
+            .unwrap_err();
+        assert_eq!(error.output(), "why");
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_a_limit() {
+        let fits = answer_of("exec head -c 100000 /dev/zero").await.unwrap();
+        assert_eq!(fits.len(), 100_000);
+        for script in ["echo why >&2; exec yes", "exec head -c 100001 /dev/zero"] {
+            let begin = Instant::now();
+            let error = answer_of(script).await.unwrap_err();
+            assert!(matches!(error, ProgramError::TooMuch { .. }), "{error}");
+            assert!(begin.elapsed() < Duration::from_secs(10));
+        }
     }
 }
