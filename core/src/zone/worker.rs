@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info};
 
 use super::error::WriteError;
@@ -13,7 +14,7 @@ use super::recorder::{BackendAnswer, ChangeRecorder, Requested};
 use crate::crash::{self, Point};
 use crate::ledger::{Event, SerialStep};
 use crate::name::DnsName;
-use crate::provider::{Applied, Failure, ProviderError, TxtProvider};
+use crate::provider::{Applied, Failure, ProviderError, Reading, TxtProvider};
 use crate::txt::{Action, TxtChange, TxtSets, TxtValue};
 
 /// Attempts while a backend is unavailable.
@@ -28,6 +29,10 @@ const RESENDS: usize = 1;
 pub(super) const ALWAYS_ACCEPTED: usize = 4;
 /// How long the serial of the zone is waited for.
 const SERIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long changes are waited for that the backend has accepted and that are read at the servers.
+const SERVERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause between two readings then.
+const SERVERS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Changes that go to the zone together, and who waits for them.
 pub(super) struct Batch {
@@ -145,11 +150,13 @@ impl Worker {
             if !is_unknown {
                 return Err(error.into());
             }
-            // Reading back decides. What was not carried out can be sent again: it is idempotent.
-            match self.confirm(requested, &self.backend(), before).await {
+            // Reading back decides. What was not carried out can be sent again: it is idempotent. Servers may only
+            // be late.
+            let can_resend = self.provider.reading() == Reading::AtBackend;
+            match self.confirm_now(requested, &self.backend(), before).await {
                 Ok(()) => return Ok(Applied::default()),
                 Err(WriteError::Ledger(ledger)) => return Err(ledger.into()),
-                Err(WriteError::NotCarriedOut { .. }) if resends < RESENDS => {
+                Err(WriteError::NotCarriedOut { .. }) if can_resend && resends < RESENDS => {
                     resends += 1;
                     info!(zone = %self.zone, %error, "the changes were lost; sending them again");
                     outcome = self.apply(&changes, can_split).await;
@@ -223,15 +230,43 @@ impl Worker {
             }
             info!(zone = %self.zone, %error, ?wait, "sending the changes again");
             // A back-off: the backend, or the path to it, needs time.
-            tokio::time::sleep(wait).await;
+            sleep(wait).await;
             pause *= 2;
         }
         self.provider.apply(&self.zone, changes).await
     }
 
     /// Reads back that the changes were made, and records that. `before` is the serial that the
-    /// zone had before them.
+    /// zone had before them. If they are read at the servers, these are given some time. What they do not show then stays
+    /// open in the ledger: additions are waited for elsewhere, and the next run looks for what was removed.
     async fn confirm(
+        &self,
+        requested: &[Requested],
+        server: &str,
+        before: Option<u32>,
+    ) -> Result<(), WriteError> {
+        if self.provider.reading() == Reading::AtBackend {
+            return self.confirm_now(requested, server, before).await;
+        }
+        let deadline = Instant::now() + SERVERS_TIMEOUT;
+        loop {
+            let confirmed = self.confirm_now(requested, server, before).await;
+            match confirmed {
+                Err(WriteError::NotCarriedOut { .. }) if Instant::now() < deadline => {}
+                Err(error @ WriteError::Ledger(_)) => return Err(error),
+                Err(error) => {
+                    info!(zone = %self.zone, %error, "the servers do not show the changes yet");
+                    return Ok(());
+                }
+                Ok(()) => return Ok(()),
+            }
+            // Not to wait for the servers, but so as not to flood them.
+            sleep(SERVERS_INTERVAL).await;
+        }
+    }
+
+    /// Reads back now that the changes were made, and records that.
+    async fn confirm_now(
         &self,
         requested: &[Requested],
         server: &str,
