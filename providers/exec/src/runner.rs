@@ -1,6 +1,6 @@
 //! Runs of the program of one provider: bounded, and with its own variables.
 
-use acme_alias_core::program::{Input, Program};
+use acme_alias_core::program::{Input, Program, ProgramError};
 use acme_alias_core::provider::ProviderError;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -23,17 +23,12 @@ pub(crate) struct Run {
 impl Run {
     /// Runs the program until its end. Nothing cancels it: when the process is to end, what was begun is finished and
     /// then undone.
-    pub(crate) async fn wait(self, label: &str, config: &Config) -> Result<(), ProviderError> {
+    pub(crate) async fn wait(self, label: &str, config: &Config) -> Result<(), ProgramError> {
         debug!("running `{label}`");
         let never = CancellationToken::new();
-        let outcome = self.program(config).run(&never).await;
-        match outcome {
-            Ok(output) => {
-                debug!("`{label}` succeeded: {}", config.environment.hide(&output));
-                Ok(())
-            }
-            Err(error) => Err(of_program(label, &error, &config.environment)),
-        }
+        let output = self.program(config).run(&never).await?;
+        debug!("`{label}` succeeded: {}", config.environment.hide(&output));
+        Ok(())
     }
 
     /// The same, and returns what the program printed on its standard output.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use acme_alias_core::program::{Input, check_runnable};
+use acme_alias_core::program::{Input, ProgramError, check_runnable};
 use acme_alias_core::provider::{Applied, Failure, ProviderError};
 use acme_alias_core::txt::{Action, TxtChange};
 
@@ -32,7 +32,8 @@ pub(crate) struct Single<'a> {
 
 impl Single<'_> {
     /// Carries out changes, each value's last one, one after the other: removals first, because some programs remove
-    /// more than the value. A removal that fails does not keep the others from being tried.
+    /// more than the value. A change that fails does not keep the others from being tried, because the program may fail
+    /// when a value exists already. If the program hangs or cannot be run, it is not run again.
     pub(crate) async fn apply(
         self,
         changes: &[&TxtChange],
@@ -40,34 +41,33 @@ impl Single<'_> {
     ) -> Result<(), ProviderError> {
         self.check().await?;
         let turn = self.turn().await?;
+        let label = self.label();
         let (removals, adds): (Vec<_>, Vec<_>) = changes
             .iter()
             .partition(|change| change.action == Action::Remove);
         let mut first_error = None;
-        for change in removals.into_iter().chain(adds) {
+        for (runs, change) in removals.into_iter().chain(adds).enumerate() {
             let input = turn.file().map_or(Input::Nothing, Input::File);
             let run = self.run_for(change, input);
-            match run.wait(&self.label(), self.config).await {
-                Ok(()) => applied.requests += 1,
-                Err(mut error) => {
-                    if applied.requests > 0 {
-                        error.failure = Failure::UnknownOutcome;
-                    }
-                    // With many values, each of them would take its time and fail.
-                    if change.action == Action::Add {
-                        return Err(first_error.unwrap_or(error));
-                    }
-                    first_error.get_or_insert(error);
-                }
+            let Err(error) = run.wait(&label, self.config).await else {
+                applied.requests += 1;
+                continue;
+            };
+            let may_go_on = matches!(error, ProgramError::Failed { .. });
+            let mut error = of_program(&label, &error, &self.config.environment);
+            if runs > 0 {
+                error.failure = Failure::UnknownOutcome;
+            }
+            first_error.get_or_insert(error);
+            if !may_go_on {
+                break;
             }
         }
-        match first_error {
-            Some(error) => Err(error),
-            None => {
-                "exit status 0".clone_into(&mut applied.response);
-                Ok(())
-            }
+        if let Some(error) = first_error {
+            return Err(error);
         }
+        "exit status 0".clone_into(&mut applied.response);
+        Ok(())
     }
 
     /// Fails if no change can be made. Returns when no run is under way that another process has left.
