@@ -27,6 +27,7 @@ mod deploy;
 mod deploy_files;
 mod dns_queries;
 mod dnssec;
+mod exec;
 mod failure_matrix;
 mod far;
 mod faulty_servers;
