@@ -250,8 +250,7 @@ fn secret(option: &str, text: &str) -> Result<Value, Mistake> {
         "env" | "credential" => rest.into(),
         _ => {
             return Err(Mistake::new(format!(
-                "`{}` is not taken from the command line, where everybody on this machine can read it",
-                option
+                "`{option}` is not taken from the command line, where everybody on this machine can read it"
             ))
             .help("say where it is: file:PATH, env:NAME or credential:NAME"));
         }

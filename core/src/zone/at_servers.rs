@@ -121,3 +121,50 @@ impl TxtProvider for AtServers {
         self.provider.identity()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dns::stub::{ALIAS_NAME, StubServer, TTL, ZONE, name};
+    use crate::dns::{Config, ZoneServers};
+    use crate::testkit::memory_provider::MemoryProvider;
+
+    async fn read(servers: &[SocketAddr]) -> Result<TxtSets, ProviderError> {
+        let dns = Dns::new(Config {
+            zones: vec![ZoneServers {
+                zone: name(ZONE),
+                servers: servers.to_vec(),
+            }],
+            timeout: Duration::from_millis(300),
+            allow_special_addresses: true,
+            ..Config::default()
+        });
+        let provider = Arc::new(MemoryProvider::new([name(ZONE)]));
+        let provider = AtServers::new(provider, Arc::new(dns));
+        let names = [name(ALIAS_NAME), name("nothing.example.com")];
+        provider.values(&name(ZONE), &names).await
+    }
+
+    #[tokio::test]
+    async fn one_server_that_answers_is_enough() {
+        let stub = StubServer::start();
+        let silent = StubServer::silent_beside(&stub);
+        let sets = read(&[silent.address, stub.address]).await.unwrap();
+        assert_eq!(sets.len(), 1, "{sets:?}");
+        let set = &sets[&name(ALIAS_NAME)];
+        assert_eq!((set.values.len(), set.ttl), (1, Some(TTL)));
+    }
+
+    #[tokio::test]
+    async fn values_are_not_known_to_be_gone_if_no_server_answers() {
+        let stub = StubServer::start();
+        stub.fail(Some(RecordType::TXT));
+        let silent = StubServer::silent_beside(&stub);
+        let error = read(&[silent.address, stub.address]).await.unwrap_err();
+        assert_eq!(error.failure, Failure::Unavailable);
+        assert!(error.what.contains("SERVFAIL"), "{error}");
+    }
+}

@@ -241,10 +241,9 @@ impl ZoneWriter {
         outcomes: &mut [Result<Applied, WriteError>],
     ) {
         let names: Vec<_> = groups.iter().map(|values| values[0].name.clone()).collect();
-        let there = match self.values(&names).await {
-            Ok(there) => there,
-            // They were read before, and are read again by the next run.
-            Err(_) => return,
+        // If they cannot be read now, the next run reads them again: they are open in the ledger.
+        let Ok(there) = self.values(&names).await else {
+            return;
         };
         for (values, outcome) in groups.iter().zip(outcomes) {
             let name = &values[0].name;
