@@ -66,10 +66,13 @@ fn set_mode(path: &Path, mode: u32) -> Result {
     Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
 }
 
+/// How a program becomes unusable: in words, the words of the error, and what is done.
+type Unusable<'a> = (&'a str, &'a [&'a str], &'a dyn Fn() -> Result);
+
 #[tokio::test]
 async fn a_program_that_cannot_be_run_is_reported_before_anything_is_written() -> Result {
     let fixture = Fixture::new("exit 0")?;
-    let unusable: [(&str, &[&str], &dyn Fn() -> Result); 5] = [
+    let unusable: [Unusable; 5] = [
         (
             "the mode 757",
             &["lets others change it", "chmod go-w"],

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
 use acme_alias_tests::{
@@ -13,19 +12,7 @@ use tempfile::TempDir;
 
 use crate::clouds::{Clouds, SECRET_KEY};
 use crate::exec::programs;
-
-/// The blocks of a page that are in this language.
-pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
-    let opening = format!("```{language}\n");
-    let after = page.split(&opening).skip(1);
-    let blocks = after.filter_map(|text| text.split_once("\n```"));
-    blocks.map(|(block, _)| block.to_owned()).collect()
-}
-
-pub(crate) fn read(page: &str) -> Result<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    Ok(fs::read_to_string(folder.join(page))?)
-}
+use crate::guide_text::{blocks, read};
 
 /// Gives the program the settings of a page, below those that are the bed's own.
 fn write_settings(program: &Program, page: &str) -> Result {

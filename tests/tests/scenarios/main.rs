@@ -31,6 +31,7 @@ mod exec;
 mod failure_matrix;
 mod far;
 mod faulty_servers;
+mod guide_text;
 mod guides;
 mod hostile;
 mod hostile_ca;

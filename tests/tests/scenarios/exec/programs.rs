@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use acme_alias_tests::{ALIAS_ZONE, Error, Result, Settings, TestBed};
 
-use crate::guides::{blocks, read};
+use crate::guide_text::{blocks, read};
 
 /// Writes an executable script; only its owner can change it.
 pub(crate) fn script(path: &Path, text: &str) -> Result<PathBuf> {

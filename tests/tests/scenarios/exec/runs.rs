@@ -278,6 +278,21 @@ fn an_unusable_program_is_an_error_before_the_order() -> Result {
 }
 
 #[test]
+fn what_a_failed_program_printed_is_shown_on_request() -> Result {
+    let bed = bed()?;
+    let text = "#!/bin/sh\necho the reason >&2\necho the end >&2\nexit 1\n";
+    let path = script(&bed.folder().join("fails"), text)?;
+    let options = format!("protocol = 'lego'\ncommand = '{}'", path.display());
+    let program = program(&bed, bed.settings(), &options)?;
+    let outcome = program.run(&["issue", "web"])?;
+    outcome.assert_failure(4, &["the end", "`-v` shows more"]);
+    assert!(!outcome.stderr.contains("the reason"), "{outcome}");
+    let outcome = program.run(&["issue", "web", "-v"])?;
+    outcome.assert_failure(4, &["the end", "the reason"]);
+    Ok(())
+}
+
+#[test]
 fn two_hosts_on_one_machine_take_turns() -> Result {
     let bed = bed()?;
     let inner = lego(&bed, bed.primary())?;
