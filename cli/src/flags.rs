@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use acme_alias_core::name::Identifier;
-use acme_alias_core::provider::{OptionKind, OptionSpec};
+use acme_alias_core::provider::OptionKind;
 use acme_alias_core::store::{CertificateId, InvalidCertificateId};
 use config::ValueKind;
 use toml::{Table, Value};
@@ -222,20 +222,35 @@ fn option(flag: &ProviderFlag) -> Result<Value, Mistake> {
             .map(Value::from)
             .collect::<Vec<_>>()
             .into()),
-        OptionKind::Secret => secret(flag.option, &first),
+        OptionKind::Secret => secret(flag.option.name, &first),
+        OptionKind::Secrets => secrets(flag),
         _ => Ok(first.into()),
     }
 }
 
-fn secret(option: &OptionSpec, text: &str) -> Result<Value, Mistake> {
+/// The table of secrets that several `NAME=WHERE` are.
+fn secrets(flag: &ProviderFlag) -> Result<Value, Mistake> {
+    let mut table = Table::new();
+    for text in &flag.values {
+        let Some((name, place)) = text.split_once('=') else {
+            return Err(Mistake::new(format!(
+                "`--{}-{}` takes NAME=file:PATH, NAME=env:NAME or NAME=credential:NAME",
+                flag.kind.kind, flag.option.name
+            )));
+        };
+        table.insert(name.to_owned(), secret(name, place)?);
+    }
+    Ok(table.into())
+}
+
+fn secret(option: &str, text: &str) -> Result<Value, Mistake> {
     let (form, rest) = text.split_once(':').unwrap_or(("", ""));
     let value = match form {
         "file" => absolute(Path::new(rest))?,
         "env" | "credential" => rest.into(),
         _ => {
             return Err(Mistake::new(format!(
-                "`{}` is not taken from the command line, where everybody on this machine can read it",
-                option.name
+                "`{option}` is not taken from the command line, where everybody on this machine can read it"
             ))
             .help("say where it is: file:PATH, env:NAME or credential:NAME"));
         }

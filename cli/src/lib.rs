@@ -18,6 +18,8 @@ mod trust;
 // A provider that nobody names is not linked, and what it registers is lost.
 #[cfg(feature = "cloudflare")]
 use acme_alias_cloudflare as _;
+#[cfg(feature = "exec")]
+use acme_alias_exec as _;
 #[cfg(feature = "powerdns")]
 use acme_alias_powerdns as _;
 #[cfg(feature = "rfc2136")]
@@ -112,6 +114,7 @@ mod tests {
         let kinds: BTreeSet<_> = kinds.iter().map(|kind| kind.kind).collect();
         let enabled: BTreeSet<_> = [
             ("cloudflare", cfg!(feature = "cloudflare")),
+            ("exec", cfg!(feature = "exec")),
             ("powerdns", cfg!(feature = "powerdns")),
             ("rfc2136", cfg!(feature = "rfc2136")),
             ("route53", cfg!(feature = "route53")),

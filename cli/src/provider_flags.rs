@@ -26,6 +26,10 @@ fn flag_name(kind: &ProviderKind, option: &OptionSpec) -> String {
 fn flag(kind: &'static ProviderKind, option: &'static OptionSpec) -> Arg {
     let (value, note) = match option.kind {
         OptionKind::Secret => ("WHERE", " (file:PATH, env:NAME or credential:NAME)"),
+        OptionKind::Secrets => (
+            "NAME=WHERE",
+            " (each at file:PATH, env:NAME or credential:NAME)",
+        ),
         OptionKind::List => ("VALUE,…", ""),
         OptionKind::Number => ("NUMBER", ""),
         OptionKind::Duration => ("TIME", ""),
@@ -45,6 +49,9 @@ fn flag(kind: &'static ProviderKind, option: &'static OptionSpec) -> Arg {
         .help_heading(format!("Provider {}", kind.kind));
     if option.kind == OptionKind::List {
         flag = flag.action(ArgAction::Append).value_delimiter(',');
+    }
+    if option.kind == OptionKind::Secrets {
+        flag = flag.action(ArgAction::Append);
     }
     flag
 }

@@ -64,6 +64,7 @@ pub mod lease;
 pub mod ledger;
 pub mod name;
 pub mod printable;
+pub mod program;
 pub mod provider;
 pub mod registry;
 pub mod renewal;

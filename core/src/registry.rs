@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::provider::{Guarantees, OptionError, OptionSpec, Options, TxtProvider};
+use crate::provider::{Guarantees, OptionError, OptionSpec, Options, TxtProvider, Variant};
 use crate::rights::KeyRights;
 
 /// A kind of provider, as its crate registers it.
@@ -14,8 +14,10 @@ pub struct ProviderKind {
     pub summary: &'static str,
     /// All its options.
     pub options: &'static [OptionSpec],
-    /// What it guarantees.
+    /// What it guarantees, unless an option is set as one of the variants says.
     pub guarantees: Guarantees,
+    /// What it guarantees with other settings.
+    pub variants: &'static [Variant],
     /// Makes a provider from checked options. It sends nothing over the network.
     pub build: fn(&Options) -> Result<Provider, OptionError>,
 }
@@ -106,7 +108,7 @@ fn in_words(kinds: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::ValueChanges;
+    use crate::provider::{Reading, ValueChanges};
 
     static ONE: ProviderKind = ProviderKind {
         kind: "one",
@@ -115,9 +117,11 @@ mod tests {
         guarantees: Guarantees {
             atomic: true,
             values: ValueChanges::PerValue,
+            reading: Reading::AtBackend,
             tells_propagation: false,
             narrowest_key: "",
         },
+        variants: &[],
         build: |_| Err(OptionError::new("x", "is not needed here")),
     };
     static TWO: ProviderKind = ProviderKind { kind: "two", ..ONE };

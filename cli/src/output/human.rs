@@ -258,6 +258,15 @@ fn provider(kind: &ProviderKind) -> String {
     for (what, how) in promises(&kind.guarantees) {
         text.push_str(&format!("  {what}: {how}\n"));
     }
+    for variant in kind.variants {
+        text.push_str(&format!(
+            "  with {} = \"{}\":\n",
+            variant.option, variant.value
+        ));
+        for (what, how) in promises(&variant.guarantees) {
+            text.push_str(&format!("    {what}: {how}\n"));
+        }
+    }
     text.push_str("  options:\n");
     for option in kind.options {
         let note = match (option.required, option.default) {

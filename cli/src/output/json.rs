@@ -108,7 +108,7 @@ fn provider(kind: &ProviderKind) -> Value {
             "name": option.name,
             "help": option.help,
             "required": option.required,
-            "secret": option.kind == OptionKind::Secret,
+            "secret": matches!(option.kind, OptionKind::Secret | OptionKind::Secrets),
             "default": option.default,
         })
     });
@@ -116,6 +116,7 @@ fn provider(kind: &ProviderKind) -> Value {
         "kind": kind.kind,
         "summary": kind.summary,
         "guarantees": kind.guarantees,
+        "variants": kind.variants,
         "options": options.collect::<Vec<_>>(),
     })
 }

@@ -91,7 +91,7 @@ fn path(parts: &[String], below: &[Layer]) -> Option<(Vec<String>, Shape)> {
 fn settable(shape: Shape) -> bool {
     !matches!(
         shape,
-        Shape::Table(_) | Shape::Tables(_) | Shape::ById(_) | Shape::Providers
+        Shape::Table(_) | Shape::Tables(_) | Shape::ById(_) | Shape::Providers | Shape::Secrets
     )
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Shape {
     Texts,
     /// A reference to a secret.
     Secret,
+    /// References to secrets, each under a name that the user chooses.
+    Secrets,
     /// A table with these keys.
     Table(&'static [Key]),
     /// A list of tables with these keys.

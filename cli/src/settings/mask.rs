@@ -1,6 +1,6 @@
 //! Hides secrets in the text of a settings file.
 
-use super::schema::secret_keys;
+use super::schema::{keys_of_secrets, secret_keys};
 
 /// The text with every secret that stands in it overwritten, octet by octet, so that each place
 /// stays where it was. The text may be broken in any way.
@@ -28,13 +28,44 @@ pub(crate) fn mask_secrets(text: &str) -> String {
             }
         }
     }
+    for key in keys_of_secrets() {
+        for (at, _) in text.match_indices(key) {
+            // Up to the next table. What refers to a secret is overwritten as well.
+            let end = text[at..].find("\n[").map_or(text.len(), |end| at + end);
+            mask_quoted(&mut masked[at..end]);
+        }
+    }
     // Only whole lines or quoted texts were overwritten, with ASCII.
     String::from_utf8_lossy(&masked).into_owned()
+}
+
+/// Overwrites what is between quotes, up to the end of a line if they are not closed.
+fn mask_quoted(octets: &mut [u8]) {
+    let mut quote = None;
+    for octet in octets {
+        match (quote, *octet) {
+            (None, b'"' | b'\'') => quote = Some(*octet),
+            (Some(open), octet) if octet == open => quote = None,
+            (_, b'\n') => quote = None,
+            (Some(_), _) => *octet = b'*',
+            (None, _) => {}
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quoted_texts_among_secrets_are_overwritten() {
+        let mut text = "environment = { A = \"b\", C = { file = 'd' }\nE = \"f\ng"
+            .to_owned()
+            .into_bytes();
+        mask_quoted(&mut text);
+        let expected = "environment = { A = \"*\", C = { file = '*' }\nE = \"*\ng";
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+    }
 
     #[test]
     fn an_inline_secret_is_overwritten_and_a_reference_stays() {

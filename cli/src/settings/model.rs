@@ -127,6 +127,8 @@ pub(crate) enum ProviderOption {
     Text(String),
     List(Vec<String>),
     Secret(SecretRef),
+    /// By the names that the user chose.
+    Secrets(BTreeMap<String, SecretRef>),
 }
 
 /// A zone that a provider may write in.

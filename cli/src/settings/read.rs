@@ -20,6 +20,7 @@ use super::read_certificates::certificates;
 use super::read_deploy::{key_access, notify, targets};
 use super::reader::Reader;
 use super::same_files::{confusable_files, same_files};
+use super::secret::SecretRef;
 use super::unknown_keys::unknown_keys;
 
 /// Versions of a certificate that are kept, unless the settings say otherwise.
@@ -233,6 +234,7 @@ fn provider_options(
         let path = format!("{path}.{}", spec.name);
         let option = match spec.kind {
             OptionKind::Secret => reader.secret(&path).map(ProviderOption::Secret),
+            OptionKind::Secrets => secrets(reader, &path).map(ProviderOption::Secrets),
             OptionKind::List => Some(reader.texts(&path))
                 .filter(|list| !list.is_empty())
                 .map(ProviderOption::List),
@@ -249,6 +251,21 @@ fn provider_options(
         }
     }
     options
+}
+
+/// The secrets of a table, by their names.
+fn secrets(reader: &mut Reader<'_>, path: &str) -> Option<BTreeMap<String, SecretRef>> {
+    reader.tree.at(path)?;
+    let names = reader.tree.keys(path);
+    if names.is_empty() {
+        let forms = "takes a table of secrets: { NAME = { file = \"…\" } }";
+        reader.wrong(path, forms, None);
+    }
+    let secrets = names.into_iter().filter_map(|name| {
+        let secret = reader.secret_elsewhere(&format!("{path}.{name}"))?;
+        Some((name, secret))
+    });
+    Some(secrets.collect())
 }
 
 fn alias_zones(reader: &mut Reader<'_>) -> Vec<AliasZoneSettings> {

@@ -163,6 +163,15 @@ impl Reader<'_> {
         }
     }
 
+    /// A reference to a secret that must not stand in the settings themselves.
+    pub(super) fn secret_elsewhere(&mut self, path: &str) -> Option<SecretRef> {
+        if let ValueKind::Table(_) = &self.tree.at(path)?.kind {
+            return self.secret_reference(path);
+        }
+        self.wrong(path, SECRET_FORMS, None);
+        None
+    }
+
     /// Notes a provider that the settings do not define.
     pub(super) fn known_provider(&mut self, path: &str, provider: &str) {
         let ids = self.tree.keys("providers");

@@ -1,6 +1,6 @@
 //! The settings for readers: a table for people, a JSON schema for editors.
 
-use acme_alias_core::provider::{Guarantees, ValueChanges};
+use acme_alias_core::provider::{Guarantees, Reading, ValueChanges, Variant};
 use acme_alias_core::registry::ProviderKind;
 use serde_json::{Map, Value, json};
 
@@ -50,12 +50,8 @@ fn shape(shape: Shape, kinds: &[&'static ProviderKind]) -> Value {
         Shape::Texts => json!({
             "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
         }),
-        Shape::Secret => {
-            let mut reference = table(SECRET, kinds);
-            reference["minProperties"] = 1.into();
-            reference["maxProperties"] = 1.into();
-            reference
-        }
+        Shape::Secret => secret(kinds),
+        Shape::Secrets => json!({ "type": "object", "additionalProperties": secret(kinds) }),
         Shape::Table(keys) => table(keys, kinds),
         Shape::Tables(keys) => json!({ "type": "array", "items": table(keys, kinds) }),
         Shape::TextsOrTables(keys) => {
@@ -68,6 +64,13 @@ fn shape(shape: Shape, kinds: &[&'static ProviderKind]) -> Value {
             by_id(json!({ "oneOf": providers }))
         }
     }
+}
+
+fn secret(kinds: &[&'static ProviderKind]) -> Value {
+    let mut reference = table(SECRET, kinds);
+    reference["minProperties"] = 1.into();
+    reference["maxProperties"] = 1.into();
+    reference
 }
 
 fn provider(kind: &ProviderKind, kinds: &[&'static ProviderKind]) -> Value {
@@ -130,6 +133,15 @@ pub(crate) fn provider_page(kind: &ProviderKind) -> String {
     for (what, how) in promises(&kind.guarantees) {
         text.push_str(&format!("| {what} | {how} |\n"));
     }
+    for variant in kind.variants {
+        let Variant { option, value, .. } = variant;
+        text.push_str(&format!(
+            "\n| with `{option} = \"{value}\"` | |\n|---|---|\n"
+        ));
+        for (what, how) in promises(&variant.guarantees) {
+            text.push_str(&format!("| {what} | {how} |\n"));
+        }
+    }
     text.push_str("\n| option | flag | meaning | default |\n|---|---|---|---|\n");
     for option in kind.options {
         let default = match (option.required, option.default) {
@@ -146,7 +158,7 @@ pub(crate) fn provider_page(kind: &ProviderKind) -> String {
 }
 
 /// What a provider promises, in words.
-pub(crate) fn promises(guarantees: &Guarantees) -> [(&'static str, &'static str); 4] {
+pub(crate) fn promises(guarantees: &Guarantees) -> [(&'static str, &'static str); 5] {
     [
         (
             "one request",
@@ -165,6 +177,18 @@ pub(crate) fn promises(guarantees: &Guarantees) -> [(&'static str, &'static str)
                 }
                 ValueChanges::ReadBack => {
                     "is changed by replacing the set, which is read back; what others write meanwhile may be lost"
+                }
+                ValueChanges::UpToProgram => {
+                    "is changed as the program does it; it may remove other values at the name"
+                }
+            },
+        ),
+        (
+            "a change",
+            match guarantees.reading {
+                Reading::AtBackend => "is read back at the backend",
+                Reading::AtServers => {
+                    "cannot be read back; the authoritative servers are asked instead"
                 }
             },
         ),

@@ -408,6 +408,7 @@ pub(crate) fn of_provider(kind: &ProviderKind) -> Vec<Key> {
             OptionKind::Number => Shape::Number,
             OptionKind::Duration => Shape::Duration,
             OptionKind::Secret => Shape::Secret,
+            OptionKind::Secrets => Shape::Secrets,
         },
         help: option.help,
         default: option.default,
@@ -436,8 +437,20 @@ pub(super) fn secret_keys() -> Vec<&'static str> {
         .collect()
 }
 
+/// The names of all keys that hold several secrets.
+pub(super) fn keys_of_secrets() -> Vec<&'static str> {
+    let kinds = registry::kinds().unwrap_or_default();
+    let options = kinds.into_iter().flat_map(|kind| kind.options);
+    let several = options.filter(|option| option.kind == OptionKind::Secrets);
+    several.map(|option| option.name).collect()
+}
+
 /// Whether the key at the end of `path` holds a secret.
 pub(crate) fn is_secret(path: &str) -> bool {
-    let key = path.rsplit('.').next().unwrap_or(path);
-    secret_keys().contains(&key)
+    let mut keys = path.rsplit('.');
+    let key = keys.next().unwrap_or(path);
+    let is_one_of_several = keys
+        .next()
+        .is_some_and(|above| path.starts_with("providers.") && keys_of_secrets().contains(&above));
+    is_one_of_several || secret_keys().contains(&key)
 }

@@ -46,6 +46,11 @@ fn check_value(tree: &Tree, path: &str, shape: Shape, found: &mut Vec<Mistake>) 
     match shape {
         Shape::Table(keys) => check_table(tree, path, keys, found),
         Shape::Secret => check_table(tree, path, SECRET, found),
+        Shape::Secrets => {
+            for name in tree.keys(path) {
+                check_table(tree, &format!("{path}.{name}"), SECRET, found);
+            }
+        }
         Shape::Tables(keys) | Shape::TextsOrTables(keys) => {
             for index in 0..tree.len(path) {
                 check_table(tree, &format!("{path}[{index}]"), keys, found);

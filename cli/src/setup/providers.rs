@@ -1,6 +1,6 @@
 //! Providers as the settings configure them, opened when they are needed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +77,14 @@ impl FromSettings {
                 ProviderOption::Secret(secret) => {
                     let setting = format!("providers.{id}.{name}");
                     OptionValue::Secret(secret.fetch(&setting).await?)
+                }
+                ProviderOption::Secrets(secrets) => {
+                    let mut fetched = BTreeMap::new();
+                    for (key, secret) in secrets {
+                        let setting = format!("providers.{id}.{name}.{key}");
+                        fetched.insert(key.clone(), secret.fetch(&setting).await?);
+                    }
+                    OptionValue::Secrets(fetched)
                 }
             };
             values.push((name.clone(), value));

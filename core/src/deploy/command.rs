@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::output::last_line;
-use super::program::{Program, ProgramError};
 use crate::printable::shortened;
+use crate::program::{Program, ProgramError, last_line};
 use crate::store::StoredCertificate;
 
 /// The prefix of the variables that a command gets.
@@ -79,10 +78,8 @@ impl CommandTarget {
         cancel: &CancellationToken,
     ) -> Result<(), ProgramError> {
         let program = Program {
-            command: &self.command,
-            timeout: self.timeout,
             variables: variables(certificates),
-            input: None,
+            ..Program::new(&self.command, self.timeout)
         };
         let output = program.run(cancel).await?;
         tracing::info!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::formats::FormatError;
 use super::names::UnknownName;
-use super::program::ProgramError;
+use crate::program::ProgramError;
 use crate::store::StoreError;
 
 /// A target that failed.

@@ -12,7 +12,7 @@ use super::lifetime::negative_ttl;
 use super::records::{Caa, Cname, Referral, Soa};
 use crate::name::DnsName;
 use crate::printable::{TEXT_MAX, few, shortened};
-use crate::txt::TxtValue;
+use crate::txt::{TxtSet, TxtValue};
 
 /// The words for an answer without AA and with RA (RFC 1035 §4.1.1). If all servers of a zone answer like that,
 /// the network redirects queries to a resolver of its own.
@@ -89,6 +89,16 @@ impl Answer {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The TXT records at the name queried; those behind a CNAME do not count.
+    pub(crate) fn txt_set(&self) -> TxtSet {
+        let mut set = TxtSet::default();
+        let ttls = self.own(RecordType::TXT).map(|record| record.ttl);
+        for (ttl, text) in ttls.zip(self.txt()) {
+            set.add(Some(ttl), text.parse().ok());
+        }
+        set
     }
 
     /// The CAA records at the name queried; those behind a CNAME do not count.

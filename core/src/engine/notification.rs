@@ -7,9 +7,10 @@ use super::held_lease::HeldLease;
 use super::notify::Notify;
 use super::options::{RunOptions, Selection};
 use super::report::NotifyError;
-use crate::deploy::{Deployments, Program, VARIABLE_PREFIX};
+use crate::deploy::{Deployments, VARIABLE_PREFIX};
 use crate::lease::JobName;
 use crate::printable::shortened;
+use crate::program::{Input, Program};
 use crate::store::{CertificateId, IndexEntry, IndexedVersion, Notified, StoreError};
 
 /// Characters of an error in the message.
@@ -62,13 +63,12 @@ impl Engine {
             (format!("{VARIABLE_PREFIX}{name}"), text[..end].to_owned())
         };
         let program = Program {
-            command: &notify.command,
-            timeout: notify.timeout,
             variables: vec![
                 variable("CERTIFICATES", &ids.join(" ")),
                 variable("MESSAGE", &message),
             ],
-            input: Some(message),
+            input: Input::Text(message),
+            ..Program::new(&notify.command, notify.timeout)
         };
         program.run(&options.cancel).await?;
         for notice in &notices {

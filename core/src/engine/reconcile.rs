@@ -1,5 +1,6 @@
 //! The first phase of a run: values that ended or killed jobs left in zones are removed.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use futures_util::future::join_all;
 use super::core::Engine;
 use super::providers::is_of_kind;
 use super::report::{LeftReason, LeftValue, Reconciliation, RunError};
+use crate::dns::{self, Dns};
 use crate::ledger::{OpenValue, Origin, RunId};
 use crate::name::DnsName;
 use crate::store::CertificateId;
@@ -21,6 +23,8 @@ const ZONE_TIMEOUT: Duration = Duration::from_secs(20);
 struct Leftovers {
     zone: DnsName,
     provider: Arc<ConfiguredProvider>,
+    /// Finds the servers of the zone.
+    dns: Arc<Dns>,
     values: Vec<OpenValue>,
 }
 
@@ -42,11 +46,15 @@ impl Engine {
                 continue;
             };
             let key = (value.zone.clone(), provider.credentials().to_owned());
-            let group = leftovers.entry(key).or_insert_with(|| Leftovers {
-                zone: value.zone.clone(),
-                provider,
-                values: Vec::new(),
-            });
+            let group = match leftovers.entry(key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(Leftovers {
+                    zone: value.zone.clone(),
+                    provider,
+                    dns: self.dns_for(&value).await,
+                    values: Vec::new(),
+                }),
+            };
             group.values.push(value);
         }
         let cleaned = leftovers
@@ -109,6 +117,21 @@ impl Engine {
         }
     }
 
+    /// The DNS client of the value's certificate, or else of any other.
+    async fn dns_for(&self, value: &OpenValue) -> Arc<Dns> {
+        let id = value.origin.certificate.as_ref();
+        let id: Option<CertificateId> = id.and_then(|id| id.parse().ok());
+        if let Some(id) = id
+            && let Ok(certificate) = self.certificate(&id).await
+        {
+            return Arc::clone(certificate.environment.dns());
+        }
+        match self.parts.certificates.iter().next() {
+            Some(any) => Arc::clone(any.environment.dns()),
+            None => Arc::new(Dns::new(dns::Config::default())),
+        }
+    }
+
     /// Those of the values that are still open and of the same job: another process may have removed them, or
     /// resumed their order and written the same values again.
     async fn still_open(&self, values: &[OpenValue]) -> Result<Vec<OpenValue>, WriteError> {
@@ -129,10 +152,11 @@ impl Engine {
         let Leftovers {
             zone,
             provider,
+            dns,
             values,
         } = group;
         let work = async {
-            let writer = self.parts.writers.get(&zone, &provider).await?;
+            let writer = self.parts.writers.get(&zone, &provider, &dns).await?;
             let context = ChangeContext {
                 run: run.clone(),
                 origin: Origin::default(),

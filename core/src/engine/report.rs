@@ -7,9 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::certificates::UnreadableSettings;
-use crate::deploy::{Deployment, ProgramError};
+use crate::deploy::Deployment;
 use crate::issue::{IssueFailure, Issued, Plan};
 use crate::ledger::{GitExportError, LedgerError, OpenValue, RunId};
+use crate::program::ProgramError;
 use crate::renewal::{Attempts, Due, Reason, Why};
 use crate::store::{CertificateId, StoreError, StoredCertificate};
 use crate::zone::{OpenError, WriteError};

@@ -36,7 +36,8 @@ pub trait TxtProvider: fmt::Debug + Send + Sync {
     /// The values that the backend has at each of `names`. A name without values may be missing.
     ///
     /// It asks the same server as [`apply`](Self::apply), not the public ones, and returns only what
-    /// that server authenticates.
+    /// that server authenticates. A backend that cannot be read ([`Reading::AtServers`]) returns nothing, and fails
+    /// if it knows already that no change can be made.
     async fn values(&self, zone: &DnsName, names: &[DnsName]) -> Result<TxtSets, ProviderError>;
 
     /// Waits until the backend reports that `applied` is on all its servers. Returns at once if the
@@ -50,6 +51,11 @@ pub trait TxtProvider: fmt::Debug + Send + Sync {
     /// returned before that call has ended must be the one before its changes.
     async fn serial(&self, _zone: &DnsName) -> Result<Option<u32>, ProviderError> {
         Ok(None)
+    }
+
+    /// Where the values of a zone are read.
+    fn reading(&self) -> Reading {
+        Reading::AtBackend
     }
 
     /// What the backend accepts in one request.
@@ -106,6 +112,8 @@ pub struct Guarantees {
     pub atomic: bool,
     /// How one of several values at a name is changed.
     pub values: ValueChanges,
+    /// Where a change is read back.
+    pub reading: Reading,
     /// Whether [`TxtProvider::settle`] waits until all servers have a change.
     pub tells_propagation: bool,
     /// The narrowest permissions that a key can have, in words.
@@ -123,4 +131,28 @@ pub enum ValueChanges {
     /// The backend replaces whole sets, without a condition. Sets are read again afterwards, and a change that
     /// another writer has undone is made again. What others write between reading and replacing may be lost.
     ReadBack,
+    /// It depends on a program of somebody else, which may also change other values at the name.
+    UpToProgram,
+}
+
+/// Where the values of a zone are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reading {
+    /// At the backend, by [`TxtProvider::values`].
+    AtBackend,
+    /// At the authoritative servers of the zone, because the backend cannot be read. They may have a change later than
+    /// the backend.
+    AtServers,
+}
+
+/// What a kind guarantees with a certain setting of one of its options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Variant {
+    /// The option.
+    pub option: &'static str,
+    /// Its value.
+    pub value: &'static str,
+    /// What the kind guarantees then.
+    pub guarantees: Guarantees,
 }

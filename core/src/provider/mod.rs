@@ -8,7 +8,9 @@ mod error;
 mod options;
 mod shared;
 
-pub use self::contract::{Applied, Guarantees, Identity, Limits, TxtProvider, ValueChanges};
+pub use self::contract::{
+    Applied, Guarantees, Identity, Limits, Reading, TxtProvider, ValueChanges, Variant,
+};
 pub use self::error::{Failure, ProviderError, check_within};
 pub use self::options::{OptionError, OptionKind, OptionSpec, OptionValue, Options};
 pub use self::shared::Shared;

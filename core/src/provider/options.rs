@@ -34,6 +34,8 @@ pub enum OptionKind {
     Duration,
     /// A secret.
     Secret,
+    /// Secrets, each with a name that the user chooses.
+    Secrets,
 }
 
 /// A value as the settings have it; secrets are fetched already.
@@ -45,6 +47,8 @@ pub enum OptionValue {
     List(Vec<String>),
     /// A secret.
     Secret(SecretString),
+    /// Secrets by their names.
+    Secrets(BTreeMap<String, SecretString>),
 }
 
 /// The checked values of one configured provider.
@@ -119,6 +123,14 @@ impl Options {
             _ => None,
         }
     }
+
+    /// The secrets of a [`OptionKind::Secrets`] option, by their names; none if it is not given.
+    pub fn secrets(&self, name: &str) -> BTreeMap<String, SecretString> {
+        match self.values.get(name) {
+            Some(OptionValue::Secrets(secrets)) => secrets.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
 }
 
 fn check(spec: &OptionSpec, value: OptionValue) -> Result<OptionValue, OptionError> {
@@ -128,7 +140,9 @@ fn check(spec: &OptionSpec, value: OptionValue) -> Result<OptionValue, OptionErr
         (OptionKind::Text, _) => wrong("a text"),
         (OptionKind::List, OptionValue::Text(text)) => Ok(OptionValue::List(vec![text])),
         (OptionKind::List, OptionValue::List(list)) => Ok(OptionValue::List(list)),
-        (OptionKind::List, OptionValue::Secret(_)) => wrong("a text or a list of texts"),
+        (OptionKind::List, OptionValue::Secret(_) | OptionValue::Secrets(_)) => {
+            wrong("a text or a list of texts")
+        }
         (OptionKind::Number, OptionValue::Text(text)) if text.parse::<u64>().is_ok() => {
             Ok(OptionValue::Text(text))
         }
@@ -139,6 +153,8 @@ fn check(spec: &OptionSpec, value: OptionValue) -> Result<OptionValue, OptionErr
         (OptionKind::Duration, _) => wrong("a time such as 5s or 2m"),
         (OptionKind::Secret, OptionValue::Secret(secret)) => Ok(OptionValue::Secret(secret)),
         (OptionKind::Secret, _) => wrong("a secret"),
+        (OptionKind::Secrets, OptionValue::Secrets(secrets)) => Ok(OptionValue::Secrets(secrets)),
+        (OptionKind::Secrets, _) => wrong("a table of secrets"),
     }
 }
 

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::name::DnsName;
 use crate::provider::{
-    Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
-    check_within,
+    Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
+    ValueChanges, check_within,
 };
 use crate::txt::{Action, TxtChange, TxtSets};
 
@@ -23,6 +23,7 @@ const DEFAULT_TTL: u32 = 0;
 pub const GUARANTEES: Guarantees = Guarantees {
     atomic: true,
     values: ValueChanges::PerValue,
+    reading: Reading::AtBackend,
     tells_propagation: true,
     narrowest_key: "none: everyone who has the zones may write them",
 };

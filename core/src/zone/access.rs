@@ -48,7 +48,7 @@ impl Zones {
                 return Err(ZoneError::NoZone { name });
             }
         };
-        let writer = self.writers.get(&zone, provider).await;
+        let writer = self.writers.get(&zone, provider, &self.dns).await;
         writer.map_err(|source| ZoneError::Open { zone, source })
     }
 

@@ -7,6 +7,7 @@
 
 mod access;
 mod alias_zones;
+mod at_servers;
 mod configured_provider;
 mod error;
 mod existing;

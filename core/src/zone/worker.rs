@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::error::WriteError;
@@ -14,7 +14,7 @@ use super::recorder::{BackendAnswer, ChangeRecorder, Requested};
 use crate::crash::{self, Point};
 use crate::ledger::{Event, SerialStep};
 use crate::name::DnsName;
-use crate::provider::{Applied, Failure, ProviderError, TxtProvider};
+use crate::provider::{Applied, Failure, ProviderError, Reading, TxtProvider};
 use crate::txt::{Action, TxtChange, TxtSets, TxtValue};
 
 /// Attempts while a backend is unavailable.
@@ -27,10 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const RESENDS: usize = 1;
 /// So few values at all names together are accepted by every backend: if it cannot work, the cause is another one.
 pub(super) const ALWAYS_ACCEPTED: usize = 4;
-/// How long a server may take to have a change that it has acknowledged. A secondary that forwards updates (RFC 2136
-/// §6) has it after a transfer: BIND puts the NOTIFY for it off by five seconds.
-const READ_BACK_TIME: Duration = Duration::from_secs(8);
-/// The first pause between looks, doubled each time up to a second.
+/// How long it may take until changes can be read that were accepted. A secondary that forwards updates (RFC 2136 §6) has
+/// them after a transfer: BIND puts the NOTIFY for it off by five seconds. Some backends are read at the servers.
+const READ_BACK_TIME: Duration = Duration::from_secs(10);
+/// The first pause between two readings, doubled each time up to a second.
 const READ_BACK_PAUSE: Duration = Duration::from_millis(20);
 /// After so many names at which a backend refuses the changes of a certificate, it is not asked about the others of
 /// it: a hundred names would hold up those of others.
@@ -102,7 +102,7 @@ impl Worker {
             }
             Err(WriteError::NotCarriedOut { server, .. }) if batches > 1 => {
                 for Batch { changes, done, .. } in lists.into_iter().flatten() {
-                    let outcome = self.confirm(&changes, &server, None).await;
+                    let outcome = self.confirm_now(&changes, &server, None).await;
                     let _ = done.send(outcome.map(|()| Applied::default()));
                 }
             }
@@ -214,15 +214,8 @@ impl Worker {
                         // The receiver is gone if the job was cancelled.
                         let _ = waiting.send(applied.clone());
                     }
-                    let server = &applied.server;
-                    let confirmed = match self.confirm(requested, server, before).await {
-                        Err(error @ WriteError::NotCarriedOut { .. }) => {
-                            let late = self.confirm_later(requested, server, before);
-                            late.await.ok_or(error)
-                        }
-                        confirmed => confirmed,
-                    };
-                    return confirmed.map(|()| applied);
+                    self.confirm(requested, &applied.server, before).await?;
+                    return Ok(applied);
                 }
                 Err(error) => error,
             };
@@ -240,11 +233,13 @@ impl Worker {
             if !is_unknown {
                 return Err(error.into());
             }
-            // Reading back decides. What was not carried out can be sent again: it is idempotent.
-            match self.confirm(requested, &self.backend(), before).await {
+            // Reading back decides. What was not carried out can be sent again: it is idempotent. Servers may only
+            // be late.
+            let can_resend = self.provider.reading() == Reading::AtBackend;
+            match self.confirm_now(requested, &self.backend(), before).await {
                 Ok(()) => return Ok(Applied::default()),
                 Err(WriteError::Ledger(ledger)) => return Err(ledger.into()),
-                Err(WriteError::NotCarriedOut { .. }) if resends < RESENDS => {
+                Err(WriteError::NotCarriedOut { .. }) if can_resend && resends < RESENDS => {
                     resends += 1;
                     info!(zone = %self.zone, %error, "the changes were lost; sending them again");
                     outcome = self.apply(&changes, can_split).await;
@@ -318,41 +313,57 @@ impl Worker {
             }
             info!(zone = %self.zone, %error, ?wait, "sending the changes again");
             // A back-off: the backend, or the path to it, needs time.
-            tokio::time::sleep(wait).await;
+            sleep(wait).await;
             pause *= 2;
         }
         self.provider.apply(&self.zone, changes).await
     }
 
-    /// Reads back until the changes were made. `None` if they are not, or nobody knows, within [`READ_BACK_TIME`].
-    async fn confirm_later(
+    /// Reads back that the changes were made, and records that. `before` is the serial that the zone had before them.
+    /// What servers do not show in time that are read in place of a backend stays open in the ledger: additions are
+    /// waited for elsewhere, and the next run looks for what was removed.
+    async fn confirm(
         &self,
         requested: &[Requested],
         server: &str,
         before: Option<u32>,
-    ) -> Option<()> {
-        let begun = Instant::now();
-        let mut pause = READ_BACK_PAUSE;
-        while begun.elapsed() < READ_BACK_TIME {
-            // Nothing signals when a secondary has a version.
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
-            if self.confirm(requested, server, before).await.is_ok() {
-                warn!(
-                    "{server} had the changes in {} only {} ms after it had acknowledged them, as a secondary that \
-                     forwards updates: name the primary in its place",
-                    self.zone,
-                    begun.elapsed().as_millis(),
-                );
-                return Some(());
+    ) -> Result<(), WriteError> {
+        let is_of_backend = self.provider.reading() == Reading::AtBackend;
+        let (begun, mut pause) = (Instant::now(), READ_BACK_PAUSE);
+        loop {
+            let confirmed = self.confirm_now(requested, server, before).await;
+            let error = match confirmed {
+                Ok(()) if is_of_backend && pause > READ_BACK_PAUSE => {
+                    self.warn_late(server, begun.elapsed());
+                    return Ok(());
+                }
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let is_late = matches!(error, WriteError::NotCarriedOut { .. });
+            if !is_late || begun.elapsed() >= READ_BACK_TIME {
+                if is_of_backend || matches!(error, WriteError::Ledger(_)) {
+                    return Err(error);
+                }
+                info!(zone = %self.zone, %error, "the servers do not show the changes yet");
+                return Ok(());
             }
+            // Nothing signals when a server has a change.
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
-        None
     }
 
-    /// Reads back that the changes were made, and records that. `before` is the serial that the
-    /// zone had before them.
-    async fn confirm(
+    fn warn_late(&self, server: &str, late: Duration) {
+        let (zone, late) = (&self.zone, late.as_millis());
+        warn!(
+            "{server} had the changes in {zone} only {late} ms after it had acknowledged them, as a secondary that \
+             forwards updates: name the primary in its place"
+        );
+    }
+
+    /// Reads back now that the changes were made, and records that.
+    async fn confirm_now(
         &self,
         requested: &[Requested],
         server: &str,

@@ -15,7 +15,7 @@ use super::recorder::{BackendAnswer, ChangeContext, ChangeRecorder, Requested};
 use super::worker::{Batch, Worker};
 use crate::ledger::{Event, Ledger, OpenValue};
 use crate::name::DnsName;
-use crate::provider::{Applied, ProviderError, TxtProvider};
+use crate::provider::{Applied, ProviderError, Reading, TxtProvider};
 use crate::txt::{Action, TxtChange, TxtSets};
 
 /// How long a limit that was learned holds: the backend may have been unable to work for another reason.
@@ -213,7 +213,10 @@ impl ZoneWriter {
         let removals = groups
             .iter()
             .map(|values| values.iter().map(requested).collect());
-        let outcomes = self.write_together(removals.collect()).await;
+        let mut outcomes = self.write_together(removals.collect()).await;
+        if self.provider.reading() == Reading::AtServers {
+            self.still_there(&groups, &mut outcomes).await;
+        }
         let mut cleaned = CleanUp {
             gone: gone.len(),
             ..CleanUp::default()
@@ -228,6 +231,36 @@ impl ZoneWriter {
             }
         }
         Ok(cleaned)
+    }
+
+    /// Makes errors of the removals after which the servers still show a value: the backend has accepted them, and
+    /// nothing else would be reported.
+    async fn still_there(
+        &self,
+        groups: &[Vec<&OpenValue>],
+        outcomes: &mut [Result<Applied, WriteError>],
+    ) {
+        let names: Vec<_> = groups.iter().map(|values| values[0].name.clone()).collect();
+        // If they cannot be read now, the next run reads them again: they are open in the ledger.
+        let Ok(there) = self.values(&names).await else {
+            return;
+        };
+        for (values, outcome) in groups.iter().zip(outcomes) {
+            let name = &values[0].name;
+            let values = values.iter().map(|open| &open.value);
+            let left: Vec<_> = values
+                .filter(|value| there.get(name).is_some_and(|set| set.contains(value)))
+                .cloned()
+                .collect();
+            if !left.is_empty() && outcome.is_ok() {
+                *outcome = Err(WriteError::NotCarriedOut {
+                    server: self.provider.identity().endpoint,
+                    name: name.clone(),
+                    values: left,
+                    action: Action::Remove,
+                });
+            }
+        }
     }
 }
 

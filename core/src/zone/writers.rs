@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use super::at_servers::AtServers;
 use super::configured_provider::{ConfiguredProvider, OpenError};
 use super::recent::RecentSets;
 use super::writer::ZoneWriter;
 use crate::clock::Clock;
+use crate::dns::Dns;
 use crate::lease::LeaseId;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::DnsName;
+use crate::provider::{Reading, TxtProvider};
 
 /// The writers, made on first use: one per zone and provider.
 pub struct ZoneWriters {
@@ -60,17 +63,22 @@ impl ZoneWriters {
         self.recent.were_removed(names, lease).await
     }
 
-    /// The writer of `zone` through `provider`, which is opened if it is not yet.
+    /// The writer of `zone` through `provider`, which is opened if it is not yet. `dns` finds the servers of the zone, if
+    /// its values are read there.
     pub async fn get(
         &self,
         zone: &DnsName,
         provider: &Arc<ConfiguredProvider>,
+        dns: &Arc<Dns>,
     ) -> Result<Arc<ZoneWriter>, OpenError> {
         let opened = provider.open().await?;
         let key = (zone.clone(), provider.credentials().to_owned());
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         let writer = writers.entry(key).or_insert_with(|| {
-            let (configured, txt) = (Arc::clone(provider), Arc::clone(&opened.txt));
+            let (configured, mut txt) = (Arc::clone(provider), Arc::clone(&opened.txt));
+            if txt.reading() == Reading::AtServers {
+                txt = Arc::new(AtServers::new(txt, Arc::clone(dns))) as Arc<dyn TxtProvider>;
+            }
             let ledger = Arc::clone(&self.ledger);
             Arc::new(ZoneWriter::start(zone.clone(), configured, txt, ledger))
         });

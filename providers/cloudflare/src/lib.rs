@@ -76,6 +76,7 @@ inventory::submit! {
         summary: "Cloudflare's API, with a token that may edit one zone",
         options: config::OPTIONS,
         guarantees: GUARANTEES,
+        variants: &[],
         build: |options| {
             let provider = Cloudflare::from_config(Config::from_options(options)?);
             Ok(Provider::with_rights(provider))

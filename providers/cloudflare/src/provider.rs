@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
-    check_within,
+    Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
+    ValueChanges, check_within,
 };
 use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -31,6 +31,7 @@ const VALUES_PER_NAME: usize = 1_000;
 pub const GUARANTEES: Guarantees = Guarantees {
     atomic: true,
     values: ValueChanges::PerValue,
+    reading: Reading::AtBackend,
     tells_propagation: false,
     narrowest_key: "all records of one zone (`DNS:Edit`); give the alias zone a zone of its own",
 };

@@ -79,6 +79,7 @@ inventory::submit! {
         summary: "PowerDNS's HTTP API, with a key that may do everything on the server",
         options: config::OPTIONS,
         guarantees: GUARANTEES,
+        variants: &[],
         build: |options| {
             let provider = PowerDns::from_config(Config::from_options(options)?);
             Ok(Provider::with_rights(provider))

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
-    check_within,
+    Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
+    ValueChanges, check_within,
 };
 use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -28,6 +28,7 @@ pub const KIND: &str = "powerdns";
 pub const GUARANTEES: Guarantees = Guarantees {
     atomic: true,
     values: ValueChanges::ReadBack,
+    reading: Reading::AtBackend,
     tells_propagation: false,
     narrowest_key: "everything on the server: PowerDNS has one API key; a TSIG key for `rfc2136` is narrower",
 };

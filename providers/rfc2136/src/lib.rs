@@ -86,6 +86,7 @@ inventory::submit! {
         summary: "DNS UPDATE (RFC 2136) signed with TSIG, over TCP: BIND, Knot, PowerDNS and others",
         options: config::OPTIONS,
         guarantees: GUARANTEES,
+        variants: &[],
         build: |options| {
             let provider = Rfc2136::from_config(Config::from_options(options)?);
             Ok(Provider::with_rights(provider))

@@ -7,8 +7,8 @@ use std::time::Duration;
 use acme_alias_core::clock::{Clock, SystemClock};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
-    check_within,
+    Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
+    ValueChanges, check_within,
 };
 use acme_alias_core::txt::{Action, TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -31,6 +31,7 @@ pub const KIND: &str = "rfc2136";
 pub const GUARANTEES: Guarantees = Guarantees {
     atomic: true,
     values: ValueChanges::PerValue,
+    reading: Reading::AtBackend,
     tells_propagation: false,
     narrowest_key: "TXT at single names of one zone (BIND: `grant KEY name NAME TXT;`)",
 };

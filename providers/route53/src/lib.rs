@@ -88,6 +88,7 @@ inventory::submit! {
         summary: "Amazon Route 53, with credentials found as other AWS programs find them",
         options: config::OPTIONS,
         guarantees: GUARANTEES,
+        variants: &[],
         build: |options| {
             let provider = Route53::from_config(Config::from_options(options)?);
             Ok(Provider::with_rights(provider))

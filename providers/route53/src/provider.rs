@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Guarantees, Identity, Limits, ProviderError, TxtProvider, ValueChanges,
-    check_within,
+    Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
+    ValueChanges, check_within,
 };
 use acme_alias_core::txt::{self, TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -30,6 +30,7 @@ pub const KIND: &str = "route53";
 pub const GUARANTEES: Guarantees = Guarantees {
     atomic: true,
     values: ValueChanges::CompareAndSwap,
+    reading: Reading::AtBackend,
     tells_propagation: true,
     narrowest_key: "TXT at chosen names of one hosted zone, by conditions of an IAM policy",
 };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail as they do")]
 
 mod cloudflare;
+mod exec;
 mod powerdns;
 mod rfc2136;
 mod route53;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
 use acme_alias_tests::{
@@ -12,19 +11,8 @@ use acme_alias_tests::{
 use tempfile::TempDir;
 
 use crate::clouds::{Clouds, SECRET_KEY};
-
-/// The blocks of a page that are in this language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
-    let opening = format!("```{language}\n");
-    let after = page.split(&opening).skip(1);
-    let blocks = after.filter_map(|text| text.split_once("\n```"));
-    blocks.map(|(block, _)| block.to_owned()).collect()
-}
-
-fn read(page: &str) -> Result<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    Ok(fs::read_to_string(folder.join(page))?)
-}
+use crate::exec::programs;
+use crate::guide_text::{blocks, read};
 
 /// Gives the program the settings of a page, below those that are the bed's own.
 fn write_settings(program: &Program, page: &str) -> Result {
@@ -190,6 +178,44 @@ fn the_guide_to_powerdns_works_as_it_stands() -> Result {
     let grade = "the credentials: dangerous";
     assert!(audit.stdout.contains(grade), "{audit}");
     assert_eq!(server.txt()?, []);
+    Ok(())
+}
+
+#[test]
+fn the_guide_to_programs_works_as_it_stands() -> Result {
+    let page = for_the_bed("exec.md", "example.com", ALIAS_ZONE)?;
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let protocols = programs::every_protocol(&bed)?;
+    // The first block of settings is complete. Each of the others is the provider for another protocol.
+    let tables = blocks(&page, "toml");
+    let [complete, lego, acme_sh] = tables.as_slice() else {
+        return Err(Error::new("three blocks of settings were expected"));
+    };
+    let (before, rest) = complete.split_once("[providers.own]").unwrap_or_default();
+    let (_, after) = rest.split_once("\n\n").unwrap_or_default();
+    for (index, own) in [None, Some(lego), Some(acme_sh)].into_iter().enumerate() {
+        let text = own.map_or(complete.clone(), |own| format!("{before}{own}\n\n{after}"));
+        let text = text
+            .replace("dns_cf", "dns_bed")
+            .replace("CF_Token", "BED_KEY");
+        let mut settings = bed.settings();
+        settings.state = bed.folder().join(format!("state-{index}"));
+        let servers = settings.alias_zones[0].servers.clone();
+        settings.zones.push((ALIAS_ZONE.to_owned(), servers));
+        settings.providers.clear();
+        settings.alias_zones.clear();
+        let (_, options) = &protocols[index];
+        settings.more = format!("[providers.own]\n{options}\n");
+        let program = bed.program(settings)?;
+        let of_the_page = format!(
+            "```toml\n{text}\n```\n```sh\n{}\n```\n",
+            blocks(&page, "sh")[0]
+        );
+        assert_eq!(run_page(&program, &of_the_page)?, 3);
+        let names = bed.certificate_in(&format!("state-{index}"), "web")?.names;
+        assert_eq!(names, ["*.example.com", "example.com"]);
+    }
+    assert_eq!(bed.txt()?, []);
     Ok(())
 }
 

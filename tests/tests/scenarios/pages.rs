@@ -49,6 +49,7 @@ fn the_providers_are_listed_with_their_options() -> Result {
         .collect();
     let expected = [
         ("cloudflare", "per-value"),
+        ("exec", "per-value"),
         ("powerdns", "read-back"),
         ("rfc2136", "per-value"),
         ("route53", "compare-and-swap"),
@@ -70,7 +71,7 @@ fn the_json_schema_has_every_provider_and_allows_no_other_key() -> Result {
     assert_eq!(schema["additionalProperties"], false);
     let providers = &schema["properties"]["providers"]["additionalProperties"]["oneOf"];
     let providers = providers.as_array().map(Vec::as_slice).unwrap_or_default();
-    assert_eq!(providers.len(), 4);
+    assert_eq!(providers.len(), 5);
     for provider in providers {
         assert_eq!(provider["additionalProperties"], false);
         assert_eq!(provider["required"][0], "kind");

@@ -41,7 +41,7 @@ impl Tail {
 }
 
 /// The last line of an output, as part of a sentence.
-pub(super) fn last_line(output: &str) -> String {
+pub(crate) fn last_line(output: &str) -> String {
     match output.lines().last() {
         Some(line) => format!(": {}", printable(line)),
         None => String::new(),

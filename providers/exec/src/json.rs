@@ -1,0 +1,280 @@
+//! The protocol `json`: one document on the standard input of the program, one on its standard output. `docs/exec.md`
+//! describes it for those who write programs.
+
+use std::time::Duration;
+
+use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::{few, printable};
+use acme_alias_core::program::Input;
+use acme_alias_core::provider::{Applied, Failure, ProviderError};
+use acme_alias_core::txt::{Action, TxtChange, TxtSets};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::parameters::Program;
+use crate::runner::Run;
+
+/// The version of the documents.
+const VERSION: u32 = 1;
+/// Records or names in one document.
+pub(crate) const BATCH: usize = 100;
+/// Characters of a document that are shown.
+const SHOWN: usize = 200;
+
+/// What the program is asked for.
+#[derive(Debug, Serialize)]
+struct Request<'a> {
+    version: u32,
+    action: &'static str,
+    zone: &'a str,
+    #[serde(flatten)]
+    subject: Subject<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Subject<'a> {
+    Records(Vec<Record<'a>>),
+    Names(Vec<&'a str>),
+}
+
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    name: &'a str,
+    value: &'a str,
+    /// In seconds; for records that are added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<u32>,
+}
+
+/// What the program answers.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    version: u32,
+    /// Why the whole request failed.
+    #[serde(default)]
+    error: Option<AnswerError>,
+    /// What became of each record, in the order of the request; none if all was done.
+    #[serde(default)]
+    results: Option<Vec<RecordResult>>,
+    /// The records that exist.
+    #[serde(default)]
+    records: Option<Vec<Existing>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RecordResult {
+    #[serde(default)]
+    error: Option<AnswerError>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Existing {
+    name: String,
+    value: String,
+    /// In seconds.
+    #[serde(default)]
+    ttl: Option<u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct AnswerError {
+    kind: String,
+    #[serde(default)]
+    message: String,
+    /// In seconds.
+    #[serde(default, rename = "retry-after")]
+    retry_after: Option<u64>,
+}
+
+impl AnswerError {
+    fn failure(&self) -> Failure {
+        match self.kind.as_str() {
+            "denied" => Failure::Denied,
+            "throttled" => Failure::Throttled {
+                retry_after: self.retry_after.map(Duration::from_secs),
+            },
+            "unavailable" => Failure::Unavailable,
+            "conflict" => Failure::Conflict,
+            "rejected" => Failure::Rejected,
+            "too-many" => Failure::TooMany,
+            _ => Failure::UnknownOutcome,
+        }
+    }
+
+    fn in_words(&self, config: &Config) -> String {
+        let (kind, message) = (printable(&self.kind), printable(&self.message));
+        let words = if message.is_empty() {
+            kind
+        } else {
+            format!("{kind}: {message}")
+        };
+        config.environment.hide(&words)
+    }
+}
+
+/// A program that is called by this protocol.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Json<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) program: &'a Program,
+}
+
+impl Json<'_> {
+    /// Carries out changes, each value's last one: removals first, each batch in one run.
+    pub(crate) async fn apply(
+        self,
+        zone: &DnsName,
+        changes: &[&TxtChange],
+        applied: &mut Applied,
+    ) -> Result<(), ProviderError> {
+        for (action, word) in [(Action::Remove, "remove"), (Action::Add, "add")] {
+            let of_action: Vec<_> = changes.iter().filter(|c| c.action == action).collect();
+            for batch in of_action.chunks(BATCH) {
+                let records = batch.iter().map(|change| Record {
+                    name: change.name.as_str(),
+                    value: change.value.as_str(),
+                    ttl: (action == Action::Add).then(|| change.ttl.unwrap_or(self.config.ttl)),
+                });
+                let subject = Subject::Records(records.collect());
+                let outcome = self.change(zone, word, subject, batch).await;
+                outcome.map_err(|mut error| {
+                    // What was done before is neither known to be complete nor undone.
+                    if applied.requests > 0 {
+                        error.failure = Failure::UnknownOutcome;
+                    }
+                    error
+                })?;
+                applied.requests += 1;
+                "done".clone_into(&mut applied.response);
+            }
+        }
+        Ok(())
+    }
+
+    async fn change(
+        self,
+        zone: &DnsName,
+        word: &'static str,
+        subject: Subject<'_>,
+        batch: &[&&TxtChange],
+    ) -> Result<(), ProviderError> {
+        let answer = self.ask(zone, word, subject).await?;
+        let Some(results) = answer.results else {
+            return Ok(());
+        };
+        if results.len() != batch.len() {
+            let problem = format!("{} results for {} records", results.len(), batch.len());
+            return Err(self.garbage(&problem));
+        }
+        let failed: Vec<_> = results
+            .iter()
+            .zip(batch)
+            .filter_map(|(result, change)| Some((result.error.as_ref()?, change)))
+            .collect();
+        let Some((first, _)) = failed.first() else {
+            return Ok(());
+        };
+        let first_failure = first.failure();
+        // If a part was done, or the reasons differ, nothing simple can be said.
+        let is_whole = failed.len() == batch.len()
+            && failed
+                .iter()
+                .all(|(error, _)| error.failure() == first_failure);
+        let failure = if is_whole {
+            first_failure
+        } else {
+            Failure::UnknownOutcome
+        };
+        let each: Vec<_> = failed
+            .iter()
+            .map(|(error, change)| format!("{}: {}", change.name, error.in_words(self.config)))
+            .collect();
+        Err(self.reported(failure, &few(&each, "; ")))
+    }
+
+    /// The records at these names.
+    pub(crate) async fn values(
+        self,
+        zone: &DnsName,
+        names: &[DnsName],
+    ) -> Result<TxtSets, ProviderError> {
+        let mut sets = TxtSets::new();
+        for batch in names.chunks(BATCH) {
+            let asked = batch.iter().map(DnsName::as_str).collect();
+            let answer = self.ask(zone, "values", Subject::Names(asked)).await?;
+            let Some(records) = answer.records else {
+                return Err(self.garbage("it has no `records`"));
+            };
+            for record in records {
+                let Ok(name) = record.name.parse::<DnsName>() else {
+                    let name = printable(&record.name);
+                    return Err(self.garbage(&format!("`{name}` is no name")));
+                };
+                if batch.contains(&name) {
+                    let set = sets.entry(name).or_default();
+                    set.add(record.ttl, record.value.parse().ok());
+                }
+            }
+        }
+        Ok(sets)
+    }
+
+    /// One run of the program; an error that it reports is one.
+    async fn ask(
+        self,
+        zone: &DnsName,
+        action: &'static str,
+        subject: Subject<'_>,
+    ) -> Result<Answer, ProviderError> {
+        let request = Request {
+            version: VERSION,
+            action,
+            zone: zone.as_str(),
+            subject,
+        };
+        let input = serde_json::to_string(&request).map_err(|error| {
+            let what = format!("the request could not be written: {error}");
+            ProviderError::new(Failure::Rejected, what, "report this as a defect")
+        })?;
+        let run = Run {
+            command: self.program.with([]),
+            input: Input::Text(input + "\n"),
+            ..Run::default()
+        };
+        let printed = run.answer(self.program.name(), self.config).await?;
+        let answer: Answer = serde_json::from_slice(&printed).map_err(|error| {
+            let text = String::from_utf8_lossy(&printed);
+            let shown: String = text.chars().take(SHOWN).collect();
+            let shown = self.config.environment.hide(&printable(shown.trim()));
+            self.garbage(&format!("{error}; it begins with `{shown}`"))
+        })?;
+        if answer.version != VERSION {
+            let problem = format!("it has the version {}, not {VERSION}", answer.version);
+            return Err(self.garbage(&problem));
+        }
+        match &answer.error {
+            Some(error) => Err(self.reported(error.failure(), &error.in_words(self.config))),
+            None => Ok(answer),
+        }
+    }
+
+    fn reported(self, failure: Failure, words: &str) -> ProviderError {
+        let name = self.program.name();
+        ProviderError::new(
+            failure,
+            format!("`{name}` reports: {words}"),
+            format!("correct what `{name}` reports"),
+        )
+    }
+
+    /// An answer that does not say what was done.
+    fn garbage(self, problem: &str) -> ProviderError {
+        let name = self.program.name();
+        ProviderError::new(
+            Failure::UnknownOutcome,
+            format!("the answer of `{name}` is not as the protocol json says: {problem}"),
+            "let it print one JSON document as docs/exec.md describes, and other text on standard error",
+        )
+    }
+}
