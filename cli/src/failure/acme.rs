@@ -145,7 +145,7 @@ fn problem_remedy(operation: Operation, kind: &str) -> Option<&'static str> {
         ("malformed", _) => {
             "run the command again with `-vv`, and report what it shows to the developers of this program"
         }
-        ("orderNotReady", _) => "run the same command again: it goes on with the order",
+        ("orderNotReady", _) => "run the same command again: it resumes the order",
         ("rateLimited", _) => RATE_LIMIT,
         ("rejectedIdentifier", _) => {
             "the CA does not issue for this name; remove the name, or use another CA"

@@ -32,7 +32,7 @@ impl Ca {
 
     /// Gives the account another key. If the process ends meanwhile, the next use of the account finishes the change.
     ///
-    /// This object goes on with an account that it has used before; make another one afterwards.
+    /// This object continues with an account that it has used before; make another one afterwards.
     pub async fn roll_over(&self, store: &dyn Store) -> Result<Account, CaError> {
         let lease = AccountLease::new(self.directory()).acquire(store).await?;
         let changed = Box::pin(rollover::roll_over(self.client(), store));
@@ -53,7 +53,7 @@ impl Ca {
     /// Creates an account in place of the one in the store, whose credentials stay in the store as those of a former
     /// account.
     ///
-    /// This object goes on with an account that it has used before; make another one afterwards.
+    /// This object continues with an account that it has used before; make another one afterwards.
     pub async fn new_account(&self, store: &dyn Store) -> Result<Account, CaError> {
         let lease = AccountLease::new(self.directory()).acquire(store).await?;
         let created = async {

@@ -184,9 +184,8 @@ impl Comparison<'_> {
         // RFC 1034 §3.6.2: a server refuses a CNAME beside other records.
         let (existing, first) = if has_txt {
             (
-                "; TXT records exist there",
-                "remove the TXT records there first (if they are not in the zone, the DNS host answers for \
-                 certificates of its own: switch that off for this name); ",
+                "; TXT records exist there (some DNS hosts add them for certificates of their own)",
+                "remove the TXT records there first; ",
             )
         } else {
             ("", "")

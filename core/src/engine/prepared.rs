@@ -9,7 +9,7 @@ use super::context::JobContext;
 use super::core::Engine;
 use super::report::{JobError, JobOutcome};
 use crate::acme::{AcmeError, ValidationFailure};
-use crate::issue::{IssueError, IssueFailure, Plan, Seen};
+use crate::issue::{CheckedDelegations, IssueError, IssueFailure, Plan};
 use crate::lease::LeaseId;
 use crate::name::DnsName;
 use crate::store::CertificateId;
@@ -49,7 +49,7 @@ impl Engine {
         // The way to the CA is made ready meanwhile. Nothing is asked of it that changes anything.
         let names = certificate.request.names.len();
         certificate.environment.ca().prepare(names);
-        let mut seen = Seen::default();
+        let mut seen = CheckedDelegations::default();
         loop {
             let followed = self.follow(Arc::clone(&certificate), &mut seen, context);
             certificate = match followed.await {
@@ -66,7 +66,7 @@ impl Engine {
     async fn follow(
         &self,
         certificate: Arc<CertificateConfig>,
-        seen: &mut Seen,
+        seen: &mut CheckedDelegations,
         context: &JobContext,
     ) -> Result<Prepared, IssueFailure> {
         let issuer = self.issuer(&certificate, context, &context.run_lease, &context.cancel);

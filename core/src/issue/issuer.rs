@@ -12,7 +12,7 @@ use super::error::{IssueError, IssueFailure};
 use super::events::{Observer, Step};
 use super::key::OrderKey;
 use super::order::{self, Begun, PendingKey};
-use super::preflight::{self, Plan, Seen};
+use super::preflight::{self, CheckedDelegations, Plan};
 use super::request::{CertificateRequest, LeftOut};
 use super::silent::{self, SilentServer};
 use crate::acme::{AcmeError, Ca, CaError, Order};
@@ -88,7 +88,7 @@ impl Issuer<'_> {
     pub async fn prepare(
         &self,
         request: &CertificateRequest,
-        seen: &mut Seen,
+        seen: &mut CheckedDelegations,
     ) -> Result<Plan, IssueError> {
         let identity = self.ca.caa_identity(self.store).boxed();
         self.prepare_with(request, identity, seen).await
@@ -98,7 +98,7 @@ impl Issuer<'_> {
         &self,
         request: &CertificateRequest,
         identity: impl Future<Output = Result<Option<CaaIdentity>, CaError>>,
-        seen: &mut Seen,
+        seen: &mut CheckedDelegations,
     ) -> Result<Plan, IssueError> {
         self.or_cancelled(async {
             self.begin(request, &Step::Preflight);
@@ -300,7 +300,7 @@ impl Issuer<'_> {
     /// nothing of the CA.
     pub async fn rehearse(&self, request: &CertificateRequest) -> Result<Plan, IssueFailure> {
         let identity = self.ca.known_caa_identity(self.store).boxed();
-        let mut seen = Seen::default();
+        let mut seen = CheckedDelegations::default();
         let plan = self.prepare_with(request, identity, &mut seen).await?;
         let context = self.context(request, None);
         let existing = Arc::clone(&plan.existing);
@@ -340,7 +340,7 @@ impl Issuer<'_> {
         &self,
         request: &CertificateRequest,
         identity: Option<CaaIdentity>,
-        seen: &mut Seen,
+        seen: &mut CheckedDelegations,
     ) -> Result<Plan, IssueError> {
         let plan = preflight::plan(self.checker, identity.as_ref(), &self.zones, request, seen);
         // In a box, so that the type of the flow stays within what the compiler evaluates.

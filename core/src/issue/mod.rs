@@ -19,6 +19,6 @@ pub use self::error::{IssueError, IssueFailure};
 pub use self::events::{NoObserver, Observer, Step};
 pub use self::issuer::{Issued, Issuer};
 pub(crate) use self::order::as_ordered;
-pub use self::preflight::{Plan, Seen};
+pub use self::preflight::{CheckedDelegations, Plan};
 pub use self::request::{CertificateRequest, LeftOut, RequestedName};
 pub use self::silent::SilentServer;

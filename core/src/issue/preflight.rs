@@ -50,7 +50,7 @@ impl Plan {
 /// The delegations that are in order. They are not followed once more when other names are left out: a server may
 /// answer something else each time.
 #[derive(Debug, Default)]
-pub struct Seen(BTreeMap<DnsName, DelegationReport>);
+pub struct CheckedDelegations(BTreeMap<DnsName, DelegationReport>);
 
 /// The identifiers that share a challenge name, and the alias name wanted for them.
 struct Challenge {
@@ -82,7 +82,7 @@ impl Challenge {
     }
 }
 
-impl Seen {
+impl CheckedDelegations {
     fn keep(&mut self, reports: Vec<DelegationReport>) {
         let by_name = |report: DelegationReport| (report.chain.challenge_name.clone(), report);
         self.0.extend(reports.into_iter().map(by_name));
@@ -116,7 +116,7 @@ pub(super) async fn plan(
     identity: Option<&CaaIdentity>,
     zones: &Zones,
     request: &CertificateRequest,
-    seen: &mut Seen,
+    seen: &mut CheckedDelegations,
 ) -> Result<Plan, IssueError> {
     let challenges = by_challenge_name(request)?;
     if request.skip_preflight {

@@ -1,10 +1,10 @@
-//! `docs/failure-matrix.md` and `docs/hostile-inputs.md`, and the tests that they name.
+//! Pages of `docs`, and the tests that they name.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use acme_alias_tests::Result;
+use acme_alias_tests::{Error, Result};
 
 /// A page, and the modules whose tests all have a row there.
 const PAGES: [(&str, &[&str]); 2] = [
@@ -22,6 +22,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "csr_names",
             "deploy",
             "deploy_files",
+            "exec/runs",
             "faulty_servers",
             "file_systems",
             "ids",
@@ -32,6 +33,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "machine",
             "name_servers",
             "notifications",
+            "odd_servers",
             "partial",
             "renewal_info",
             "resolvers",
@@ -45,6 +47,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "spoilt_orders",
             "spoilt_updates",
             "users",
+            "zone_mistakes",
         ],
     ),
     (
@@ -60,6 +63,33 @@ const PAGES: [(&str, &[&str]); 2] = [
         ],
     ),
 ];
+
+/// Pages whose rows name tests, which may stand in others.
+const MORE_PAGES: [&str; 1] = ["compatibility.md"];
+
+#[test]
+fn every_row_of_the_other_pages_has_a_test() -> Result {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in MORE_PAGES {
+        let text = fs::read_to_string(folder.join("../docs").join(page))?;
+        let is_row = |line: &&str| {
+            let is_head = line.starts_with("|---") || line.ends_with("| Test |");
+            line.starts_with('|') && !is_head
+        };
+        let rows: Vec<_> = text.lines().filter(is_row).collect();
+        assert!(!rows.is_empty(), "{page}");
+        for row in rows {
+            let test = row.strip_suffix("` |").and_then(|row| row.rsplit_once('`'));
+            let (module, name) = test
+                .and_then(|(_, test)| test.rsplit_once("::"))
+                .ok_or_else(|| Error::new(format_args!("{page}: no test in {row}")))?;
+            let module = format!("tests/scenarios/{}.rs", module.replace("::", "/"));
+            let module = fs::read_to_string(folder.join(module)).unwrap_or_default();
+            assert!(module.contains(&format!("fn {name}()")), "{page}: {row}");
+        }
+    }
+    Ok(())
+}
 
 #[test]
 fn every_row_has_its_test_and_every_test_its_row() -> Result {
@@ -81,6 +111,7 @@ fn every_row_has_its_test_and_every_test_its_row() -> Result {
                 let (_, declared) = lines[1].split_once("fn ").filter(|_| is_test)?;
                 declared.split_once('(').map(|(name, _)| name)
             });
+            let module = module.replace('/', "::");
             tests.extend(names.map(|name| format!("{module}::{name}")));
         }
         assert_eq!(rows, tests, "{page}");

@@ -417,10 +417,15 @@ fn a_certificate_that_is_not_what_was_asked_for_is_not_stored() -> Result {
         ] {
             assert!(kept.contains(part), "{part}");
         }
-        // The next run that is asked for opens a new order, and all is well.
+        // Nothing is ordered again before the pause has passed, unless that is asked for.
         let mut settings = bed.settings();
         settings.state = bed.folder().join("spoilt");
-        bed.program(settings)?.run(&ISSUE)?.assert_success();
+        let program = bed.program(settings)?;
+        let waits = program.run(&["renew"])?;
+        waits.assert_success();
+        waits.assert_printed(&["waits until"]);
+        assert_eq!(bed.orders()?, 1);
+        program.run(&ISSUE)?.assert_success();
     }
     Ok(())
 }
