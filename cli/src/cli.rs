@@ -45,9 +45,9 @@ Exit codes:
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Global {
-    /// Read this settings file above those of the system and the user
+    /// Read this settings file instead of those of the system and the user; several are layers, the last one on top
     #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
     /// Keep certificates, keys and accounts here
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,

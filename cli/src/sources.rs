@@ -45,6 +45,13 @@ impl Sources {
         self.merged(&self.origins.files()?, None, self.flags.clone())
     }
 
+    /// The settings files that are read, lowest first.
+    pub(crate) fn files(&self) -> Result<Vec<String>, SettingsError> {
+        let layers = self.origins.files()?;
+        let files = layers.iter().filter_map(Layer::file);
+        Ok(files.map(str::to_owned).collect())
+    }
+
     /// The settings that hold for every certificate.
     pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
         let settings = Settings::read(&self.tree()?)?;

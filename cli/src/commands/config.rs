@@ -10,7 +10,10 @@ use crate::setup::Setup;
 use crate::sources::Sources;
 
 pub(crate) fn show(sources: &Sources) -> Result<Report, Failure> {
-    Ok(Report::Settings(settings::show(&sources.tree()?)))
+    Ok(Report::Settings {
+        files: sources.files()?,
+        settings: settings::show(&sources.tree()?),
+    })
 }
 
 /// Reads everything that a run could read, the secrets of all providers included, and asks nothing of

@@ -48,7 +48,10 @@ pub(super) fn report(report: &Report, quiet: bool) {
         Report::List(listing) => listing_text::listing(listing, stream::width()),
         Report::Providers(kinds) if kinds.is_empty() => NO_PROVIDER.to_owned(),
         Report::Providers(kinds) => kinds.iter().map(|kind| provider(kind)).collect(),
-        Report::Settings(all) => settings(all),
+        Report::Settings {
+            files,
+            settings: shown,
+        } => settings(files, shown),
         Report::SettingsGood { warnings: 0 } => "The settings are good.\n".to_owned(),
         Report::SettingsGood { .. } => "The settings can be used; see the warnings.\n".to_owned(),
         Report::LedgerWhole {
@@ -107,7 +110,7 @@ fn all_serials(zones: &[(DnsName, ZoneSerials)]) -> String {
 }
 
 /// Each setting with its source beside it.
-fn settings(all: &[Shown]) -> String {
+fn settings(files: &[String], all: &[Shown]) -> String {
     let width = all
         .iter()
         .map(|shown| shown.key.len() + shown.value.len() + 3)
@@ -117,7 +120,12 @@ fn settings(all: &[Shown]) -> String {
         let setting = format!("{} = {}", shown.key, shown.value);
         format!("{setting:width$}  # {}\n", shown.source)
     };
-    all.iter().map(line).collect()
+    let read = match files {
+        [] => "none".to_owned(),
+        files => files.join(", "),
+    };
+    let lines: String = all.iter().map(line).collect();
+    format!("# settings files: {read}\n{lines}")
 }
 
 fn ledger_whole(lines: u64, truncated: bool, open: usize) -> String {

@@ -34,7 +34,9 @@ pub(super) fn report(report: &Report) -> Value {
         Report::Renewed(renewal) => self::renewal(renewal),
         Report::List(listing) => listing_json::listing(listing),
         Report::Providers(kinds) => json!({ "providers": all(kinds, |kind| provider(kind)) }),
-        Report::Settings(settings) => json!({ "settings": all(settings, setting) }),
+        Report::Settings { files, settings } => {
+            json!({ "files": files, "settings": all(settings, setting) })
+        }
         Report::SettingsGood { warnings } => json!({ "good": true, "warnings": warnings }),
         Report::LedgerWhole {
             lines,

@@ -35,7 +35,11 @@ pub(crate) enum Report {
     Renewed(Renewal),
     List(Listing),
     Providers(Vec<&'static ProviderKind>),
-    Settings(Vec<Shown>),
+    Settings {
+        /// The files that were read, lowest first.
+        files: Vec<String>,
+        settings: Vec<Shown>,
+    },
     SettingsGood {
         warnings: usize,
     },

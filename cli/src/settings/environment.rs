@@ -14,6 +14,8 @@ use super::mistake::Mistake;
 use super::schema::{self, Shape};
 
 const PREFIX: &str = "ACME_ALIAS_";
+/// The settings files to read, as `--config` names them, joined as in `PATH`.
+pub(crate) const CONFIG: &str = "ACME_ALIAS_CONFIG";
 /// What the deploy hook gets; a hook that calls this program again must not set anything.
 pub(crate) const HOOK_PREFIX: &str = "ACME_ALIAS_HOOK_";
 
@@ -26,7 +28,8 @@ pub(crate) fn layers(variables: &Variables, below: &[Layer]) -> (Vec<Layer>, Vec
     let (mut layers, mut mistakes) = (Vec::new(), Vec::new());
     let ours = variables
         .iter()
-        .filter(|(name, _)| name.starts_with(PREFIX) && !name.starts_with(HOOK_PREFIX));
+        .filter(|(name, _)| name.starts_with(PREFIX) && !name.starts_with(HOOK_PREFIX))
+        .filter(|(name, _)| *name != CONFIG);
     for (name, text) in ours {
         let parts: Vec<_> = name[PREFIX.len()..]
             .split("__")

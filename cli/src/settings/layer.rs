@@ -59,6 +59,11 @@ impl Text {
 }
 
 impl Layer {
+    /// The path of the file, if it was read from one.
+    pub(crate) fn file(&self) -> Option<&str> {
+        self.text.as_ref().map(|_| self.name.as_str())
+    }
+
     /// A layer that was not written as a file.
     pub(crate) fn new(name: impl Into<String>, values: Table) -> Self {
         Layer {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 use rustix::io::Errno;
 
-use super::environment::{self, Variables};
+use super::environment::{self, CONFIG, Variables};
 use super::layer::{Layer, Tree};
 use super::mistake::{Mistake, SettingsError};
 
@@ -25,8 +25,8 @@ propagation-timeout = "5m"
 /// What the settings are read from, apart from the flags.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
-    /// The file of `--config`.
-    pub(crate) config: Option<PathBuf>,
+    /// The files of `--config`, in their order.
+    pub(crate) config: Vec<PathBuf>,
     pub(crate) variables: Variables,
     /// Whether the user is root, for whom the state is kept under `/var/lib`.
     pub(crate) root: bool,
@@ -42,33 +42,43 @@ impl Origins {
             self.default_state().display().to_string().into(),
         );
         let mut layers = vec![Layer::new("default", defaults)];
-        layers.extend(self.discovered(Path::new("/etc/acme-alias/config.toml"))?);
-        if let Some(dir) = self.home("XDG_CONFIG_HOME", ".config") {
-            layers.extend(self.discovered(&dir.join("acme-alias/config.toml"))?);
+        let (named, remedy) = self.named();
+        for path in &named {
+            let layer = Layer::read(path)?.ok_or_else(|| {
+                let problem = format!("there is no file {}", path.display());
+                Mistake::new(problem).help(remedy)
+            })?;
+            layers.push(layer);
         }
-        if let Some(path) = &self.config {
-            match Layer::read(path)? {
-                Some(layer) => layers.push(layer),
-                None => {
-                    let problem = format!("there is no file {}", path.display());
-                    return Err(Mistake::new(problem).help("correct `--config`").into());
-                }
+        if named.is_empty() {
+            layers.extend(self.discovered(Path::new("/etc/acme-alias/config.toml"))?);
+            if let Some(dir) = self.home("XDG_CONFIG_HOME", ".config") {
+                layers.extend(self.discovered(&dir.join("acme-alias/config.toml"))?);
             }
         }
         Ok(layers)
     }
 
-    /// A file that the command line does not name. One that is out of reach does not matter beside `--config`.
+    /// The files that are named, lowest first, and what to do if one of them does not exist.
+    fn named(&self) -> (Vec<PathBuf>, &'static str) {
+        if !self.config.is_empty() {
+            return (self.config.clone(), "correct `--config`");
+        }
+        let paths = self.variables.get(CONFIG).map(std::env::split_paths);
+        let paths = paths.into_iter().flatten();
+        let paths = paths.filter(|path| !path.as_os_str().is_empty());
+        (paths.collect(), "correct the variable ACME_ALIAS_CONFIG")
+    }
+
+    /// A file that nobody has named.
     fn discovered(&self, path: &Path) -> Result<Option<Layer>, Mistake> {
         let Some(reason) = self.out_of_reach(path) else {
             return Layer::read(path);
         };
-        let path = path.display();
-        if self.config.is_some() {
-            tracing::info!("the settings file {path} is ignored: {reason}");
-            return Ok(None);
-        }
-        let problem = format!("the settings file {path} cannot be used: {reason}");
+        let problem = format!(
+            "the settings file {} cannot be used: {reason}",
+            path.display()
+        );
         Err(Mistake::new(problem).help(
             "name a settings file with `--config`, or set HOME or XDG_CONFIG_HOME to a folder of this user",
         ))

@@ -173,3 +173,54 @@ fn a_secret_in_the_environment_replaces_the_one_in_the_file() -> Result {
     program.run(&ISSUE)?.assert_success();
     Ok(())
 }
+
+#[test]
+fn files_that_are_named_replace_those_of_the_user_and_several_are_layers() -> Result {
+    let bed = TestBed::start()?;
+    let program = bed.program(bed.settings().certificates(&["example.com"]))?;
+    let folder = program.home().join("config/acme-alias");
+    fs::create_dir_all(&folder)?;
+    let [of_user, first, second] = [
+        (folder.join("config.toml"), "user.example.org"),
+        (bed.folder().join("first.toml"), "a.example.com"),
+        (bed.folder().join("second.toml"), "b.example.com"),
+    ]
+    .map(|(path, domain)| {
+        let text = format!("[certificates.web]\ndomains = [\"{domain}\"]\n");
+        fs::write(&path, text).map(|()| path.display().to_string())
+    });
+    let (of_user, first, second) = (of_user?, first?, second?);
+    let show = ["config", "show", "--output", "json"];
+    let domains = |outcome: &acme_alias_tests::Outcome| -> Result<(Vec<String>, String)> {
+        outcome.assert_success();
+        let shown = outcome.json()?;
+        let files = shown["files"].as_array().cloned().unwrap_or_default();
+        let files = files.iter().filter_map(serde_json::Value::as_str);
+        let files = files.map(str::to_owned).collect();
+        Ok((files, shown.to_string()))
+    };
+
+    // The bed names a file: nothing else is read.
+    let (files, all) = domains(&program.run(&show)?)?;
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert!(!all.contains("user.example.org"), "{all}");
+    let both = [&["--config", &first, "--config", &second][..], &show].concat();
+    let (files, all) = domains(&program.run(&both)?)?;
+    assert_eq!(files[1..], [first.clone(), second.clone()]);
+    assert!(all.contains("b.example.com") && !all.contains("a.example.com"));
+
+    // The bed's `--config` is taken away.
+    let without = program.clone().before("shift 2");
+    let (files, all) = domains(&without.run(&show)?)?;
+    assert_eq!(files, [of_user]);
+    assert!(all.contains("user.example.org"));
+    let joined = format!("{first}:{second}");
+    let by_variable = without.clone().env("ACME_ALIAS_CONFIG", joined);
+    let (files, all) = domains(&by_variable.run(&show)?)?;
+    assert_eq!(files, [first, second]);
+    assert!(all.contains("b.example.com"));
+    let gone = without.env("ACME_ALIAS_CONFIG", "/nowhere/config.toml");
+    let words = ["/nowhere/config.toml", "ACME_ALIAS_CONFIG"];
+    gone.run(&["list"])?.assert_failure(2, &words);
+    Ok(())
+}
