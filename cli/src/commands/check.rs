@@ -36,6 +36,7 @@ pub(crate) async fn run(
     let mut last = None;
     loop {
         let mut checked = stoppable(cancel, check(args, setup, &environment, &wanted)).await?;
+        checked.full = !args.domains.is_empty() || output.logging;
         if !args.watch || !checked.has_errors() {
             if args.write {
                 checked.probed = Some(probe(setup, &wanted, &checked.names, output, cancel).await?);
@@ -166,6 +167,7 @@ async fn check(
         });
     Ok(Checked {
         names: names.collect(),
+        full: true,
         took: begun.elapsed(),
         probed: None,
     })

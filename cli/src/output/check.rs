@@ -11,48 +11,13 @@ use super::finding::of_finding;
 use super::report::{Checked, CheckedName, Offboarding, Probed};
 
 pub(super) fn checked(checked: &Checked) -> String {
-    let mut text = String::new();
-    let mut zones: BTreeMap<&DnsName, &ZoneReport> = BTreeMap::new();
-    for CheckedName {
-        identifiers,
-        report,
-    } in &checked.names
-    {
-        let DelegationReport {
-            chain,
-            source,
-            between,
-            alias,
-            findings,
-        } = report;
-        let on_the_way = source.iter().chain(between).chain(alias);
-        zones.extend(on_the_way.map(|report| (&report.zone, &**report)));
-        text.push_str(&format!("{}: {}\n", list(identifiers), verdict(findings)));
-        for hop in &chain.hops {
-            text.push_str(&format!(
-                "  {} {} CNAME {}  (asked: {})\n",
-                hop.name.fqdn(),
-                hop.ttl,
-                hop.target.fqdn(),
-                hop.server
-            ));
-        }
-        if let End::At { server, answer, .. } = &chain.end {
-            let name = chain.last().fqdn();
-            text.push_str(&format!("  {name} {answer}  (asked: {server})\n"));
-        }
-        for finding in findings {
-            text.push('\n');
-            text.push_str(&of_finding(finding));
-        }
-        text.push('\n');
-    }
-    if checked.names.len() > 1 {
-        text.push_str(&table(checked));
-    }
-    for report in zones.into_values() {
-        text.push_str(&zone_report(report));
-    }
+    let mut text = if checked.full {
+        everything(checked)
+    } else {
+        let findings = Finding::merged(checked.findings().cloned());
+        let findings = findings.iter().map(|finding| of_finding(finding) + "\n");
+        findings.collect::<String>() + &table(checked)
+    };
     text.extend(checked.probed.as_ref().map(probed));
     let count = |wanted| {
         let found = checked
@@ -69,6 +34,57 @@ pub(super) fn checked(checked: &Checked) -> String {
         checked.names.len(),
         count(None),
     ));
+    text
+}
+
+/// All that was seen on the way from each name.
+fn everything(checked: &Checked) -> String {
+    let mut text = String::new();
+    let mut zones: BTreeMap<&DnsName, &ZoneReport> = BTreeMap::new();
+    for name in &checked.names {
+        let report = &name.report;
+        let on_the_way = report.source.iter().chain(&report.between);
+        let on_the_way = on_the_way.chain(&report.alias);
+        zones.extend(on_the_way.map(|report| (&report.zone, &**report)));
+        text.push_str(&one(name));
+    }
+    if checked.names.len() > 1 {
+        text.push_str(&table(checked));
+    }
+    for report in zones.into_values() {
+        text.push_str(&zone_report(report));
+    }
+    text
+}
+
+fn one(
+    CheckedName {
+        identifiers,
+        report,
+    }: &CheckedName,
+) -> String {
+    let DelegationReport {
+        chain, findings, ..
+    } = report;
+    let mut text = format!("{}: {}\n", list(identifiers), verdict(findings));
+    for hop in &chain.hops {
+        text.push_str(&format!(
+            "  {} {} CNAME {}  (asked: {})\n",
+            hop.name.fqdn(),
+            hop.ttl,
+            hop.target.fqdn(),
+            hop.server
+        ));
+    }
+    if let End::At { server, answer, .. } = &chain.end {
+        let name = chain.last().fqdn();
+        text.push_str(&format!("  {name} {answer}  (asked: {server})\n"));
+    }
+    for finding in findings {
+        text.push('\n');
+        text.push_str(&of_finding(finding));
+    }
+    text.push('\n');
     text
 }
 

@@ -99,6 +99,8 @@ impl Audited {
 /// Delegations that were looked at.
 pub(crate) struct Checked {
     pub(crate) names: Vec<CheckedName>,
+    /// Whether everything that was seen is shown, and not only what is wrong.
+    pub(crate) full: bool,
     pub(crate) took: Duration,
     /// What came of writing to the alias zones, where that was wanted.
     pub(crate) probed: Option<Probed>,

@@ -13,6 +13,7 @@ mod caa;
 mod canary;
 mod cas;
 mod certificates;
+mod check_output;
 mod checks;
 mod clean_up;
 mod cloudflare;
