@@ -23,7 +23,7 @@ const STICKY: u32 = 0o1000;
 ///
 /// Each folder on the way must belong to the effective user, root or `owner`, and others must not be able to write
 /// in it, unless its sticky bit is set. A symbolic link on the way is followed if the effective user or root made it, and
-/// others cannot write in its folder: they could have moved it there.
+/// others, `owner` among them, cannot write in its folder: they could have moved it there.
 /// Nobody else can therefore lead a file that is written through the descriptor to another place.
 pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
     let mut at = PathBuf::from("/");
@@ -37,7 +37,8 @@ pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
         let here = at.join(&name);
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             check_owner(&here, stat.st_uid)?;
-            if rustix::fs::fstat(&folder)?.st_mode & OTHERS_CHANGE != 0 {
+            let around = rustix::fs::fstat(&folder)?;
+            if around.st_mode & OTHERS_CHANGE != 0 || check_owner(&at, around.st_uid).is_err() {
                 return Err(Untrusted::new(&here, Distrust::Link).into());
             }
             links += 1;
@@ -168,6 +169,20 @@ mod tests {
         let link = shared.join("link");
         symlink("../victim", &link).unwrap();
         assert_eq!(reason(&link, None), Some(Distrust::Link));
+    }
+
+    #[test]
+    fn a_link_that_root_made_in_the_folder_of_the_owner_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, victim) = (folder.path().join("home"), folder.path().join("victim"));
+        fs::create_dir(&victim).unwrap();
+        fs::create_dir(&home).unwrap();
+        symlink(&victim, home.join("logs")).unwrap();
+        chown(&home, Some(STRANGER), None).unwrap();
+        // The owner may move it, although root made it.
+        fs::rename(home.join("logs"), home.join("tls")).unwrap();
+        let refused = Some(Distrust::Link);
+        assert_eq!(reason(&home.join("tls"), Some(STRANGER)), refused);
     }
 
     #[test]
