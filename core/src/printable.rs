@@ -20,7 +20,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// The same for the first characters only, if there are more than `max`; and how many are left out.
-pub(crate) fn shortened(text: &str, max: usize) -> String {
+pub fn shortened(text: &str, max: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(max) else {
         return printable(text);
     };

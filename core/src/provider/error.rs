@@ -1,12 +1,13 @@
 //! Failed backend calls.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::name::DnsName;
-use crate::txt::TxtChange;
+use crate::txt::{TxtChange, TxtRecord};
 
 /// A backend call that failed: of which kind, what happened, and what to do.
 ///
@@ -29,6 +30,9 @@ pub struct ProviderError {
     pub what: String,
     /// What the reader can do, as an imperative. It may name options of the provider in backticks.
     pub remedy: String,
+    /// The records whose changes have failed, if the backend has accepted those of all others; empty if it has accepted
+    /// none, or if that is unknown.
+    pub failed: Arc<BTreeSet<TxtRecord>>,
     /// The error that caused this one, if a library reported it.
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -78,6 +82,7 @@ impl ProviderError {
             failure,
             what: what.into(),
             remedy: remedy.into(),
+            failed: Arc::default(),
             source: None,
         }
     }
@@ -87,6 +92,11 @@ impl ProviderError {
     pub fn with_source(mut self, source: Arc<dyn Error + Send + Sync>) -> Self {
         self.source = Some(source);
         self
+    }
+
+    /// Whether the change of this record has failed.
+    pub fn concerns(&self, change: &TxtChange) -> bool {
+        self.failed.is_empty() || self.failed.contains(&change.record())
     }
 
     /// The same error for a call that only reads. Such a call changes nothing and writes no values, so an

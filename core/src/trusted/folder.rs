@@ -23,13 +23,13 @@ const STICKY: u32 = 0o1000;
 ///
 /// Each folder on the way must belong to the effective user, root or `owner`, and others must not be able to write
 /// in it, unless its sticky bit is set. A symbolic link on the way is followed if the effective user or root made it, and
-/// others cannot write in its folder: they could have moved it there.
+/// others cannot write in its folder, nor `owner` in one above: they could have moved it there.
 /// Nobody else can therefore lead a file that is written through the descriptor to another place.
 pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
     let mut at = PathBuf::from("/");
     let mut folder = open(CWD, OsStr::new("/"))?;
     let mut ahead = components(path)?;
-    let mut links = 0;
+    let (mut links, mut is_of_owner) = (0, false);
     check_folder(&at, &rustix::fs::fstat(&folder)?, owner)?;
     while let Some(name) = ahead.pop() {
         let next = open(&folder, &name)?;
@@ -37,7 +37,7 @@ pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
         let here = at.join(&name);
         if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
             check_owner(&here, stat.st_uid)?;
-            if rustix::fs::fstat(&folder)?.st_mode & OTHERS_CHANGE != 0 {
+            if is_of_owner || rustix::fs::fstat(&folder)?.st_mode & OTHERS_CHANGE != 0 {
                 return Err(Untrusted::new(&here, Distrust::Link).into());
             }
             links += 1;
@@ -54,6 +54,7 @@ pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
             continue;
         }
         check_folder(&here, &stat, owner)?;
+        is_of_owner |= check_owner(&here, stat.st_uid).is_err();
         folder = next;
         at = match name.as_bytes() {
             b".." => at.parent().unwrap_or(Path::new("/")).to_owned(),
@@ -168,6 +169,24 @@ mod tests {
         let link = shared.join("link");
         symlink("../victim", &link).unwrap();
         assert_eq!(reason(&link, None), Some(Distrust::Link));
+    }
+
+    #[test]
+    fn a_link_that_root_made_in_the_folder_of_the_owner_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, victim) = (folder.path().join("home"), folder.path().join("victim"));
+        fs::create_dir(&victim).unwrap();
+        fs::create_dir(&home).unwrap();
+        symlink(&victim, home.join("logs")).unwrap();
+        chown(&home, Some(STRANGER), None).unwrap();
+        // The owner may move it, although root made it.
+        fs::rename(home.join("logs"), home.join("tls")).unwrap();
+        let refused = Some(Distrust::Link);
+        assert_eq!(reason(&home.join("tls"), Some(STRANGER)), refused);
+        // So is one in a folder of root, which the owner may move as well.
+        fs::create_dir(home.join("inner")).unwrap();
+        symlink(&victim, home.join("inner/link")).unwrap();
+        assert_eq!(reason(&home.join("inner/link"), Some(STRANGER)), refused);
     }
 
     #[test]

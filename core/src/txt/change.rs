@@ -63,6 +63,14 @@ pub struct TxtChange {
 }
 
 impl TxtChange {
+    /// The record that it adds or removes.
+    pub fn record(&self) -> TxtRecord {
+        TxtRecord {
+            name: self.name.clone(),
+            value: self.value.clone(),
+        }
+    }
+
     /// The change that undoes this addition.
     #[must_use]
     pub fn removal(&self) -> Self {

@@ -6,8 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::configured_provider::ConfiguredProvider;
 use crate::ledger::{Entry, Event, Ledger, LedgerError, Origin, RunId, SerialStep};
 use crate::name::DnsName;
+use crate::printable::shortened;
 use crate::provider::Identity;
 use crate::txt::{Action, TxtChange, TxtSets};
+
+/// The longest answer of a backend that is recorded, in characters. It is in the line of each change.
+const RESPONSE_MAX: usize = 2_000;
 
 /// In which run, and for whom, a change is made.
 #[derive(Clone, Debug)]
@@ -114,7 +118,9 @@ impl ChangeRecorder {
             name,
             value,
             server: answer.server.map(str::to_owned),
-            response: answer.response.map(str::to_owned),
+            response: answer
+                .response
+                .map(|response| shortened(response, RESPONSE_MAX)),
             serial: answer.serial,
         }
     }

@@ -1,5 +1,7 @@
 //! The task that carries out the changes of one zone, one request after the other.
 
+mod partly;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +101,9 @@ impl Worker {
                     };
                     let _ = done.send(outcome);
                 }
+            }
+            Err(WriteError::Provider(error)) if batches > 1 && !error.failed.is_empty() => {
+                self.carried_out_in_part(lists, error).await;
             }
             Err(WriteError::NotCarriedOut { server, .. }) if batches > 1 => {
                 for Batch { changes, done, .. } in lists.into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! The protocol `acme.sh`: the DNS scripts of an installed acme.sh, each with the functions `SCRIPT_add NAME VALUE` and
 //! `SCRIPT_rm NAME VALUE` (<https://github.com/acmesh-official/acme.sh/wiki/DNS-API-Dev-Guide>).
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use acme_alias_core::program::{Input, check};
@@ -61,7 +61,8 @@ pub(crate) fn run(acme_sh: &AcmeSh, action: &str, name: &str, value: &str, input
 }
 
 /// Fails if acme.sh or the script does not exist, or others can change one of them. `account.conf` must exist and be
-/// private: acme.sh writes credentials to it that it finds in variables.
+/// private: acme.sh writes credentials to it that it finds in variables, and runs it. Others must not be able to put
+/// another one in its place after this look at it.
 pub(crate) async fn check_files(acme_sh: &AcmeSh, config: &Config) -> Result<(), ProviderError> {
     for file in [acme_sh.main(), acme_sh.file()] {
         let label = file.display().to_string();
@@ -77,8 +78,7 @@ pub(crate) async fn check_files(acme_sh: &AcmeSh, config: &Config) -> Result<(),
     }
     let conf = acme_sh.account_conf();
     let opened = tokio::task::spawn_blocking(move || {
-        let read = trusted::read(&conf, Access::Private, Links::Followed, CONF_MAX);
-        read.map(drop).map_err(|error| conf_error(&conf, &error))
+        check_conf(&conf).map_err(|error| conf_error(&conf, &error))
     });
     opened.await.unwrap_or_else(|error| {
         let what = format!("account.conf could not be looked at: {error}");
@@ -86,19 +86,31 @@ pub(crate) async fn check_files(acme_sh: &AcmeSh, config: &Config) -> Result<(),
     })
 }
 
-fn conf_error(conf: &Path, error: &std::io::Error) -> ProviderError {
-    let conf = conf.display();
+fn check_conf(conf: &Path) -> io::Result<()> {
+    for place in [conf, &conf.canonicalize()?] {
+        trusted::open_folder(place.parent().unwrap_or(place), None)?;
+    }
+    trusted::read(conf, Access::Private, Links::Followed, CONF_MAX).map(drop)
+}
+
+fn conf_error(conf: &Path, error: &io::Error) -> ProviderError {
+    let place = conf.display();
     let (what, remedy) = match Untrusted::in_error(error) {
         Some(untrusted) => (
             format!("acme.sh would save credentials in an unsafe place: {untrusted}"),
-            format!("let only this user read it: `chmod 600 {conf}`; or set `config-home`"),
+            if untrusted.path == conf {
+                format!("let only this user read it: `chmod 600 {place}`; or set `config-home`")
+            } else {
+                let folder = untrusted.path.display();
+                format!("let only this user change it: `chmod go-w {folder}`; or set `config-home`")
+            },
         ),
         None if error.kind() == ErrorKind::NotFound => (
-            format!("{conf} does not exist, where acme.sh saves credentials"),
-            format!("create it: `install -m 600 /dev/null {conf}`; or set `config-home`"),
+            format!("{place} does not exist, where acme.sh saves credentials"),
+            format!("create it: `install -m 600 /dev/null {place}`; or set `config-home`"),
         ),
         None => (
-            format!("{conf} cannot be read: {error}"),
+            format!("{place} cannot be read: {error}"),
             "let this user read it, or set `config-home`".to_owned(),
         ),
     };

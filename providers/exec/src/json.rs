@@ -1,10 +1,11 @@
 //! The protocol `json`: one document on the standard input of the program, one on its standard output. `docs/exec.md`
 //! describes it for those who write programs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::printable::{few, printable};
+use acme_alias_core::printable::{few, printable, shortened};
 use acme_alias_core::program::Input;
 use acme_alias_core::provider::{Applied, Failure, ProviderError};
 use acme_alias_core::txt::{Action, TxtChange, TxtSets};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::parameters::Program;
 use crate::runner::Run;
+use crate::single::in_part;
 
 /// The version of the documents.
 const VERSION: u32 = 1;
@@ -20,6 +22,9 @@ const VERSION: u32 = 1;
 pub(crate) const BATCH: usize = 100;
 /// Characters of a document that are shown.
 const SHOWN: usize = 200;
+
+/// Characters of what a program reports that are shown and recorded.
+const REPORTED: usize = 1000;
 
 /// What the program is asked for.
 #[derive(Debug, Serialize)]
@@ -128,37 +133,47 @@ impl Json<'_> {
         changes: &[&TxtChange],
         applied: &mut Applied,
     ) -> Result<(), ProviderError> {
-        for (action, word) in [(Action::Remove, "remove"), (Action::Add, "add")] {
-            let of_action: Vec<_> = changes.iter().filter(|c| c.action == action).collect();
-            for batch in of_action.chunks(BATCH) {
-                let records = batch.iter().map(|change| Record {
-                    name: change.name.as_str(),
-                    value: change.value.as_str(),
-                    ttl: (action == Action::Add).then(|| change.ttl.unwrap_or(self.config.ttl)),
-                });
-                let subject = Subject::Records(records.collect());
-                let outcome = self.change(zone, word, subject, batch).await;
-                outcome.map_err(|mut error| {
-                    // What was done before is neither known to be complete nor undone.
-                    if applied.requests > 0 {
-                        error.failure = Failure::UnknownOutcome;
-                    }
-                    error
-                })?;
+        let (removals, adds): (Vec<_>, Vec<_>) = changes
+            .iter()
+            .partition(|change| change.action == Action::Remove);
+        let batches = removals.chunks(BATCH).chain(adds.chunks(BATCH));
+        let batches: Vec<_> = batches.collect();
+        let (mut first_error, mut failed) = (None, BTreeSet::new());
+        for (index, batch) in batches.iter().enumerate() {
+            let Err(error) = self.change(zone, batch).await else {
                 applied.requests += 1;
-                "done".clone_into(&mut applied.response);
+                continue;
+            };
+            let is_part = !error.failed.is_empty();
+            if is_part {
+                failed.extend(error.failed.iter().cloned());
+            } else {
+                let rest = batches[index..].iter().copied().flatten();
+                failed.extend(rest.map(|change| change.record()));
+            }
+            first_error.get_or_insert(error);
+            if !is_part {
+                break;
             }
         }
+        if let Some(error) = first_error {
+            return Err(in_part(error, failed, changes.len()));
+        }
+        "done".clone_into(&mut applied.response);
         Ok(())
     }
 
-    async fn change(
-        self,
-        zone: &DnsName,
-        word: &'static str,
-        subject: Subject<'_>,
-        batch: &[&&TxtChange],
-    ) -> Result<(), ProviderError> {
+    /// Makes changes that are all additions or all removals, in one run. If the program has made a part of them, the
+    /// error has the others.
+    async fn change(self, zone: &DnsName, batch: &[&&TxtChange]) -> Result<(), ProviderError> {
+        let is_add = batch.iter().all(|change| change.action == Action::Add);
+        let word = if is_add { "add" } else { "remove" };
+        let records = batch.iter().map(|change| Record {
+            name: change.name.as_str(),
+            value: change.value.as_str(),
+            ttl: is_add.then(|| change.ttl.unwrap_or(self.config.ttl)),
+        });
+        let subject = Subject::Records(records.collect());
         let answer = self.ask(zone, word, subject).await?;
         let Some(results) = answer.results else {
             return Ok(());
@@ -190,7 +205,9 @@ impl Json<'_> {
             .iter()
             .map(|(error, change)| format!("{}: {}", change.name, error.in_words(self.config)))
             .collect();
-        Err(self.reported(failure, &few(&each, "; ")))
+        let records = failed.iter().map(|(_, change)| change.record());
+        let error = self.reported(failure, &few(&each, "; "));
+        Err(in_part(error, records.collect(), batch.len()))
     }
 
     /// The records at these names.
@@ -263,7 +280,7 @@ impl Json<'_> {
         let name = self.program.name();
         ProviderError::new(
             failure,
-            format!("`{name}` reports: {words}"),
+            format!("`{name}` reports: {}", shortened(words, REPORTED)),
             format!("correct what `{name}` reports"),
         )
     }
@@ -271,6 +288,7 @@ impl Json<'_> {
     /// An answer that does not say what was done.
     fn garbage(self, problem: &str) -> ProviderError {
         let name = self.program.name();
+        let problem = shortened(&self.config.environment.hide(problem), REPORTED);
         ProviderError::new(
             Failure::UnknownOutcome,
             format!("the answer of `{name}` is not as the protocol json says: {problem}"),

@@ -41,7 +41,7 @@
 //! - A program that others own or can change is not run.
 //! - It runs without a shell, in a process group of its own, which is stopped when its time is over.
 //! - Of its environment it inherits what is known to hold no secret. Secrets are in no argument, log or error.
-//! - Its output is bounded.
+//! - Its output is bounded, and what is shown and recorded of it is short.
 //!
 //! [`Reading::AtServers`]: acme_alias_core::provider::Reading::AtServers
 //!

@@ -1,10 +1,12 @@
 //! The protocols that change one value in a run: `lego` and `acme.sh`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use acme_alias_core::program::{Input, ProgramError, check_runnable};
 use acme_alias_core::provider::{Applied, Failure, ProviderError};
-use acme_alias_core::txt::{Action, TxtChange};
+use acme_alias_core::txt::{Action, TxtChange, TxtRecord};
 
 use crate::acme_sh;
 use crate::config::Config;
@@ -42,11 +44,13 @@ impl Single<'_> {
         self.check().await?;
         let turn = self.turn().await?;
         let label = self.label();
-        let (removals, adds): (Vec<_>, Vec<_>) = changes
-            .iter()
-            .partition(|change| change.action == Action::Remove);
-        let mut first_error = None;
-        for (runs, change) in removals.into_iter().chain(adds).enumerate() {
+        let of = |action| {
+            let changes = changes.iter().copied();
+            changes.filter(move |change| change.action == action)
+        };
+        let ordered: Vec<_> = of(Action::Remove).chain(of(Action::Add)).collect();
+        let (mut first_error, mut failed) = (None, BTreeSet::new());
+        for (runs, change) in ordered.iter().enumerate() {
             let input = turn.file().map_or(Input::Nothing, Input::File);
             let run = self.run_for(change, input);
             let Err(error) = run.wait(&label, self.config).await else {
@@ -60,11 +64,13 @@ impl Single<'_> {
             }
             first_error.get_or_insert(error);
             if !may_go_on {
+                failed.extend(ordered[runs..].iter().map(|change| change.record()));
                 break;
             }
+            failed.insert(change.record());
         }
         if let Some(error) = first_error {
-            return Err(error);
+            return Err(in_part(error, failed, changes.len()));
         }
         "exit status 0".clone_into(&mut applied.response);
         Ok(())
@@ -124,6 +130,19 @@ impl Single<'_> {
             Tool::AcmeSh(acme_sh) => acme_sh.file().display().to_string(),
         }
     }
+}
+
+/// The error of some of so many changes, of which the others were accepted.
+pub(crate) fn in_part(
+    mut error: ProviderError,
+    failed: BTreeSet<TxtRecord>,
+    changes: usize,
+) -> ProviderError {
+    if failed.len() < changes {
+        error.failure = Failure::UnknownOutcome;
+        error.failed = Arc::new(failed);
+    }
+    error
 }
 
 /// The last change of each value, in the order of the first ones.

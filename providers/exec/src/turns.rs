@@ -1,12 +1,14 @@
 //! The turns of programs that must not run twice at the same time: one after the other, in all processes.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::fs::{DirBuilder, File};
+use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use acme_alias_core::provider::Shared;
+use acme_alias_core::trusted;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
@@ -14,13 +16,17 @@ use tracing::debug;
 /// How often a lock that another process has is tried.
 const INTERVAL: Duration = Duration::from_millis(50);
 
+/// Where the locks of root are. Whoever can read a program can hold a lock on it for ever.
+const LOCKS: &str = "/run/acme-alias";
+
 /// By the path of the program.
 static PROGRAMS: Shared<PathBuf, Mutex<()>> = Shared::new();
 
 /// A turn, which ends when it is dropped.
 ///
-/// Other processes are kept out by a lock (flock(2)) on the program's file. The program gets the open file as its
-/// standard input: if this process is killed, the lock lasts until the program has ended as well.
+/// Other processes are kept out by a lock (flock(2)): on a file of root for this program, or else on the program's own file.
+/// The program gets the open file as its standard input: if this process is killed, the lock lasts until the program has
+/// ended as well.
 #[derive(Debug)]
 pub(crate) struct Turn {
     file: Option<Arc<File>>,
@@ -75,14 +81,29 @@ impl Drop for Turn {
     }
 }
 
-/// The file of the program. One that is named without a path has none here.
-fn open(program: &Path) -> std::io::Result<File> {
+/// The file that is locked for a program. One that is named without a path has none here.
+fn open(program: &Path) -> io::Result<File> {
     if program.components().count() < 2 {
-        return Err(std::io::ErrorKind::NotFound.into());
+        return Err(ErrorKind::NotFound.into());
     }
     let mut file = File::open(program)?;
+    if let Ok(private) = open_private(&file) {
+        return Ok(private);
+    }
     file.seek(SeekFrom::End(0))?;
     Ok(file)
+}
+
+/// A file for an open program that nobody else can open; an error unless this is root.
+fn open_private(program: &File) -> io::Result<File> {
+    let metadata = program.metadata()?;
+    match DirBuilder::new().mode(0o700).create(LOCKS) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    trusted::open_folder(Path::new(LOCKS), None)?;
+    let name = format!("{:x}-{:x}.lock", metadata.dev(), metadata.ino());
+    trusted::open_in_place(&Path::new(LOCKS).join(name))
 }
 
 #[cfg(test)]
@@ -98,7 +119,7 @@ mod tests {
         let path = folder.path().join("program");
         std::fs::write(&path, "text").unwrap();
         // A lock belongs to what was opened, not to the process.
-        let other = File::open(&path).unwrap();
+        let other = open(&path).unwrap();
         other.lock().unwrap();
         assert!(Turn::at(&path, SHORT).await.is_none());
         other.unlock().unwrap();

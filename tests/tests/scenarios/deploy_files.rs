@@ -134,6 +134,27 @@ fn no_file_is_written_where_others_can_lead_it_elsewhere() -> Result {
 }
 
 #[test]
+fn the_owner_of_files_cannot_lead_them_elsewhere_by_a_link_of_root() -> Result {
+    let bed = TestBed::start()?;
+    let (home, victim) = (folder(&bed, "home")?, folder(&bed, "victim")?);
+    fs::write(victim.join("key"), "of others")?;
+    // Root made it for this customer, who gives it the name of the folder of his key.
+    symlink(&victim, home.join("shared"))?;
+    chown(&home, Some(STRANGER), None)?;
+    fs::rename(home.join("shared"), home.join("tls"))?;
+    let target = files(&home, "key = 'DIR/tls/key'\nowner = '65534'");
+    let outcome = bed.program(with(&bed, &target))?.run(&RENEW)?;
+    assert_eq!(fs::read_to_string(victim.join("key"))?, "of others");
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    let left = undeployed(&outcome, "renewed")?;
+    assert!(
+        left[0]["error"].to_string().contains("is a symbolic link"),
+        "{outcome}"
+    );
+    Ok(())
+}
+
+#[test]
 fn what_others_plant_in_a_folder_for_all_changes_nothing() -> Result {
     let bed = TestBed::start()?;
     let (theirs, shared) = (folder(&bed, "theirs")?, folder(&bed, "shared")?);

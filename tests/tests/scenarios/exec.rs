@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail as they do")]
 
+mod hostile;
 pub(crate) mod programs;
 mod runs;
 
