@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::rights::Scope;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -16,6 +18,7 @@ pub(crate) use self::manage::{
     AccountArgs, AccountCommand, DeactivateArgs, ForgetCertificateArgs, RevokeArgs, ShowArgs,
 };
 pub(crate) use self::obtain::{AliasFor, IssueArgs, RenewArgs, Subject};
+use crate::other_clients::equivalent;
 use crate::output::RecordFormat;
 use crate::provider_flags::{self, ProviderFlag};
 
@@ -290,9 +293,27 @@ pub(crate) fn command() -> clap::Command {
     Cli::command().mut_subcommand("issue", |issue| issue.args(provider_flags::all()))
 }
 
+/// Leaves the program. For what only other clients have, the equivalent takes the place of a guess.
+fn leave(mut error: clap::Error) -> ! {
+    if let Some(equivalent) = equivalent(&error) {
+        for guess in [
+            ContextKind::SuggestedArg,
+            ContextKind::SuggestedSubcommand,
+            ContextKind::Suggested,
+        ] {
+            error.remove(guess);
+        }
+        let equivalent = StyledStr::from(equivalent);
+        let suggested = ContextValue::StyledStrs(vec![equivalent]);
+        error.insert(ContextKind::Suggested, suggested);
+    }
+    error.exit()
+}
+
 /// Reads the command line; leaves the program with code 2 if it is wrong.
 pub(crate) fn parse() -> Cli {
-    let matches = command().get_matches();
+    let matches = command().try_get_matches();
+    let matches = matches.unwrap_or_else(|error| leave(error));
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     if let Some(("issue", issue)) = matches.subcommand() {
         cli.provider_flags = provider_flags::given(issue);
