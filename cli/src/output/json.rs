@@ -204,6 +204,7 @@ fn end(end: &End) -> Value {
             answer,
             exists,
             txt,
+            ..
         } => json!({
             "kind": "at", "server": server, "answer": answer, "exists": exists,
             "txt": txt.iter().take(TXT_MAX).collect::<Vec<_>>(), "txt_count": txt.len(),

@@ -3,6 +3,7 @@
 mod account_faults;
 mod accounts;
 mod acme2certifier;
+mod advice;
 mod audit;
 mod authority;
 mod backend;

@@ -29,6 +29,7 @@ fn chain(targets: &[&str]) -> CnameChain {
         answer: "NXDOMAIN".into(),
         exists: false,
         txt: Vec::new(),
+        zone: None,
     };
     CnameChain {
         challenge_name,
@@ -84,6 +85,7 @@ fn txt_records_at_the_challenge_name_must_be_removed_first() {
         answer: "the name exists, without CNAME records (NODATA)".into(),
         exists: true,
         txt: vec!["left-over".into()],
+        zone: None,
     };
     let found = findings(&chain, Some(ALIAS), &[ZONE]);
     assert_eq!(kinds(&found), [FindingKind::MissingCname]);
