@@ -35,7 +35,10 @@ pub(super) fn report(report: &Report) -> Value {
         Report::List(listing) => listing_json::listing(listing),
         Report::Providers(kinds) => json!({ "providers": all(kinds, |kind| provider(kind)) }),
         Report::Settings(settings) => json!({ "settings": all(settings, setting) }),
-        Report::SettingsGood { warnings } => json!({ "good": true, "warnings": warnings }),
+        Report::SettingsGood { warnings, found } => json!({
+            "good": true, "warnings": warnings,
+            "found": all(found, |one| json!({ "provider": one.provider, "found": one.found })),
+        }),
         Report::LedgerWhole {
             lines,
             truncated,

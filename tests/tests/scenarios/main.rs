@@ -18,6 +18,7 @@ mod checks;
 mod clean_up;
 mod cloudflare;
 mod clouds;
+mod config_check;
 mod conformance;
 mod crashes;
 mod credentials;
