@@ -393,7 +393,8 @@ pub async fn check_runnable(program: &str) -> Result<(), ProgramError> {
     if program.contains('/') {
         return executable(Path::new(program)).map_err(|error| not_run(program, error));
     }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
+    // Without PATH, the C library looks there (execvp(3)).
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     let mut files = std::env::split_paths(&folders).map(|folder| folder.join(program));
     if files.any(|file| executable(&file).is_ok()) {
         return Ok(());

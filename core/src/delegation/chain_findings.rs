@@ -112,27 +112,39 @@ impl Comparison<'_> {
                 ),
                 "",
             ))),
-            End::Unanswered(error) if error.is_intercepted() => Some(expectation.error(
+            End::Unanswered(error) => Some(self.unanswered(error)),
+        }
+    }
+
+    /// No server answered about the last name.
+    fn unanswered(&self, error: &DnsError) -> Finding {
+        let (kind, remedy) = match error {
+            _ if error.is_intercepted() => (
                 FindingKind::Intercepted,
-                last,
-                error.to_string(),
                 "this network probably intercepts port 53: let queries to these servers pass, or skip the \
                  pre-flight and ask resolvers whether the values are visible",
-            )),
-            End::Unanswered(error @ DnsError::TooManyQueries { .. }) => Some(expectation.error(
+            ),
+            DnsError::TooManyQueries { .. } => (FindingKind::Unanswered, TOO_MANY_QUERIES),
+            DnsError::Resolver { .. } if error.has_servfail() => (
                 FindingKind::Unanswered,
-                last,
-                error.to_string(),
-                TOO_MANY_QUERIES,
-            )),
-            End::Unanswered(error) => Some(expectation.error(
+                "check that the servers of the zone have loaded it (their logs have the reason if not), and that its \
+                 DNSSEC signatures are valid: a resolver answers SERVFAIL if it got no usable answer from them",
+            ),
+            _ if error.has_servfail() => (
                 FindingKind::Unanswered,
-                last,
-                error.to_string(),
+                "the zone is probably not loaded at a server that answers SERVFAIL: look for the reason in its \
+                 log, such as a zone file that was edited while a journal exists (BIND: `rndc freeze` before, \
+                 `rndc thaw` after)",
+            ),
+            _ => (
+                FindingKind::Unanswered,
                 "check that these servers serve the zone and can be reached from here, or configure other \
                  servers for the zone",
-            )),
-        }
+            ),
+        };
+        let last = self.chain.last();
+        self.expectation
+            .error(kind, last, error.to_string(), remedy)
     }
 
     /// The remedy for CNAMEs that lead nowhere: one that leads to the alias name.

@@ -6,3 +6,4 @@ mod keys;
 mod own_zone;
 mod records;
 mod remedies;
+mod unloaded;

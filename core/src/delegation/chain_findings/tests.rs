@@ -195,3 +195,33 @@ fn a_long_list_of_alias_zones_is_counted() {
         found[0].answer
     );
 }
+
+#[test]
+fn a_servfail_has_its_probable_cause() {
+    let mut chain = chain(&[ALIAS]);
+    let attempts = "192.0.2.1:53 answered SERVFAIL".to_owned();
+    for (error, words) in [
+        (
+            DnsError::Unanswered {
+                name: name(ALIAS),
+                zone: name(ZONE),
+                attempts: attempts.clone(),
+            },
+            "the zone is probably not loaded",
+        ),
+        (
+            DnsError::Resolver {
+                name: name(ALIAS),
+                kind: "SOA",
+                attempts,
+            },
+            "the servers of the zone have loaded it",
+        ),
+    ] {
+        chain.end = End::Unanswered(error);
+        let found = findings(&chain, Some(ALIAS), &[ZONE]);
+        assert_eq!(kinds(&found), [FindingKind::Unanswered]);
+        assert!(found[0].answer.contains("192.0.2.1:53 answered SERVFAIL"));
+        assert!(found[0].remedy.contains(words), "{found:?}");
+    }
+}
