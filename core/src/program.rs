@@ -5,8 +5,8 @@ mod output;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::pending;
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,7 +184,7 @@ impl<'a> Program<'a> {
         cancel: &CancellationToken,
     ) -> Result<Output, ProgramError> {
         let Some((name, arguments)) = self.command.split_first() else {
-            return Err(not_run("", io::ErrorKind::InvalidInput.into()));
+            return Err(not_run("", ErrorKind::InvalidInput.into()));
         };
         check(name).await?;
         let (mut child, mut output) = self
@@ -386,14 +386,30 @@ async fn stop(child: &mut Child, output: &mut Output) {
     let _ = timeout(GRACE, child.wait()).await;
 }
 
-/// Fails if the program cannot be run: others own it or can change it, or it does not exist or is not executable.
+/// Fails if the program cannot be run: others own it or can change it, or it does not exist or is not executable. It
+/// does not run.
 pub async fn check_runnable(program: &str) -> Result<(), ProgramError> {
     check(program).await?;
-    if !program.contains('/') {
+    if program.contains('/') {
+        return executable(Path::new(program)).map_err(|error| not_run(program, error));
+    }
+    // Without PATH, the C library looks there (execvp(3)).
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let mut files = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    if files.any(|file| executable(&file).is_ok()) {
         return Ok(());
     }
-    let accessible = rustix::fs::access(program, Permission::EXEC_OK);
-    accessible.map_err(|error| not_run(program, error.into()))
+    let problem = io::Error::new(ErrorKind::NotFound, "there is no such program in PATH");
+    Err(not_run(program, problem))
+}
+
+/// Fails unless this is a file that this user can run.
+fn executable(path: &Path) -> io::Result<()> {
+    rustix::fs::access(path, Permission::EXEC_OK)?;
+    if path.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    Ok(())
 }
 
 /// Fails if others own the program, can change it, or can put another one in its place: it is run by its path, after

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::provider::{Guarantees, OptionError, OptionSpec, Options, TxtProvider, Variant};
+use crate::provider::{
+    Guarantees, LocalCheck, OptionError, OptionSpec, Options, TxtProvider, Variant,
+};
 use crate::rights::KeyRights;
 
 /// A kind of provider, as its crate registers it.
@@ -29,6 +31,8 @@ pub struct Provider {
     pub txt: Arc<dyn TxtProvider>,
     /// Finds out what its credentials may do; `None` if it cannot.
     pub rights: Option<Arc<dyn KeyRights>>,
+    /// Checks it without the network; `None` if there is nothing to check.
+    pub local: Option<Arc<dyn LocalCheck>>,
 }
 
 impl Provider {
@@ -38,6 +42,20 @@ impl Provider {
         Provider {
             txt: Arc::clone(&provider) as Arc<dyn TxtProvider>,
             rights: Some(provider),
+            local: None,
+        }
+    }
+
+    /// A provider that audits its credentials, and can be checked without the network.
+    pub fn with_local_check<P>(provider: P) -> Self
+    where
+        P: TxtProvider + KeyRights + LocalCheck + 'static,
+    {
+        let provider = Arc::new(provider);
+        Provider {
+            txt: Arc::clone(&provider) as Arc<dyn TxtProvider>,
+            rights: Some(Arc::clone(&provider) as Arc<dyn KeyRights>),
+            local: Some(provider),
         }
     }
 
@@ -46,6 +64,7 @@ impl Provider {
         Provider {
             txt: Arc::new(provider),
             rights: None,
+            local: None,
         }
     }
 }

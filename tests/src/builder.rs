@@ -160,6 +160,15 @@ impl Builder {
         self
     }
 
+    /// Makes the challenge name of `domain` a zone of its own, as the third alias zone, and delegates it by an NS
+    /// record in the main zone of `domain`.
+    #[must_use]
+    pub fn challenge_zone(mut self, domain: &str) -> Self {
+        let apex = format!("_acme-challenge.{domain}");
+        self.third_alias_zone = Some(Zone::new(&apex));
+        self.record(&apex, &format!("NS ns1.{domain}."))
+    }
+
     /// Puts a record into the first alias zone, with type and data as in a zone file.
     #[must_use]
     pub fn alias_record(mut self, name: &str, data: &str) -> Self {

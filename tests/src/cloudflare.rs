@@ -85,6 +85,12 @@ impl CloudflareFake {
         id
     }
 
+    /// Gives a zone another status than `active`.
+    pub fn set_status(&self, zone: &str, status: &str) {
+        let mut account = self.state.lock();
+        account.statuses.insert(zone.to_owned(), status.to_owned());
+    }
+
     /// Adds a token.
     pub fn add_token(&self, token: &str, may: Token) {
         self.state.lock().tokens.insert(token.to_owned(), may);

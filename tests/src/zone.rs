@@ -49,6 +49,19 @@ impl Zone {
         }
     }
 
+    /// Its name server, its contact, and whether the server's address belongs in the zone. No host has a name with
+    /// an underscore, so the zone of a challenge name has those of the domain.
+    fn host_and_contact(&self) -> (String, String, bool) {
+        match self.apex.strip_prefix("_acme-challenge.") {
+            Some(domain) => (
+                format!("ns1.{domain}."),
+                format!("hostmaster.{domain}."),
+                false,
+            ),
+            None => (self.child("ns1"), self.child("hostmaster"), true),
+        }
+    }
+
     /// Adds a line of a zone file; its owner is absolute.
     pub(crate) fn add(&mut self, line: String) {
         self.records.push(line);
@@ -72,13 +85,15 @@ impl fmt::Display for Zone {
         if *broken {
             return writeln!(f, "; no SOA record, no NS record");
         }
-        let (host, contact) = (self.child("ns1"), self.child("hostmaster"));
+        let (host, contact, has_address) = self.host_and_contact();
         writeln!(
             f,
             "{apex}. 600 IN SOA {host} {contact} {FIRST_SERIAL} 3600 600 86400 {negative_ttl}"
         )?;
         writeln!(f, "{apex}. 600 IN NS {host}")?;
-        writeln!(f, "{host} 600 IN A 127.0.0.1")?;
+        if has_address {
+            writeln!(f, "{host} 600 IN A 127.0.0.1")?;
+        }
         for record in &self.records {
             writeln!(f, "{record}")?;
         }

@@ -7,6 +7,8 @@ use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::{CertificateId, InvalidCertificateId};
 use clap::Args;
 
+use crate::settings::NO_ALIAS;
+
 const ISSUE_EXAMPLES: &str = "\
 Examples:
   acme-alias issue example.com '*.example.com' --challenge-alias auth.example.net
@@ -124,10 +126,13 @@ fn parse_alias(text: &str) -> Result<AliasFor, String> {
         Some((name, alias)) => (Some(name.parse().map_err(|e| format!("{e}"))?), alias),
         None => (None, text),
     };
-    Ok(AliasFor {
-        name,
-        alias: alias.parse().map_err(|error| format!("{error}"))?,
-    })
+    let alias: DnsName = alias.parse().map_err(|error| format!("{error}"))?;
+    if alias.labels().count() < 2 {
+        return Err(format!(
+            "`{alias}` has no dot, and an alias is a full name: {NO_ALIAS}"
+        ));
+    }
+    Ok(AliasFor { name, alias })
 }
 
 #[cfg(test)]

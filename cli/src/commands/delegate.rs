@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme_alias_core::delegation::{Compared, Presence, ZoneRecord};
+use acme_alias_core::delegation::{CnameChain, Compared, Presence, ZoneRecord};
 use acme_alias_core::dns::{Caa, Dns, DnsError};
 use acme_alias_core::engine::Environment;
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::Store;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::sharing;
 use crate::cli::DelegateArgs;
 use crate::failure::{Failure, Part};
 use crate::output::{Output, Report};
 use crate::settings::Settings;
+use crate::setup::leads::{self, Leads};
 use crate::setup::{Setup, state};
 
 /// Names whose records are compared at a time.
@@ -33,7 +34,7 @@ pub(crate) async fn run(
     let dns = environment.dns();
     let identifiers = identifiers(args, settings)?;
     let challenge_names: BTreeSet<_> = identifiers.iter().map(Identifier::challenge_name).collect();
-    let aliases = aliases(args, setup, &challenge_names, output).await?;
+    let aliases = aliases(args, setup, dns, &challenge_names, output).await?;
     for note in sharing::notes(aliases.values()) {
         output.note(&note);
     }
@@ -129,37 +130,45 @@ fn identifiers(args: &DelegateArgs, settings: &Settings) -> Result<BTreeSet<Iden
     Ok(identifiers)
 }
 
-/// Where each challenge name should lead: by the flags, the settings, a label of its own, or the only
-/// alias zone.
+/// Where each challenge name should lead: by the flags, the settings, a label of its own, the records that are there
+/// and work, or the only alias zone.
 async fn aliases(
     args: &DelegateArgs,
     setup: &Setup,
+    dns: &Dns,
     challenge_names: &BTreeSet<&DnsName>,
     output: Output,
 ) -> Result<BTreeMap<DnsName, DnsName>, Failure> {
     let settings = &setup.settings;
     if args.unique || args.by_domain {
-        return one_each(args, setup, challenge_names, output).await;
+        return one_each(args, setup, dns, challenge_names, output).await;
     }
     let in_words = |error| Failure::new(Part::Settings, &error, None);
-    let alias_name = |challenge_name: &DnsName| {
+    let fallbacks = leads::fallbacks(settings);
+    let alias_name = async |challenge_name: &DnsName| {
         if let Some(alias) = &args.domain_alias {
             return Ok(alias.clone());
         }
         if let Some(alias) = &args.challenge_alias {
             return alias.challenge_name().map_err(in_words);
         }
-        match setup.aliases.wanted(challenge_name)? {
-            Some(alias_name) => Ok(alias_name.clone()),
-            None => only_zone(settings, challenge_name)?
-                .challenge_name()
-                .map_err(in_words),
+        if let Some(alias_name) = setup.aliases.wanted(challenge_name)? {
+            return Ok(alias_name.clone());
+        }
+        let is_usable = |name: &DnsName| {
+            leads::alias_zone(settings, name).is_some() || fallbacks.contains_key(challenge_name)
+        };
+        match Leads::of(dns, settings, challenge_name).await {
+            Leads::To(name) if is_usable(&name) => Ok(name),
+            _ => {
+                let zone = only_zone(settings, challenge_name)?;
+                zone.challenge_name().map_err(in_words)
+            }
         }
     };
-    let names = challenge_names.iter();
-    names
-        .map(|name| Ok(((*name).clone(), alias_name(name)?)))
-        .collect()
+    let found = stream::iter(challenge_names)
+        .map(async |name| Ok::<_, Failure>(((*name).clone(), alias_name(name).await?)));
+    found.buffered(AT_ONCE).try_collect().await
 }
 
 /// A name of its own for each challenge name, kept in the state: one that nobody can guess, or that of the
@@ -167,11 +176,21 @@ async fn aliases(
 async fn one_each(
     args: &DelegateArgs,
     setup: &Setup,
+    dns: &Dns,
     challenge_names: &BTreeSet<&DnsName>,
     output: Output,
 ) -> Result<BTreeMap<DnsName, DnsName>, Failure> {
+    let chains = stream::iter(challenge_names).map(|name| CnameChain::follow(dns, name));
+    let chains: Vec<_> = chains.buffered(AT_ONCE).collect().await;
     let mut fresh = BTreeMap::new();
-    for challenge_name in challenge_names {
+    for (challenge_name, chain) in challenge_names.iter().zip(chains) {
+        // A name that is kept would be expected from then on.
+        if chain.begins_at_an_apex() {
+            output.warning(&format!(
+                "{challenge_name} is left out: it is the apex of a zone of its own, where there can be no CNAME"
+            ));
+            continue;
+        }
         let zone = match &args.challenge_alias {
             Some(zone) => zone,
             None => only_zone(&setup.settings, challenge_name)?,
@@ -186,15 +205,35 @@ async fn one_each(
     let (store, _) = state::open(&setup.settings, &setup.clock).await?;
     let kept = store.add_alias_names(&fresh).await?;
     for (challenge_name, alias_name) in &kept {
-        let configured = setup.aliases.configured(challenge_name)?;
-        if let Some(configured) = configured.filter(|name| *name != alias_name) {
-            output.warning(&format!(
-                "the settings still have {configured} as the alias of {challenge_name}; remove it there, or \
-                 set `domain-alias = \"{alias_name}\"`"
-            ));
-        }
+        warn_of_others(setup, challenge_name, alias_name, output);
     }
     Ok(kept)
+}
+
+/// A warning for each certificate that has another alias, and would not be renewed once the CNAME leads to
+/// `alias_name`.
+fn warn_of_others(setup: &Setup, challenge_name: &DnsName, alias_name: &DnsName, output: Output) {
+    let configured = setup.aliases.all_configured(challenge_name).iter();
+    for (id, configured) in configured.filter(|(_, name)| name != alias_name) {
+        if !setup.by_flags.contains(id) {
+            output.warning(&format!(
+                "the settings still have {configured} as the alias of {challenge_name} in `[certificates.{id}]`; \
+                 remove it there, or set `domain-alias = \"{alias_name}\"`"
+            ));
+            continue;
+        }
+        let certificate = setup.settings.certificates.get(id);
+        let domains = certificate.into_iter().flat_map(|one| &one.domains);
+        let domains = domains.filter(|domain| domain.identifier.challenge_name() == challenge_name);
+        let flags =
+            domains.map(|domain| format!("--domain-alias {}={alias_name}", domain.identifier));
+        let flags: Vec<_> = flags.collect();
+        output.warning(&format!(
+            "`{id}`, which was issued by flags, still has {configured} as the alias of {challenge_name}; once the \
+             record is there, issue it again with `{}` in place of its alias, and the other flags as before",
+            flags.join(" ")
+        ));
+    }
 }
 
 fn only_zone<'a>(settings: &'a Settings, challenge_name: &DnsName) -> Result<&'a DnsName, Failure> {

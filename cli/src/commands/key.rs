@@ -1,8 +1,9 @@
 //! `acme-alias key`: the narrowest grant for what the settings need, and what the keys can really do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::ProviderError;
 use acme_alias_core::registry::Provider;
 use acme_alias_core::rights::{
@@ -33,15 +34,16 @@ pub(crate) async fn policy(
     let needs = needs(setup, output).await?;
     let mut has_new_key = BTreeSet::new();
     let mut policies = Vec::new();
-    for (alias_zone, subject) in needs.subjects()? {
-        let provider = setup
-            .environments
-            .provider(settings, &alias_zone.provider)?;
+    let mut keys = KeysOfZones::default();
+    for needed in needs.subjects()? {
+        let provider = setup.environments.provider(settings, &needed.provider)?;
         let provider = provider.open().await?;
+        keys.add(&needed.zone, provider);
+        let subject = needed.subject;
         let key = match &args.new_key {
             Some(name) => {
                 // A server that has several zones is told of a key once.
-                let is_first = has_new_key.insert(&alias_zone.provider);
+                let is_first = has_new_key.insert(needed.provider.clone());
                 let secret = is_first.then(fresh_secret).transpose()?;
                 let name = name.to_string();
                 Some(NewKey { name, secret })
@@ -75,11 +77,12 @@ pub(crate) async fn policy(
             output.warning(&format!(
                 "`--new-key` is left out for {}: the credentials of a `{kind}` provider are made where \
                  its zones are kept",
-                alias_zone.zone
+                needed.zone
             ));
         }
-        policies.push((alias_zone.zone.clone(), printed));
+        policies.push((needed.zone, printed));
     }
+    keys.warn(output);
     if policies.is_empty() {
         return Err(no_alias_zone("to grant anything in"));
     }
@@ -99,20 +102,44 @@ pub(crate) async fn audit(
     }
     let needs = needs(setup, output).await?;
     let mut audited = Vec::new();
-    for (alias_zone, subject) in needs.subjects()? {
-        let is_wanted = |only: &String| *only == alias_zone.provider;
+    let mut keys = KeysOfZones::default();
+    for needed in needs.subjects()? {
+        let is_wanted = |only: &String| needed.providers.contains(only);
         if args.provider.as_ref().is_none_or(is_wanted) {
-            let provider = setup
-                .environments
-                .provider(settings, &alias_zone.provider)?;
+            let provider = setup.environments.provider(settings, &needed.provider)?;
             let provider = provider.open().await?;
-            audited.push(audit_one(provider, &subject, output).await);
+            keys.add(&needed.zone, provider);
+            audited.push(audit_one(provider, &needed.subject, output).await);
         }
     }
+    keys.warn(output);
     if audited.is_empty() {
         return Err(no_alias_zone("to audit"));
     }
     Ok(Report::Audited(audited))
+}
+
+/// The keys that write in each zone.
+#[derive(Default)]
+struct KeysOfZones(BTreeMap<DnsName, BTreeSet<String>>);
+
+impl KeysOfZones {
+    fn add(&mut self, zone: &DnsName, provider: &Provider) {
+        let key = provider.txt.identity().key;
+        self.0.entry(zone.clone()).or_default().extend(key);
+    }
+
+    /// A zone has one policy, and each printed text has the rules of one key.
+    fn warn(&self, output: Output) {
+        for (zone, keys) in self.0.iter().filter(|(_, keys)| keys.len() > 1) {
+            let listed: Vec<_> = keys.iter().map(String::as_str).collect();
+            output.warning(&format!(
+                "{} keys write in {zone} ({}): put the rules of all of them into its policy",
+                keys.len(),
+                listed.join(", ")
+            ));
+        }
+    }
 }
 
 /// The key of one zone. A zone of which nothing can be found out is a result as well.
@@ -165,6 +192,12 @@ async fn needs(setup: &Setup, output: Output) -> Result<Needs, Failure> {
     for name in &needs.nowhere {
         output.warning(&format!(
             "{name} leads nowhere yet, and is left out; see `acme-alias check`"
+        ));
+    }
+    for (name, error) in &needs.unknown {
+        output.warning(&format!(
+            "the alias name of {name} is unknown, and is left out: {error}; repeat this command when the server \
+             answers, before you restrict a key"
         ));
     }
     for name in &needs.outside {

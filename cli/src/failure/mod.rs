@@ -8,6 +8,6 @@ mod store;
 mod zone;
 
 pub(crate) use self::job::of_left_out;
-pub(crate) use self::ledger::forget_command;
+pub(crate) use self::ledger::{forget_command, git_export_remedy};
 pub(crate) use self::model::{Failure, Part};
 pub(crate) use self::zone::zone_in_words;

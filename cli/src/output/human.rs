@@ -13,7 +13,7 @@ use acme_alias_core::store::CertificateId;
 
 use super::finding::of_finding;
 use super::ledger::{left_value, second};
-use super::report::{Obtained, Report};
+use super::report::{FoundSecret, Obtained, Report};
 use super::stream::{line, stderr, stdout};
 use super::words::{counted, day};
 use super::{account, check, keys, listing_text, managed_text, records, renewal, stream};
@@ -52,8 +52,7 @@ pub(super) fn report(report: &Report, quiet: bool) {
             files,
             settings: shown,
         } => settings(files, shown),
-        Report::SettingsGood { warnings: 0 } => "The settings are good.\n".to_owned(),
-        Report::SettingsGood { .. } => "The settings can be used; see the warnings.\n".to_owned(),
+        Report::SettingsGood { warnings, found } => settings_good(*warnings, found),
         Report::LedgerWhole {
             lines,
             truncated,
@@ -83,6 +82,16 @@ pub(super) fn report(report: &Report, quiet: bool) {
         Report::Account(shown) => account::shown(shown),
     };
     stdout(&text);
+}
+
+fn settings_good(warnings: usize, found: &[FoundSecret]) -> String {
+    let line = |one: &FoundSecret| format!("providers.{}: {}\n", one.provider, one.found);
+    let mut text: String = found.iter().map(line).collect();
+    text.push_str(match warnings {
+        0 => "The settings are good.\n",
+        _ => "The settings can be used; see the warnings.\n",
+    });
+    text
 }
 
 fn exported(runs: usize, folder: &Path) -> String {

@@ -37,7 +37,10 @@ pub(super) fn report(report: &Report) -> Value {
         Report::Settings { files, settings } => {
             json!({ "files": files, "settings": all(settings, setting) })
         }
-        Report::SettingsGood { warnings } => json!({ "good": true, "warnings": warnings }),
+        Report::SettingsGood { warnings, found } => json!({
+            "good": true, "warnings": warnings,
+            "found": all(found, |one| json!({ "provider": one.provider, "found": one.found })),
+        }),
         Report::LedgerWhole {
             lines,
             truncated,
@@ -206,6 +209,7 @@ fn end(end: &End) -> Value {
             answer,
             exists,
             txt,
+            ..
         } => json!({
             "kind": "at", "server": server, "answer": answer, "exists": exists,
             "txt": txt.iter().take(TXT_MAX).collect::<Vec<_>>(), "txt_count": txt.len(),

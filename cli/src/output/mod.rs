@@ -43,7 +43,8 @@ pub(crate) use self::managed::{
 };
 pub(crate) use self::records::RecordFormat;
 pub(crate) use self::report::{
-    Audited, Checked, CheckedName, Deployed, Obtained, Offboarding, Probed, Renewal, Report,
+    Audited, Checked, CheckedName, Deployed, FoundSecret, Obtained, Offboarding, Probed, Renewal,
+    Report,
 };
 pub(crate) use self::warnings::Warnings;
 use crate::failure::Failure;

@@ -23,6 +23,9 @@ fn hint(kind: FindingKind) -> Option<&'static str> {
         FindingKind::SpecialAddress => {
             "`dns.allow-special-addresses`, `dns.allow-private-addresses`"
         }
+        FindingKind::LameServer => {
+            "if the settings name it: `servers` under `[[alias-zones]]` or `[[dns.zones]]`"
+        }
         FindingKind::ZoneCut => "`zone` under `[[alias-zones]]`",
         FindingKind::StaleValue => "`acme-alias ledger reconcile` removes them at once",
         FindingKind::SharedAlias | FindingKind::LargeAnswer => "`acme-alias delegate --unique`",

@@ -22,6 +22,13 @@ use super::records::RecordFormat;
 use crate::failure::{Failure, Part, of_left_out, zone_in_words};
 use crate::settings::Shown;
 
+/// What was found where a secret is kept, in words without the secret.
+pub(crate) struct FoundSecret {
+    /// The id of the provider.
+    pub(crate) provider: String,
+    pub(crate) found: String,
+}
+
 /// The result of a command.
 pub(crate) enum Report {
     Issued(Box<Obtained>),
@@ -42,6 +49,7 @@ pub(crate) enum Report {
     },
     SettingsGood {
         warnings: usize,
+        found: Vec<FoundSecret>,
     },
     LedgerWhole {
         lines: u64,

@@ -6,6 +6,7 @@ mod environment;
 mod key;
 mod known_cas;
 mod layer;
+mod local;
 mod mask;
 mod mistake;
 mod model;
@@ -27,6 +28,7 @@ mod tests;
 mod unknown_keys;
 
 pub(crate) use self::layer::{Layer, Tree};
+pub(crate) use self::local::local_mistakes;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::mask::mask_secrets;
 pub(crate) use self::mistake::{Mistake, SettingsError};
@@ -36,6 +38,7 @@ pub(crate) use self::model::{
 };
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::origins::Origins;
+pub(crate) use self::read_certificates::NO_ALIAS;
 pub(crate) use self::read_csr::{ListedNames, differences, read_csr};
 pub(crate) use self::read_deploy::ID;
 pub(crate) use self::secret::SecretRef;

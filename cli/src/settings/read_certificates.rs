@@ -20,6 +20,11 @@ use super::unknown_keys::unknown_keys_of;
 
 /// What `challenge-alias` adds.
 const CHALLENGE_PREFIX: &str = "_acme-challenge.";
+/// What an alias is.
+const ALIAS_FORM: &str = "an alias is a full name, such as auth.example.net";
+/// How to have no alias.
+pub(crate) const NO_ALIAS: &str = "omit it to follow the CNAME, or to have none for a name in an alias zone; for one domain \
+    among others, set `domain-alias` to its own challenge name, `_acme-challenge.DOMAIN`";
 /// Failures in a row after which the other CA is asked, unless configured otherwise.
 const FALLBACK_AFTER: u32 = 3;
 
@@ -141,10 +146,21 @@ fn fallback_ca(reader: &mut Reader<'_>, table: &str) -> Option<FallbackCa> {
     })
 }
 
+/// Whether an alias has a dot, as every name in a zone has. acme.sh takes the word `no` for none.
+fn has_dot(reader: &mut Reader<'_>, path: &str, alias: &DnsName) -> bool {
+    let has_dot = alias.labels().count() > 1;
+    if !has_dot {
+        let problem = format!("is `{alias}`, which has no dot: {ALIAS_FORM}");
+        reader.wrong(path, problem, Some(NO_ALIAS.to_owned()));
+    }
+    has_dot
+}
+
 /// The alias name.
 fn alias(reader: &mut Reader<'_>, table: &str) -> Option<DnsName> {
     let challenge_path = format!("{table}.challenge-alias");
     let challenge: Option<DnsName> = reader.parsed(&challenge_path);
+    let challenge = challenge.filter(|alias| has_dot(reader, &challenge_path, alias));
     let challenge = challenge.and_then(|alias| match alias.challenge_name() {
         Ok(_) if alias.to_string().starts_with(CHALLENGE_PREFIX) => {
             let help = format!("did you mean `domain-alias = \"{alias}\"`? It is the name itself");
@@ -158,7 +174,9 @@ fn alias(reader: &mut Reader<'_>, table: &str) -> Option<DnsName> {
             None
         }
     });
-    let domain: Option<DnsName> = reader.parsed(&format!("{table}.domain-alias"));
+    let domain_path = format!("{table}.domain-alias");
+    let domain: Option<DnsName> = reader.parsed(&domain_path);
+    let domain = domain.filter(|alias| has_dot(reader, &domain_path, alias));
     if challenge.is_some() && domain.is_some() {
         reader.wrong(
             &format!("{table}.domain-alias"),

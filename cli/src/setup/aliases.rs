@@ -64,6 +64,13 @@ impl AliasNames {
         }
     }
 
+    /// All alias names in the settings for a challenge name; each with the certificate that says so.
+    pub(crate) fn all_configured(&self, challenge_name: &DnsName) -> &[(CertificateId, DnsName)] {
+        self.configured
+            .get(challenge_name)
+            .map_or(&[], Vec::as_slice)
+    }
+
     /// The alias name that was generated.
     pub(crate) fn generated_for(&self, challenge_name: &DnsName) -> Option<&DnsName> {
         self.generated.get(challenge_name)

@@ -1,6 +1,6 @@
 //! What commands work with: the settings in force, and the engine that is built from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use acme_alias_core::clock::{Clock, SystemClock};
@@ -37,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) environments: Arc<Environments>,
     pub(crate) aliases: Arc<AliasNames>,
+    /// The certificates in the settings that only the state knows: they were issued by flags.
+    pub(crate) by_flags: BTreeSet<CertificateId>,
 }
 
 /// An engine, and the certificates in the settings that it cannot have.
@@ -61,6 +63,7 @@ impl Setup {
         Ok(Setup {
             environments: Arc::new(Environments::new(Arc::clone(&clock))),
             aliases: Arc::new(AliasNames::new(&settings, generated)),
+            by_flags: BTreeSet::new(),
             sources,
             settings,
             clock,

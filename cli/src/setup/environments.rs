@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use acme_alias_core::acme::{CaConfig, ExternalAccount, ExternalAccountSource};
+use acme_alias_core::acme::{CaConfig, ExternalAccount, ExternalAccountSource, TransportError};
 use acme_alias_core::clock::Clock;
 use acme_alias_core::dns::{self, TrustAnchorError, TrustAnchors, ZoneServers};
 use acme_alias_core::engine::{Environment, EnvironmentConfig};
@@ -97,7 +97,9 @@ impl Environments {
             } == distinct
         };
         let environment = match made.iter().find(|(known, _)| is_alike(known)) {
-            Some((_, environment)) => environment.with_ca(ca, &self.clock)?,
+            Some((_, environment)) => environment
+                .with_ca(ca, &self.clock)
+                .map_err(|error| of_ca(acme, error))?,
             None => {
                 let config = EnvironmentConfig {
                     dns: dns_config(settings, &self.clock)?,
@@ -105,13 +107,23 @@ impl Environments {
                     propagation_timeout: settings.dns.propagation_timeout,
                     ..EnvironmentConfig::new(ca)
                 };
-                Environment::new(config, &self.clock)?
+                Environment::new(config, &self.clock).map_err(|error| of_ca(acme, error))?
             }
         };
         let environment = Arc::new(environment);
         made.push((distinct, Arc::clone(&environment)));
         Ok(environment)
     }
+}
+
+/// The failure to make the client of a CA, with the file that is wrong.
+fn of_ca(acme: &AcmeSettings, error: TransportError) -> Failure {
+    let is_about_root = matches!(error, TransportError::ExtraRoot { .. });
+    let mut failure = Failure::from(error);
+    if let Some(path) = acme.ca_file.as_ref().filter(|_| is_about_root) {
+        failure.message = format!("{}: {}", path.display(), failure.message).into();
+    }
+    failure
 }
 
 fn ca_config(acme: &AcmeSettings) -> Result<CaConfig, Failure> {

@@ -4,6 +4,7 @@ pub(crate) mod aliases;
 mod certificates;
 mod engine;
 mod environments;
+pub(crate) mod leads;
 pub(crate) mod needs;
 mod providers;
 mod requested_names;

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme_alias_core::delegation::CnameChain;
-use acme_alias_core::dns::Dns;
+use acme_alias_core::dns::{Dns, DnsError};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::rights::{MainZone, Subject};
 use futures_util::{StreamExt, stream};
 
 use super::engine::Setup;
+use super::leads::{self, Leads};
 use crate::failure::{Failure, Part};
 use crate::settings::Settings;
 
@@ -19,20 +19,42 @@ const AT_ONCE: usize = 32;
 /// What is needed where.
 #[derive(Debug)]
 pub(crate) struct Needs {
-    /// The alias names in each alias zone, whether there are any or not.
-    alias_zones: BTreeMap<AliasZone, BTreeSet<DnsName>>,
+    /// The alias names that each key writes at in each alias zone, whether there are any or not.
+    alias_zones: BTreeMap<KeyOfZone, Needed>,
     main_zones: Vec<MainZone>,
     /// Challenge names that lead nowhere yet.
     pub(crate) nowhere: Vec<DnsName>,
+    /// Challenge names whose alias names are unknown, because a server did not answer.
+    pub(crate) unknown: Vec<(DnsName, DnsError)>,
     /// Alias names in no zone that anybody is known to write in.
     pub(crate) outside: Vec<DnsName>,
 }
 
-/// A zone, and the id of the provider that writes there.
+/// A zone, and what tells the credentials that write there from others. Providers that differ in nothing else are
+/// one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct AliasZone {
+struct KeyOfZone {
+    zone: DnsName,
+    credentials: String,
+}
+
+/// What a key needs in a zone.
+#[derive(Debug, Default)]
+struct Needed {
+    /// The ids of the providers that have the key.
+    providers: BTreeSet<String>,
+    alias_names: BTreeSet<DnsName>,
+}
+
+/// A zone, the providers that write there with one key, and what that key is for.
+#[derive(Debug)]
+pub(crate) struct KeyNeeds {
     pub(crate) zone: DnsName,
+    /// The first of the providers' ids.
     pub(crate) provider: String,
+    /// The ids of all of them.
+    pub(crate) providers: BTreeSet<String>,
+    pub(crate) subject: Subject,
 }
 
 /// A challenge name, and what the settings say of it.
@@ -49,107 +71,124 @@ impl Needs {
     /// Finds out everything that the certificates of the settings need.
     pub(crate) async fn of(setup: &Setup) -> Result<Self, Failure> {
         let environment = setup.environment()?;
-        let (settings, aliases, dns) = (&setup.settings, &setup.aliases, environment.dns());
-        let mut by_challenge = BTreeMap::new();
-        for certificate in settings.certificates.values() {
-            for domain in &certificate.domains {
-                let challenge_name = domain.identifier.challenge_name();
-                by_challenge.entry(challenge_name).or_insert(Wanted {
-                    challenge_name,
-                    base: domain.identifier.base(),
-                    alias_name: aliases.wanted(challenge_name)?,
-                    fallback: certificate.provider.as_deref(),
-                });
-            }
-        }
-        let wanted: Vec<_> = by_challenge.into_values().collect();
-        let configured = settings.alias_zones.iter().map(|zone| AliasZone {
-            zone: zone.zone.clone(),
-            provider: zone.provider.clone(),
-        });
+        let (settings, dns) = (&setup.settings, environment.dns());
+        let wanted = wanted(setup)?;
         let mut needs = Needs {
-            alias_zones: configured.map(|zone| (zone, BTreeSet::new())).collect(),
+            alias_zones: BTreeMap::new(),
             main_zones: main_zones(&wanted, dns).await,
             nowhere: Vec::new(),
+            unknown: Vec::new(),
             outside: Vec::new(),
         };
+        for zone in &settings.alias_zones {
+            needs.needed(setup, zone.zone.clone(), &zone.provider)?;
+        }
         let looked = stream::iter(&wanted).map(async |wanted| {
-            let name = alias_name(wanted, settings, dns).await?;
-            let zone = alias_zone(&name, wanted.fallback, settings, dns).await;
-            Some((name, zone))
+            let leads = match wanted.alias_name {
+                Some(name) => Leads::To(name.clone()),
+                None => Leads::of(dns, settings, wanted.challenge_name).await,
+            };
+            let zone = match &leads {
+                Leads::To(name) => zone_of(name, wanted.fallback, settings, dns).await,
+                _ => None,
+            };
+            (leads, zone)
         });
         let looked: Vec<_> = looked.buffered(AT_ONCE).collect().await;
         for (wanted, looked) in wanted.iter().zip(looked) {
+            let challenge_name = wanted.challenge_name.clone();
             match looked {
-                None => needs.nowhere.push(wanted.challenge_name.clone()),
-                Some((name, None)) => needs.outside.push(name),
-                Some((name, Some(zone))) => {
-                    needs.alias_zones.entry(zone).or_default().insert(name);
+                (Leads::Nowhere, _) => needs.nowhere.push(challenge_name),
+                (Leads::Unknown(error), _) => needs.unknown.push((challenge_name, error)),
+                (Leads::To(name), None) => needs.outside.push(name),
+                (Leads::To(name), Some((zone, provider))) => {
+                    let needed = needs.needed(setup, zone, provider)?;
+                    needed.alias_names.insert(name);
                 }
             }
         }
         Ok(needs)
     }
 
+    /// What the key of this provider needs in the zone.
+    fn needed(
+        &mut self,
+        setup: &Setup,
+        zone: DnsName,
+        provider: &str,
+    ) -> Result<&mut Needed, Failure> {
+        let configured = setup.environments.provider(&setup.settings, provider)?;
+        let credentials = configured.credentials().to_owned();
+        let key = KeyOfZone { zone, credentials };
+        let needed = self.alias_zones.entry(key).or_default();
+        needed.providers.insert(provider.to_owned());
+        Ok(needed)
+    }
+
     /// Each alias zone, with what its key is for and what it is not for.
-    pub(crate) fn subjects(&self) -> Result<Vec<(&AliasZone, Subject)>, Failure> {
-        let subjects = self.alias_zones.iter().map(|(alias_zone, names)| {
-            let zone = alias_zone.zone.clone();
-            let mut alias_names: Vec<_> = names.iter().cloned().collect();
+    pub(crate) fn subjects(&self) -> Result<Vec<KeyNeeds>, Failure> {
+        let subjects = self.alias_zones.iter().map(|(key, needed)| {
+            let zone = key.zone.clone();
+            let mut alias_names: Vec<_> = needed.alias_names.iter().cloned().collect();
             if alias_names.is_empty() {
                 // The usual one, where none is in use yet.
                 let usual = zone.challenge_name();
                 alias_names.push(usual.map_err(|e| Failure::new(Part::Settings, &e, None))?);
             }
-            // A certificate for the alias zone itself makes it no main zone of its own key.
-            let main_zones = self.main_zones.iter().filter(|main| main.zone != zone);
+            // An alias zone that has names of certificates in it is no main zone of its own key.
+            let is_own = |main: &MainZone| {
+                self.alias_zones.contains_key(&KeyOfZone {
+                    zone: main.zone.clone(),
+                    credentials: key.credentials.clone(),
+                })
+            };
+            let main_zones = self.main_zones.iter().filter(|main| !is_own(main));
             let subject = Subject {
                 alias_names,
                 main_zones: main_zones.cloned().collect(),
-                zone,
+                zone: zone.clone(),
             };
-            Ok((alias_zone, subject))
+            Ok(KeyNeeds {
+                zone,
+                provider: needed.providers.first().cloned().unwrap_or_default(),
+                providers: needed.providers.clone(),
+                subject,
+            })
         });
         subjects.collect()
     }
 }
 
-/// Where the challenge name is to lead, or leads. A name in an alias zone needs no CNAME.
-async fn alias_name(wanted: &Wanted<'_>, settings: &Settings, dns: &Dns) -> Option<DnsName> {
-    if let Some(name) = wanted.alias_name {
-        return Some(name.clone());
+/// The challenge names of all certificates.
+fn wanted(setup: &Setup) -> Result<Vec<Wanted<'_>>, Failure> {
+    let fallbacks = leads::fallbacks(&setup.settings);
+    let mut by_challenge = BTreeMap::new();
+    for certificate in setup.settings.certificates.values() {
+        for domain in &certificate.domains {
+            let challenge_name = domain.identifier.challenge_name();
+            by_challenge.entry(challenge_name).or_insert(Wanted {
+                challenge_name,
+                base: domain.identifier.base(),
+                alias_name: setup.aliases.wanted(challenge_name)?,
+                fallback: fallbacks.get(challenge_name).copied(),
+            });
+        }
     }
-    let chain = CnameChain::follow(dns, wanted.challenge_name).await;
-    let is_direct = configured(wanted.challenge_name, settings).is_some();
-    (!chain.hops.is_empty() || is_direct).then(|| chain.last().clone())
+    Ok(by_challenge.into_values().collect())
 }
 
-/// The zone that holds the alias name: the closest of the settings, or the one that the provider of the
-/// certificate will find.
-async fn alias_zone(
+/// The zone that holds the alias name, and the id of the provider that writes there: the closest of the settings, or
+/// the one that the provider of the certificate will find.
+async fn zone_of<'a>(
     name: &DnsName,
-    fallback: Option<&str>,
-    settings: &Settings,
+    fallback: Option<&'a str>,
+    settings: &'a Settings,
     dns: &Dns,
-) -> Option<AliasZone> {
-    if let Some(zone) = configured(name, settings) {
-        return Some(zone);
+) -> Option<(DnsName, &'a str)> {
+    if let Some(zone) = leads::alias_zone(settings, name) {
+        return Some((zone.zone.clone(), &zone.provider));
     }
-    Some(AliasZone {
-        provider: fallback?.to_owned(),
-        zone: dns.apex(name).await.ok()?,
-    })
-}
-
-fn configured(name: &DnsName, settings: &Settings) -> Option<AliasZone> {
-    let zones = settings.alias_zones.iter();
-    let closest = zones
-        .filter(|zone| name.is_within(&zone.zone))
-        .max_by_key(|zone| zone.zone.labels().count())?;
-    Some(AliasZone {
-        zone: closest.zone.clone(),
-        provider: closest.provider.clone(),
-    })
+    Some((dns.apex(name).await.ok()?, fallback?))
 }
 
 /// The zones that certificates are for, with all their servers.

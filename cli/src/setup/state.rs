@@ -10,7 +10,7 @@ use acme_alias_core::clock::Clock;
 use acme_alias_core::deploy::group_id;
 use acme_alias_core::ledger::FileLedger;
 use acme_alias_core::store::{FileStore, FileStoreOptions, StoreError};
-use acme_alias_core::trusted::{is_private_group, share_folder};
+use acme_alias_core::trusted::{creatable_in, is_private_group, share_folder};
 
 use rustix::process::geteuid;
 
@@ -126,6 +126,21 @@ fn of_another_user(state: &Path, error: StoreError) -> Failure {
         failure.message
     );
     Failure::new(Part::Store, &message, choose)
+}
+
+/// Fails if the state folder cannot be made or written in. Nothing is changed.
+pub(crate) fn check_folder(settings: &Settings) -> Result<(), Failure> {
+    let state = &settings.state;
+    let checked = creatable_in(state).map_err(|error| {
+        let message = format!(
+            "the state folder {} cannot be used: {error}",
+            state.display()
+        );
+        let remedy =
+            "choose a folder in which this user can write, by `state` in the settings or `--state`";
+        Failure::new(Part::Store, &message, remedy.to_owned())
+    });
+    checked.map(|_| ())
 }
 
 /// Fails if the certificates are most likely those of another user: that of the default state folder of this user is

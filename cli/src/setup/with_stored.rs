@@ -1,6 +1,6 @@
 //! Settings to which the certificates are added that only the state knows: they were issued by flags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::store::{CertificateId, Store};
@@ -8,7 +8,7 @@ use acme_alias_core::store::{CertificateId, Store};
 use super::aliases::AliasNames;
 use super::engine::Setup;
 use crate::failure::Failure;
-use crate::settings::{CertificateSettings, ProviderSettings, Settings};
+use crate::settings::{ProviderSettings, Settings};
 
 impl Setup {
     /// The same, with the certificates that only the state knows, and with what is stored with them. Also returns a
@@ -37,7 +37,9 @@ impl Setup {
                 )),
             }
         }
-        self.settings = merged.settings;
+        let (settings, by_flags, contested) = merged.finish();
+        (self.settings, self.by_flags) = (settings, by_flags);
+        warnings.extend(contested);
         warnings.extend(unusable(&self.settings));
         let generated = self.aliases.generated().clone();
         self.aliases = AliasNames::new(&self.settings, generated).into();
@@ -56,19 +58,53 @@ fn unusable(settings: &Settings) -> impl Iterator<Item = String> {
     })
 }
 
-/// Settings, and the alias names in them by challenge name.
+/// Settings to which certificates are added.
 struct Merged {
     settings: Settings,
-    aliases: BTreeMap<DnsName, DnsName>,
+    /// The certificates that were added.
+    by_flags: BTreeSet<CertificateId>,
 }
 
 impl Merged {
     fn new(settings: Settings) -> Self {
-        let mut aliases = BTreeMap::new();
-        for certificate in settings.certificates.values() {
-            add_aliases(&mut aliases, certificate);
+        Merged {
+            settings,
+            by_flags: BTreeSet::new(),
         }
-        Merged { settings, aliases }
+    }
+
+    /// The settings, the certificates that were added, and a warning for each challenge name with different aliases.
+    /// It has one CNAME: the alias in the settings files counts, or else the CNAME that is there.
+    fn finish(mut self) -> (Settings, BTreeSet<CertificateId>, Vec<String>) {
+        let mut aliases: BTreeMap<DnsName, BTreeMap<DnsName, Vec<CertificateId>>> = BTreeMap::new();
+        for (id, certificate) in &self.settings.certificates {
+            for domain in &certificate.domains {
+                let Some(alias) = domain.alias.clone() else {
+                    continue;
+                };
+                let challenge_name = domain.identifier.challenge_name().clone();
+                let ids = aliases.entry(challenge_name).or_default();
+                let ids = ids.entry(alias).or_default();
+                if !ids.contains(id) {
+                    ids.push(id.clone());
+                }
+            }
+        }
+        aliases.retain(|_, by_alias| by_alias.len() > 1);
+        for id in &self.by_flags {
+            let certificate = self.settings.certificates.get_mut(id);
+            for domain in certificate.into_iter().flat_map(|one| &mut one.domains) {
+                if aliases.contains_key(domain.identifier.challenge_name()) {
+                    domain.alias = None;
+                }
+            }
+        }
+        let by_flags = |ids: &Vec<CertificateId>| ids.iter().any(|id| self.by_flags.contains(id));
+        let contested = aliases.iter().filter(|(_, of)| of.values().any(by_flags));
+        let warnings = contested
+            .map(|(name, of)| contested_alias(name, of))
+            .collect();
+        (self.settings, self.by_flags, warnings)
     }
 
     /// Adds a certificate from its own settings.
@@ -97,16 +133,7 @@ impl Merged {
         if let Some(name) = certificate.provider.as_ref().and_then(|id| renamed.get(id)) {
             certificate.provider = Some(name.clone());
         }
-        // A challenge name has one CNAME: where both say where it leads, the settings files are right.
-        for domain in &mut certificate.domains {
-            if let Some(alias) = &domain.alias {
-                let known = self.aliases.get(domain.identifier.challenge_name());
-                if known.is_some_and(|known| known != alias) {
-                    domain.alias = None;
-                }
-            }
-        }
-        add_aliases(&mut self.aliases, &certificate);
+        self.by_flags.insert(id.clone());
         self.settings.certificates.insert(id.clone(), certificate);
     }
 
@@ -122,13 +149,19 @@ impl Merged {
     }
 }
 
-fn add_aliases(aliases: &mut BTreeMap<DnsName, DnsName>, certificate: &CertificateSettings) {
-    for domain in &certificate.domains {
-        if let Some(alias) = &domain.alias {
-            let challenge_name = domain.identifier.challenge_name().clone();
-            aliases
-                .entry(challenge_name)
-                .or_insert_with(|| alias.clone());
-        }
-    }
+/// Certificates that were issued by flags, and one that has another alias for the same challenge name.
+fn contested_alias(
+    challenge_name: &DnsName,
+    aliases: &BTreeMap<DnsName, Vec<CertificateId>>,
+) -> String {
+    let each = aliases.iter().map(|(alias, ids)| {
+        let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+        format!("{alias} for {}", ids.join(", "))
+    });
+    let each: Vec<_> = each.collect();
+    format!(
+        "{challenge_name} has different aliases: {}; a name has one CNAME, so the certificates with the others \
+         cannot be renewed: issue them again with the alias to which it leads, or `acme-alias forget` them",
+        each.join(", and ")
+    )
 }

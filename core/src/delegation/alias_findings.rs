@@ -32,7 +32,13 @@ pub(super) fn cut(
             format!(
                 "the name is in the zone {zone}, but {configured} is configured as its alias zone"
             ),
-            format!("delegate {configured} as a zone of its own, or correct the alias zone"),
+            if configured.is_within(zone) {
+                format!(
+                    "configure {zone} as the alias zone instead, or delegate {configured} as a zone of its own"
+                )
+            } else {
+                format!("configure {zone} as an alias zone")
+            },
         )
     })
 }

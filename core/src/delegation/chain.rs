@@ -41,6 +41,8 @@ pub enum End {
         exists: bool,
         /// The TXT values there; empty if they could not be looked up.
         txt: Vec<String>,
+        /// The zone that holds the name, if the answer named it.
+        zone: Option<DnsName>,
     },
     /// At a name that the chain has passed before.
     Loop(DnsName),
@@ -50,6 +52,16 @@ pub enum End {
     BadTarget(String),
     /// At a name about which no server answered.
     Unanswered(DnsError),
+}
+
+impl End {
+    /// The zone that holds the name at the end, if the answer about the name has named it.
+    pub(super) fn zone(&self) -> Option<&DnsName> {
+        match self {
+            End::At { zone, .. } => zone.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// The CNAMEs from one challenge name, as the authoritative servers return them.
@@ -75,6 +87,12 @@ impl CnameChain {
     /// (RFC 1034 §3.6.2), so they have to be removed first.
     pub fn has_txt_in_its_way(&self) -> bool {
         self.hops.is_empty() && matches!(&self.end, End::At { txt, .. } if !txt.is_empty())
+    }
+
+    /// Whether the challenge name has no CNAME and is the apex of a zone of its own, where none can exist
+    /// (RFC 1912 §2.4).
+    pub fn begins_at_an_apex(&self) -> bool {
+        self.hops.is_empty() && self.end.zone() == Some(&self.challenge_name)
     }
 
     /// Whether the chain has passed `name` before.

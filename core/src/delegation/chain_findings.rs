@@ -90,48 +90,78 @@ impl Comparison<'_> {
                     FindingKind::Loop,
                     name,
                     format!("the CNAMEs form a loop: {}", self.path()),
-                    "change one of these CNAMEs so that it points to the alias name",
+                    "",
                 );
-                Some(finding.asked(self.last_server()))
+                Some(self.with_direct_cname(finding.asked(self.last_server())))
             }
             End::TooLong => {
                 let finding = expectation.error(
                     FindingKind::TooManyHops,
                     last,
                     format!("{HOPS_MAX} CNAMEs were followed and there are more"),
-                    "change the CNAME of the challenge name so that it points to the alias name",
+                    "",
                 );
-                Some(finding.asked(self.last_server()))
+                Some(self.with_direct_cname(finding.asked(self.last_server())))
             }
-            End::BadTarget(target) => Some(expectation.error(
+            End::BadTarget(target) => Some(self.with_direct_cname(expectation.error(
                 FindingKind::BadTarget,
                 last,
                 format!(
                     "its CNAME points to `{}`, which cannot have TXT records",
                     target.escape_debug()
                 ),
-                "correct the target of the CNAME",
-            )),
-            End::Unanswered(error) if error.is_intercepted() => Some(expectation.error(
+                "",
+            ))),
+            End::Unanswered(error) => Some(self.unanswered(error)),
+        }
+    }
+
+    /// No server answered about the last name.
+    fn unanswered(&self, error: &DnsError) -> Finding {
+        let (kind, remedy) = match error {
+            _ if error.is_intercepted() => (
                 FindingKind::Intercepted,
-                last,
-                error.to_string(),
                 "this network probably intercepts port 53: let queries to these servers pass, or skip the \
                  pre-flight and ask resolvers whether the values are visible",
-            )),
-            End::Unanswered(error @ DnsError::TooManyQueries { .. }) => Some(expectation.error(
+            ),
+            DnsError::TooManyQueries { .. } => (FindingKind::Unanswered, TOO_MANY_QUERIES),
+            DnsError::Resolver { .. } if error.has_servfail() => (
                 FindingKind::Unanswered,
-                last,
-                error.to_string(),
-                TOO_MANY_QUERIES,
-            )),
-            End::Unanswered(error) => Some(expectation.error(
+                "check that the servers of the zone have loaded it (their logs have the reason if not), and that its \
+                 DNSSEC signatures are valid: a resolver answers SERVFAIL if it got no usable answer from them",
+            ),
+            _ if error.has_servfail() => (
                 FindingKind::Unanswered,
-                last,
-                error.to_string(),
+                "the zone is probably not loaded at a server that answers SERVFAIL: look for the reason in its \
+                 log, such as a zone file that was edited while a journal exists (BIND: `rndc freeze` before, \
+                 `rndc thaw` after)",
+            ),
+            _ => (
+                FindingKind::Unanswered,
                 "check that these servers serve the zone and can be reached from here, or configure other \
                  servers for the zone",
-            )),
+            ),
+        };
+        let last = self.chain.last();
+        self.expectation
+            .error(kind, last, error.to_string(), remedy)
+    }
+
+    /// The remedy for CNAMEs that lead nowhere: one that leads to the alias name.
+    fn with_direct_cname(&self, mut finding: Finding) -> Finding {
+        let name = &self.chain.challenge_name;
+        match self.expectation.probable_alias_name() {
+            Some(alias_name) => {
+                "replace the CNAME with this record".clone_into(&mut finding.remedy);
+                finding.with_record(name, &alias_name)
+            }
+            None => {
+                finding.remedy = format!(
+                    "change the CNAME at {} so that it points into an alias zone",
+                    name.fqdn()
+                );
+                finding
+            }
         }
     }
 
@@ -169,7 +199,7 @@ impl Comparison<'_> {
         let last = self.chain.last();
         let is_wanted = match self.expectation.alias_name {
             Some(alias_name) => alias_name == last,
-            None => self.expectation.any_zone || self.expectation.is_in_alias_zone(last),
+            None => self.expectation.can_write_at(last),
         };
         let answer = format!(
             "the name matches the wildcard {}, whose CNAME leads to {}",
@@ -180,6 +210,9 @@ impl Comparison<'_> {
     }
 
     fn missing(&self, server: &str, answer: &str, has_txt: bool) -> Finding {
+        if self.chain.begins_at_an_apex() {
+            return self.apex(server, answer);
+        }
         let name = &self.chain.challenge_name;
         // RFC 1034 §3.6.2: a server refuses a CNAME beside other records.
         let (existing, first) = if has_txt {
@@ -199,21 +232,44 @@ impl Comparison<'_> {
             );
             finding.asked(Some(server))
         };
-        let mut zones = self.expectation.alias_zones.iter();
-        let only_zone = match (zones.next(), zones.next()) {
-            (Some(only), None) => only.challenge_name().ok(),
-            _ => None,
-        };
-        match (self.expectation.alias_name, only_zone) {
-            (Some(alias_name), _) => finding("add this record to the zone that holds the name")
-                .with_record(name, alias_name),
-            (None, Some(suggested)) => finding(
+        let is_configured = self.expectation.alias_name.is_some();
+        match self.expectation.probable_alias_name() {
+            Some(alias_name) if is_configured => {
+                finding("add this record to the zone that holds the name")
+                    .with_record(name, &alias_name)
+            }
+            Some(suggested) => finding(
                 "add this record to the zone that holds the name, or configure another alias name",
             )
             .with_record(name, &suggested),
-            (None, None) => {
-                finding("add a CNAME that points into an alias zone, and configure that zone")
-            }
+            None => finding("add a CNAME that points into an alias zone, and configure that zone"),
+        }
+    }
+
+    /// The challenge name has no CNAME and cannot have one.
+    fn apex(&self, server: &str, answer: &str) -> Finding {
+        let name = &self.chain.challenge_name;
+        let alias_name = self.expectation.probable_alias_name();
+        let record = if alias_name.is_some() {
+            "this record"
+        } else {
+            "a CNAME that points into an alias zone"
+        };
+        let finding = self.expectation.error(
+            FindingKind::MissingCname,
+            name,
+            format!(
+                "there is no CNAME: {answer}; {name} is the apex of a zone of its own, where there can be none"
+            ),
+            format!(
+                "either configure {name} as an alias zone and as the alias name, or remove its NS records from \
+                 the zone above and add {record} there"
+            ),
+        );
+        let finding = finding.asked(Some(server));
+        match alias_name {
+            Some(alias_name) => finding.with_record(name, &alias_name),
+            None => finding,
         }
     }
 
@@ -228,7 +284,11 @@ impl Comparison<'_> {
                     "the configured alias name has a CNAME itself, to {}, so it cannot have TXT records",
                     hop.target.fqdn()
                 ),
-                format!("remove that CNAME, or configure {last} as the alias name"),
+                if expectation.can_write_at(last) {
+                    format!("remove that CNAME, or configure {last} as the alias name")
+                } else {
+                    "remove that CNAME".to_owned()
+                },
             );
             return finding.asked(Some(&hop.server));
         }
@@ -240,7 +300,7 @@ impl Comparison<'_> {
                 last.fqdn(),
                 alias_name.fqdn()
             ),
-            if expectation.any_zone || expectation.is_in_alias_zone(last) {
+            if expectation.can_write_at(last) {
                 "replace the CNAME with this record, or correct the configured alias name"
             } else {
                 "replace the CNAME with this record"
@@ -252,19 +312,31 @@ impl Comparison<'_> {
     }
 
     fn outside(&self, alias_name: &DnsName, server: &str) -> Option<Finding> {
-        if self.expectation.any_zone || self.expectation.is_in_alias_zone(alias_name) {
+        let expectation = self.expectation;
+        if expectation.can_write_at(alias_name) {
             return None;
         }
-        let finding = self.expectation.error(
+        // If that name is the configured one, a CNAME to it is no mistake.
+        let other = expectation.probable_alias_name();
+        let other = other.filter(|other| other != alias_name && !self.chain.hops.is_empty());
+        let remedy = "configure its zone as an alias zone, or a provider that writes there";
+        let finding = expectation.error(
             FindingKind::OutsideAliasZones,
             alias_name,
             format!(
                 "the alias name is outside all alias zones ({})",
                 self.configured()
             ),
-            "configure its zone as an alias zone, or a provider that writes there",
+            match &other {
+                Some(_) => format!("{remedy}, or replace the CNAME with this record"),
+                None => remedy.to_owned(),
+            },
         );
-        Some(finding.asked(Some(server)))
+        let finding = finding.asked(Some(server));
+        Some(match &other {
+            Some(other) => finding.with_record(&self.chain.challenge_name, other),
+            None => finding,
+        })
     }
 
     /// The configured alias zones as text.

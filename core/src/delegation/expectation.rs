@@ -66,6 +66,20 @@ impl Expectation<'_> {
         zones.next().filter(|_| zones.next().is_none()).cloned()
     }
 
+    /// Where the CNAMEs probably should lead: to the configured alias name, or to the usual one of the only alias
+    /// zone.
+    pub(super) fn probable_alias_name(&self) -> Option<DnsName> {
+        if let Some(name) = self.alias_name {
+            return Some(name.clone());
+        }
+        self.probable_alias_zone()?.challenge_name().ok()
+    }
+
+    /// Whether TXT values can be written at `name`: it lies in a configured alias zone, or a provider finds its zone.
+    pub(super) fn can_write_at(&self, name: &DnsName) -> bool {
+        self.any_zone || self.is_in_alias_zone(name)
+    }
+
     /// Whether `name` lies in a configured alias zone.
     pub(super) fn is_in_alias_zone(&self, name: &DnsName) -> bool {
         self.alias_zone_of(name).is_some()

@@ -292,7 +292,7 @@ impl NameCheck<'_> {
 
     async fn alias(&self) -> Option<LocatedName> {
         let last = self.walked.chain.last();
-        let zone = self.walked.end_zone.clone();
+        let zone = self.walked.chain.end.zone().cloned();
         let located = LocatedName::find(self.zones, last, last.clone(), zone);
         OptionFuture::from(self.has_alias.then_some(located)).await
     }

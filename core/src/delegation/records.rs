@@ -110,7 +110,7 @@ pub enum Presence {
 
 impl Compared {
     /// The CNAME from `challenge_name` to `alias_name`. It counts as present if the CNAMEs lead there by more than
-    /// one step.
+    /// one step, and if a challenge name that is its own alias name has none.
     pub async fn cname(
         dns: &Dns,
         challenge_name: &DnsName,
@@ -119,8 +119,10 @@ impl Compared {
     ) -> Result<Self, DnsError> {
         let zone = zone_of(dns, challenge_name).await?;
         let chain = CnameChain::follow(dns, challenge_name).await;
-        let (presence, replaces) = if !chain.hops.is_empty() && chain.last() == alias_name {
+        let (presence, replaces) = if chain.last() == alias_name {
             (Presence::Present, Vec::new())
+        } else if chain.begins_at_an_apex() {
+            (Presence::Impossible(apex(challenge_name)), Vec::new())
         } else {
             let replaces = in_the_way(dns, &chain).await;
             let dname = chain.hops.first().and_then(|hop| hop.dname.as_ref());
@@ -210,6 +212,13 @@ async fn in_the_way(dns: &Dns, chain: &CnameChain) -> Vec<Replaced> {
         replaces.extend(answer.txt().into_iter().map(Replaced::Txt));
     }
     replaces
+}
+
+fn apex(name: &DnsName) -> String {
+    format!(
+        "{name} is the apex of a zone of its own, where there can be no CNAME: write the TXT records in that \
+         zone, or remove its NS records from the zone above first"
+    )
 }
 
 fn alias_of(target: &str) -> String {

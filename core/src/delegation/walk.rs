@@ -28,7 +28,6 @@ pub(super) struct Walk<'a> {
     dns: &'a Dns,
     limits: &'a NameLimits,
     chain: CnameChain,
-    end_zone: Option<DnsName>,
     has_ended: bool,
     /// The answer for the wildcard below the challenge name.
     literal: Option<Answer>,
@@ -39,8 +38,6 @@ pub(super) struct Walked {
     pub(super) chain: CnameChain,
     /// The zone of each hop, if it was named.
     pub(super) hop_zones: Vec<Option<DnsName>>,
-    /// The zone of the name at the end, if it was named.
-    pub(super) end_zone: Option<DnsName>,
 }
 
 impl Walked {
@@ -68,7 +65,6 @@ impl<'a> Walk<'a> {
                 hops: Vec::new(),
                 end: End::TooLong,
             },
-            end_zone: None,
             has_ended: false,
             literal: None,
         };
@@ -94,7 +90,7 @@ impl<'a> Walk<'a> {
 
     /// The zone of the challenge name, if it has no CNAME and the answer named the zone.
     pub(super) fn end_zone(&self) -> Option<&DnsName> {
-        self.end_zone.as_ref()
+        self.chain.end.zone()
     }
 
     /// Follows the CNAMEs to the end and probes for wildcards at all hops but the first.
@@ -118,7 +114,6 @@ impl<'a> Walk<'a> {
         Walked {
             chain: self.chain,
             hop_zones,
-            end_zone: self.end_zone,
         }
     }
 
@@ -137,10 +132,7 @@ impl<'a> Walk<'a> {
                 }
                 End::Loop(target)
             }
-            Ok(Step::End(end, zone)) => {
-                self.end_zone = zone;
-                end
-            }
+            Ok(Step::End(end)) => end,
             Err(error) => End::Unanswered(error),
         };
         self.chain.end = end;
@@ -151,8 +143,7 @@ impl<'a> Walk<'a> {
 /// What was found at one name.
 enum Step {
     Hop(Hop),
-    /// The end, with the zone that the answer named.
-    End(End, Option<DnsName>),
+    End(End),
 }
 
 /// Asks for TXT records at `name`, as a resolver of the CA does. If the name has a CNAME, that is the answer
@@ -172,8 +163,9 @@ async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
             answer: answer.to_string(),
             exists: answer.name_exists(),
             txt,
+            zone: answer.zone_of_denial(),
         };
-        return Ok(Step::End(end, answer.zone_of_denial()));
+        return Ok(Step::End(end));
     };
     Ok(match cname.target {
         Ok(target) => Step::Hop(Hop {
@@ -185,7 +177,7 @@ async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
             dname: answer.dname(),
             txt_beside: !txt.is_empty(),
         }),
-        Err(text) => Step::End(End::BadTarget(text), None),
+        Err(text) => Step::End(End::BadTarget(text)),
     })
 }
 

@@ -23,6 +23,8 @@ impl ZoneReport {
             let problem = report.problem.as_ref()?;
             let (by, set) = if report.above_only {
                 (" by the zone above", "the delegation in the zone above")
+            } else if self.has_configured_servers {
+                ("", "the servers that are configured for the zone")
             } else {
                 ("", "its NS set")
             };
@@ -32,7 +34,12 @@ impl ZoneReport {
                 let remedy = "give it a public address, or allow such addresses if they are your own servers";
                 (FindingKind::SpecialAddress, remedy.to_owned())
             } else {
-                let remedy = format!("remove it from {set}, or make it serve the zone: a CA may query it");
+                let risk = if self.has_configured_servers {
+                    ""
+                } else {
+                    ": a CA may query it"
+                };
+                let remedy = format!("remove it from {set}, or make it serve the zone{risk}");
                 (FindingKind::LameServer, remedy)
             };
             let answer = format!("{server} is named as a server of {apex}{by}: {problem}");

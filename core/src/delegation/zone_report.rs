@@ -41,6 +41,9 @@ pub struct ZoneReport {
     pub denied_by: Vec<String>,
     /// Whether the records of the zone are valid, by its SOA record.
     pub dnssec: Security,
+    /// Whether its servers are configured, so that its NS records do not count.
+    #[serde(skip)]
+    pub(super) has_configured_servers: bool,
     /// The octets that signatures take in an answer with one `RRset`; 0 if there are none.
     pub signature_octets: usize,
 }
@@ -92,6 +95,7 @@ impl ZoneReport {
             delegated: delegation.exists,
             denied_by: delegation.denied_by,
             dnssec,
+            has_configured_servers: dns.is_configured(zone),
             signature_octets,
             zone: zone.clone(),
         };

@@ -7,6 +7,9 @@ use super::answer::FROM_RESOLVER;
 use super::special::SpecialAddress;
 use crate::name::DnsName;
 
+/// How the response code is shown (RFC 1035 §4.1.1).
+const SERVFAIL: &str = "SERVFAIL";
+
 /// A query that no server answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -75,6 +78,15 @@ impl DnsError {
     /// Whether a resolver answered in place of the zone's servers: the network probably intercepts port 53.
     pub fn is_intercepted(&self) -> bool {
         matches!(self, DnsError::Unanswered { attempts, .. } if attempts.contains(FROM_RESOLVER))
+    }
+
+    /// Whether a server answered SERVFAIL: it probably has not loaded the zone.
+    pub fn has_servfail(&self) -> bool {
+        matches!(
+            self,
+            DnsError::Unanswered { attempts, .. } | DnsError::Resolver { attempts, .. }
+                if attempts.contains(SERVFAIL)
+        )
     }
 
     /// Whether a limit of time or of queries was reached.

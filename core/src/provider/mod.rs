@@ -5,6 +5,7 @@
 
 mod contract;
 mod error;
+mod local;
 mod options;
 mod shared;
 
@@ -12,5 +13,6 @@ pub use self::contract::{
     Applied, Guarantees, Identity, Limits, Reading, TxtProvider, ValueChanges, Variant,
 };
 pub use self::error::{Failure, ProviderError, check_within};
+pub use self::local::LocalCheck;
 pub use self::options::{OptionError, OptionKind, OptionSpec, OptionValue, Options};
 pub use self::shared::Shared;

@@ -5,6 +5,7 @@
 //! are checked on the open descriptor. A folder is checked before what is in it is used: nobody else can
 //! replace the files of a folder that passed. The folders above are not checked.
 
+mod creatable;
 mod folder;
 mod open;
 mod owner;
@@ -15,6 +16,7 @@ mod shared;
 mod tests;
 mod untrusted;
 
+pub use self::creatable::creatable_in;
 pub use self::folder::open_folder;
 pub(crate) use self::open::sync_open_folder;
 pub use self::open::{Links, Read, check_folder, open, open_in_place, read, sync_folder};

@@ -12,6 +12,9 @@ use crate::parameters::ZoneId;
 /// Up to this many names are queried one by one. For more, the zone's TXT records are listed.
 const SINGLE_QUERIES_MAX: usize = 3;
 const RECORDS_PER_PAGE: &str = "1000";
+/// The status of a zone that is delegated to Cloudflare
+/// (<https://developers.cloudflare.com/dns/zone-setups/reference/domain-status/>).
+const ACTIVE: &str = "active";
 /// <https://developers.cloudflare.com/api/resources/zones/methods/list/>
 const ZONES_PER_PAGE: &str = "50";
 /// <https://developers.cloudflare.com/api/resources/user/subresources/tokens/methods/verify/>
@@ -22,6 +25,19 @@ const VERIFY: &str = "/user/tokens/verify";
 pub(crate) struct Zone {
     pub(crate) id: String,
     pub(crate) name: String,
+    /// `active` if the zone is delegated to its servers at Cloudflare.
+    #[serde(default)]
+    pub(crate) status: Option<String>,
+    /// The names of these servers.
+    #[serde(default)]
+    pub(crate) name_servers: Option<Vec<String>>,
+}
+
+impl Zone {
+    /// Whether its servers are those that resolvers ask. A zone without a status counts as if they were.
+    pub(crate) fn is_active(&self) -> bool {
+        self.status.as_deref().is_none_or(|status| status == ACTIVE)
+    }
 }
 
 /// A record: <https://developers.cloudflare.com/api/resources/dns/subresources/records/>.
@@ -125,10 +141,10 @@ impl Client {
         (zones, Ok(()))
     }
 
-    /// The name of a zone. The token needs Zone:Read.
-    pub(crate) async fn zone_name(&self, id: &ZoneId) -> Result<Option<String>, RequestError> {
+    /// A zone. The token needs Zone:Read.
+    pub(crate) async fn zone(&self, id: &ZoneId) -> Result<Option<Zone>, RequestError> {
         let found: Envelope<Zone> = self.get(&format!("/zones/{id}"), &[]).await?;
-        Ok(found.result.map(|zone| zone.name))
+        Ok(found.result)
     }
 
     /// Any one record of the zone.

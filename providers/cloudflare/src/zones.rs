@@ -7,6 +7,7 @@ use acme_alias_core::provider::{Failure, ProviderError};
 use tokio::sync::Mutex;
 use tracing::debug;
 
+use crate::api::Zone;
 use crate::client::Client;
 use crate::error::RequestError;
 use crate::parameters::ZoneId;
@@ -47,12 +48,15 @@ impl Zones {
 /// Checks that the id is that of this zone. Cloudflare takes a name outside a zone as relative to
 /// it, so a wrong `zone-id` would go unnoticed (`https://github.com/NewFuture/DDNS/issues/21`).
 async fn check_id(client: &Client, zone: &DnsName, id: &ZoneId) -> Result<(), ProviderError> {
-    let found = match client.zone_name(id).await {
+    let found = match client.zone(id).await {
         Err(error) if error.is_about_the_token() => {
             debug!(%zone, "the token may not read the zone's name");
             name_by_records(client, zone, id).await
         }
-        found => found,
+        Ok(Some(found)) if found.name.eq_ignore_ascii_case(zone.as_str()) && !found.is_active() => {
+            return Err(inactive(zone, &[found]));
+        }
+        found => found.map(|found| found.map(|found| found.name)),
     };
     match found {
         Ok(Some(found)) if !found.eq_ignore_ascii_case(zone.as_str()) => {
@@ -88,11 +92,15 @@ async fn look_up(client: &Client, zone: &DnsName) -> Result<ZoneId, ProviderErro
     };
     let rejected =
         |what: String, remedy: String| ProviderError::new(Failure::Rejected, what, remedy);
-    let ids: Vec<_> = found
+    let is_named = |found: &Zone| found.name.eq_ignore_ascii_case(zone.as_str());
+    let (active, others): (Vec<_>, Vec<_>) = found
         .into_iter()
-        .filter(|found| found.name.eq_ignore_ascii_case(zone.as_str()))
-        .map(|found| found.id)
-        .collect();
+        .filter(is_named)
+        .partition(Zone::is_active);
+    if active.is_empty() && !others.is_empty() {
+        return Err(inactive(zone, &others));
+    }
+    let ids: Vec<_> = active.into_iter().map(|found| found.id).collect();
     match ids.as_slice() {
         [only] => only.parse().map_err(|_| {
             rejected(
@@ -116,6 +124,37 @@ async fn look_up(client: &Client, zone: &DnsName) -> Result<ZoneId, ProviderErro
             "choose one of them by `zone-id`".to_owned(),
         )),
     }
+}
+
+/// Nothing that is written in these zones is seen: resolvers ask other servers.
+fn inactive(zone: &DnsName, found: &[Zone]) -> ProviderError {
+    let each = found.iter().map(|found| {
+        let status = found.status.as_deref().unwrap_or("unknown");
+        format!("{} is {}", found.id.escape_debug(), status.escape_debug())
+    });
+    let each: Vec<_> = each.collect();
+    let servers = found
+        .iter()
+        .flat_map(|found| found.name_servers.iter().flatten());
+    let servers: Vec<_> = servers
+        .map(|server| server.escape_debug().to_string())
+        .collect();
+    let servers = if servers.is_empty() {
+        "the servers that Cloudflare has assigned to it".to_owned()
+    } else {
+        servers.join(" and ")
+    };
+    ProviderError::new(
+        Failure::Rejected,
+        format!(
+            "the zone {zone} is not active at Cloudflare (status of the zone {}), so no CA sees what is written there",
+            each.join(", ")
+        ),
+        format!(
+            "delegate {zone} to {servers}, and wait until Cloudflare shows the zone as active; or name the provider \
+             that serves it now"
+        ),
+    )
 }
 
 /// The id is that of the zone `found`, or of a zone that contains it.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::printable::{few, printable, shortened};
-use acme_alias_core::program::Input;
+use acme_alias_core::program::{Input, check_runnable};
 use acme_alias_core::provider::{Applied, Failure, ProviderError};
 use acme_alias_core::txt::{Action, TxtChange, TxtSets};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::error::of_program;
 use crate::parameters::Program;
 use crate::runner::Run;
 use crate::single::in_part;
@@ -126,6 +127,13 @@ pub(crate) struct Json<'a> {
 }
 
 impl Json<'_> {
+    /// Fails if the program cannot be run.
+    pub(crate) async fn check(&self) -> Result<(), ProviderError> {
+        let name = self.program.name();
+        let checked = check_runnable(name).await;
+        checked.map_err(|error| of_program(name, &error, &self.config.environment))
+    }
+
     /// Carries out changes, each value's last one: removals first, each batch in one run.
     pub(crate) async fn apply(
         self,

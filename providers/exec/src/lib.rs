@@ -86,7 +86,7 @@ inventory::submit! {
         variants: provider::VARIANTS,
         build: |options| {
             let provider = Exec::from_config(Config::from_options(options)?);
-            Ok(Provider::with_rights(provider))
+            Ok(Provider::with_local_check(provider))
         },
     }
 }

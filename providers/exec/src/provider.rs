@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider, ValueChanges,
-    Variant, check_within,
+    Applied, Guarantees, Identity, Limits, LocalCheck, ProviderError, Reading, TxtProvider,
+    ValueChanges, Variant, check_within,
 };
 use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -121,6 +121,17 @@ impl Exec {
             Caller::Json(json) => json.program.name().to_owned(),
             Caller::Single(single) => single.label(),
         }
+    }
+}
+
+#[async_trait]
+impl LocalCheck for Exec {
+    async fn check_locally(&self) -> Result<Vec<String>, ProviderError> {
+        match self.caller() {
+            Caller::Json(json) => json.check().await?,
+            Caller::Single(single) => single.check().await?,
+        }
+        Ok(Vec::new())
     }
 }
 

@@ -82,7 +82,8 @@ impl Single<'_> {
         self.turn().await.map(drop)
     }
 
-    async fn check(self) -> Result<(), ProviderError> {
+    /// Fails if what is to be run does not exist, or others can change it.
+    pub(crate) async fn check(self) -> Result<(), ProviderError> {
         match self.tool {
             Tool::Lego(program) => {
                 let name = program.name();

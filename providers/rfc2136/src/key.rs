@@ -10,7 +10,7 @@ use hickory_proto::rr::rdata::tsig::TsigAlgorithm as WireAlgorithm;
 use hickory_proto::rr::{Name, TSigner};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::key_text::{KeyText, same};
+use crate::key_text::{Found, KeyText, same};
 
 /// How far our clock and the server's may be apart, in seconds (RFC 8945 §10).
 pub(crate) const FUDGE: u16 = 300;
@@ -109,6 +109,8 @@ pub struct TsigKey {
     name: String,
     algorithm: TsigAlgorithm,
     signer: TSigner,
+    /// What the text is that it was read from.
+    found: Found,
 }
 
 impl TsigKey {
@@ -167,7 +169,9 @@ impl TsigKey {
             }
         };
         let algorithm = own.or(algorithm).unwrap_or_default();
-        TsigKey::from_parts(name, algorithm, &key.secret.into())
+        let found = key.found;
+        let key = TsigKey::from_parts(name, algorithm, &key.secret.into())?;
+        Ok(TsigKey { found, ..key })
     }
 
     fn from_parts(
@@ -195,6 +199,7 @@ impl TsigKey {
             name,
             algorithm,
             signer,
+            found: Found::default(),
         })
     }
 
@@ -206,6 +211,17 @@ impl TsigKey {
     /// The key's algorithm.
     pub fn algorithm(&self) -> TsigAlgorithm {
         self.algorithm
+    }
+
+    /// What was found where the key is kept, in words and without the secret.
+    pub(crate) fn description(&self) -> String {
+        let TsigKey {
+            found,
+            name,
+            algorithm,
+            ..
+        } = self;
+        format!("TSIG key file: {found}; `{name}` ({algorithm})")
     }
 
     pub(crate) fn signer(&self) -> &TSigner {

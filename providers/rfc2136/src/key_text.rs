@@ -1,8 +1,48 @@
 //! TSIG keys as people have them: as BIND, Knot, NSD and PowerDNS print and keep them, and on one line.
 
+use std::fmt;
+
+/// Whose form a text with keys has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    Bind,
+    Knot,
+    Nsd,
+    PowerDns,
+    OneLine,
+    /// The secret alone, in base64.
+    #[default]
+    Secret,
+}
+
+/// What a text with keys is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) form: Form,
+    /// The keys in it.
+    pub(crate) keys: usize,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let form = match self.form {
+            Form::Bind => "BIND",
+            Form::Knot => "Knot",
+            Form::Nsd => "NSD",
+            Form::PowerDns => "PowerDNS",
+            Form::OneLine => "algorithm:name:secret",
+            Form::Secret => return f.write_str("the secret alone"),
+        };
+        let plural = if self.keys == 1 { "" } else { "s" };
+        write!(f, "{form}, {} key{plural}", self.keys)
+    }
+}
+
 /// A key in a text. What the text does not have is `None`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyText {
+    /// What the text is that it was read from.
+    pub(crate) found: Found,
     pub(crate) name: Option<String>,
     pub(crate) algorithm: Option<String>,
     pub(crate) secret: String,
@@ -24,14 +64,19 @@ impl KeyText {
             let line = line.trim_start_matches(['-', ' ', '\t']);
             starts_with(line, "key:") && line[4..].trim().is_empty()
         };
-        let keys = if text.contains('{') {
-            statements(text)?
+        let (form, keys) = if text.contains('{') {
+            (Form::Bind, statements(text)?)
         } else if text.lines().any(is_section) {
             sections(text)
         } else {
             lines(text)
         };
-        chosen(keys, name)
+        let found = Found {
+            form,
+            keys: keys.len(),
+        };
+        let key = chosen(keys, name)?;
+        Ok(KeyText { found, ..key })
     }
 }
 
@@ -119,6 +164,7 @@ fn statement(tokens: &mut impl Iterator<Item = String>) -> Result<KeyText, Strin
         }
     }
     Ok(KeyText {
+        found: Found::default(),
         name: Some(name),
         algorithm: Some(algorithm.ok_or("`algorithm` is missing")?),
         secret: secret.ok_or("`secret` is missing")?,
@@ -160,7 +206,9 @@ fn tokens(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// The keys in the sections `key` of Knot, where each begins with `- id`, and of NSD, where each has a section.
-fn sections(text: &str) -> Vec<KeyText> {
+fn sections(text: &str) -> (Form, Vec<KeyText>) {
+    // Knot names its keys by `id`, and NSD by `name`.
+    let mut form = Form::Nsd;
     let mut keys: Vec<KeyText> = Vec::new();
     let mut is_key = false;
     for line in text.lines() {
@@ -186,29 +234,45 @@ fn sections(text: &str) -> Vec<KeyText> {
         }
         let Some(key) = keys.last_mut() else { continue };
         match field.to_ascii_lowercase().as_str() {
-            "id" | "name" => key.name = Some(value.to_owned()),
+            "id" => {
+                form = Form::Knot;
+                key.name = Some(value.to_owned());
+            }
+            "name" => key.name = Some(value.to_owned()),
             "algorithm" => key.algorithm = Some(value.to_owned()),
             "secret" => value.clone_into(&mut key.secret),
             _ => {}
         }
     }
     keys.retain(|key| *key != KeyText::default());
-    keys
+    (form, keys)
 }
 
 /// The keys of a text with a key on each line; or else all of it is one secret.
-fn lines(text: &str) -> Vec<KeyText> {
+fn lines(text: &str) -> (Form, Vec<KeyText>) {
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     let keys: Option<Vec<_>> = lines.map(line).collect();
-    keys.unwrap_or_else(|| {
-        // A secret may be wrapped.
-        let secret = text.split_whitespace().collect();
-        vec![KeyText {
-            secret,
-            ..KeyText::default()
-        }]
-    })
+    match keys {
+        Some(keys) => {
+            let is_one_word = text.lines().all(|line| line.split_whitespace().count() < 2);
+            let form = if is_one_word {
+                Form::OneLine
+            } else {
+                Form::PowerDns
+            };
+            (form, keys)
+        }
+        None => {
+            // A secret may be wrapped.
+            let secret = text.split_whitespace().collect();
+            let key = KeyText {
+                secret,
+                ..KeyText::default()
+            };
+            (Form::Secret, vec![key])
+        }
+    }
 }
 
 /// A key with its name on one line.
@@ -228,6 +292,7 @@ fn line(line: &str) -> Option<KeyText> {
         _ => return None,
     };
     Some(KeyText {
+        found: Found::default(),
         name: Some(name.to_owned()),
         algorithm: algorithm.map(str::to_owned),
         secret: secret.to_owned(),

@@ -89,7 +89,7 @@ inventory::submit! {
         variants: &[],
         build: |options| {
             let provider = Rfc2136::from_config(Config::from_options(options)?);
-            Ok(Provider::with_rights(provider))
+            Ok(Provider::with_local_check(provider))
         },
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use acme_alias_core::clock::{Clock, SystemClock};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
-    ValueChanges, check_within,
+    Applied, Failure, Guarantees, Identity, Limits, LocalCheck, ProviderError, Reading,
+    TxtProvider, ValueChanges, check_within,
 };
 use acme_alias_core::txt::{Action, TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -133,6 +133,13 @@ impl Rfc2136 {
             }
         }
         Err(all_failed(errors))
+    }
+}
+
+#[async_trait]
+impl LocalCheck for Rfc2136 {
+    async fn check_locally(&self) -> Result<Vec<String>, ProviderError> {
+        Ok(vec![self.config().key.description()])
     }
 }
 

@@ -18,8 +18,8 @@ const SETS_PER_PAGE: i32 = 300;
 #[derive(Debug, Default)]
 pub(crate) struct HostedZones {
     pub(crate) public: Vec<HostedZoneId>,
-    /// Whether there are private ones, which are not visible outside their networks.
-    pub(crate) has_private: bool,
+    /// The private ones, which are not visible outside their networks.
+    pub(crate) private: Vec<HostedZoneId>,
 }
 
 impl Client {
@@ -52,11 +52,12 @@ impl Client {
             if !found.name().eq_ignore_ascii_case(&name.fqdn()) {
                 continue;
             }
-            if is_private(found) {
-                zones.has_private = true;
+            let of_its_kind = if is_private(found) {
+                &mut zones.private
             } else {
-                zones.public.extend(found.id().parse::<HostedZoneId>());
-            }
+                &mut zones.public
+            };
+            of_its_kind.extend(found.id().parse::<HostedZoneId>());
         }
         Ok(zones)
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{Failure, ProviderError};
 use tokio::sync::Mutex;
+use tracing::debug;
 
 use crate::client::Client;
 use crate::parameters::HostedZoneId;
@@ -53,8 +54,42 @@ async fn check_id(client: &Client, zone: &DnsName, id: &HostedZoneId) -> Result<
                  {zone} by name"
             ),
         )),
-        _ => Ok(()),
+        _ => check_public(client, zone, id).await,
     }
+}
+
+/// Refuses a private zone, which no CA sees. A user who may not list zones is not required to.
+async fn check_public(
+    client: &Client,
+    zone: &DnsName,
+    id: &HostedZoneId,
+) -> Result<(), ProviderError> {
+    let found = match client.hosted_zones(zone).await {
+        Ok(found) => found,
+        Err(error) => {
+            debug!(%zone, ?error, "it is unknown whether the hosted zone is private");
+            return Ok(());
+        }
+    };
+    if !found.private.contains(id) {
+        return Ok(());
+    }
+    let public: Vec<_> = found.public.iter().map(HostedZoneId::as_str).collect();
+    let remedy = if public.is_empty() {
+        format!(
+            "make a public hosted zone {zone}, delegate to it, and set `hosted-zone-id` to its id"
+        )
+    } else {
+        format!(
+            "set `hosted-zone-id` to the id of the public one: {}",
+            public.join(", ")
+        )
+    };
+    Err(ProviderError::new(
+        Failure::Rejected,
+        format!("`hosted-zone-id` is that of a private hosted zone {zone}, which no CA sees"),
+        remedy,
+    ))
 }
 
 /// The only public zone of this name, which is the one that the CA sees.
@@ -65,7 +100,7 @@ async fn look_up(client: &Client, zone: &DnsName) -> Result<HostedZoneId, Provid
         |what: String, remedy: String| ProviderError::new(Failure::Rejected, what, remedy);
     match found.public.as_slice() {
         [only] => Ok(only.clone()),
-        [] if found.has_private => Err(rejected(
+        [] if !found.private.is_empty() => Err(rejected(
             format!("the hosted zone {zone} is private, so no CA sees it"),
             format!("make a public hosted zone {zone}, and delegate to it"),
         )),

@@ -121,7 +121,7 @@ pub(super) async fn list_zones(
         .zones
         .iter()
         .filter(|(id, (zone, _))| sees(id) && is_it(zone))
-        .map(|(id, (zone, _))| json!({ "id": id, "name": zone, "status": "active" }))
+        .map(|(id, (zone, _))| account.zone(id, zone))
         .collect();
     Ok(page(&zones, query.page, query.per_page))
 }
@@ -141,7 +141,5 @@ pub(super) async fn show_zone(
         }
     };
     let name = zone_of(&account, &headers, &zone, Endpoint::Zones, may)?;
-    Ok(success(
-        &json!({ "id": zone, "name": name, "status": "active" }),
-    ))
+    Ok(success(&account.zone(&zone, &name)))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::Method;
+use serde_json::{Value, json};
 
 /// A record, as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(super) type OnChange = Box<dyn Fn(&str, &[CloudflareRecord]) + Send>;
 pub(super) struct Account {
     /// By id: the zone's name, and its records.
     pub(super) zones: BTreeMap<String, (String, Vec<CloudflareRecord>)>,
+    /// The status of each zone, by id, if it is not `active`.
+    pub(super) statuses: BTreeMap<String, String>,
     pub(super) tokens: BTreeMap<String, Token>,
     pub(super) quota: Option<usize>,
     records_made: u64,
@@ -66,6 +69,15 @@ impl Shared {
 }
 
 impl Account {
+    /// The zone as the API has it.
+    pub(super) fn zone(&self, id: &str, name: &str) -> Value {
+        let status = self.statuses.get(id).map_or("active", String::as_str);
+        json!({
+            "id": id, "name": name, "status": status,
+            "name_servers": ["anna.ns.cloudflare.com", "bob.ns.cloudflare.com"],
+        })
+    }
+
     pub(super) fn insert(
         &mut self,
         zone: &str,

@@ -121,6 +121,34 @@ async fn two_zones_of_one_name_are_an_error_that_names_both() -> Result {
 }
 
 #[tokio::test]
+async fn of_two_zones_of_one_name_the_active_one_is_written() -> Result {
+    let (fake, pending) = start()?;
+    let active = fake.add_zone(ALIAS_ZONE);
+    fake.set_status(&pending, "pending");
+    fake.add_token(TOKEN, may_edit(&[&pending, &active]));
+    add(&provider(&fake)).await.unwrap();
+    assert_eq!(fake.records(&pending).len(), 0);
+    assert_eq!(fake.records(&active).len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_written_in_a_zone_that_is_not_active() -> Result {
+    for status in ["pending", "moved", "initializing", "deactivated"] {
+        let (fake, zone) = start()?;
+        fake.set_status(&zone, status);
+        for provider in [provider(&fake), provider_of(&fake, &zone)] {
+            let words = ["is not active", status, &zone, "anna.ns.cloudflare.com"];
+            refused(&provider, Failure::Rejected, &words).await;
+            let reading = provider.values(&zone_name(), &[]).await.unwrap_err();
+            assert_eq!(reading.failure, Failure::Rejected, "{reading}");
+        }
+        assert!(!fake.requests().iter().any(|(method, _)| method == "POST"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn with_a_wrong_zone_id_nothing_is_written() -> Result {
     let (fake, zone) = start()?;
     let nowhere = provider_of(&fake, &"f".repeat(32));

@@ -415,11 +415,11 @@ fn what_cannot_be_delegated_is_reported() -> Result {
     let bed = TestBed::start()?;
     bed.run(&["delegate"])?
         .assert_failure(2, &["no domain to delegate"]);
-    let several = bed.run(&["delegate", "example.com"])?;
+    let several = bed.run(&["delegate", "www.example.com"])?;
     several.assert_failure(
         2,
         &[
-            "no alias is configured for _acme-challenge.example.com",
+            "no alias is configured for _acme-challenge.www.example.com",
             "--challenge-alias",
             ALIAS_ZONE,
         ],

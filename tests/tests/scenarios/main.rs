@@ -3,6 +3,7 @@
 mod account_faults;
 mod accounts;
 mod acme2certifier;
+mod advice;
 mod audit;
 mod authority;
 mod backend;
@@ -18,6 +19,7 @@ mod checks;
 mod clean_up;
 mod cloudflare;
 mod clouds;
+mod config_check;
 mod conformance;
 mod crashes;
 mod credentials;

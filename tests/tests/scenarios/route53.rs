@@ -81,6 +81,31 @@ async fn the_public_zone_of_the_name_is_found_and_two_are_an_error() -> Result {
 }
 
 #[tokio::test]
+async fn nothing_is_written_in_a_private_zone_whose_id_is_configured() -> Result {
+    let moto = Moto::start()?;
+    let private = moto.add_zone(ALIAS_ZONE, true)?;
+    let before = moto.sets(&private)?;
+    let words = ["`hosted-zone-id`", "private hosted zone"];
+    refused(
+        &provider_of(moto.address(), &private),
+        Failure::Rejected,
+        &words,
+    )
+    .await;
+    let public = moto.add_zone(ALIAS_ZONE, false)?;
+    let words = ["private hosted zone", "the public one", &public];
+    refused(
+        &provider_of(moto.address(), &private),
+        Failure::Rejected,
+        &words,
+    )
+    .await;
+    assert_eq!(moto.sets(&private)?, before);
+    add(&provider_of(moto.address(), &public)).await.unwrap();
+    Ok(())
+}
+
+#[tokio::test]
 async fn foreign_values_and_the_ttl_survive() -> Result {
     let moto = Moto::start()?;
     let zone = moto.add_zone(ALIAS_ZONE, false)?;

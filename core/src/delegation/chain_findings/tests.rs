@@ -29,6 +29,7 @@ fn chain(targets: &[&str]) -> CnameChain {
         answer: "NXDOMAIN".into(),
         exists: false,
         txt: Vec::new(),
+        zone: None,
     };
     CnameChain {
         challenge_name,
@@ -84,6 +85,7 @@ fn txt_records_at_the_challenge_name_must_be_removed_first() {
         answer: "the name exists, without CNAME records (NODATA)".into(),
         exists: true,
         txt: vec!["left-over".into()],
+        zone: None,
     };
     let found = findings(&chain, Some(ALIAS), &[ZONE]);
     assert_eq!(kinds(&found), [FindingKind::MissingCname]);
@@ -192,4 +194,34 @@ fn a_long_list_of_alias_zones_is_counted() {
         "{}",
         found[0].answer
     );
+}
+
+#[test]
+fn a_servfail_has_its_probable_cause() {
+    let mut chain = chain(&[ALIAS]);
+    let attempts = "192.0.2.1:53 answered SERVFAIL".to_owned();
+    for (error, words) in [
+        (
+            DnsError::Unanswered {
+                name: name(ALIAS),
+                zone: name(ZONE),
+                attempts: attempts.clone(),
+            },
+            "the zone is probably not loaded",
+        ),
+        (
+            DnsError::Resolver {
+                name: name(ALIAS),
+                kind: "SOA",
+                attempts,
+            },
+            "the servers of the zone have loaded it",
+        ),
+    ] {
+        chain.end = End::Unanswered(error);
+        let found = findings(&chain, Some(ALIAS), &[ZONE]);
+        assert_eq!(kinds(&found), [FindingKind::Unanswered]);
+        assert!(found[0].answer.contains("192.0.2.1:53 answered SERVFAIL"));
+        assert!(found[0].remedy.contains(words), "{found:?}");
+    }
 }

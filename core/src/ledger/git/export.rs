@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::command::Git;
 use super::error::GitExportError;
-use super::repository::{Repository, recorded_lines};
+use super::repository::{Repository, check, recorded_lines};
 use super::runs::RunExports;
 use crate::ledger::contract::Ledger;
 use crate::ledger::file::RecordedLine;
@@ -32,6 +32,11 @@ impl GitExport {
     /// The folder.
     pub fn folder(&self) -> &Path {
         self.git.folder()
+    }
+
+    /// Fails if the folder is no repository and cannot become one. Nothing is changed.
+    pub async fn check(&self) -> Result<(), GitExportError> {
+        check(&self.git).await
     }
 
     /// Commits every run that has ended and was not exported before; returns how many.

@@ -22,6 +22,7 @@ use super::runs::RunExport;
 use super::work_tree;
 use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
+use crate::trusted::creatable_in;
 
 /// Digits of the hash of a line.
 const HASH_DIGITS: usize = 64;
@@ -57,14 +58,7 @@ impl Repository {
         let folder = git.folder().to_owned();
         let created = tokio::fs::create_dir_all(&folder).await;
         created.map_err(|error| file_error(&folder, error))?;
-        if !is_in_work_tree(&mut git).await? {
-            let entry = match tokio::fs::read_dir(&folder).await {
-                Ok(mut entries) => entries.next_entry().await,
-                Err(error) => Err(error),
-            };
-            if entry.map_err(|error| file_error(&folder, error))?.is_some() {
-                return Err(GitExportError::NotAWorkTree { folder });
-            }
+        if !is_repository(&mut git).await? {
             // No template: it could have hooks.
             let init = ["init", "--quiet", "--template=", "--initial-branch=main"];
             git.command(&init).run().await?;
@@ -240,6 +234,33 @@ async fn head(git: &Git) -> Result<Option<String>, GitExportError> {
 }
 
 /// Whether the folder is in the work tree of a repository.
+/// Fails if the folder cannot be exported to. Nothing is changed.
+pub(super) async fn check(git: &Git) -> Result<(), GitExportError> {
+    let mut git = git.clone();
+    let folder = git.folder().to_owned();
+    match creatable_in(&folder) {
+        Ok(existing) if existing == folder => is_repository(&mut git).await.map(drop),
+        Ok(_) => Ok(()),
+        Err(error) => Err(file_error(&folder, error)),
+    }
+}
+
+/// Whether the folder is in a repository; if not, it is empty, and a repository can be made there.
+async fn is_repository(git: &mut Git) -> Result<bool, GitExportError> {
+    if is_in_work_tree(git).await? {
+        return Ok(true);
+    }
+    let folder = git.folder().to_owned();
+    let entry = match tokio::fs::read_dir(&folder).await {
+        Ok(mut entries) => entries.next_entry().await,
+        Err(error) => Err(error),
+    };
+    match entry.map_err(|error| file_error(&folder, error))? {
+        Some(_) => Err(GitExportError::NotAWorkTree { folder }),
+        None => Ok(false),
+    }
+}
+
 async fn is_in_work_tree(git: &mut Git) -> Result<bool, GitExportError> {
     let mut outcome = ask(git).await;
     if let Err(GitExportError::Failed { stderr, .. }) = &outcome

@@ -1,0 +1,9 @@
+//! Advice is followed to the letter, and afterwards everything works: what `delegate`, `key policy` and `key audit`
+//! print, and the remedies of findings.
+
+mod follow;
+mod keys;
+mod own_zone;
+mod records;
+mod remedies;
+mod unloaded;
