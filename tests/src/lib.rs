@@ -82,7 +82,7 @@ pub use self::port::{Port, SilentServer};
 pub use self::powerdns::{Nsd, PowerDns, PowerDnsLaunch};
 pub use self::powerdns_gate::PowerDnsGate;
 pub use self::process::{Usage, measure, median, output_of};
-pub use self::program::{Outcome, Profile, Program, Running, build};
+pub use self::program::{BELOW, Outcome, Profile, Program, Running, build};
 pub use self::proxy::FaultyProxy;
 pub use self::query_proxy::QueryProxy;
 pub use self::settings::{AliasZone, Provider, Settings};

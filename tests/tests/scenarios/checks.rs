@@ -242,8 +242,7 @@ fn txt_records_at_the_challenge_name_must_be_removed_first() -> Result {
     assert_eq!(outcome.code, Some(3), "{outcome}");
     for said in [
         "TXT records exist there",
-        "remove the TXT records there first",
-        "for this name); add a CNAME",
+        "remove the TXT records there first; add a CNAME",
     ] {
         assert!(outcome.stdout.contains(said), "{outcome}");
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, Builder, Error, Outcome, PowerDnsLaunch, Program, Result, SECOND_ALIAS_ZONE,
+    ALIAS_ZONE, BELOW, Builder, Error, Outcome, PowerDnsLaunch, Program, Result, SECOND_ALIAS_ZONE,
     SimulatedCa, THIRD_ALIAS_ZONE, TestBed, Validation, output_of,
 };
 use tempfile::TempDir;
@@ -16,12 +16,8 @@ use crate::guide_text::{blocks, read};
 
 /// Gives the program the settings of a page, below those that are the bed's own.
 fn write_settings(program: &Program, page: &str) -> Result {
-    let folder = program.home().join("config/acme-alias");
-    fs::create_dir_all(&folder)?;
-    Ok(fs::write(
-        folder.join("config.toml"),
-        blocks(page, "toml").concat(),
-    )?)
+    let path = program.home().join(BELOW);
+    Ok(fs::write(path, blocks(page, "toml").concat())?)
 }
 
 /// Gives the program the settings of a page and runs every command of the page; returns how many

@@ -5,17 +5,16 @@ use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Error, Program, Result, TestBed};
+use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, BELOW, Error, Program, Result, TestBed};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 /// Another user. The tests run as root.
 const STRANGER: Option<u32> = Some(65534);
 
-/// The file of the user's settings, in a folder that is made.
+/// A settings file below the bed's own, in a folder that is made.
 fn user_settings(program: &Program) -> Result<PathBuf> {
-    let folder = program.home().join("config/acme-alias");
-    fs::create_dir_all(&folder)?;
-    Ok(folder.join("config.toml"))
+    fs::create_dir_all(program.home())?;
+    Ok(program.home().join(BELOW))
 }
 
 fn set_mode(path: &Path, mode: u32) -> Result {
@@ -247,10 +246,10 @@ fn a_settings_error_is_escaped_and_shortened() -> Result {
     let long = "x".repeat(1 << 20);
     let many: Vec<_> = (0..20_000).map(|n| format!("unknown{n} = 1")).collect();
     for (text, words) in [
-        ("a = \"\u{1b}[2J\u{9b}\u{202e}\n".to_owned(), "config.toml"),
+        ("a = \"\u{1b}[2J\u{9b}\u{202e}\n".to_owned(), "below.toml"),
         ("\"\\u001b[2J\" = 1\n".to_owned(), "\\u{1b}"),
         ("audit = \"\\u001b]0;x\\u0007\"\n".to_owned(), "audit"),
-        (format!("state = \"{long}\n"), "config.toml:1:"),
+        (format!("state = \"{long}\n"), "below.toml:1:"),
         (format!("{long} = 1\n"), "is no setting"),
         (format!("audit = \"{long}\"\n"), "audit"),
         (many.join("\n"), "19980 more"),

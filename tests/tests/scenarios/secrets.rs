@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, EXTERNAL_ACCOUNT, Program, Result, SECOND_ALIAS_ZONE, Settings, TestBed,
+    ALIAS_ZONE, BELOW, EXTERNAL_ACCOUNT, Program, Result, SECOND_ALIAS_ZONE, Settings, TestBed,
 };
 
 /// A command that prints a secret, and appends a line to a file each time.
@@ -108,13 +108,11 @@ fn with_external_account(bed: &TestBed) -> Result<(Program, SecretCommand)> {
     let (key_id, key) = EXTERNAL_ACCOUNT;
     let command = SecretCommand::new(bed, "eab", key)?;
     let program = bed.program(bed.settings().certificates(&["example.com", "example.org"]))?;
-    let folder = program.home().join("config/acme-alias");
-    fs::create_dir_all(&folder)?;
     let settings = format!(
         "[acme]\neab-kid = \"{key_id}\"\neab-hmac-key = {}\n",
         command.setting()
     );
-    fs::write(folder.join("config.toml"), settings)?;
+    fs::write(program.home().join(BELOW), settings)?;
     Ok((program, command))
 }
 

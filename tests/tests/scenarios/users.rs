@@ -22,14 +22,19 @@ const OTHER_GROUP: u32 = 54_323;
 const IN_GROUP: &str = "--reuid 54321 --regid 54321 --groups 54322";
 const ALONE: &str = "--reuid 54321 --regid 54321 --clear-groups";
 
+/// The id of a user in options of `setpriv`.
+fn id_of(user: &str) -> &str {
+    let id = user.strip_prefix("--reuid ");
+    id.and_then(|user| user.split(' ').next()).unwrap_or("0")
+}
+
 /// Lets the program run as another user, who has its files, once a shell has prepared that.
 fn as_user(bed: &TestBed, program: &Program, user: &str, prepare: &str) -> Result<Program> {
     let (own, script) = (
         bed.folder().join("acme-alias"),
         bed.folder().join("as-user"),
     );
-    let id = user.strip_prefix("--reuid ");
-    let id = id.and_then(|user| user.split(' ').next()).unwrap_or("0");
+    let id = id_of(user);
     let text = format!(
         "cp -f \"$0\" {own} && chmod 755 {folder} && chown -R {id} {home} {folder}/*.secret && {prepare} && \
          exec setpriv {user} -- {own} \"$@\"",
@@ -150,11 +155,18 @@ fn who_may_read_a_key_through_the_group_of_the_folder_may_read_the_next_one() ->
     Ok(())
 }
 
+/// Makes a state folder for this user.
+fn own_state(bed: &TestBed, user: &str) -> String {
+    let (state, id) = (bed.settings().state.display().to_string(), id_of(user));
+    format!("rm -rf {state} && mkdir {state} && chown {id} {state}")
+}
+
 /// The outcome of `config check` with the secret at `path`.
 fn check_secret(bed: &TestBed, user: &str, path: &str, prepare: &str) -> Result<Outcome> {
     let mut settings = bed.settings();
     settings.providers[0].secret = path.into();
-    let program = as_user(bed, &bed.program(settings)?, user, prepare)?;
+    let prepare = format!("{} && {prepare}", own_state(bed, user));
+    let program = as_user(bed, &bed.program(settings)?, user, &prepare)?;
     program.run(&["config", "check"])
 }
 
@@ -277,7 +289,7 @@ fn settings_of_another_user_are_not_read_beside_a_file_that_is_named() -> Result
     }
     fs::set_permissions(home.join(".config"), Permissions::from_mode(0o700))?;
     for user in [ALONE, "--groups 54322"] {
-        as_user(&bed, &program, user, "true")?
+        as_user(&bed, &program, user, &own_state(&bed, user))?
             .run(&check)?
             .assert_success();
         let outcome = as_user(&bed, &program, user, "shift 2")?.run(&check)?;

@@ -120,10 +120,10 @@ impl FileStore {
 #[async_trait]
 impl Store for FileStore {
     async fn check(&self) -> Result<(), StoreError> {
-        let root = self.layout.root();
+        let (folder, lock) = (self.layout.probe(), self.layout.probe_lock());
         let probed = self
             .probed
-            .get_or_try_init(|| blocking(move || probe(&root)));
+            .get_or_try_init(|| locked(lock, move || probe(&folder)));
         probed.await.copied()
     }
 

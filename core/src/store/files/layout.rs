@@ -107,6 +107,15 @@ impl Layout {
         self.root.join(".index.lock")
     }
 
+    /// What the file system can do is tried out here.
+    pub(super) fn probe(&self) -> PathBuf {
+        self.root.join(".probe")
+    }
+
+    pub(super) fn probe_lock(&self) -> PathBuf {
+        self.root.join(".probe.lock")
+    }
+
     pub(super) fn leases(&self) -> PathBuf {
         self.root.join("leases")
     }
