@@ -58,7 +58,7 @@ impl Single<'_> {
                 continue;
             };
             let may_go_on = matches!(error, ProgramError::Failed { .. });
-            let mut error = of_program(&label, &error, &self.config.environment);
+            let mut error = of_program(&label, &error);
             if runs > 0 {
                 error.failure = Failure::UnknownOutcome;
             }
@@ -87,9 +87,9 @@ impl Single<'_> {
             Tool::Lego(program) => {
                 let name = program.name();
                 let checked = check_runnable(name).await;
-                checked.map_err(|error| of_program(name, &error, &self.config.environment))
+                checked.map_err(|error| of_program(name, &error))
             }
-            Tool::AcmeSh(acme_sh) => acme_sh::check_files(acme_sh, self.config).await,
+            Tool::AcmeSh(acme_sh) => acme_sh::check_files(acme_sh).await,
         }
     }
 
