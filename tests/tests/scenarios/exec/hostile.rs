@@ -74,6 +74,30 @@ fn a_name_for_which_a_program_fails_fails_its_certificate_only() -> Result {
 }
 
 #[test]
+fn a_name_for_which_a_program_hangs_fails_its_certificate_only() -> Result {
+    let bed = bed()?;
+    let inner = lego(&bed, bed.primary())?;
+    let text = format!(
+        "#!/bin/sh\ncase $2 in bad*) sleep 60 ;; esac\nexec {} \"$@\"\n",
+        inner.display()
+    );
+    let path = script(&bed.folder().join("hangs"), &text)?;
+    let options = format!(
+        "protocol = 'lego'\ncommand = '{}'\ntimeout = '3s'",
+        path.display()
+    );
+    let program = program(&bed, &options)?;
+    let outcome = program.run(&["renew"])?;
+    for good in GOOD {
+        let id = good.replace('.', "-");
+        assert!(bed.certificate(&id).is_ok(), "{id}: {outcome}");
+    }
+    outcome.assert_failure(4, &["bad-example-com", "did not end within 3s"]);
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+#[test]
 fn a_reason_of_megabytes_is_shown_and_recorded_in_part() -> Result {
     let bed = bed()?;
     let text = "#!/bin/sh\ncase $(cat) in *'\"add\"'*) ;; *) echo '{\"version\": 1, \"records\": []}'; exit ;; esac\n\
