@@ -38,8 +38,8 @@ pub(crate) struct Single<'a> {
 impl Single<'_> {
     /// Carries out changes, each value's last one, one after the other: removals first, because some programs remove
     /// more than the value. A change that fails does not keep the others from being tried, because the program may fail
-    /// when a value exists already, or hang at a name of one certificate. If it hangs again and again, or cannot be run, it
-    /// is not run again.
+    /// when a value exists already, or hang at a name of one certificate. If it hangs again and again, or cannot be
+    /// run, it is not run again.
     pub(crate) async fn apply(
         self,
         changes: &[&TxtChange],
