@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::output::Tail;
 pub(crate) use self::output::last_line;
+pub use self::output::without_secrets;
 use crate::child_environment;
 use crate::trusted::{self, Access, Links, Untrusted};
 
@@ -42,7 +43,7 @@ pub struct Program<'a> {
     pub timeout: Duration,
     /// Variables beside those that programs inherit.
     pub variables: Vec<(String, String)>,
-    /// Variables that hold secrets.
+    /// Variables that hold secrets. They are hidden in what is shown of its output.
     pub secrets: Option<&'a BTreeMap<String, SecretString>>,
     /// What it reads on its standard input.
     pub input: Input,
@@ -160,8 +161,10 @@ impl<'a> Program<'a> {
     /// Runs the program in a process group of its own and waits for its end; returns the end of its output. When
     /// `cancel` is cancelled or the time is over, the whole group is stopped.
     pub async fn run(self, cancel: &CancellationToken) -> Result<String, ProgramError> {
+        let none = BTreeMap::new();
+        let secrets = self.secrets.unwrap_or(&none);
         let output = self.carry_out(None, cancel).await?;
-        Ok(output.tail.into_text())
+        Ok(output.tail.into_text(secrets))
     }
 
     /// The same, but returns all that the program printed on its standard output, which may be `limit` octets. Errors
@@ -215,23 +218,25 @@ impl<'a> Program<'a> {
         };
         let program = name.clone();
         let limit = limit.unwrap_or_default();
+        let none = BTreeMap::new();
+        let secrets = self.secrets.unwrap_or(&none);
         match end {
             End::Exited(Ok(status)) if status.success() => Ok(output),
             End::Exited(Ok(status)) => Err(ProgramError::Failed {
                 program,
                 status,
-                output: output.tail.into_text(),
+                output: output.tail.into_text(secrets),
             }),
             End::Exited(Err(source)) => Err(not_run(name, source)),
             End::TooMuch => Err(ProgramError::TooMuch {
                 program,
                 limit,
-                output: output.tail.into_text(),
+                output: output.tail.into_text(secrets),
             }),
             End::TimedOut => Err(ProgramError::TimedOut {
                 program,
                 limit: self.timeout,
-                output: output.tail.into_text(),
+                output: output.tail.into_text(secrets),
             }),
             End::Cancelled => Err(ProgramError::Interrupted),
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::{Error, Value};
 
 use super::decode::{decode, decode_value, lenient, status};
@@ -19,16 +20,28 @@ const NAME_MAX: usize = 255;
 const OFFERED_MAX: usize = 10;
 /// The longest reason for a failure that is shown, in characters.
 const DETAIL_MAX: usize = 1000;
+/// The longest token and the longest URL of a challenge, in octets. Those of CAs have less than 200.
+const TEXT_MAX: usize = 2_000;
 
-/// An authorization of an order. Challenges of other types are ignored.
+/// An authorization of an order. Challenges of other types are ignored. A run keeps those of all its orders, so that
+/// each is small whatever the CA sends.
 #[derive(Debug)]
 pub(super) struct Authorization {
     name: AuthorizedName,
     status: AuthorizationStatus,
     /// The dns-01 challenge.
     challenge: Option<Dns01>,
+    /// Why the challenge was not met.
+    problem: Option<Unmet>,
     /// The types of all challenges, or of the first ones of many.
     offered: Vec<String>,
+}
+
+/// The reason of a CA, in short.
+#[derive(Debug)]
+struct Unmet {
+    kind: String,
+    detail: Option<String>,
 }
 
 /// The name that an authorization is for.
@@ -83,13 +96,17 @@ impl Authorization {
         let offered = offered.map(|kind| shortened(kind, NAME_MAX)).collect();
         let mut challenges = body.challenges.into_iter();
         let challenge = challenges.find(|challenge| challenge["type"] == DNS_01);
+        let challenge: Option<Dns01> = challenge.map(decode_value).transpose()?;
+        let mut challenge = challenge.map(Dns01::checked).transpose()?;
+        let problem = challenge.as_mut().and_then(Dns01::take_error);
         Ok(Authorization {
             name: AuthorizedName {
-                base: base.unwrap_or(name).to_owned(),
+                base: shortened(base.unwrap_or(name), NAME_MAX),
                 is_wildcard: base.is_some() || body.wildcard == Some(true),
             },
             status: body.status,
-            challenge: challenge.map(decode_value).transpose()?,
+            challenge,
+            problem,
             offered,
         })
     }
@@ -127,11 +144,10 @@ impl Authorization {
 
     /// Returns why the CA could not validate the name.
     pub(super) fn failure(&self) -> Option<ValidationFailure> {
-        let problem = self.challenge.as_ref().and_then(Dns01::error);
-        let (kind, detail) = match (problem, self.status.lost()) {
+        let (kind, detail) = match (&self.problem, self.status.lost()) {
             (Some(problem), lost) => {
-                let detail = problem.detail().or(lost).unwrap_or("no reason given");
-                (problem::kind(problem), detail)
+                let detail = problem.detail.as_deref().or(lost);
+                (problem.kind.clone(), detail.unwrap_or("no reason given"))
             }
             (None, Some(lost)) => ("unauthorized".to_owned(), lost),
             (None, None) => return None,
@@ -139,7 +155,7 @@ impl Authorization {
         Some(ValidationFailure {
             identifier: shortened(&self.name.to_string(), NAME_MAX),
             kind,
-            detail: shortened(detail, DETAIL_MAX),
+            detail: detail.to_owned(),
         })
     }
 
@@ -153,6 +169,25 @@ impl Dns01 {
     /// Reads the body of the answer to [`Authorization::pending_challenge`].
     pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
         decode(body)
+    }
+
+    /// Fails if it has a text that no CA has in it.
+    fn checked(self) -> Result<Self, Error> {
+        let octets = self.token.len().max(self.url.len());
+        if octets > TEXT_MAX {
+            let problem = format!("a challenge has a text of {octets} octets");
+            return Err(Error::custom(problem));
+        }
+        Ok(self)
+    }
+
+    /// What is kept of the error.
+    fn take_error(&mut self) -> Option<Unmet> {
+        let problem = self.error.take().filter(|problem| !problem.is_empty())?;
+        Some(Unmet {
+            kind: problem::kind(&problem),
+            detail: problem.detail().map(|text| shortened(text, DETAIL_MAX)),
+        })
     }
 
     /// Whether the CA has found the TXT value already.

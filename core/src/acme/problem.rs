@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use instant_acme::Error;
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::decode::{decode, decode_value, lenient};
@@ -32,12 +32,12 @@ pub(super) struct Problem {
     kind: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     detail: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    subproblems: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "first_subproblems")]
+    subproblems: Vec<Subproblem>,
 }
 
 /// A problem of one name (RFC 8555 §6.7.1).
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct Subproblem {
     #[serde(default, rename = "type", deserialize_with = "lenient")]
     kind: Option<String>,
@@ -47,25 +47,29 @@ struct Subproblem {
     identifier: Option<Name>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Name {
     value: String,
+}
+
+/// The first subproblems, without what is none: a megabyte of zeros would take a multiple of that for as long as the
+/// problem is kept.
+fn first_subproblems<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<Subproblem>, D::Error> {
+    let all: Option<Vec<Value>> = lenient(from)?;
+    let all = all.into_iter().flatten();
+    let read = all.filter_map(|one| decode_value(one).ok());
+    Ok(read.take(NAMES_MAX).collect())
 }
 
 impl Problem {
     /// Whether it says nothing: some CAs have an empty one where there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.kind.is_none() && self.detail.is_none() && self.subproblems().next().is_none()
+        self.kind.is_none() && self.detail.is_none() && self.subproblems.is_empty()
     }
 
     /// What went wrong, if the CA says so.
     pub(super) fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
-    }
-
-    fn subproblems(&self) -> impl Iterator<Item = Subproblem> {
-        let all = self.subproblems.iter().flatten().cloned();
-        all.filter_map(|one| decode_value(one).ok())
     }
 }
 
@@ -133,8 +137,8 @@ fn short_kind(kind: Option<&str>) -> String {
 
 /// The problems of names. There are no more names in an order.
 fn subproblems(problem: &Problem) -> Vec<ValidationFailure> {
-    let of_name = |subproblem: Subproblem| {
-        let identifier = subproblem.identifier?;
+    let of_name = |subproblem: &Subproblem| {
+        let identifier = subproblem.identifier.as_ref()?;
         Some(ValidationFailure {
             identifier: shortened(&identifier.value, NAME_MAX),
             kind: short_kind(subproblem.kind.as_deref()),
@@ -144,8 +148,7 @@ fn subproblems(problem: &Problem) -> Vec<ValidationFailure> {
             ),
         })
     };
-    let failures = problem.subproblems().filter_map(of_name);
-    failures.take(NAMES_MAX).collect()
+    problem.subproblems.iter().filter_map(of_name).collect()
 }
 
 impl From<instant_acme::Problem> for Problem {
@@ -154,7 +157,7 @@ impl From<instant_acme::Problem> for Problem {
             kind: problem.r#type,
             detail: problem.detail,
             // They are about names, and accounts have none.
-            subproblems: None,
+            subproblems: Vec::new(),
         }
     }
 }
@@ -174,13 +177,13 @@ pub(super) fn convert(operation: Operation, error: Error) -> AcmeError {
 fn detail(problem: &Problem) -> String {
     let detail = problem.detail.as_deref();
     let mut detail = detail.unwrap_or("no reason given").to_owned();
-    for subproblem in problem.subproblems() {
+    for subproblem in &problem.subproblems {
         detail.push_str("; ");
         if let Some(name) = &subproblem.identifier {
             detail.push_str(&format!("{}: ", name.value));
         }
-        let reason = subproblem.detail.or(subproblem.kind);
-        detail.push_str(reason.as_deref().unwrap_or("no reason given"));
+        let reason = subproblem.detail.as_ref().or(subproblem.kind.as_ref());
+        detail.push_str(reason.map_or("no reason given", String::as_str));
         if detail.len() > DETAIL_MAX {
             break;
         }

@@ -17,6 +17,8 @@ const PUBLIC_MODE: u32 = 0o644;
 const OTHERS_WRITE: u32 = 0o022;
 /// A folder that is made.
 const FOLDER_MODE: u32 = 0o755;
+/// The bit by which a folder is recognised that was just made: no umask takes it away.
+const JUST_MADE: u32 = 0o1000;
 
 /// Who may read a file. What is `None` stays as the file in its place has it, if there is one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -157,16 +159,25 @@ pub(super) fn make_folder(path: &Path, owner: Option<u32>) -> io::Result<()> {
         return Ok(());
     };
     let folder = trusted::open_folder(parent, owner)?;
-    match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(FOLDER_MODE)) {
+    let mode = Mode::from_raw_mode(FOLDER_MODE | JUST_MADE);
+    match rustix::fs::mkdirat(&folder, name, mode) {
         // It is checked when a file is written in it.
         Err(Errno::EXIST) => return Ok(()),
         made => made?,
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = rustix::fs::openat(&folder, name, flags, Mode::empty())?;
-    // Whatever the umask left of it.
-    rustix::fs::fchmod(&made, Mode::from_raw_mode(FOLDER_MODE))?;
+    open_to_all(&folder, name)?;
     trusted::sync_open_folder(&folder)
+}
+
+/// Gives a folder that was just made its mode, whatever the umask left of it. Whoever owns the one around it may have
+/// moved another folder in its place, which stays as it is.
+fn open_to_all(folder: &File, name: &OsStr) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    if rustix::fs::fstat(&made)?.st_mode & JUST_MADE != 0 {
+        rustix::fs::fchmod(&made, Mode::from_raw_mode(FOLDER_MODE))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -278,5 +289,18 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert!(put(&path, Access::default(), true).is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_others_move_to_where_one_was_made_stays_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, private) = (folder.path().join("made"), folder.path().join("private"));
+        make_folder(&made, None).unwrap();
+        assert_eq!(facts(&made).2, 0o755);
+        fs::create_dir(&private).unwrap();
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+        let around = File::open(folder.path()).unwrap();
+        open_to_all(&around, OsStr::new("private")).unwrap();
+        assert_eq!(facts(&private).2, 0o700);
     }
 }

@@ -8,7 +8,6 @@ use acme_alias_core::program::{Input, check};
 use acme_alias_core::provider::{Failure, ProviderError};
 use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 
-use crate::config::Config;
 use crate::error::of_program;
 use crate::parameters::AcmeSh;
 use crate::runner::Run;
@@ -63,11 +62,11 @@ pub(crate) fn run(acme_sh: &AcmeSh, action: &str, name: &str, value: &str, input
 /// Fails if acme.sh or the script does not exist, or others can change one of them. `account.conf` must exist and be
 /// private: acme.sh writes credentials to it that it finds in variables, and runs it. Others must not be able to put
 /// another one in its place after this look at it.
-pub(crate) async fn check_files(acme_sh: &AcmeSh, config: &Config) -> Result<(), ProviderError> {
+pub(crate) async fn check_files(acme_sh: &AcmeSh) -> Result<(), ProviderError> {
     for file in [acme_sh.main(), acme_sh.file()] {
         let label = file.display().to_string();
         let checked = check(&label).await;
-        checked.map_err(|error| of_program(&label, &error, &config.environment))?;
+        checked.map_err(|error| of_program(&label, &error))?;
         if !file.is_file() {
             return Err(ProviderError::new(
                 Failure::Rejected,

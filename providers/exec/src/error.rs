@@ -7,16 +7,9 @@ use acme_alias_core::program::ProgramError;
 use acme_alias_core::provider::{Failure, ProviderError};
 use tracing::info;
 
-use crate::parameters::Environment;
-
 /// The failure of a program in the terms of the provider contract. `label` names the program, as its configuration does.
-/// What it printed may have secrets of `environment`, which are hidden.
-pub(crate) fn of_program(
-    label: &str,
-    error: &ProgramError,
-    environment: &Environment,
-) -> ProviderError {
-    let output = environment.hide(error.output());
+pub(crate) fn of_program(label: &str, error: &ProgramError) -> ProviderError {
+    let output = error.output();
     if !output.is_empty() {
         info!("`{label}` printed:\n{output}");
     }
@@ -108,23 +101,20 @@ pub(crate) fn no_turn(label: &str, waited: Duration) -> ProviderError {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::process::ExitStatus;
 
     use super::*;
 
     #[test]
-    fn an_error_shows_the_last_line_and_no_secret() {
-        let secrets = BTreeMap::from([("KEY".to_owned(), "canary".into())]);
-        let environment = Environment::new(secrets).unwrap();
+    fn an_error_shows_the_last_line() {
         let failed = ProgramError::Failed {
             program: "sh".to_owned(),
             status: ExitStatus::default(),
-            output: "first\nkey canary is wrong".to_owned(),
+            output: "first\nthe key is wrong".to_owned(),
         };
-        let error = of_program("/x/dns", &failed, &environment);
+        let error = of_program("/x/dns", &failed);
         assert_eq!(error.failure, Failure::UnknownOutcome);
-        assert!(error.what.ends_with(": key [hidden] is wrong"), "{error}");
+        assert!(error.what.ends_with(": the key is wrong"), "{error}");
         assert!(error.what.starts_with("`/x/dns` failed"), "{error}");
     }
 }

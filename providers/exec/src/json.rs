@@ -109,13 +109,14 @@ impl AnswerError {
     }
 
     fn in_words(&self, config: &Config) -> String {
-        let (kind, message) = (printable(&self.kind), printable(&self.message));
-        let words = if message.is_empty() {
+        // Before characters are escaped that a secret may have.
+        let in_words = |text| printable(&config.environment.hide(text));
+        let (kind, message) = (in_words(&self.kind), in_words(&self.message));
+        if message.is_empty() {
             kind
         } else {
             format!("{kind}: {message}")
-        };
-        config.environment.hide(&words)
+        }
     }
 }
 
@@ -131,7 +132,7 @@ impl Json<'_> {
     pub(crate) async fn check(&self) -> Result<(), ProviderError> {
         let name = self.program.name();
         let checked = check_runnable(name).await;
-        checked.map_err(|error| of_program(name, &error, &self.config.environment))
+        checked.map_err(|error| of_program(name, &error))
     }
 
     /// Carries out changes, each value's last one: removals first, each batch in one run.
@@ -233,7 +234,7 @@ impl Json<'_> {
             };
             for record in records {
                 let Ok(name) = record.name.parse::<DnsName>() else {
-                    let name = printable(&record.name);
+                    let name = printable(&self.config.environment.hide(&record.name));
                     return Err(self.garbage(&format!("`{name}` is no name")));
                 };
                 if batch.contains(&name) {
@@ -270,9 +271,9 @@ impl Json<'_> {
         let printed = run.answer(self.program.name(), self.config).await?;
         let answer: Answer = serde_json::from_slice(&printed).map_err(|error| {
             let text = String::from_utf8_lossy(&printed);
+            let text = self.config.environment.hide(text.trim());
             let shown: String = text.chars().take(SHOWN).collect();
-            let shown = self.config.environment.hide(&printable(shown.trim()));
-            self.garbage(&format!("{error}; it begins with `{shown}`"))
+            self.garbage(&format!("{error}; it begins with `{}`", printable(&shown)))
         })?;
         if answer.version != VERSION {
             let problem = format!("it has the version {}, not {VERSION}", answer.version);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use acme_alias_core::program::without_secrets;
 use acme_alias_core::provider::OptionError;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -153,13 +154,7 @@ impl Environment {
 
     /// The text without the secrets: a program may print what it should not.
     pub(crate) fn hide(&self, text: &str) -> String {
-        let lines = self
-            .0
-            .values()
-            .flat_map(|secret| secret.expose_secret().lines());
-        lines
-            .filter(|line| !line.trim().is_empty())
-            .fold(text.to_owned(), |text, line| text.replace(line, "[hidden]"))
+        without_secrets(text, &self.0)
     }
 }
 
@@ -183,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_hidden_line_by_line() {
+    fn secrets_are_neither_printed_nor_debugged() {
         let environment = environment("KEY", "one\n\ntwo").unwrap();
         assert_eq!(environment.hide("a one, two"), "a [hidden], [hidden]");
         assert!(!format!("{environment:?}").contains("one"));

@@ -27,7 +27,7 @@ impl Run {
         debug!("running `{label}`");
         let never = CancellationToken::new();
         let output = self.program(config).run(&never).await?;
-        debug!("`{label}` succeeded: {}", config.environment.hide(&output));
+        debug!("`{label}` succeeded: {output}");
         Ok(())
     }
 
@@ -40,7 +40,7 @@ impl Run {
         debug!("running `{label}`");
         let never = CancellationToken::new();
         let answer = self.program(config).answer(ANSWER_MAX, &never).await;
-        answer.map_err(|error| of_program(label, &error, &config.environment))
+        answer.map_err(|error| of_program(label, &error))
     }
 
     fn program<'a>(&'a self, config: &'a Config) -> Program<'a> {

@@ -15,6 +15,9 @@ use crate::parameters::{AcmeSh, Program};
 use crate::runner::Run;
 use crate::turns::Turn;
 
+/// After so many runs that hung, the program is not run again for the same request: something else is wrong.
+const HUNG_MAX: usize = 6;
+
 /// What is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Tool<'a> {
@@ -35,7 +38,8 @@ pub(crate) struct Single<'a> {
 impl Single<'_> {
     /// Carries out changes, each value's last one, one after the other: removals first, because some programs remove
     /// more than the value. A change that fails does not keep the others from being tried, because the program may fail
-    /// when a value exists already. If the program hangs or cannot be run, it is not run again.
+    /// when a value exists already, or hang at a name of one certificate. If it hangs again and again, or cannot be
+    /// run, it is not run again.
     pub(crate) async fn apply(
         self,
         changes: &[&TxtChange],
@@ -49,7 +53,7 @@ impl Single<'_> {
             changes.filter(move |change| change.action == action)
         };
         let ordered: Vec<_> = of(Action::Remove).chain(of(Action::Add)).collect();
-        let (mut first_error, mut failed) = (None, BTreeSet::new());
+        let (mut first_error, mut failed, mut hung) = (None, BTreeSet::new(), 0);
         for (runs, change) in ordered.iter().enumerate() {
             let input = turn.file().map_or(Input::Nothing, Input::File);
             let run = self.run_for(change, input);
@@ -57,8 +61,13 @@ impl Single<'_> {
                 applied.requests += 1;
                 continue;
             };
-            let may_go_on = matches!(error, ProgramError::Failed { .. });
-            let mut error = of_program(&label, &error, &self.config.environment);
+            hung += usize::from(matches!(error, ProgramError::TimedOut { .. }));
+            let may_go_on = match error {
+                ProgramError::Failed { .. } => true,
+                ProgramError::TimedOut { .. } => hung < HUNG_MAX,
+                _ => false,
+            };
+            let mut error = of_program(&label, &error);
             if runs > 0 {
                 error.failure = Failure::UnknownOutcome;
             }
@@ -88,9 +97,9 @@ impl Single<'_> {
             Tool::Lego(program) => {
                 let name = program.name();
                 let checked = check_runnable(name).await;
-                checked.map_err(|error| of_program(name, &error, &self.config.environment))
+                checked.map_err(|error| of_program(name, &error))
             }
-            Tool::AcmeSh(acme_sh) => acme_sh::check_files(acme_sh, self.config).await,
+            Tool::AcmeSh(acme_sh) => acme_sh::check_files(acme_sh).await,
         }
     }
 

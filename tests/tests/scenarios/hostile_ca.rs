@@ -334,3 +334,44 @@ fn nonces_of_350_kilobytes_in_answers_about_renewal_are_not_kept() -> Result {
     assert!(looked < issued + (16 << 20), "{issued}, {looked}");
     Ok(())
 }
+
+/// Renews one certificate with 30 names, while the CA changes the dns-01 challenge of each.
+fn renew_with_challenges(spoil: fn(&mut Value)) -> Result<Outcome> {
+    let hosts: Vec<_> = (0..30).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let proxy = bed.acme_proxy(move |exchange| {
+        if !exchange.path.starts_with("/authZ") || exchange.answer.is_empty() {
+            return Spoilt::No;
+        }
+        let mut answer: Value = serde_json::from_str(&exchange.answer).unwrap_or_default();
+        let challenges = answer["challenges"].as_array_mut().into_iter().flatten();
+        challenges
+            .filter(|challenge| challenge["type"] == "dns-01")
+            .for_each(spoil);
+        Spoilt::Changed(answer.to_string())
+    })?;
+    let lines = format!("domains = {}", json!(hosts));
+    let mut settings = bed.settings().certificate("web", &lines);
+    settings.directory = proxy.directory();
+    bed.program(settings)?.run(&["renew"])
+}
+
+#[test]
+fn half_a_million_subproblems_of_each_challenge_are_not_kept() -> Result {
+    let outcome = renew_with_challenges(|challenge| {
+        challenge["error"] = json!({ "subproblems": vec![0; 480_000] });
+    })?;
+    outcome.assert_success();
+    assert!(outcome.usage.peak_memory < 200 << 20, "{:?}", outcome.usage);
+    Ok(())
+}
+
+#[test]
+fn tokens_of_a_megabyte_are_not_kept() -> Result {
+    let outcome = renew_with_challenges(|challenge| {
+        challenge["token"] = "t".repeat(1_000_000).into();
+    })?;
+    outcome.assert_failure(5, &["a challenge has a text of 1000000 octets"]);
+    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    Ok(())
+}

@@ -74,6 +74,30 @@ fn a_name_for_which_a_program_fails_fails_its_certificate_only() -> Result {
 }
 
 #[test]
+fn a_name_for_which_a_program_hangs_fails_its_certificate_only() -> Result {
+    let bed = bed()?;
+    let inner = lego(&bed, bed.primary())?;
+    let text = format!(
+        "#!/bin/sh\ncase $2 in bad*) sleep 60 ;; esac\nexec {} \"$@\"\n",
+        inner.display()
+    );
+    let path = script(&bed.folder().join("hangs"), &text)?;
+    let options = format!(
+        "protocol = 'lego'\ncommand = '{}'\ntimeout = '3s'",
+        path.display()
+    );
+    let program = program(&bed, &options)?;
+    let outcome = program.run(&["renew"])?;
+    for good in GOOD {
+        let id = good.replace('.', "-");
+        assert!(bed.certificate(&id).is_ok(), "{id}: {outcome}");
+    }
+    outcome.assert_failure(4, &["bad-example-com", "did not end within 3s"]);
+    assert_eq!(bed.txt()?, []);
+    Ok(())
+}
+
+#[test]
 fn a_reason_of_megabytes_is_shown_and_recorded_in_part() -> Result {
     let bed = bed()?;
     let text = "#!/bin/sh\ncase $(cat) in *'\"add\"'*) ;; *) echo '{\"version\": 1, \"records\": []}'; exit ;; esac\n\
@@ -162,5 +186,56 @@ fn account_conf_in_a_folder_that_others_can_change_is_not_run() -> Result {
     let outcome = program(&bed, &options)?.run(&["renew"])?;
     outcome.assert_failure(4, &["lets others change it", "chmod go-w"]);
     assert!(!marker.exists());
+    Ok(())
+}
+
+/// A token that says at each place which one it is.
+fn token() -> String {
+    let words = (0..400).map(|place| format!("k{:05}", place * 7919 % 99_991));
+    words.collect()
+}
+
+/// Whether a text has a part of the token that could be used.
+fn has_part_of(text: &str, token: &str) -> bool {
+    (0..token.len() - 16).any(|at| text.contains(&token[at..at + 16]))
+}
+
+/// Programs that print their secret where an output is cut.
+const SHOWING: [(&str, &str); 3] = [
+    // A line that is longer than what is shown of one.
+    ("lego", "echo \"refused: Bearer $TOKEN\" >&2; exit 1"),
+    // More than what is kept, from the middle of the secret on.
+    (
+        "lego",
+        "echo \"$TOKEN\"; head -c 7000 /dev/zero | tr '\\0' '\\n'; echo end; exit 1",
+    ),
+    // A document whose beginning is shown.
+    ("json", "printf 'refused: %s' \"$TOKEN\""),
+];
+
+#[test]
+fn no_part_of_a_secret_is_shown_where_an_output_is_cut() -> Result {
+    let bed = bed()?;
+    let token = token();
+    let file = bed.write_secret("token", &token)?;
+    let part = bed.write_secret("part", "k0")?;
+    for (number, (protocol, text)) in SHOWING.into_iter().enumerate() {
+        let path = bed.folder().join(format!("shows{number}"));
+        let path = script(&path, &format!("#!/bin/sh\n{text}\n"))?;
+        let options = format!(
+            "protocol = '{protocol}'\ncommand = '{}'\n\
+             environment = {{ TOKEN = {{ file = '{}' }}, FLAG = {{ file = '{}' }} }}",
+            path.display(),
+            file.display(),
+            part.display()
+        );
+        let outcome = program(&bed, &options)?.run(&["renew", "--force", "-vv"])?;
+        let mut said = format!("{}{}", outcome.stdout, outcome.stderr);
+        for file in fs::read_dir(bed.settings().state.join("ledger"))? {
+            said += &fs::read_to_string(file?.path()).unwrap_or_default();
+        }
+        assert!(said.contains("[hidden]"), "{number}: {outcome}");
+        assert!(!has_part_of(&said, &token), "{number}: {outcome}");
+    }
     Ok(())
 }
