@@ -169,8 +169,8 @@ pub(super) fn make_folder(path: &Path, owner: Option<u32>) -> io::Result<()> {
     trusted::sync_open_folder(&folder)
 }
 
-/// Gives a folder that was just made its mode, whatever the umask left of it. Whoever owns the one around it may have
-/// moved another folder in its place, which stays as it is.
+/// Gives a folder that was just made its mode, whatever the umask left of it. The owner of the folder around it may have
+/// moved another folder to its place. That one keeps its mode.
 fn open_to_all(folder: &File, name: &OsStr) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = rustix::fs::openat(folder, name, flags, Mode::empty())?;

@@ -15,8 +15,8 @@ static SHARED: RwLock<BTreeMap<PathBuf, u32>> = RwLock::new(BTreeMap::new());
 /// The users of the machine with their primary groups (passwd(5)).
 const USERS: &str = "/etc/passwd";
 
-/// Lets a group change a folder and what is in it, from now on and for this process: what has this group there is
-/// trusted, whoever owns it, unless everybody can change it.
+/// Lets a group change a folder and what is in it, from now on and for this process. Files of this group there are
+/// trusted with any owner, unless everybody can change them.
 ///
 /// Members of the group can then let this program do what they want, such as run a deploy hook.
 pub fn share_folder(folder: &Path, group: u32) {

@@ -16,7 +16,7 @@ use tracing::debug;
 /// How often a lock that another process has is tried.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Where the locks of root are. Whoever can read a program can hold a lock on it for ever.
+/// Where the locks of root are. Every user who can read a program could hold a lock on the program itself for ever.
 const LOCKS: &str = "/run/acme-alias";
 
 /// By the path of the program.

@@ -107,7 +107,7 @@ impl Layout {
         self.root.join(".index.lock")
     }
 
-    /// What the file system can do is tried out here.
+    /// The folder in which a process tests what the file system can do.
     pub(super) fn probe(&self) -> PathBuf {
         self.root.join(".probe")
     }

@@ -26,8 +26,8 @@
 //! On a file system without symbolic links, `current` is a file with the text of the link, and the files beside it
 //! are copies.
 //!
-//! Files and folders whose names begin with `.new-` are being written. In `.probe` it is tried out what the file system
-//! can do. `.aliases.lock`, `.probe.lock`, `.index.lock` and `leases/.lock` are locked for moments only.
+//! Files and folders whose names begin with `.new-` are being written. In `.probe` a process tests what the file
+//! system can do. `.aliases.lock`, `.probe.lock`, `.index.lock` and `leases/.lock` are locked for moments only.
 
 mod access;
 #[cfg(test)]
