@@ -60,6 +60,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_zones",
             "job_isolation",
             "local_files",
+            "local_programs",
         ],
     ),
 ];

@@ -54,6 +54,7 @@ mod library;
 mod lifetimes;
 mod listing;
 mod local_files;
+mod local_programs;
 mod looking;
 mod machine;
 mod managing;
