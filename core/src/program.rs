@@ -25,7 +25,7 @@ use self::output::Tail;
 pub(crate) use self::output::last_line;
 pub use self::output::without_secrets;
 use crate::child_environment;
-use crate::trusted::{self, Access, Links, Untrusted};
+use crate::trusted::{self, Untrusted};
 
 /// How long a program that is stopped may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -418,27 +418,19 @@ fn executable(path: &Path) -> io::Result<()> {
 }
 
 /// Fails if others own the program, can change it, or can put another one in its place: it is run by its path, after
-/// this look at it. One that is named without a path is found in `PATH`, which is trusted.
+/// this look at it. So does one that cannot be looked at. One that is named without a path is found in `PATH`, which is
+/// trusted.
 pub async fn check(program: &str) -> Result<(), ProgramError> {
     if !program.contains('/') {
         return Ok(());
     }
     let path = PathBuf::from(program);
-    let opened = tokio::task::spawn_blocking(move || {
-        // The folders on the way to the path, and to the file that it leads to.
-        for place in [std::path::absolute(&path)?, path.canonicalize()?] {
-            trusted::open_folder(place.parent().unwrap_or(&place), None)?;
-        }
-        trusted::open(&path, Access::Unchangeable, Links::Followed)
-    });
-    match opened.await {
-        Ok(Err(error)) => match Untrusted::in_error(&error) {
-            Some(untrusted) => Err(ProgramError::Untrusted(untrusted.clone())),
-            // It may be executable and not readable. If it cannot be run, running it says why.
-            None => Ok(()),
-        },
-        _ => Ok(()),
-    }
+    let checked = tokio::task::spawn_blocking(move || trusted::check_way(&path)).await;
+    let checked = checked.unwrap_or_else(|error| Err(io::Error::other(error)));
+    checked.map_err(|error| match Untrusted::in_error(&error) {
+        Some(untrusted) => ProgramError::Untrusted(untrusted.clone()),
+        None => not_run(program, error),
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use acme_alias_core::child_environment;
+use acme_alias_core::program::{ProgramError, check};
 use acme_alias_core::trusted::{self, Access, Links, Untrusted};
 use futures_util::future::try_join;
 use secrecy::{ExposeSecret, SecretString};
@@ -125,6 +126,16 @@ async fn output_of(argv: &[String]) -> Result<String, Mistake> {
         return Err(Mistake::new("the command is empty"));
     };
     let wrong = |what: String| Mistake::new(format!("the command `{program}` {what}"));
+    match check(program).await {
+        Err(ProgramError::Untrusted(untrusted)) => {
+            let help = trust::remedy(&untrusted, "go-w");
+            return Err(wrong(format!("was not run: {untrusted}")).help(help));
+        }
+        Err(ProgramError::Start { source, .. }) => {
+            return Err(wrong(format!("cannot be run: {source}")));
+        }
+        _ => {}
+    }
     let child = Command::new(program)
         .args(arguments)
         .env_clear()

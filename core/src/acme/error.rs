@@ -183,7 +183,7 @@ pub enum AcmeError {
     #[error("no order was opened, because the CA refused others: {0}")]
     NotAsked(Box<AcmeError>),
     /// The answer violates RFC 8555.
-    #[error("the CA's answer for {operation} is not valid ACME: {}", innermost(.source))]
+    #[error("the CA's answer for {operation} is not valid ACME: {source}")]
     InvalidAnswer {
         /// What the CA was asked for.
         operation: Operation,
@@ -281,14 +281,16 @@ fn profiles(offered: &[String]) -> String {
 }
 
 impl AcmeError {
-    /// An answer that violates RFC 8555, and why.
+    /// An answer that violates RFC 8555, and why. The reason may quote the answer, and a run keeps those of all its
+    /// certificates: only its beginning is kept.
     pub(super) fn invalid(
         operation: Operation,
         reason: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
+        let reason: Box<dyn Error + Send + Sync> = innermost(&*reason.into()).into();
         AcmeError::InvalidAnswer {
             operation,
-            source: Arc::from(reason.into()),
+            source: Arc::from(reason),
         }
     }
 

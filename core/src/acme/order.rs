@@ -27,7 +27,8 @@ use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtValue;
 
-/// The longest URL of an order, in octets. It is in each line of the ledger.
+/// The longest URL of an order and in it, in octets. That of the order is in each line of the ledger, and a run keeps the
+/// others of all its orders.
 const URL_MAX: usize = 2_000;
 /// Other chains that are fetched. CAs have two or three roots.
 const ALTERNATES_MAX: usize = 10;
@@ -84,9 +85,27 @@ impl fmt::Debug for Order {
 }
 
 impl State {
-    fn parse(operation: Operation, response: &Response<Bytes>) -> Result<Self, AcmeError> {
-        let state = decode(response.body());
-        state.map_err(|error| AcmeError::invalid(operation, error))
+    /// Reads the state of an order for so many names.
+    fn parse(
+        operation: Operation,
+        response: &Response<Bytes>,
+        names: usize,
+    ) -> Result<Self, AcmeError> {
+        let state: State =
+            decode(response.body()).map_err(|error| AcmeError::invalid(operation, error))?;
+        let authorizations = state.authorizations.as_deref().unwrap_or_default();
+        let count = authorizations.len();
+        if count > names {
+            let reason = format!("it has {count} authorizations for {names} names");
+            return Err(AcmeError::invalid(Operation::Order, reason));
+        }
+        let urls = authorizations.iter().chain(&state.finalize);
+        let lengths = urls.chain(&state.certificate).map(String::len);
+        if let Some(octets) = lengths.max().filter(|octets| *octets > URL_MAX) {
+            let reason = format!("a URL in the order has {octets} octets");
+            return Err(AcmeError::invalid(operation, reason));
+        }
+        Ok(state)
     }
 
     /// Why the order failed.
@@ -110,7 +129,7 @@ impl Order {
             let reason = format!("the URL of the order has {} octets", url.len());
             return Err(AcmeError::invalid(operation, reason));
         }
-        let state = State::parse(operation, &response)?;
+        let state = State::parse(operation, &response, request.names.len())?;
         Ok(Order::new(account, url, request.names, state))
     }
 
@@ -127,7 +146,7 @@ impl Order {
             Err(error) if is_gone(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Ok(state) = State::parse(Operation::Order, &response) else {
+        let Ok(state) = State::parse(Operation::Order, &response, names.len()) else {
             return Ok(None);
         };
         let mut order = Order::new(account, url, names, state);
@@ -192,13 +211,10 @@ impl Order {
     /// Reads all authorizations (RFC 8555 §7.5) at the same time.
     async fn read_authorizations(&self) -> Result<Vec<Authorization>, AcmeError> {
         let urls = self.state.authorizations.as_deref().unwrap_or_default();
-        if urls.len() > self.names.len() {
-            let (urls, names) = (urls.len(), self.names.len());
-            let reason = format!("it has {urls} authorizations for {names} names");
-            return Err(AcmeError::invalid(Operation::Order, reason));
-        }
-        let urls = urls.iter();
-        let reads: Vec<_> = urls.map(|url| self.read_authorization(url)).collect();
+        let reads: Vec<_> = urls
+            .iter()
+            .map(|url| self.read_authorization(url))
+            .collect();
         stream::iter(reads).buffered(AT_ONCE).try_collect().await
     }
 
@@ -375,7 +391,7 @@ impl Order {
         operation: Operation,
         response: &Response<Bytes>,
     ) -> Result<(), AcmeError> {
-        let mut state = State::parse(operation, response)?;
+        let mut state = State::parse(operation, response, self.names.len())?;
         state.authorizations = state.authorizations.or(self.state.authorizations.take());
         state.finalize = state.finalize.or(self.state.finalize.take());
         state.certificate = state.certificate.or(self.state.certificate.take());

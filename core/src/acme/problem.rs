@@ -18,12 +18,12 @@ const URN_PREFIX: &str = "urn:ietf:params:acme:error:";
 const KIND_MAX: usize = 100;
 /// The longest detail that is shown, in characters. Those of a certificate with 100 names have about 10,000.
 const DETAIL_MAX: usize = 12_000;
-/// The longest detail about one name that is shown, in characters.
-const DETAIL_OF_NAME_MAX: usize = 1_000;
+/// The longest detail about one name that is kept beside that, in characters. A run keeps those of all its certificates.
+const DETAIL_OF_NAME_MAX: usize = 100;
 /// The longest name, in characters (RFC 1035 §2.3.4).
 const NAME_MAX: usize = 255;
-/// Names in one order, at most; more subproblems are not read.
-const NAMES_MAX: usize = 1_000;
+/// Names in one order at most CAs; more subproblems are not read.
+const NAMES_MAX: usize = 100;
 
 /// A problem document. Nothing in it is needed.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::printable::few;
-
 /// A certificate chain that cannot be read or must not be used.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,12 +40,12 @@ pub enum CertificateError {
     #[error("the certificate is for another key than the one in the request")]
     OtherKey,
     /// The certificate is for other names than the ones in the certificate request.
-    #[error("the certificate is for {} instead of {}", few(.found, ", "), few(.wanted, ", "))]
+    #[error("the certificate is for {found} instead of {wanted}")]
     OtherNames {
-        /// The names in the certificate, in alphabetical order.
-        found: Vec<String>,
-        /// The names in the request, in alphabetical order.
-        wanted: Vec<String>,
+        /// The first names in the certificate, in alphabetical order, and how many more there are.
+        found: String,
+        /// The same of the names in the request.
+        wanted: String,
     },
     /// The certificate has expired or is not valid yet.
     #[error("the certificate is valid from {not_before} to {not_after}, but the time is {now}")]

@@ -17,6 +17,10 @@ use super::pem::{decode, malformed, parse};
 use crate::name::Identifier;
 use crate::printable::{TEXT_MAX, shortened};
 
+/// The longest identifier for renewal information, in characters. A serial number has 20 octets at most (RFC 5280 §4.1.2.2),
+/// and the identifier of a key is a hash.
+const RENEWAL_ID_MAX: usize = 300;
+
 /// The content of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CertificateInfo {
@@ -34,7 +38,7 @@ pub struct CertificateInfo {
     /// The type of its key; `None` if it is none that we generate.
     pub key_type: Option<KeyType>,
     /// The identifier for renewal information (RFC 9773 §4.1); `None` if the certificate does not
-    /// name its issuer's key.
+    /// name its issuer's key, or by far more octets than CAs do.
     #[serde(skip)]
     pub renewal_id: Option<String>,
 }
@@ -146,11 +150,12 @@ fn renewal_id(certificate: &X509Certificate<'_>) -> Option<String> {
                 ParsedExtension::AuthorityKeyIdentifier(key) => key.key_identifier.as_ref(),
                 _ => None,
             })?;
-    Some(format!(
+    let id = format!(
         "{}.{}",
         BASE64_URL_SAFE_NO_PAD.encode(key.0),
         BASE64_URL_SAFE_NO_PAD.encode(certificate.raw_serial())
-    ))
+    );
+    (id.len() <= RENEWAL_ID_MAX).then_some(id)
 }
 
 fn key_type(certificate: &X509Certificate<'_>) -> Option<KeyType> {

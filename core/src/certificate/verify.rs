@@ -10,7 +10,7 @@ use super::error::CertificateError;
 use super::info::{CertificateInfo, read};
 use super::pem::{decode, encode, parse};
 use crate::name::Identifier;
-use crate::printable::{TEXT_MAX, shortened};
+use crate::printable::{TEXT_MAX, few, shortened};
 
 /// The tolerance for clocks that differ. CAs backdate certificates for the same reason.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -140,9 +140,10 @@ fn check_names(info: &CertificateInfo, names: &[Identifier]) -> Result<(), Certi
     if wanted == found {
         return Ok(());
     }
+    let shown = |names: BTreeSet<String>| few(&names.into_iter().collect::<Vec<_>>(), ", ");
     Err(CertificateError::OtherNames {
-        found: found.into_iter().collect(),
-        wanted: wanted.into_iter().collect(),
+        found: shown(found),
+        wanted: shown(wanted),
     })
 }
 

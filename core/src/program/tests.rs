@@ -39,7 +39,8 @@ async fn a_program_that_others_can_change_is_not_run() {
         assert_eq!(check(program).await.is_ok(), is_run, "folder {mode:o}");
     }
     assert!(check("systemctl").await.is_ok());
-    assert!(check("/no/such/program").await.is_ok());
+    let missing = check("/no/such/program").await;
+    assert!(matches!(missing, Err(ProgramError::Start { .. })));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Opening a folder to write in, from the root down.
+//! Following a path from the root down: to a folder to write in, or to a file to run.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::owner::{OTHERS_CHANGE, check_owner};
+use super::owner::{OTHERS_CHANGE, check_file_at, check_owner};
 use super::untrusted::{Distrust, Untrusted};
 
 /// The most links that are followed on the way.
@@ -26,6 +26,29 @@ const STICKY: u32 = 0o1000;
 /// others cannot write in its folder, nor `owner` in one above: they could have moved it there.
 /// Nobody else can therefore lead a file that is written through the descriptor to another place.
 pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
+    let (_, folder) = walk(path, owner, Goal::Folder)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(&folder, ".", flags, Mode::empty())?.into())
+}
+
+/// Fails if others can change a file, or put another one in its place: by any folder or link on the way to it. Nobody
+/// else can therefore change what is run by this path after the check. The file need not be readable.
+pub fn check_way(path: &Path) -> io::Result<()> {
+    let (path, file) = walk(&std::path::absolute(path)?, None, Goal::File)?;
+    Ok(check_file_at(&path, &File::from(file).metadata()?)?)
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    Folder,
+    /// A file, which the caller checks.
+    File,
+}
+
+/// Opens what an absolute path leads to, without reading it, and returns its path without links. All folders and
+/// links on the way are checked; what is no folder is not.
+fn walk(path: &Path, owner: Option<u32>, goal: Goal) -> io::Result<(PathBuf, OwnedFd)> {
     let mut at = PathBuf::from("/");
     let mut folder = open(CWD, OsStr::new("/"))?;
     let mut ahead = components(path)?;
@@ -53,6 +76,9 @@ pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
             ahead.extend(components(target)?);
             continue;
         }
+        if goal == Goal::File && ahead.is_empty() {
+            return Ok((here, next));
+        }
         check_folder(&here, &stat, owner)?;
         is_of_owner |= check_owner(&here, stat.st_uid).is_err();
         folder = next;
@@ -61,8 +87,7 @@ pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
             _ => here,
         };
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(&folder, ".", flags, Mode::empty())?.into())
+    Ok((at, folder))
 }
 
 /// The names on the way, the first one last.

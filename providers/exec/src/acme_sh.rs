@@ -65,8 +65,6 @@ pub(crate) fn run(acme_sh: &AcmeSh, action: &str, name: &str, value: &str, input
 pub(crate) async fn check_files(acme_sh: &AcmeSh) -> Result<(), ProviderError> {
     for file in [acme_sh.main(), acme_sh.file()] {
         let label = file.display().to_string();
-        let checked = check(&label).await;
-        checked.map_err(|error| of_program(&label, &error))?;
         if !file.is_file() {
             return Err(ProviderError::new(
                 Failure::Rejected,
@@ -74,6 +72,8 @@ pub(crate) async fn check_files(acme_sh: &AcmeSh) -> Result<(), ProviderError> {
                 "correct `home` and `script`, and let this user read the files of acme.sh",
             ));
         }
+        let checked = check(&label).await;
+        checked.map_err(|error| of_program(&label, &error))?;
     }
     let conf = acme_sh.account_conf();
     let opened = tokio::task::spawn_blocking(move || {
@@ -86,9 +86,7 @@ pub(crate) async fn check_files(acme_sh: &AcmeSh) -> Result<(), ProviderError> {
 }
 
 fn check_conf(conf: &Path) -> io::Result<()> {
-    for place in [conf, &conf.canonicalize()?] {
-        trusted::open_folder(place.parent().unwrap_or(place), None)?;
-    }
+    trusted::check_way(conf)?;
     trusted::read(conf, Access::Private, Links::Followed, CONF_MAX).map(drop)
 }
 

@@ -55,11 +55,13 @@ const PAGES: [(&str, &[&str]); 2] = [
         &[
             "hostile",
             "hostile_ca",
+            "hostile_certificates",
             "hostile_repository",
             "hostile_thousand",
             "hostile_zones",
             "job_isolation",
             "local_files",
+            "local_programs",
         ],
     ),
 ];

@@ -375,3 +375,90 @@ fn tokens_of_a_megabyte_are_not_kept() -> Result {
     assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
     Ok(())
 }
+
+/// Renews 60 certificates, while the CA changes each of their orders.
+fn renew_with_orders(spoil: fn(&mut Value)) -> Result<Outcome> {
+    let hosts: Vec<_> = (0..60).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let proxy = bed.acme_proxy(move |exchange| {
+        let is_order = ["/order-plz", "/my-order"]
+            .iter()
+            .any(|path| exchange.path.starts_with(path));
+        if !is_order || exchange.answer.is_empty() {
+            return Spoilt::No;
+        }
+        let mut answer: Value = serde_json::from_str(&exchange.answer).unwrap_or_default();
+        spoil(&mut answer);
+        Spoilt::Changed(answer.to_string())
+    })?;
+    let mut settings = bed.settings().certificates(&hosts);
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    let program = program.env("ACME_ALIAS_ACME__ORDER_TIMEOUT", "20s");
+    program.run(&["renew"])
+}
+
+#[test]
+fn urls_of_a_megabyte_in_orders_are_not_kept() -> Result {
+    let outcome = renew_with_orders(|order| {
+        order["finalize"] = format!("https://ca.test/{}", "u".repeat(1_000_000)).into();
+    })?;
+    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    Ok(())
+}
+
+#[test]
+fn hundreds_of_thousands_of_authorizations_in_orders_that_are_pending_are_not_kept() -> Result {
+    let outcome = renew_with_orders(|order| {
+        if order["authorizations"].as_array().is_some() && order["status"] != "pending" {
+            order["status"] = "pending".into();
+            order["authorizations"] = vec![""; 330_000].into();
+        }
+    })?;
+    assert!(outcome.usage.peak_memory < 200 << 20, "{:?}", outcome.usage);
+    Ok(())
+}
+
+/// Renews 150 certificates, while the CA refuses each order with this problem.
+fn renew_refused(problem: &Value) -> Result<Outcome> {
+    let hosts: Vec<_> = (0..150).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let problem = problem.to_string();
+    let proxy = bed.acme_proxy(move |exchange| {
+        if !exchange.path.starts_with("/order-plz") {
+            return Spoilt::No;
+        }
+        let json = ("content-type", "application/problem+json".to_owned());
+        Spoilt::Instead(403, vec![json], problem.clone())
+    })?;
+    let mut settings = bed.settings().certificates(&hosts);
+    settings.directory = proxy.directory();
+    bed.program(settings)?.run(&["renew"])
+}
+
+#[test]
+fn a_thousand_subproblems_of_each_refused_order_are_not_kept() -> Result {
+    let subproblem = json!({
+        "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+        "detail": "d".repeat(800),
+        "identifier": { "type": "dns", "value": "h1.example.com" },
+    });
+    let outcome = renew_refused(&json!({
+        "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+        "detail": "no",
+        "subproblems": vec![subproblem; 1000],
+    }))?;
+    outcome.assert_failure(5, &["rejectedIdentifier"]);
+    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    Ok(())
+}
+
+#[test]
+fn a_megabyte_in_place_of_the_authorizations_of_each_order_is_not_kept() -> Result {
+    let outcome = renew_with_orders(|order| {
+        order["authorizations"] = "a".repeat(1_000_000).into();
+    })?;
+    outcome.assert_failure(5, &["invalid type", "more characters"]);
+    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Certificates that are for the keys of the requests, and far too large.
+
+#![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use acme_alias_core::certificate;
+use acme_alias_tests::{Exchange, Outcome, Result, Spoilt, TestBed};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, CustomExtension, Issuer, KeyPair, SanType,
+};
+use serde_json::Value;
+
+/// What a run takes that reads 60 such certificates and keeps none, in octets.
+const KEPT_BY_NONE: u64 = 170 << 20;
+
+/// How a certificate is enlarged.
+type Enlarge = fn(&mut CertificateParams);
+
+/// The certification request in a request of ACME.
+fn request_in(exchange: &Exchange) -> Option<Vec<u8>> {
+    let decoded = |value: &Value| BASE64_URL_SAFE_NO_PAD.decode(value.as_str()?).ok();
+    let jws: Value = serde_json::from_str(&exchange.request).ok()?;
+    let payload: Value = serde_json::from_slice(&decoded(&jws["payload"])?).ok()?;
+    decoded(&payload["csr"])
+}
+
+/// Gives out enlarged certificates for the keys and the names of the requests.
+fn enlarged(enlarge: Enlarge) -> impl Fn(&Exchange) -> Spoilt + Send + Sync {
+    let requests = Mutex::new(BTreeMap::new());
+    let issuer = Issuer::new(CertificateParams::default(), KeyPair::generate().unwrap());
+    move |exchange| {
+        let mut requests = requests.lock().unwrap();
+        if let Some(request) = request_in(exchange) {
+            let parsed = CertificateSigningRequestParams::from_der(&request.into()).unwrap();
+            let name = parsed.params.subject_alt_names.first().unwrap();
+            let SanType::DnsName(name) = name else {
+                return Spoilt::No;
+            };
+            requests.insert(name.to_string(), parsed);
+        }
+        let Ok(info) = certificate::inspect(exchange.answer.as_bytes()) else {
+            return Spoilt::No;
+        };
+        let mut request = requests.remove(&info.names[0]).unwrap();
+        enlarge(&mut request.params);
+        Spoilt::Changed(request.signed_by(&issuer).unwrap().pem())
+    }
+}
+
+/// Renews 60 certificates, while the CA enlarges each of them.
+fn renew_enlarged(enlarge: Enlarge) -> Result<Outcome> {
+    let hosts: Vec<_> = (0..60).map(|i| format!("h{i}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let proxy = bed.acme_proxy(enlarged(enlarge))?;
+    let mut settings = bed.settings().certificates(&hosts);
+    settings.directory = proxy.directory();
+    bed.program(settings)?.run(&["renew"])
+}
+
+#[test]
+fn an_id_of_the_key_of_the_issuer_of_half_a_megabyte_is_not_kept() -> Result {
+    let outcome = renew_enlarged(|params| {
+        // An octet string of half a megabyte with the tag 0 in a sequence.
+        let octets = 500_000_u32;
+        let length = |octets: u32| [&[0x83][..], &octets.to_be_bytes()[1..]].concat();
+        let id = [&[0x80][..], &length(octets), &vec![7; octets as usize]].concat();
+        let content = [&[0x30][..], &length(octets + 5), &id].concat();
+        let extension = CustomExtension::from_oid_content(&[2, 5, 29, 35], content);
+        params.custom_extensions.push(extension);
+    })?;
+    outcome.assert_success();
+    assert!(
+        outcome.usage.peak_memory < KEPT_BY_NONE,
+        "{:?}",
+        outcome.usage
+    );
+    Ok(())
+}
+
+#[test]
+fn tens_of_thousands_of_names_in_certificates_that_are_set_aside_are_not_kept() -> Result {
+    let outcome = renew_enlarged(|params| {
+        let more = (0..40_000).map(|i| format!("n{i}.test").try_into().unwrap());
+        params.subject_alt_names.extend(more.map(SanType::DnsName));
+    })?;
+    outcome.assert_failure(5, &["instead of"]);
+    assert!(
+        outcome.usage.peak_memory < KEPT_BY_NONE,
+        "{:?}",
+        outcome.usage
+    );
+    Ok(())
+}
