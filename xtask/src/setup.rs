@@ -245,10 +245,8 @@ impl CargoTool {
         if !program.is_file() {
             let install = format!("install {name}@{version} --locked --debug --root {root}");
             let mut command = step::cargo_command(&install);
-            // A release build takes several times as long, for work of a second.
-            command
-                .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-                .env("CARGO_PROFILE_DEV_DEBUG", "false");
+            // An optimised build takes several times as long, for work of seconds.
+            command.env("CARGO_PROFILE_DEV_DEBUG", "false");
             step::run(&format!("cargo {install}"), &mut command)?;
         }
         // Relative paths of programs are resolved differently by each system.

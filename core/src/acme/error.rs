@@ -52,6 +52,14 @@ pub enum TransportError {
         /// The limit.
         limit: usize,
     },
+    /// The URL of an account or an order (`Location`) is longer than those of any CA.
+    #[error("{url} answered with a URL of {octets} octets")]
+    LongLocation {
+        /// The URL that was requested.
+        url: String,
+        /// The length of the other one.
+        octets: usize,
+    },
     /// The server is overloaded or unavailable, or a gateway answered in its place.
     #[error("{url} answered {status}{}{}",
         if .detail.is_empty() { String::new() } else { format!(": {detail}") },

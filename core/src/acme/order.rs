@@ -23,13 +23,11 @@ use super::new_order::{self, OrderRequest};
 use super::polls::Polls;
 use super::problem::{Problem, refusal};
 use super::status::OrderStatus;
+use super::transport::LOCATION_MAX;
 use crate::crash::{self, Point};
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtValue;
 
-/// The longest URL of an order and in it, in octets. That of the order is in each line of the ledger, and a run keeps the
-/// others of all its orders.
-const URL_MAX: usize = 2_000;
 /// Other chains that are fetched. CAs have two or three roots.
 const ALTERNATES_MAX: usize = 10;
 
@@ -101,7 +99,7 @@ impl State {
         }
         let urls = authorizations.iter().chain(&state.finalize);
         let lengths = urls.chain(&state.certificate).map(String::len);
-        if let Some(octets) = lengths.max().filter(|octets| *octets > URL_MAX) {
+        if let Some(octets) = lengths.max().filter(|octets| *octets > LOCATION_MAX) {
             let reason = format!("a URL in the order has {octets} octets");
             return Err(AcmeError::invalid(operation, reason));
         }
@@ -125,10 +123,6 @@ impl Order {
         let url = response.headers().get(LOCATION);
         let url = url.and_then(|url: &HeaderValue| url.to_str().ok());
         let url = url.ok_or_else(|| AcmeError::invalid(operation, "it contains no order URL"))?;
-        if url.len() > URL_MAX {
-            let reason = format!("the URL of the order has {} octets", url.len());
-            return Err(AcmeError::invalid(operation, reason));
-        }
         let state = State::parse(operation, &response, request.names.len())?;
         Ok(Order::new(account, url, request.names, state))
     }

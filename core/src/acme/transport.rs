@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::USER_AGENT;
+use http::header::{LOCATION, USER_AGENT};
 use http::{HeaderValue, Request, Response};
 
 use super::cause::causes;
@@ -14,6 +14,9 @@ use crate::printable::shortened;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Certificate chains are a few kilobytes; a directory with all its metadata is less.
 const BODY_MAX: usize = 1024 * 1024;
+/// The longest URL of an account or an order, and the longest one in an order, in octets. A run keeps those of all its
+/// orders, and the ledger has them in each line.
+pub(super) const LOCATION_MAX: usize = 2_000;
 /// Characters of a URL that are shown.
 pub(super) const URL_MAX: usize = 500;
 const AGENT: &str = concat!("acme-alias/", env!("CARGO_PKG_VERSION"), " instant-acme");
@@ -85,6 +88,10 @@ impl Transport {
         let mut response = self.client.execute(request).await.map_err(failed)?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
+        let octets = headers.get(LOCATION).map_or(0, HeaderValue::len);
+        if octets > LOCATION_MAX {
+            return Err(TransportError::LongLocation { url, octets });
+        }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > BODY_MAX {

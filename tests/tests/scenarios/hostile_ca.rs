@@ -1,5 +1,6 @@
 //! Answers of a CA that could harm other certificates or the process.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -287,20 +288,30 @@ fn an_order_with_more_authorizations_than_names_causes_no_requests() -> Result {
 }
 
 #[test]
-fn a_url_of_an_order_of_300_kilobytes_comes_into_no_ledger() -> Result {
+fn a_url_of_an_account_or_an_order_of_300_kilobytes_is_stored_nowhere() -> Result {
     let domains = ["example.com".to_owned()];
     let bed = TestBed::builder().delegate(&["example.com"]).start()?;
-    let outcome = renew(&bed, &domains, |exchange| {
-        if exchange.path != "/order-plz" {
-            return Spoilt::No;
+    for (path, answer) in [
+        ("/sign-me-up", "{ \"status\": \"valid\" }"),
+        (
+            "/order-plz",
+            "{ \"status\": \"pending\", \"authorizations\": [] }",
+        ),
+    ] {
+        let outcome = renew(&bed, &domains, move |exchange| {
+            if exchange.path != path {
+                return Spoilt::No;
+            }
+            let url = format!("https://ca.example/{}", "x".repeat(300_000));
+            Spoilt::Instead(201, vec![("Location", url)], answer.to_owned())
+        })?;
+        outcome.assert_failure(5, &[path, "answered with a URL of 300019 octets"]);
+        let state = bed.settings().state;
+        assert!(!state.join("certificates/example-com/order.json").exists());
+        for file in fs::read_dir(state.join("accounts"))? {
+            assert!(file?.metadata()?.len() < 10_000, "{path}");
         }
-        let url = format!("https://ca.example/{}", "x".repeat(300_000));
-        let order = "{ \"status\": \"pending\", \"authorizations\": [] }";
-        Spoilt::Instead(201, vec![("Location", url)], order.to_owned())
-    })?;
-    outcome.assert_failure(5, &["the URL of the order has 300019 octets"]);
-    let folder = bed.settings().state.join("certificates/example-com");
-    assert!(!folder.join("order.json").exists());
+    }
     Ok(())
 }
 
