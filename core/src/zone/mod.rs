@@ -11,6 +11,7 @@ mod at_servers;
 mod configured_provider;
 mod error;
 mod existing;
+mod hosting;
 mod joint;
 mod lag_cause;
 mod name_locks;

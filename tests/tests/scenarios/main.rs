@@ -43,6 +43,7 @@ mod hostile_ca;
 mod hostile_repository;
 mod hostile_thousand;
 mod hostile_zones;
+mod hosting;
 mod ids;
 mod job_isolation;
 mod kept_orders;
