@@ -11,7 +11,7 @@ use acme_alias_core::store::CertificateId;
 use tokio_util::sync::CancellationToken;
 
 use super::stop::stoppable;
-use super::{offboard, probe, sharing};
+use super::{forwarding, offboard, probe, sharing};
 use crate::cli::CheckArgs;
 use crate::failure::{Failure, Part};
 use crate::output::{Checked, CheckedName, Output, Probed, Report};
@@ -41,6 +41,8 @@ pub(crate) async fn run(
             if args.write {
                 checked.probed = Some(probe(setup, &wanted, &checked.names, output, cancel).await?);
             }
+            let noted = forwarding::note(setup, &environment, &mut checked.names);
+            stoppable(cancel, noted).await?;
             let names = checked.names.iter();
             for note in sharing::notes(names.map(|name| name.report.chain.last())) {
                 output.note(&note);

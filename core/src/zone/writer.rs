@@ -98,6 +98,7 @@ impl ZoneWriter {
             zone: zone.clone(),
             provider: Arc::clone(&provider),
             recorder: Arc::clone(&recorder),
+            dns: Arc::clone(&dns),
         };
         tokio::spawn(worker.run(batches));
         ZoneWriter {
