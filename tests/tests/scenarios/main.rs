@@ -86,4 +86,5 @@ mod take_over;
 mod users;
 mod walk;
 mod zone_cuts;
+mod zone_languages;
 mod zone_mistakes;
