@@ -66,12 +66,28 @@ impl Zones {
         &self,
         alias_names: &[DnsName],
     ) -> Result<Existing, ZoneFailure> {
+        self.read_where_delegated(alias_names, 1).await
+    }
+
+    /// The same for the records at all the alias names.
+    pub async fn existing_where_delegated(
+        &self,
+        alias_names: &[DnsName],
+    ) -> Result<Existing, ZoneFailure> {
+        self.read_where_delegated(alias_names, usize::MAX).await
+    }
+
+    async fn read_where_delegated(
+        &self,
+        alias_names: &[DnsName],
+        at_most: usize,
+    ) -> Result<Existing, ZoneFailure> {
         let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
         let delegated = by_zone.iter().map(async |(writer, all)| {
             let checked = writer.check_delegation().await;
             checked.map_err(|error| ZoneFailure::at(all, error))
         });
-        let (existing, delegated) = join(self.read(&by_zone, 1), join_all(delegated)).await;
+        let (existing, delegated) = join(self.read(&by_zone, at_most), join_all(delegated)).await;
         // What the backend refuses comes first: it may be another zone.
         let existing = existing?;
         delegated.into_iter().collect::<Result<(), _>>()?;

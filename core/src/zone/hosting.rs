@@ -43,6 +43,19 @@ pub(super) async fn choose(
     Err(error)
 }
 
+/// Lets the provider use, of several zones of one name, the one that the delegation leads to, before something else than
+/// a writer asks it about the zone. Fails if the provider cannot use the zone.
+pub async fn use_delegated_zone(
+    dns: &Dns,
+    zone: &DnsName,
+    provider: &dyn TxtProvider,
+) -> Result<(), ProviderError> {
+    match provider.values(zone, &[]).await {
+        Err(error) if !error.zones.is_empty() => choose(dns, zone, provider, error).await,
+        read => read.map(drop),
+    }
+}
+
 /// The failure that the delegation leads to other servers than those of the backend.
 pub(super) async fn served_elsewhere(
     dns: &Dns,

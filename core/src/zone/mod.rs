@@ -32,6 +32,7 @@ pub use self::alias_zones::{AliasZone, AliasZones};
 pub use self::configured_provider::{ConfiguredProvider, OpenError, ProviderSource};
 pub use self::error::{WriteError, ZoneError, ZoneFailure};
 pub use self::existing::{CACHE_MAX, Existing, cache_time};
+pub use self::hosting::use_delegated_zone;
 pub use self::lag_cause::LagCause;
 pub use self::name_locks::{LockedNames, NameLocks};
 pub use self::propagation::{PropagationError, Reached};

@@ -114,6 +114,8 @@ fn a_hosted_zone_with_other_servers_is_refused_before_the_account() -> Result {
         "delegate auth3.example.net to ns.elsewhere.example",
     ];
     outcome.assert_failure(4, &words);
+    let probe = hosting.run(&["check", AT_ROUTE_53, "--write"])?;
+    probe.assert_failure(4, &words);
     hosting.assert_untouched()?;
 
     // Servers that are configured are believed: NS records do not count.
@@ -181,6 +183,13 @@ fn of_several_zones_of_one_name_the_one_that_is_delegated_is_used() -> Result {
         writes.iter().all(|path| path.contains(&other)),
         "{writes:?}"
     );
+
+    for provider in ["cf", "aws"] {
+        let audit = hosting.run(&["key", "audit", "--provider", provider, "--output", "json"])?;
+        let json = audit.json()?;
+        let needed = &json["audited"][0]["rights"][0];
+        assert_eq!(needed["verdict"], "allowed", "{audit}");
+    }
 
     // None of them is delegated.
     hosting.serve_at(&hosted, &[ELSEWHERE])?;
