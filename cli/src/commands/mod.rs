@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod delegate;
 mod forget;
+mod forwarding;
 mod issue;
 mod key;
 mod ledger;
