@@ -70,7 +70,7 @@ impl Ca {
         } else {
             let credentials = credentials(directory, url, key);
             store.put_account(directory, &credentials).await?;
-            if is_on_p256(&credentials)? {
+            if key.is_on_p256() {
                 return Ok(Adoption::Stored);
             }
         }

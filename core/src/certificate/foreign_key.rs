@@ -137,6 +137,11 @@ impl ForeignKey {
         self.pkcs8.expose_secret()
     }
 
+    /// Whether it is on P-256.
+    pub fn is_on_p256(&self) -> bool {
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, self.pkcs8()).is_ok()
+    }
+
     /// The same as the key of a certificate.
     pub fn to_certificate_key(&self) -> Result<CertificateKey, ForeignKeyError> {
         let pair = KeyPair::try_from(self.pkcs8()).map_err(|_| ForeignKeyError::Unsupported)?;

@@ -100,6 +100,8 @@ fn a_key_is_the_same_in_every_form() {
         key.to_certificate_key().unwrap().public()
     };
     assert_eq!(public(EC_SEC1), public(EC_PKCS8));
+    let is_on_p256 = |form| ForeignKey::from_pem(form).unwrap().is_on_p256();
+    assert!(is_on_p256(EC_SEC1) && !is_on_p256(RSA_PKCS1));
 }
 
 #[test]
