@@ -62,6 +62,22 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "git",
     },
     Tool {
+        program: "lego",
+        package: "lego",
+    },
+    Tool {
+        program: "dehydrated",
+        package: "dehydrated",
+    },
+    Tool {
+        program: "curl",
+        package: "curl",
+    },
+    Tool {
+        program: "openssl",
+        package: "openssl",
+    },
+    Tool {
         program: "python3",
         package: "python3",
     },
@@ -103,12 +119,6 @@ pub(crate) const SERVERS: &[Tool] = &[
     },
 ];
 
-/// The program that the benchmark compares with.
-pub(crate) const LEGO: Tool = Tool {
-    program: "lego",
-    package: "lego",
-};
-
 /// The folder of the tools that are not Debian packages.
 const TOOLS: &str = "target/tools";
 /// Builds each feature by itself.
@@ -131,10 +141,10 @@ const ACME2CERTIFIER: PythonTool = PythonTool {
     name: "acme2certifier",
     requirements: "acme2certifier==0.46.3 gunicorn==27.0.1",
 };
-/// A program that the benchmark compares with.
+/// A program whose files are imported, and that the benchmark compares with.
 const CERTBOT: PythonTool = PythonTool {
     name: "certbot",
-    requirements: "certbot==5.8.0",
+    requirements: "certbot==5.8.0 certbot-dns-rfc2136==5.8.0",
 };
 
 /// The folders of servers on Debian. They are not in the `PATH` of a normal user.
@@ -174,6 +184,7 @@ pub(crate) fn all() -> Result<(), Failure> {
     run(SERVERS)?;
     MOTO.install()?;
     ACME2CERTIFIER.install()?;
+    certbot()?;
     cargo_hack()?;
     cargo_deny().map(drop)
 }
@@ -184,7 +195,7 @@ struct PythonTool {
     requirements: &'static str,
 }
 
-/// Installs certbot, with which the benchmark compares.
+/// Installs certbot.
 pub(crate) fn certbot() -> Result<(), Failure> {
     CERTBOT.install()
 }
