@@ -36,6 +36,7 @@ mod moto;
 mod named;
 mod names;
 mod nsupdate;
+mod other_clients;
 mod parents;
 mod pebble;
 mod port;

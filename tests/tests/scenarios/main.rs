@@ -44,6 +44,7 @@ mod hostile_repository;
 mod hostile_thousand;
 mod hostile_zones;
 mod ids;
+mod imports;
 mod job_isolation;
 mod kept_orders;
 mod keys;
