@@ -40,6 +40,7 @@ mod guide_text;
 mod guides;
 mod hostile;
 mod hostile_ca;
+mod hostile_imports;
 mod hostile_repository;
 mod hostile_thousand;
 mod hostile_zones;
