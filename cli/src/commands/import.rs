@@ -68,6 +68,10 @@ fn nothing(args: &ImportArgs, problems: &[import::Problem]) -> Failure {
         "there is no account and no certificate of {client} in {} that can be taken over{reasons}",
         args.dir.display()
     );
-    let remedy = format!("name the folder in which {client} keeps its files");
+    let remedy = if problems.is_empty() {
+        format!("name the folder in which {client} keeps its files")
+    } else {
+        "correct what is said of these files, and run the same command again".to_owned()
+    };
     Failure::new(Part::Settings, &message, remedy)
 }

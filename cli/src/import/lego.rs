@@ -129,7 +129,16 @@ fn certificate(reader: &mut Reader, name: &str) {
     let Some(names) = reader.identifiers(&file, names.iter().map(String::as_str)) else {
         return;
     };
-    let directory = authority(&resource.url).and_then(|host| reader.directory_at(host));
+    let directory = match (authority(&resource.url), reader.found.accounts.as_slice()) {
+        (Some(host), _) => reader.directory_at(host),
+        // Earlier versions have no URL here.
+        (None, [account]) => Some(account.directory.clone()),
+        (None, _) => None,
+    };
+    if directory.is_none() {
+        let reason = "the certificate is left out: the directory URL of its CA is not known";
+        return reader.problem(&file, reason);
+    }
     let mut accounts = reader.found.accounts.iter();
     let account = accounts.find(|account| Some(&account.directory) == directory.as_ref());
     let old_file = |path: &Path| reader.folder.path(path).display().to_string();

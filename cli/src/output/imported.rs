@@ -57,8 +57,8 @@ impl Imported {
         ));
         for url in &self.new_keys {
             text.push_str(&comment(&format!(
-                "`--write` asks the CA for a new key for the account {url}, because acme-alias has keys on P-256 only. \
-                 Afterwards {} cannot use the account any more.",
+                "`--write` asks the CA to give the account {url} a new key, on P-256. Afterwards {} cannot use the account \
+                 any more.",
                 self.client
             )));
         }

@@ -22,6 +22,8 @@ struct Import {
 impl Import {
     /// A folder of acme.sh with a certificate that is good.
     fn acme_sh() -> Result<Import> {
+        // It takes a while, and some tests measure the time.
+        build(Profile::Debug)?;
         let import = Import {
             root: TempDir::with_prefix("acme-alias-import-")?,
             client: "acme.sh",

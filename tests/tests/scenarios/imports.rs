@@ -10,6 +10,7 @@ use acme_alias_tests::{ALIAS_ZONE, Outcome, Profile, Program, Result, Settings, 
 use serde_json::{Value, json};
 
 use crate::accounts::{account, account_files};
+use crate::guide_text;
 
 /// The program, and the settings file that is written.
 struct Import {
@@ -159,11 +160,35 @@ fn take_over(
             (&json!(2), &json!(url))
         );
     }
+    follow_guide(import)?;
     let account = account(&import.program, &["show"])?;
     assert_eq!(
         (&account["url"], &account["status"]),
         (&json!(url), &json!("valid"))
     );
+    Ok(())
+}
+
+/// Runs the commands for the client in `docs/migrating.md`. Everything is done already, so all of them succeed.
+fn follow_guide(import: &Import) -> Result {
+    let page = guide_text::read("migrating.md")?;
+    let heading = format!("\n## {}\n", import.client);
+    let (_, section) = page.split_once(&heading).unwrap_or_default();
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let folder = import.folder.display().to_string();
+    let blocks = guide_text::blocks(section, "sh");
+    assert_eq!(blocks.len(), 1, "{heading}");
+    for line in blocks[0].lines() {
+        let words = line.split_whitespace().skip(1);
+        let words = words.map(|word| {
+            if word.starts_with('/') {
+                &*folder
+            } else {
+                word
+            }
+        });
+        import.run(&words.collect::<Vec<_>>())?.assert_success();
+    }
     Ok(())
 }
 
@@ -185,7 +210,7 @@ fn what_dehydrated_obtained_is_renewed_with_its_account_and_a_new_key() -> Resul
     let import = Import::new(&bed, bed.settings(), "dehydrated", folder)?;
     let preview = import.import(&[])?;
     preview.assert_printed(&[
-        "a new key for the account",
+        "asks the CA to give the account",
         "the hook",
         "hook.sh is left out",
     ]);
@@ -294,7 +319,7 @@ fn what_is_there_already_stays() -> Result {
     settings.directory = "https://ca.example/dir".to_owned();
     let import = Import::new(&bed, settings, "lego", folder)?;
     let left = import.import(&[])?;
-    left.assert_printed(&["repeat", "`--directory URL`"]);
+    left.assert_failure(2, &["repeat the command with `--directory URL`"]);
     let given = import.import(&["--directory", &bed.directory()])?;
     given.assert_printed(&["[cas.127-0-0-1-", "ca = \"127-0-0-1-"]);
     Ok(())
