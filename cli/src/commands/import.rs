@@ -29,7 +29,7 @@ pub(crate) async fn run(cli: &Cli, args: &ImportArgs, setup: &Setup) -> Result<R
     };
     let sources = Sources::new(cli)?.without_flags();
     let existing = Existing::new(sources, cli.global.ca_file.as_deref(), has_certificates)?;
-    let draft = Draft::new(&found, &existing, &setup.environments, client)?;
+    let draft = Draft::new(&found, &existing, client)?;
     let mut problems = std::mem::take(&mut found.problems);
     problems.extend(draft.problems.iter().cloned());
     let mut imported = Imported {

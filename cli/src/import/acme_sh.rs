@@ -67,6 +67,7 @@ pub(super) fn read(reader: &mut Reader) {
     }
     // acme.sh keeps the whole URL of a CA with its certificates only.
     let urls = files.iter().filter_map(|(.., conf)| conf.get("Le_API"));
+    let urls = urls.filter(|url| url.starts_with("https://"));
     reader
         .known
         .splice(0..0, urls.map(str::to_owned).collect::<Vec<_>>());
@@ -109,13 +110,11 @@ fn certificate(
     );
     let has_any = reader.folder.has(&full);
     let version = has_any.then(|| reader.version(&key, &[&full])).flatten();
-    let directory = conf.get("Le_API").map(str::to_owned).or_else(|| {
-        // Of the only account.
-        match reader.found.accounts.as_slice() {
-            [account] => Some(account.directory.clone()),
-            _ => None,
-        }
-    });
+    let directory = match (conf.get("Le_API"), reader.found.accounts.as_slice()) {
+        (Some(url), _) => reader.url(&file, "`Le_API`", url),
+        (None, [account]) => Some(account.directory.clone()),
+        (None, _) => None,
+    };
     let mut accounts = reader.found.accounts.iter();
     let account = accounts.find(|account| Some(&account.directory) == directory.as_ref());
     let old_files = [

@@ -40,6 +40,9 @@ fn account(reader: &mut Reader, folder: &Path, common: &Assignments) {
             "the account is left out: `ACCOUNT_URL` is missing",
         );
     };
+    let Some(url) = reader.url(&conf_path, "`ACCOUNT_URL`", url) else {
+        return;
+    };
     let Some(text) = reader.text(&key) else {
         return;
     };
@@ -55,7 +58,7 @@ fn account(reader: &mut Reader, folder: &Path, common: &Assignments) {
         Ok(key) => reader.found.accounts.push(FoundAccount {
             file,
             directory,
-            url: url.to_owned(),
+            url,
             contact: contact.map(str::to_owned).into_iter().collect(),
             key,
         }),

@@ -62,7 +62,7 @@ fn certificate(reader: &mut Reader, name: &str) -> Option<(String, String)> {
     let conf = Ini::parse(&reader.text(&relative)?);
     let param = |key: &str| conf.get(PARAMS, key);
     let account = param("account").map(str::to_owned);
-    let directory = param("server").map(str::to_owned);
+    let directory = param("server").and_then(|url| reader.url(&file, "`server`", url));
     let used = account.zip(directory.clone());
     let Some(id) = reader.id(&file, name) else {
         return used;
@@ -191,6 +191,9 @@ fn account(reader: &mut Reader, folder: &Path, used: &[(String, String)]) {
             return reader.problem(&file, format!("it is not the JSON of certbot: {error}"));
         }
     };
+    let Some(url) = reader.url(&file, "the URL of the account", &registration.uri) else {
+        return;
+    };
     let file = file.join("private_key.json");
     let Some(key) = reader.text(folder.join("private_key.json")) else {
         return reader.problem(&file, "the account is left out: its key does not exist");
@@ -199,13 +202,13 @@ fn account(reader: &mut Reader, folder: &Path, used: &[(String, String)]) {
         Ok(key) => {
             for certificate in &mut reader.found.certificates {
                 if certificate.directory.as_ref() == Some(&directory) {
-                    certificate.account = Some(registration.uri.clone());
+                    certificate.account = Some(url.clone());
                 }
             }
             reader.found.accounts.push(FoundAccount {
                 file,
                 directory,
-                url: registration.uri,
+                url,
                 contact: addresses(registration.body.contact.iter().map(String::as_str)),
                 key,
             });

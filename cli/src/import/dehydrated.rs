@@ -2,19 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use acme_alias_core::certificate::{ForeignKey, KeyType};
-use acme_alias_core::name::Identifier;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::Deserialize;
-
+use super::dehydrated_accounts::{accounts, directory};
 use super::domains_txt::{self, Line};
 use super::folder::Folder;
-use super::model::{FoundAccount, FoundCertificate};
-use super::reader::{
-    Reader, addresses, is_address, is_file_name, other_challenge, without_aliases,
-};
+use super::model::FoundCertificate;
+use super::reader::{Reader, is_file_name, other_challenge, without_aliases};
 use super::shell::Assignments;
+use acme_alias_core::certificate::KeyType;
+use acme_alias_core::name::Identifier;
 
 /// The variables that are used here.
 const WANTED: [&str; 13] = [
@@ -32,34 +27,6 @@ const WANTED: [&str; 13] = [
     "CHALLENGETYPE",
     "HOOK",
 ];
-
-/// The CAs that dehydrated knows by a word.
-const CAS: [(&str, &str); 4] = [
-    (
-        "letsencrypt",
-        "https://acme-v02.api.letsencrypt.org/directory",
-    ),
-    (
-        "letsencrypt-test",
-        "https://acme-staging-v02.api.letsencrypt.org/directory",
-    ),
-    ("zerossl", "https://acme.zerossl.com/v2/DV90"),
-    ("buypass", "https://api.buypass.com/acme/directory"),
-];
-
-/// `account_id.json`; older versions have the URL under another name.
-#[derive(Deserialize)]
-struct AccountId {
-    url: Option<String>,
-    #[serde(rename = "URL")]
-    old_url: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Registration {
-    #[serde(default)]
-    contact: Vec<String>,
-}
 
 pub(super) fn read(reader: &mut Reader) {
     let config = config(reader);
@@ -130,79 +97,6 @@ fn config(reader: &mut Reader) -> Assignments {
     config
 }
 
-/// The URL of the CA's directory. Without the configuration, that of the only account.
-fn directory(config: &Assignments, accounts: &[FoundAccount]) -> String {
-    let given = match (config.get("CA"), accounts) {
-        (None, [account]) => &account.directory,
-        (given, _) => given.unwrap_or("letsencrypt"),
-    };
-    let known = CAS.iter().find(|(word, _)| *word == given);
-    known.map_or(given, |(_, url)| url).to_owned()
-}
-
-fn accounts(reader: &mut Reader, config: &Assignments) {
-    let wanted = config.get("CA").map(|_| directory(config, &[]));
-    for name in reader.names("accounts") {
-        let folder = Path::new("accounts").join(&name);
-        // The URL with a line break at its end.
-        let url = BASE64_URL_SAFE_NO_PAD.decode(name.trim_end_matches('='));
-        let url = url.ok().and_then(|url| String::from_utf8(url).ok());
-        let Some(url) = url.map(|url| url.trim().to_owned()) else {
-            let path = reader.folder.path(&folder);
-            reader.problem(&path, "the name of the folder is not that of a CA");
-            continue;
-        };
-        if wanted.as_ref().is_none_or(|wanted| *wanted == url) {
-            account(reader, &folder, url, config);
-        } else {
-            let path = reader.folder.path(&folder);
-            reader.problem(
-                &path,
-                "the configured CA is another one: the account is left out",
-            );
-        }
-    }
-}
-
-fn account(reader: &mut Reader, folder: &Path, directory: String, config: &Assignments) {
-    let id = folder.join("account_id.json");
-    let path = reader.folder.path(&id);
-    let Some(text) = reader.text(&id) else {
-        return reader.problem(&path, "the account is left out: its URL is not known");
-    };
-    let id = serde_json::from_str::<AccountId>(&text).ok();
-    let Some(url) = id.and_then(|id| id.url.or(id.old_url)) else {
-        return reader.problem(
-            &path,
-            "the account is left out: its URL is not in this file",
-        );
-    };
-    let registration = reader.text(folder.join("registration_info.json"));
-    let registration = registration.and_then(|text| serde_json::from_str(&text).ok());
-    let registration = registration.unwrap_or(Registration {
-        contact: Vec::new(),
-    });
-    let mut contact = addresses(registration.contact.iter().map(String::as_str));
-    if let Some(address) = config.get("CONTACT_EMAIL").filter(|text| is_address(text)) {
-        contact = vec![address.to_owned()];
-    }
-    let key = folder.join("account_key.pem");
-    let file = reader.folder.path(&key);
-    let Some(text) = reader.text(&key) else {
-        return reader.problem(&file, "the account is left out: its key does not exist");
-    };
-    match ForeignKey::from_pem(&text) {
-        Ok(key) => reader.found.accounts.push(FoundAccount {
-            file,
-            directory,
-            url,
-            contact,
-            key,
-        }),
-        Err(error) => reader.problem(&file, format!("the account is left out: {error}")),
-    }
-}
-
 fn certificates(reader: &mut Reader, config: &Assignments, domains: Option<&str>) {
     let folders = reader.names("certs");
     let lines = match domains {
@@ -255,6 +149,9 @@ fn certificate(reader: &mut Reader, config: &Assignments, line: &Line) {
         return;
     };
     let directory = directory(&config, &reader.found.accounts);
+    let Some(directory) = reader.url(&path, "`CA`", &directory) else {
+        return;
+    };
     let mut accounts = reader.found.accounts.iter();
     let account = accounts.find(|account| account.directory == directory);
     let challenge = config.get("CHALLENGETYPE").unwrap_or("http-01");

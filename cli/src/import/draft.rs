@@ -3,6 +3,8 @@
 mod cas;
 mod certificates;
 mod providers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +19,6 @@ use super::existing::Existing;
 use super::model::{Found, FoundCertificate, Problem};
 use crate::failure::{Failure, Part};
 use crate::settings::Settings;
-use crate::setup::Environments;
 
 /// The settings that are added, and the secrets that they refer to.
 pub(crate) struct Draft {
@@ -44,12 +45,7 @@ struct Text {
 
 impl Draft {
     /// Drafts settings, and checks that they can be used. `client` names the other client.
-    pub(crate) fn new(
-        found: &Found,
-        existing: &Existing,
-        environments: &Environments,
-        client: &str,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(found: &Found, existing: &Existing, client: &str) -> Result<Self, Failure> {
         let (mut added, mut known, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for certificate in &found.certificates {
             match state_of(certificate, existing) {
@@ -58,16 +54,8 @@ impl Draft {
                 State::Other => problems.push(other(certificate, existing)),
             }
         }
-        let none = BTreeSet::new();
-        let mut drafted = Text::new(found, existing, &added, client, &none);
-        let mut settings = read(existing, &drafted.toml)?;
-        let unusable = unusable(found, existing, &settings, environments);
-        if !unusable.is_empty() {
-            let ids = unusable.iter().map(|(id, _)| id.clone()).collect();
-            drafted = Text::new(found, existing, &added, client, &ids);
-            settings = read(existing, &drafted.toml)?;
-            problems.extend(unusable.into_iter().map(|(_, problem)| problem));
-        }
+        let drafted = Text::new(found, existing, &added, client);
+        let settings = read(existing, &drafted.toml)?;
         problems.extend(drafted.problems);
         for certificate in &added {
             let written = settings.certificates.get(&certificate.id);
@@ -126,37 +114,10 @@ fn read(existing: &Existing, text: &str) -> Result<Settings, Failure> {
     })
 }
 
-/// The new providers whose options are wrong: each would stop every run.
-fn unusable(
-    found: &Found,
-    existing: &Existing,
-    settings: &Settings,
-    environments: &Environments,
-) -> Vec<(String, Problem)> {
-    let new = found.providers.iter();
-    let new = new.filter(|provider| Providers::is_new(provider, existing));
-    let checked = new.filter_map(|provider| {
-        let id = Providers::id(provider, existing);
-        if !settings.providers.contains_key(&id) {
-            return None;
-        }
-        let error = environments.provider(settings, &id).err()?;
-        let reason = format!("the provider `{id}` is left out: {error}");
-        Some((provider.id.clone(), Problem::new(&provider.file, reason)))
-    });
-    checked.collect()
-}
-
 impl Text {
-    fn new(
-        found: &Found,
-        existing: &Existing,
-        added: &[&FoundCertificate],
-        client: &str,
-        unusable: &BTreeSet<String>,
-    ) -> Self {
+    fn new(found: &Found, existing: &Existing, added: &[&FoundCertificate], client: &str) -> Self {
         let cas = Cas::new(found, existing, client);
-        let providers = Providers::new(found, existing, added, client, unusable);
+        let providers = Providers::new(found, existing, added, client);
         let mut problems = providers.problems;
         let known = existing
             .settings

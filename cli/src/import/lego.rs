@@ -71,6 +71,9 @@ fn account(reader: &mut Reader, host: &str, user: &str) {
     let Some(registration) = account.registration else {
         return reader.problem(&file, "the account has no URL");
     };
+    let Some(url) = reader.url(&file, "the URL of the account", &registration.uri) else {
+        return;
+    };
     let host = host_of(host);
     let Some(directory) = reader.directory_at(&host) else {
         let reason = format!(
@@ -95,7 +98,7 @@ fn account(reader: &mut Reader, host: &str, user: &str) {
         Ok(key) => reader.found.accounts.push(FoundAccount {
             file,
             directory,
-            url: registration.uri,
+            url,
             contact: Some(account.email)
                 .filter(|address| is_address(address))
                 .into_iter()

@@ -8,6 +8,7 @@ mod apply;
 mod certbot;
 mod certbot_providers;
 mod dehydrated;
+mod dehydrated_accounts;
 mod domains_txt;
 mod draft;
 mod existing;

@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path};
 
-use acme_alias_core::name::Identifier;
-use acme_alias_core::printable::is_unprintable;
+use acme_alias_core::name::{DnsName, Identifier};
+use acme_alias_core::printable::{is_unprintable, shortened};
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
 
@@ -12,6 +12,9 @@ use super::model::{Found, FoundName, Problem};
 use super::shell::Assignments;
 use super::words::words;
 use crate::failure::Failure;
+
+/// No URL of a CA or an account is longer.
+const URL_MAX: usize = 1000;
 
 /// Reads the state folder of a client.
 pub(super) struct Reader {
@@ -143,6 +146,20 @@ impl Reader {
         Some(text.to_owned())
     }
 
+    /// The URL of a CA or an account; what is no HTTPS URL is reported.
+    pub(super) fn url(&mut self, file: &Path, what: &str, text: &str) -> Option<String> {
+        let is_url = text.len() <= URL_MAX
+            && text
+                .strip_prefix("https://")
+                .is_some_and(|rest| !rest.is_empty())
+            && !text.contains(|c: char| c.is_whitespace() || is_unprintable(c));
+        if !is_url {
+            let shown = shortened(text, 100);
+            self.problem(file, format!("{what} is not an https:// URL: `{shown}`"));
+        }
+        is_url.then(|| text.to_owned())
+    }
+
     /// An absolute path for a target; another one is reported.
     pub(super) fn target(&mut self, file: &Path, what: &str, text: &str) -> Option<String> {
         let path = self.plain(file, what, text)?;
@@ -203,8 +220,7 @@ pub(super) fn addresses<'a>(urls: impl IntoIterator<Item = &'a str>) -> Vec<Stri
 
 /// Whether a text may be a mail address.
 pub(super) fn is_address(text: &str) -> bool {
-    let parts = text.split_once('@');
-    let is_word = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
-    parts.is_some_and(|(user, host)| is_word(user) && is_word(host))
-        && !text.contains(is_unprintable)
+    let is_odd = |c: char| c.is_whitespace() || is_unprintable(c) || matches!(c, ',' | ';');
+    let parts = text.split_once('@').filter(|_| !text.contains(is_odd));
+    parts.is_some_and(|(user, host)| !user.is_empty() && host.parse::<DnsName>().is_ok())
 }

@@ -25,13 +25,11 @@ pub(super) struct Providers {
 }
 
 impl Providers {
-    /// `unusable` are left out.
     pub(super) fn new(
         found: &Found,
         existing: &Existing,
         added: &[&FoundCertificate],
         client: &str,
-        unusable: &BTreeSet<String>,
     ) -> Self {
         let mut providers = Providers {
             ids: BTreeMap::new(),
@@ -43,10 +41,8 @@ impl Providers {
             .iter()
             .filter_map(|certificate| certificate.provider.as_ref())
             .collect();
-        let wanted = found
-            .providers
-            .iter()
-            .filter(|provider| used.contains(&provider.id) && !unusable.contains(&provider.id));
+        let wanted = found.providers.iter();
+        let wanted = wanted.filter(|provider| used.contains(&provider.id));
         let wanted: Vec<_> = wanted.collect();
         for provider in &wanted {
             let id = Providers::id(provider, existing);
@@ -68,13 +64,13 @@ impl Providers {
     }
 
     /// Whether the settings have no provider of this id and kind.
-    pub(super) fn is_new(provider: &FoundProvider, existing: &Existing) -> bool {
+    fn is_new(provider: &FoundProvider, existing: &Existing) -> bool {
         let known = existing.settings.providers.get(&provider.id);
         known.is_none_or(|known| known.kind != provider.kind)
     }
 
     /// Its id in the settings: if those have another kind of provider under its own, with the kind at the end.
-    pub(super) fn id(provider: &FoundProvider, existing: &Existing) -> String {
+    fn id(provider: &FoundProvider, existing: &Existing) -> String {
         match existing.settings.providers.get(&provider.id) {
             Some(known) if known.kind != provider.kind => {
                 format!("{}-{}", provider.id, provider.kind)
