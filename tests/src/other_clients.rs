@@ -19,12 +19,23 @@ const ADDRESS: &str = "admin@example.com";
 impl TestBed {
     /// Lets Debian's lego obtain a certificate, by http-01. Returns its folder. `key_type` is also that of the account.
     pub fn lego(&self, folder: &str, key_type: &str, names: &[&str]) -> Result<PathBuf> {
+        self.lego_from(&self.directory(), folder, key_type, names)
+    }
+
+    /// The same from a CA with this directory URL.
+    pub fn lego_from(
+        &self,
+        directory: &str,
+        folder: &str,
+        key_type: &str,
+        names: &[&str],
+    ) -> Result<PathBuf> {
         let folder = self.folder().join(folder);
         let port = Port::claim()?;
         let mut command = Command::new(process::find("lego")?);
         command
             .args(["--accept-tos", "--email", ADDRESS])
-            .args(["--server", &self.directory(), "--key-type", key_type])
+            .args(["--server", directory, "--key-type", key_type])
             .args(["--http", "--http.port", &port.address().to_string()])
             .arg("--path")
             .arg(&folder)

@@ -5,6 +5,7 @@ mod accounts;
 mod certificates;
 mod outcome;
 
+use std::io;
 use std::sync::Arc;
 
 use acme_alias_core::clock::Clock;
@@ -27,6 +28,13 @@ pub(crate) async fn apply(
     clock: &Arc<dyn Clock>,
 ) -> Result<Applied, Failure> {
     let mut applied = Applied::default();
+    // The key of an account may be replaced at the CA: what can be known before is checked before.
+    if !draft.text.is_empty() {
+        new_file::check(&existing.file).map_err(|error| not_written(existing, &error))?;
+    }
+    let (store, _) = state::open(&draft.settings, clock).await?;
+    let store: Arc<dyn Store> = store;
+    store.check().await?;
     for (path, secret) in &draft.secrets {
         let created = new_file::create(path, secret.expose_secret());
         created.map_err(|error| {
@@ -35,9 +43,6 @@ pub(crate) async fn apply(
         })?;
         applied.secrets.push(path.clone());
     }
-    let (store, _) = state::open(&draft.settings, clock).await?;
-    let store: Arc<dyn Store> = store;
-    store.check().await?;
     let environments = Environments::new(Arc::clone(clock));
     let Found {
         accounts,
@@ -56,15 +61,19 @@ pub(crate) async fn apply(
     let stored = certificates::store(certificates, draft, &store, &mut applied).await?;
     if !draft.text.is_empty() {
         let text = existing.extended(&draft.text);
-        new_file::replace(&existing.file, &text).map_err(|error| {
-            let file = existing.file.display();
-            let message = format!("the settings file {file} cannot be written: {error}");
-            let remedy = "the certificates are in the state folder; make the file writable, and run the same command again";
-            Failure::new(Part::Settings, &message, remedy.to_owned())
-        })?;
+        let replaced = new_file::replace(&existing.file, &text);
+        replaced.map_err(|error| not_written(existing, &error))?;
         applied.has_settings = true;
     }
     let setup = Setup::new(existing.sources()).await?;
     certificates::mark_deployed(&stored, &setup, &store).await?;
     Ok(applied)
+}
+
+fn not_written(existing: &Existing, error: &io::Error) -> Failure {
+    let file = existing.file.display();
+    let message = format!("the settings file {file} cannot be written: {error}");
+    let remedy = "make its folder writable for this user only, or name another file with `--config`, and run the same \
+                  command again";
+    Failure::new(Part::Settings, &message, remedy.to_owned())
 }

@@ -13,13 +13,14 @@ const MODE: u32 = 0o600;
 /// Who can look into a new folder of settings: everybody.
 const FOLDER_MODE: u32 = 0o755;
 
+/// Fails if a file could not be written.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    written(&real(path)?, "").map(drop)
+}
+
 /// Writes a file in one step in place of an earlier one, whose mode and group stay.
 pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
-    // A link leads to the file that is meant.
-    let path = match fs::canonicalize(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => path.to_owned(),
-        real => real?,
-    };
+    let path = real(path)?;
     let file = written(&path, content)?;
     if let Ok(metadata) = fs::metadata(&path) {
         let (user, group) = (metadata.uid(), metadata.gid());
@@ -37,6 +38,14 @@ pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
 pub(super) fn create(path: &Path, secret: &str) -> io::Result<()> {
     written(path, secret)?.persist_noclobber(path)?;
     sync(path)
+}
+
+/// The path without links: a link leads to the file that is meant.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(path.to_owned()),
+        real => real,
+    }
 }
 
 /// A new file beside the place that it gets.
@@ -109,6 +118,7 @@ mod tests {
         fs::create_dir(&open).unwrap();
         fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
         assert!(create(&open.join("secret"), "one").is_err());
+        assert!(check(&open.join("config.toml")).is_err());
         assert!(replace(&open.join("config.toml"), "one").is_err());
         assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
     }

@@ -1,12 +1,15 @@
 //! Taking over what real lego, dehydrated and certbot have obtained, and the files of acme.sh.
 
 mod acme_sh;
+mod certbot;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use acme_alias_core::crash::Point;
-use acme_alias_tests::{ALIAS_ZONE, Outcome, Profile, Program, Result, Settings, TestBed};
+use acme_alias_tests::{
+    ALIAS_ZONE, Exchange, Outcome, Profile, Program, Result, Settings, Spoilt, TestBed,
+};
 use serde_json::{Value, json};
 
 use crate::accounts::{account, account_files};
@@ -286,6 +289,38 @@ fn whatever_point_an_import_dies_at_the_account_is_not_lost() -> Result {
         import.run(&["renew", "--force"])?.assert_success();
         assert_eq!(import.shown("example-com")?["account"], url, "{name}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_key_that_the_ca_does_not_replace_still_works() -> Result {
+    let bed = bed()?;
+    let proxy = bed.acme_proxy(|exchange: &Exchange| match exchange.path.as_str() {
+        "/rollover-account-key" if exchange.answer.is_empty() => {
+            let kind = "urn:ietf:params:acme:error:badPublicKey";
+            let body = json!({ "type": kind, "detail": "not this one" }).to_string();
+            let json = ("Content-Type", "application/problem+json".to_owned());
+            Spoilt::Instead(400, vec![json], body)
+        }
+        _ => Spoilt::No,
+    })?;
+    let folder = bed.lego_from(&proxy.directory(), "lego", "rsa2048", &["example.com"])?;
+    let url = url_in(&find(&folder, "account.json")?, &["registration", "uri"])?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    let import = Import::new(&bed, settings, "lego", folder)?;
+    let kept = import.import(&["--write"])?;
+    assert_eq!(kept.code, Some(5), "{kept}");
+    kept.assert_printed(&[
+        "stored with its old key",
+        "not this one",
+        "acme-alias account",
+    ]);
+    let orders = bed.orders()?;
+    import.run(&["renew"])?.assert_success();
+    assert_eq!(bed.orders()?, orders);
+    import.run(&["renew", "--force"])?.assert_success();
+    assert_eq!(import.shown("example-com")?["account"], url);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! A folder as acme.sh writes it, with an account and certificates that lego has obtained: there is no package of acme.sh.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Result, TestBed};
@@ -40,8 +41,9 @@ fn folder(bed: &TestBed, lego: &Path) -> Result<(PathBuf, String)> {
         bed.primary().ip().to_string(),
         bed.primary().port().to_string(),
     );
+    let account_conf = folder.join("account.conf");
     write_conf(
-        &folder.join("account.conf"),
+        &account_conf,
         &[
             ("SAVED_NSUPDATE_SERVER", &server),
             ("SAVED_NSUPDATE_SERVER_PORT", &port),
@@ -51,6 +53,7 @@ fn folder(bed: &TestBed, lego: &Path) -> Result<(PathBuf, String)> {
             ("USER_PATH", "/usr/bin:/bin"),
         ],
     )?;
+    fs::set_permissions(&account_conf, Permissions::from_mode(0o600))?;
     Ok((folder, url))
 }
 
@@ -147,10 +150,20 @@ fn every_form_of_the_alias_list_of_acme_sh_is_taken_over() -> Result {
         ];
         add(&folder, None, name, &values)?;
     }
+    // Any other script is run by the provider exec.
+    fs::create_dir(folder.join("dnsapi"))?;
+    for file in ["acme.sh", "dnsapi/dns_foo.sh"] {
+        fs::write(folder.join(file), "#!/bin/sh\n")?;
+    }
+    let values = [("Le_Domain", "eight.example"), ("Le_Webroot", "dns_foo")];
+    add(&folder, None, "eight.example", &values)?;
     let import = Import::new(&bed, bed.settings(), "acme.sh", folder)?;
     let preview = import.import(&[])?;
     preview.assert_success();
     preview.assert_printed(&[
+        "provider = \"acme-sh-foo\"",
+        "protocol = \"acme.sh\"",
+        "script = \"dns_foo\"",
         "`Le_ChallengeAlias`: the alias `auth`",
         "writes the TXT records for five.example into its own",
     ]);
