@@ -37,6 +37,7 @@ mod named;
 mod names;
 mod nsupdate;
 mod octodns;
+mod other_clients;
 mod parents;
 mod pebble;
 mod port;

@@ -62,6 +62,22 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "git",
     },
     Tool {
+        program: "lego",
+        package: "lego",
+    },
+    Tool {
+        program: "dehydrated",
+        package: "dehydrated",
+    },
+    Tool {
+        program: "curl",
+        package: "curl",
+    },
+    Tool {
+        program: "openssl",
+        package: "openssl",
+    },
+    Tool {
         program: "python3",
         package: "python3",
     },
@@ -103,12 +119,6 @@ pub(crate) const SERVERS: &[Tool] = &[
     },
 ];
 
-/// The program that the benchmark compares with.
-pub(crate) const LEGO: Tool = Tool {
-    program: "lego",
-    package: "lego",
-};
-
 /// The folder of the tools that are not Debian packages.
 const TOOLS: &str = "target/tools";
 /// Builds each feature by itself.
@@ -136,10 +146,10 @@ const OCTODNS: PythonTool = PythonTool {
     name: "octodns",
     requirements: "octodns==1.22.0 octodns-bind==1.1.0 python-hcl2==8.1.4 esprima==4.0.1",
 };
-/// A program that the benchmark compares with.
+/// A program whose files are imported, and that the benchmark compares with.
 const CERTBOT: PythonTool = PythonTool {
     name: "certbot",
-    requirements: "certbot==5.8.0",
+    requirements: "certbot==5.8.0 certbot-dns-rfc2136==5.8.0",
 };
 
 /// The folders of servers on Debian. They are not in the `PATH` of a normal user.
@@ -180,6 +190,7 @@ pub(crate) fn all() -> Result<(), Failure> {
     MOTO.install()?;
     ACME2CERTIFIER.install_by_pip_of(&MOTO)?;
     OCTODNS.install_by_pip_of(&MOTO)?;
+    CERTBOT.install_by_pip_of(&MOTO)?;
     cargo_hack()?;
     cargo_deny().map(drop)
 }
@@ -192,7 +203,8 @@ struct PythonTool {
 
 /// Installs certbot, with which the benchmark compares.
 pub(crate) fn certbot() -> Result<(), Failure> {
-    CERTBOT.install()
+    MOTO.install()?;
+    CERTBOT.install_by_pip_of(&MOTO)
 }
 
 impl PythonTool {

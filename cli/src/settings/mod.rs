@@ -27,6 +27,7 @@ mod show;
 mod tests;
 mod unknown_keys;
 
+pub(crate) use self::known_cas::{DIRECTORIES as KNOWN_DIRECTORIES, known_ca};
 pub(crate) use self::layer::{Layer, Tree};
 pub(crate) use self::local::local_mistakes;
 #[cfg(any(test, fuzzing))]

@@ -8,7 +8,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 
 use super::environment::{self, CONFIG, Variables};
-use super::layer::{Layer, Tree};
+use super::layer::{self, Layer, Tree};
 use super::mistake::{Mistake, SettingsError};
 
 pub(super) const DEFAULTS: &str = r#"
@@ -41,7 +41,7 @@ impl Origins {
             "state".to_owned(),
             self.default_state().display().to_string().into(),
         );
-        let mut layers = vec![Layer::new("default", defaults)];
+        let mut layers = vec![Layer::new(layer::DEFAULTS, defaults)];
         let (named, remedy) = self.named();
         for path in &named {
             let layer = Layer::read(path)?.ok_or_else(|| {
@@ -57,6 +57,20 @@ impl Origins {
             }
         }
         Ok(layers)
+    }
+
+    /// The file that settings are added to: the last one that is named, or that of the system for root and that of
+    /// the user for others. `None` if the user has no home.
+    pub(crate) fn written_file(&self) -> Option<PathBuf> {
+        if let Some(last) = self.named().0.pop() {
+            return Some(last);
+        }
+        let folder = if self.root {
+            PathBuf::from("/etc")
+        } else {
+            self.home("XDG_CONFIG_HOME", ".config")?
+        };
+        Some(folder.join("acme-alias/config.toml"))
     }
 
     /// The files that are named, lowest first, and what to do if one of them does not exist.

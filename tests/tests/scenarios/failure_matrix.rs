@@ -57,6 +57,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile",
             "hostile_ca",
             "hostile_certificates",
+            "hostile_imports",
             "hostile_repository",
             "hostile_thousand",
             "hostile_zones",
