@@ -1,5 +1,6 @@
 //! The settings of this run of the program, from all their sources.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use acme_alias_core::store::CertificateId;
@@ -50,6 +51,15 @@ impl Sources {
         let layers = self.origins.files()?;
         let files = layers.iter().filter_map(Layer::file);
         Ok(files.map(str::to_owned).collect())
+    }
+
+    /// A number that differs if the text of a settings file has changed.
+    pub(crate) fn fingerprint(&self) -> Result<u64, SettingsError> {
+        let mut hasher = DefaultHasher::new();
+        for layer in self.origins.files()? {
+            layer.hash_text(&mut hasher);
+        }
+        Ok(hasher.finish())
     }
 
     /// The settings that hold for every certificate.
