@@ -301,14 +301,19 @@ impl TestBed {
 
     /// Lets anybody update the main zones from here on, and runs this script there, by `nsupdate`.
     pub fn update_main_zones(&self, script: &str) -> Result {
+        self.open_main_zones()?;
+        nsupdate::run_script(self.folder(), self.main_server(), script)
+    }
+
+    /// Lets anybody update the main zones from here on.
+    pub fn open_main_zones(&self) -> Result {
         self.main.reconfigure(|config| {
             // Only a zone that is closed has its file next.
             config.replace(
                 "type primary; file",
                 "type primary; allow-update { any; }; file",
             )
-        })?;
-        nsupdate::run_script(self.folder(), self.main_server(), script)
+        })
     }
 
     /// Another hand that keeps the TXT records of an alias zone as those of a backend are.

@@ -47,6 +47,8 @@ enum CaView {
     All,
     /// None: the zone above does not delegate the alias zones.
     None,
+    /// The secondary, although the zone above does not delegate the alias zones.
+    Undelegated,
 }
 
 impl Default for Builder {
@@ -263,6 +265,13 @@ impl Builder {
         self
     }
 
+    /// Lets the zone above not delegate the alias zones, which the resolver of the CA knows all the same.
+    #[must_use]
+    pub fn undelegated(mut self) -> Self {
+        self.ca_view = CaView::Undelegated;
+        self
+    }
+
     /// Lets the CA's resolver ask the primary as well as the secondary. By default, a secondary that lags is
     /// what the CA sees.
     #[must_use]
@@ -375,9 +384,15 @@ impl Builder {
     /// The zones above all others, which the server of the main zones has.
     fn parent_zones(&self, alias_zones: &[UpdatableZone]) -> Vec<Zone> {
         let alias_zones = alias_zones.iter().map(|zone| zone.zone.apex.as_str());
-        let delegated = alias_zones.filter(|_| self.ca_view != CaView::None);
+        let known = alias_zones.clone().filter(|_| self.ca_view != CaView::None);
         let main_zones = self.main_zones.iter().map(|zone| zone.apex.as_str());
-        parents::above(main_zones.chain(delegated))
+        let mut above = parents::above(main_zones.chain(known));
+        if self.ca_view == CaView::Undelegated {
+            for zone in &mut above {
+                alias_zones.clone().for_each(|child| zone.undelegate(child));
+            }
+        }
+        above
     }
 
     fn start_faulty_servers(

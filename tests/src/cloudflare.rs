@@ -91,6 +91,13 @@ impl CloudflareFake {
         account.statuses.insert(zone.to_owned(), status.to_owned());
     }
 
+    /// Assigns other servers to a zone than `anna` and `bob`.
+    pub fn set_name_servers(&self, zone: &str, servers: &[&str]) {
+        let servers = servers.iter().map(|server| (*server).to_owned()).collect();
+        let mut account = self.state.lock();
+        account.name_servers.insert(zone.to_owned(), servers);
+    }
+
     /// Adds a token.
     pub fn add_token(&self, token: &str, may: Token) {
         self.state.lock().tokens.insert(token.to_owned(), may);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::Message;
 
 use crate::error::{Context, Result};
-use crate::port::Port;
+use crate::port::{Port, ResolverAddress};
 
 const MESSAGE_MAX: usize = 65_535;
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,8 +16,20 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct QueryProxy {
     address: SocketAddr,
-    /// The claim of its port, but where it shares the port of its server.
-    _port: Option<Port>,
+    _claim: Claim,
+}
+
+/// What keeps its address from others.
+#[derive(Debug)]
+enum Claim {
+    Port {
+        _port: Port,
+    },
+    DnsPort {
+        _address: ResolverAddress,
+    },
+    /// It shares the port of its server.
+    None,
 }
 
 impl QueryProxy {
@@ -46,7 +58,16 @@ impl QueryProxy {
         spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Result<QueryProxy> {
         let port = Port::claim()?;
-        QueryProxy::listen(server, port.address(), Some(port), spoil)
+        let (address, claim) = (port.address(), Claim::Port { _port: port });
+        QueryProxy::listen(server, address, claim, spoil)
+    }
+
+    /// A server with the answers of `server`, at port 53 of an address in 127.0.0.0/8: one that NS records can name.
+    pub fn at_dns_port(server: SocketAddr) -> Result<QueryProxy> {
+        let claimed = ResolverAddress::claim()?;
+        let address = claimed.address();
+        let claim = Claim::DnsPort { _address: claimed };
+        QueryProxy::listen(server, address, claim, |_, answer| vec![answer.to_vec()])
     }
 
     /// The same at another address of this machine (127.0.0.0/8) and the port of `server`, as a server beside
@@ -56,13 +77,13 @@ impl QueryProxy {
         address: Ipv4Addr,
         spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Result<QueryProxy> {
-        QueryProxy::listen(server, (address, server.port()).into(), None, spoil)
+        QueryProxy::listen(server, (address, server.port()).into(), Claim::None, spoil)
     }
 
     fn listen(
         server: SocketAddr,
         address: SocketAddr,
-        port: Option<Port>,
+        claim: Claim,
         mut spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Result<QueryProxy> {
         let udp = UdpSocket::bind(address).context("UDP")?;
@@ -84,7 +105,7 @@ impl QueryProxy {
         });
         Ok(QueryProxy {
             address,
-            _port: port,
+            _claim: claim,
         })
     }
 

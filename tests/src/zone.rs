@@ -41,6 +41,13 @@ impl Zone {
         self.add(format!("ns1.{child}. 600 IN A 127.0.0.1"));
     }
 
+    /// Takes a delegation away.
+    pub(crate) fn undelegate(&mut self, child: &str) {
+        let (set, glue) = (format!("{child}. "), format!("ns1.{child}. "));
+        self.records
+            .retain(|record| !record.starts_with(&set) && !record.starts_with(&glue));
+    }
+
     /// The name with this label below the apex, with the final dot.
     fn child(&self, label: &str) -> String {
         match self.apex.as_str() {

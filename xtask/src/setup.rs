@@ -1,4 +1,4 @@
-//! Installs what the tests need: servers from Debian's packages, one from Python's, and tools that cargo
+//! Installs what the tests need: servers from Debian's packages, programs from Python's, and tools that cargo
 //! builds.
 
 use std::fs;
@@ -131,6 +131,11 @@ const ACME2CERTIFIER: PythonTool = PythonTool {
     name: "acme2certifier",
     requirements: "acme2certifier==0.46.3 gunicorn==27.0.1",
 };
+/// A program that carries out what `delegate` prints, and parsers of the other languages.
+const OCTODNS: PythonTool = PythonTool {
+    name: "octodns",
+    requirements: "octodns==1.22.0 octodns-bind==1.1.0 python-hcl2==8.1.4 esprima==4.0.1",
+};
 /// A program that the benchmark compares with.
 const CERTBOT: PythonTool = PythonTool {
     name: "certbot",
@@ -173,7 +178,8 @@ fn install(packages: &[&str]) -> Result<(), Failure> {
 pub(crate) fn all() -> Result<(), Failure> {
     run(SERVERS)?;
     MOTO.install()?;
-    ACME2CERTIFIER.install()?;
+    ACME2CERTIFIER.install_by_pip_of(&MOTO)?;
+    OCTODNS.install_by_pip_of(&MOTO)?;
     cargo_hack()?;
     cargo_deny().map(drop)
 }
@@ -192,33 +198,68 @@ pub(crate) fn certbot() -> Result<(), Failure> {
 impl PythonTool {
     /// Installs it in a virtual environment of its own.
     fn install(&self) -> Result<(), Failure> {
-        let PythonTool { name, requirements } = self;
-        let folder = format!("{TOOLS}/{name}");
-        let stamp = PathBuf::from(&folder).join("installed");
-        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == *requirements) {
+        if self.is_installed() {
             return Ok(());
         }
+        let folder = self.folder();
         // On Debian this part of Python is a separate package.
         let mut python = Command::new("python3");
         let has_venv = python.args(["-c", "import ensurepip"]).status();
         if !has_venv.is_ok_and(|status| status.success()) {
             install(&["python3-venv"])?;
         }
-        let pip = format!("{folder}/bin/pip");
-        let venv = ["-m", "venv", "--clear", &folder];
-        step::run(
-            &format!("python3 {}", venv.join(" ")),
-            Command::new("python3").args(venv),
-        )?;
+        python3(&["-m", "venv", "--clear", &folder])?;
+        self.install_requirements(&self.pip(), &[])
+    }
+
+    /// The same with the pip of another one, which is installed: to install a pip takes longer than most programs.
+    fn install_by_pip_of(&self, other: &PythonTool) -> Result<(), Failure> {
+        if self.is_installed() {
+            return Ok(());
+        }
+        let folder = self.folder();
+        python3(&["-m", "venv", "--clear", "--without-pip", &folder])?;
+        let python = format!("{folder}/bin/python");
+        self.install_requirements(&other.pip(), &["--python", &python])
+    }
+
+    fn folder(&self) -> String {
+        format!("{TOOLS}/{}", self.name)
+    }
+
+    fn pip(&self) -> String {
+        format!("{}/bin/pip", self.folder())
+    }
+
+    /// A file with the requirements that are installed.
+    fn stamp(&self) -> PathBuf {
+        PathBuf::from(self.folder()).join("installed")
+    }
+
+    fn is_installed(&self) -> bool {
+        let installed = fs::read_to_string(self.stamp());
+        installed.is_ok_and(|installed| installed == self.requirements)
+    }
+
+    fn install_requirements(&self, pip: &str, options: &[&str]) -> Result<(), Failure> {
         let install = ["install", "--quiet", "--disable-pip-version-check"];
-        let install: Vec<_> = install.into_iter().chain(requirements.split(' ')).collect();
+        let requirements: Vec<_> = self.requirements.split(' ').collect();
+        let arguments = [options, &install, &requirements].concat();
         step::run(
-            &format!("{pip} {}", install.join(" ")),
-            Command::new(&pip).args(install),
+            &format!("{pip} {}", arguments.join(" ")),
+            Command::new(pip).args(arguments),
         )?;
-        let written = fs::write(&stamp, requirements);
+        let stamp = self.stamp();
+        let written = fs::write(&stamp, self.requirements);
         written.map_err(|error| Failure::Other(format!("{}: {error}", stamp.display())))
     }
+}
+
+fn python3(arguments: &[&str]) -> Result<(), Failure> {
+    step::run(
+        &format!("python3 {}", arguments.join(" ")),
+        Command::new("python3").args(arguments),
+    )
 }
 
 /// A subcommand of cargo.

@@ -11,12 +11,13 @@ use acme_alias_core::store::CertificateId;
 use tokio_util::sync::CancellationToken;
 
 use super::stop::stoppable;
-use super::{offboard, probe, sharing};
+use super::{forwarding, offboard, probe, sharing};
 use crate::cli::CheckArgs;
 use crate::failure::{Failure, Part};
 use crate::output::{Checked, CheckedName, Output, Probed, Report};
 use crate::settings::{CertificateSettings, Settings};
 use crate::setup::Setup;
+use crate::setup::authorities::Authorities;
 
 /// How often `--watch` checks again. Nothing tells when a zone changes.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ pub(crate) async fn run(
             if args.write {
                 checked.probed = Some(probe(setup, &wanted, &checked.names, output, cancel).await?);
             }
+            let noted = forwarding::note(setup, &environment, &mut checked.names);
+            stoppable(cancel, noted).await?;
             let names = checked.names.iter();
             for note in sharing::notes(names.map(|name| name.report.chain.last())) {
                 output.note(&note);
@@ -67,10 +70,33 @@ struct Wanted<'a> {
     challenge_name: DnsName,
     identifiers: Vec<Identifier>,
     alias_name: Option<DnsName>,
-    /// The certificate in the settings that has the challenge name.
-    certificate: Option<&'a CertificateId>,
+    /// The certificates that have the challenge name.
+    certificates: Vec<&'a CertificateId>,
     /// The provider for an alias name in a zone that is found by its SOA record.
     provider: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    /// What has to be true of its delegation.
+    fn check<'a>(
+        &'a self,
+        alias_zones: &'a BTreeSet<DnsName>,
+        caa: Option<&'a CaaIdentity>,
+        own_values: Option<&'a OwnValues>,
+    ) -> DelegationCheck<'a> {
+        DelegationCheck {
+            challenge_name: &self.challenge_name,
+            expectation: Expectation {
+                identifiers: &self.identifiers,
+                alias_name: self.alias_name.as_ref(),
+                alias_zones,
+                any_zone: self.provider.is_some(),
+            },
+            certificate: self.certificates.first().map(|id| id.as_str()),
+            caa,
+            own_values,
+        }
+    }
 }
 
 fn wanted<'a>(args: &CheckArgs, setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Failure> {
@@ -102,7 +128,7 @@ fn wanted<'a>(args: &CheckArgs, setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Fai
                 challenge_name: challenge_name.clone(),
                 identifiers,
                 alias_name: setup.aliases.wanted(challenge_name)?.cloned(),
-                certificate: all.clone().next().map(|(id, _)| *id),
+                certificates: all.clone().map(|(id, _)| *id).collect(),
                 provider: all.find_map(|(_, certificate)| certificate.provider.as_deref()),
             })
         });
@@ -110,7 +136,7 @@ fn wanted<'a>(args: &CheckArgs, setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Fai
 }
 
 /// The certificates in the settings, by challenge name.
-fn certificates(
+pub(super) fn certificates(
     settings: &Settings,
 ) -> BTreeMap<&DnsName, Vec<(&CertificateId, &CertificateSettings)>> {
     let mut by_challenge: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -133,8 +159,11 @@ async fn check(
     wanted: &[Wanted<'_>],
 ) -> Result<Checked, Failure> {
     let begun = Instant::now();
-    let issuer = args.caa_issuer.as_deref();
-    let identity: Option<CaaIdentity> = setup.caa_identity(environment, issuer).await?;
+    let mut authorities = Authorities::new(setup, args.caa_issuer.as_deref());
+    let mut identities = Vec::with_capacity(wanted.len());
+    for Wanted { certificates, .. } in wanted {
+        identities.push(authorities.of(certificates.iter().copied()).await?);
+    }
     let ours: Vec<OpenValue> = match setup.existing_state().await? {
         Some((_, ledger)) => ledger.open_values().await?,
         None => Vec::new(),
@@ -144,20 +173,21 @@ async fn check(
         .map(|open| (open.name, open.value))
         .collect();
     let alias_zones = environment.alias_zones().apexes();
-    let checks = wanted.iter().map(|wanted| DelegationCheck {
-        challenge_name: &wanted.challenge_name,
-        expectation: Expectation {
-            identifiers: &wanted.identifiers,
-            alias_name: wanted.alias_name.as_ref(),
-            alias_zones,
-            any_zone: wanted.provider.is_some(),
-        },
-        certificate: wanted.certificate.map(CertificateId::as_str),
-        caa: identity.as_ref(),
-        own_values: Some(&ours),
+    let with_identities = wanted.iter().zip(&identities);
+    let checks = with_identities.clone().map(|(wanted, identities)| {
+        let first = identities.first().map(AsRef::as_ref);
+        wanted.check(alias_zones, first, Some(&ours))
     });
     let checks: Vec<_> = checks.collect();
-    let reports = environment.checker().check_all(&checks).await.into_iter();
+    let mut reports = environment.checker().check_all(&checks).await;
+    // Few names have certificates of several CAs.
+    for (at, (wanted, identities)) in with_identities.enumerate() {
+        for identity in identities.iter().skip(1) {
+            let check = wanted.check(alias_zones, Some(identity), None);
+            let other = environment.checker().check(&check).await;
+            reports[at].add_caa_findings(other);
+        }
+    }
     let names = wanted
         .iter()
         .zip(reports)

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme_alias_core::delegation::{CnameChain, Compared, Presence, ZoneRecord};
+use acme_alias_core::delegation::{CaaIdentity, CnameChain, Compared, Presence, ZoneRecord};
 use acme_alias_core::dns::{Caa, Dns, DnsError};
-use acme_alias_core::engine::Environment;
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::Store;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::sharing;
+use super::{check, sharing};
 use crate::cli::DelegateArgs;
 use crate::failure::{Failure, Part};
 use crate::output::{Output, Report};
 use crate::settings::Settings;
+use crate::setup::authorities::Authorities;
 use crate::setup::leads::{self, Leads};
 use crate::setup::{Setup, state};
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(
         .map(|(challenge_name, alias_name)| Wanted::Cname(challenge_name, alias_name))
         .collect();
     if args.caa {
-        wanted.extend(caa(args, setup, &environment, &identifiers, output).await?);
+        wanted.extend(caa(args, setup, &identifiers, output).await?);
     }
     let compared = stream::iter(&wanted).map(|wanted| wanted.compare(dns, args.ttl));
     let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
@@ -269,57 +269,76 @@ fn fresh_label() -> String {
 async fn caa(
     args: &DelegateArgs,
     setup: &Setup,
-    environment: &Environment,
     identifiers: &BTreeSet<Identifier>,
     output: Output,
 ) -> Result<Vec<Wanted>, Failure> {
     let settings = &setup.settings;
-    let identity = setup
-        .caa_identity(environment, args.caa_issuer.as_deref())
-        .await?;
-    let Some(issuance) = identity else {
-        let directory = &settings.acme.directory;
-        return Err(Failure::new(
-            Part::Settings,
-            &format!("the domain that names the CA at {directory} in CAA records is unknown"),
-            "give it with `--caa-issuer`; the CA's documentation has it".to_owned(),
-        ));
-    };
-    let account = match issuance.account {
-        Some(url) => format!("; accounturi={url}"),
-        None => {
-            output.warning(
-                "there is no account at this authority yet, so that the CAA records name none; ask \
-                 again after the first certificate",
-            );
-            String::new()
-        }
-    };
-    let value = format!("{}; validationmethods=dns-01{account}", issuance.issuer);
-    let record = |tag: &str, value: &str| Caa {
-        flags: 0,
-        tag: tag.to_owned(),
-        value: value.into(),
-    };
+    let certificates = check::certificates(settings);
+    let mut authorities = Authorities::new(setup, args.caa_issuer.as_deref());
     let mut wanted: BTreeMap<&DnsName, Vec<Caa>> = BTreeMap::new();
+    let mut has_no_account = false;
     for identifier in identifiers {
+        let of_name = certificates.get(identifier.challenge_name());
+        let ids = of_name.into_iter().flatten().map(|(id, _)| *id);
+        let identities = authorities.of(ids).await?;
+        if identities.is_empty() {
+            return Err(unknown_authority(identifier));
+        }
         let tag = if identifier.is_wildcard() {
             "issuewild"
         } else {
             "issue"
         };
-        let records = wanted.entry(identifier.base()).or_default();
-        records.push(record(tag, &value));
+        for identity in identities {
+            has_no_account |= identity.account.is_none();
+            let record = caa_record(tag, &caa_value(&identity));
+            let records = wanted.entry(identifier.base()).or_default();
+            if !records.contains(&record) {
+                records.push(record);
+            }
+        }
+    }
+    if has_no_account {
+        output.warning(
+            "there is no account at this authority yet, so that the CAA records name none; ask \
+             again after the first certificate",
+        );
     }
     // An alias zone that has names of certificates in it is not closed.
     for zone in settings.alias_zones.iter().map(|zone| &zone.zone) {
         let mut named = settings.identifiers().chain(identifiers);
         if !named.any(|identifier| identifier.base().is_within(zone)) {
-            wanted.entry(zone).or_default().push(record("issue", ";"));
+            wanted
+                .entry(zone)
+                .or_default()
+                .push(caa_record("issue", ";"));
         }
     }
     let wanted = wanted.into_iter();
     Ok(wanted
         .map(|(name, records)| Wanted::Caa(name.clone(), records))
         .collect())
+}
+
+fn caa_record(tag: &str, value: &str) -> Caa {
+    Caa {
+        flags: 0,
+        tag: tag.to_owned(),
+        value: value.into(),
+    }
+}
+
+/// The value that allows this CA to issue for our account by DNS-01 (RFC 8657).
+fn caa_value(identity: &CaaIdentity) -> String {
+    let account = identity.account.as_ref();
+    let account = account.map_or_else(String::new, |url| format!("; accounturi={url}"));
+    format!("{}; validationmethods=dns-01{account}", identity.issuer)
+}
+
+fn unknown_authority(identifier: &Identifier) -> Failure {
+    Failure::new(
+        Part::Settings,
+        &format!("the domain that names the CA of {identifier} in CAA records is unknown"),
+        "give it with `--caa-issuer`; the CA's documentation has it".to_owned(),
+    )
 }

@@ -9,11 +9,13 @@ use acme_alias_core::registry::Provider;
 use acme_alias_core::rights::{
     Audit, Grade, Grant, KeyRights, NewKey, Right, Subject, Verdict, Weight,
 };
+use acme_alias_core::zone;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use secrecy::SecretString;
+use tracing::debug;
 
 use crate::cli::{AuditArgs, PolicyArgs};
 use crate::failure::{Failure, Part};
@@ -109,6 +111,7 @@ pub(crate) async fn audit(
             let provider = setup.environments.provider(settings, &needed.provider)?;
             let provider = provider.open().await?;
             keys.add(&needed.zone, provider);
+            use_delegated_zone(setup, &needed.zone, provider).await?;
             audited.push(audit_one(provider, &needed.subject, output).await);
         }
     }
@@ -117,6 +120,21 @@ pub(crate) async fn audit(
         return Err(no_alias_zone("to audit"));
     }
     Ok(Report::Audited(audited))
+}
+
+/// Lets the provider use, of several zones of one name, the one that is delegated. What is wrong with the zone is
+/// reported by the audit.
+async fn use_delegated_zone(
+    setup: &Setup,
+    zone: &DnsName,
+    provider: &Provider,
+) -> Result<(), Failure> {
+    let environment = setup.environment()?;
+    let chosen = zone::use_delegated_zone(environment.dns(), zone, &*provider.txt).await;
+    if let Err(error) = chosen {
+        debug!(%zone, %error, "the zone cannot be used");
+    }
+    Ok(())
 }
 
 /// The keys that write in each zone.

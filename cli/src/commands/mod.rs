@@ -6,6 +6,7 @@ mod config;
 mod daemon;
 mod delegate;
 mod forget;
+mod forwarding;
 mod issue;
 mod key;
 mod ledger;

@@ -57,7 +57,8 @@ async fn write_in(
     cancel: &CancellationToken,
 ) -> Result<Vec<Published>, Failure> {
     let names: Vec<_> = names.into_iter().collect();
-    let existing = stoppable(cancel, async { Ok(zones.existing(&names).await?) }).await?;
+    let existing = async { Ok(zones.existing_where_delegated(&names).await?) };
+    let existing = stoppable(cancel, existing).await?;
     let probes = names.into_iter().map(|name| TxtRecord {
         name,
         value: TxtValue::probe(),

@@ -36,6 +36,12 @@ fn zone_remedy(error: &ZoneError) -> Option<String> {
             "add an `[[alias-zones]]` entry for the zone that contains it".to_owned()
         }
         ZoneError::Read { source, .. } => source.remedy.clone(),
+        ZoneError::ServedElsewhere {
+            zone, at_backend, ..
+        } => format!(
+            "delegate {zone} to {at_backend} by NS records in the zone above; or, if its name servers get the zone \
+             from there by zone transfers, list them under `[[alias-zones]]` as `servers = [\"…\"]`"
+        ),
         ZoneError::Write { source, .. } => write_remedy(source)?,
         ZoneError::Propagation { source, .. }
             if source.lagging.iter().any(Lagging::is_intercepted) =>

@@ -1,5 +1,6 @@
 //! Records for the main zones, in the languages in which zones are kept.
 
+mod natural;
 mod parts;
 mod terraform;
 
@@ -11,6 +12,7 @@ use acme_alias_core::dns::Caa;
 use acme_alias_core::name::DnsName;
 use clap::ValueEnum;
 
+use self::natural::natural_key;
 use self::parts::{caa_set, literal, replaced};
 
 /// How records are written.
@@ -102,6 +104,9 @@ fn octodns(zone: &DnsName, records: &[&ZoneRecord]) -> String {
             .or_default()
             .push(record);
     }
+    // It reads no other order.
+    let mut names: Vec<_> = names.into_iter().collect();
+    names.sort_by(|(one, _), (other, _)| natural_key(one).cmp(&natural_key(other)));
     let mut text = format!("# {zone}.yaml\n");
     for (name, set) in names {
         let Some(ZoneRecord { ttl, data, .. }) = set.first() else {

@@ -26,6 +26,7 @@ fn hint(kind: FindingKind) -> Option<&'static str> {
         FindingKind::LameServer => {
             "if the settings name it: `servers` under `[[alias-zones]]` or `[[dns.zones]]`"
         }
+        FindingKind::ForwardsUpdates => "`server` of the provider",
         FindingKind::ZoneCut => "`zone` under `[[alias-zones]]`",
         FindingKind::StaleValue => "`acme-alias ledger reconcile` removes them at once",
         FindingKind::SharedAlias | FindingKind::LargeAnswer => "`acme-alias delegate --unique`",

@@ -24,7 +24,7 @@ use super::state;
 use super::stored::StoredSettings;
 use super::targets::targets;
 use crate::failure::{Failure, Part};
-use crate::settings::{Audit, ID, Settings, SettingsError, Tree};
+use crate::settings::{AcmeSettings, Audit, ID, Settings, SettingsError, Tree};
 use crate::sources::Sources;
 
 /// The id of the CA in `[acme]`.
@@ -39,6 +39,8 @@ pub(crate) struct Setup {
     pub(crate) aliases: Arc<AliasNames>,
     /// The certificates in the settings that only the state knows: they were issued by flags.
     pub(crate) by_flags: BTreeSet<CertificateId>,
+    /// The CA of each of them.
+    pub(crate) cas_by_flags: BTreeMap<CertificateId, AcmeSettings>,
 }
 
 /// An engine, and the certificates in the settings that it cannot have.
@@ -64,6 +66,7 @@ impl Setup {
             environments: Arc::new(Environments::new(Arc::clone(&clock))),
             aliases: Arc::new(AliasNames::new(&settings, generated)),
             by_flags: BTreeSet::new(),
+            cas_by_flags: BTreeMap::new(),
             sources,
             settings,
             clock,

@@ -1,6 +1,7 @@
 //! From settings to the engine. What certificates have in common is made once.
 
 pub(crate) mod aliases;
+pub(crate) mod authorities;
 mod certificates;
 mod engine;
 mod environments;

@@ -8,7 +8,7 @@ use acme_alias_core::store::{CertificateId, Store};
 use super::aliases::AliasNames;
 use super::engine::Setup;
 use crate::failure::Failure;
-use crate::settings::{ProviderSettings, Settings};
+use crate::settings::{AcmeSettings, ProviderSettings, Settings};
 
 impl Setup {
     /// The same, with the certificates that only the state knows, and with what is stored with them. Also returns a
@@ -37,6 +37,7 @@ impl Setup {
                 )),
             }
         }
+        self.cas_by_flags = std::mem::take(&mut merged.cas);
         let (settings, by_flags, contested) = merged.finish();
         (self.settings, self.by_flags) = (settings, by_flags);
         warnings.extend(contested);
@@ -63,6 +64,8 @@ struct Merged {
     settings: Settings,
     /// The certificates that were added.
     by_flags: BTreeSet<CertificateId>,
+    /// The CA of each of them.
+    cas: BTreeMap<CertificateId, AcmeSettings>,
 }
 
 impl Merged {
@@ -70,6 +73,7 @@ impl Merged {
         Merged {
             settings,
             by_flags: BTreeSet::new(),
+            cas: BTreeMap::new(),
         }
     }
 
@@ -112,6 +116,9 @@ impl Merged {
         let Some(mut certificate) = own.certificates.get(id).cloned() else {
             return;
         };
+        let ca = certificate.ca.as_ref().and_then(|ca| own.cas.get(ca));
+        let ca = ca.unwrap_or(&own.acme).clone();
+        self.cas.insert(id.clone(), ca);
         let mut renamed = BTreeMap::new();
         for (provider, options) in own.providers {
             let name = self.provider(id, &provider, options);

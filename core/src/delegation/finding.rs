@@ -74,6 +74,8 @@ pub enum FindingKind {
     NotDelegated,
     /// A zone does not return its SOA record.
     NoSoa,
+    /// Updates go to a secondary, which forwards them to the primary.
+    ForwardsUpdates,
     /// Negative answers are cached for long.
     NegativeTtl,
     /// The CNAME comes from a DNAME.

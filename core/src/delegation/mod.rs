@@ -14,6 +14,7 @@ mod checker;
 mod dnssec_findings;
 mod expectation;
 mod finding;
+mod forwarding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod limit_findings;
@@ -34,6 +35,7 @@ pub use self::chain::{CnameChain, End, HOPS_MAX, Hop};
 pub use self::checker::DelegationChecker;
 pub use self::expectation::{DelegationCheck, Expectation};
 pub use self::finding::{Finding, FindingKind, Severity};
+pub use self::forwarding::ForwardedUpdates;
 pub use self::own_values::OwnValues;
 pub use self::records::{Compared, Presence, RecordData, Replaced, ZoneRecord};
 pub use self::report::DelegationReport;

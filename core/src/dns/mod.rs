@@ -19,6 +19,7 @@ mod error;
 mod infrastructure;
 mod lagging;
 mod lifetime;
+mod listed;
 mod name_servers;
 mod propagation;
 mod query;

@@ -75,6 +75,15 @@ impl Dns {
         Ok(servers)
     }
 
+    /// The primary that the zone's SOA record names (MNAME, RFC 1035 §3.3.13), with the addresses that a resolver knows.
+    pub(crate) async fn primary(&self, apex: &DnsName) -> Option<Server> {
+        let soa = self.ask_infrastructure(apex, InfrastructureKind::Soa);
+        let primary = soa.await.ok()?.value.primary()?;
+        let primary = std::iter::once((primary, Vec::new()));
+        let found = self.with_addresses(primary).await.value;
+        found.into_iter().next()
+    }
+
     /// The servers of the zone at `apex`, which have these names. Those of a registry are charged to no name: many
     /// names need them, and none of them chooses them.
     pub(super) async fn servers_of(

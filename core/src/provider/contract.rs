@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::backend_zone::BackendZone;
 use super::error::ProviderError;
 use crate::name::DnsName;
 use crate::txt::{TxtChange, TxtSets};
@@ -52,6 +53,18 @@ pub trait TxtProvider: fmt::Debug + Send + Sync {
     async fn serial(&self, _zone: &DnsName) -> Result<Option<u32>, ProviderError> {
         Ok(None)
     }
+
+    /// The names of the servers that serve the zone at the backend; `None` if the backend does not report them. The
+    /// core compares them with the delegation of the zone before it asks the CA for anything.
+    ///
+    /// The core calls this while it calls [`values`](Self::values), and again until the names agree.
+    async fn name_servers(&self, _zone: &DnsName) -> Result<Option<Vec<DnsName>>, ProviderError> {
+        Ok(None)
+    }
+
+    /// Changes this zone from now on, of several that have the name `zone`: one of those that an error of
+    /// [`values`](Self::values) had ([`ProviderError::zones`]).
+    async fn choose(&self, _zone: &DnsName, _chosen: &BackendZone) {}
 
     /// Where the values of a zone are read.
     fn reading(&self) -> Reading {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backend_zone::BackendZone;
 use crate::name::DnsName;
 use crate::txt::{TxtChange, TxtRecord};
 
@@ -33,6 +34,8 @@ pub struct ProviderError {
     /// The records whose changes have failed, if the backend has accepted those of all others; empty if it has accepted
     /// none, or if that is unknown.
     pub failed: Arc<BTreeSet<TxtRecord>>,
+    /// The zones of one name among which the backend cannot choose; usually empty.
+    pub zones: Arc<Vec<BackendZone>>,
     /// The error that caused this one, if a library reported it.
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -83,6 +86,7 @@ impl ProviderError {
             what: what.into(),
             remedy: remedy.into(),
             failed: Arc::default(),
+            zones: Arc::default(),
             source: None,
         }
     }
@@ -91,6 +95,13 @@ impl ProviderError {
     #[must_use]
     pub fn with_source(mut self, source: Arc<dyn Error + Send + Sync>) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// Adds the zones of one name among which the core can choose, by the delegation.
+    #[must_use]
+    pub fn with_zones(mut self, zones: Vec<BackendZone>) -> Self {
+        self.zones = Arc::new(zones);
         self
     }
 

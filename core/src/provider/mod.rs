@@ -3,12 +3,14 @@
 //! A backend is a crate of its own. It implements [`TxtProvider`], declares its options and registers
 //! itself in the [registry](crate::registry). Only the feature that links it into the program names it.
 
+mod backend_zone;
 mod contract;
 mod error;
 mod local;
 mod options;
 mod shared;
 
+pub use self::backend_zone::BackendZone;
 pub use self::contract::{
     Applied, Guarantees, Identity, Limits, Reading, TxtProvider, ValueChanges, Variant,
 };

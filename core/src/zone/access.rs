@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{join, join_all, try_join_all};
 use hickory_proto::rr::RecordType;
 use tracing::warn;
 
@@ -61,13 +61,37 @@ impl Zones {
     }
 
     /// Asks the backend of each zone for the records at one of the alias names there: whether it can be reached,
-    /// and accepts our credentials, is known before the CA is asked for anything.
+    /// accepts our credentials, and serves the zone that is delegated, is known before the CA is asked for anything.
     pub async fn existing_at_one_name_of_each_zone(
         &self,
         alias_names: &[DnsName],
     ) -> Result<Existing, ZoneFailure> {
+        self.read_where_delegated(alias_names, 1).await
+    }
+
+    /// The same for the records at all the alias names.
+    pub async fn existing_where_delegated(
+        &self,
+        alias_names: &[DnsName],
+    ) -> Result<Existing, ZoneFailure> {
+        self.read_where_delegated(alias_names, usize::MAX).await
+    }
+
+    async fn read_where_delegated(
+        &self,
+        alias_names: &[DnsName],
+        at_most: usize,
+    ) -> Result<Existing, ZoneFailure> {
         let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await?;
-        self.read(&by_zone, 1).await
+        let delegated = by_zone.iter().map(async |(writer, all)| {
+            let checked = writer.check_delegation().await;
+            checked.map_err(|error| ZoneFailure::at(all, error))
+        });
+        let (existing, delegated) = join(self.read(&by_zone, at_most), join_all(delegated)).await;
+        // What the backend refuses comes first: it may be another zone.
+        let existing = existing?;
+        delegated.into_iter().collect::<Result<(), _>>()?;
+        Ok(existing)
     }
 
     /// Asks the backend of each alias name's zone for the records there.

@@ -9,7 +9,9 @@ use hickory_proto::rr::RecordType;
 
 use crate::dns::{Dns, Server};
 use crate::name::DnsName;
-use crate::provider::{Applied, Failure, Identity, Limits, ProviderError, Reading, TxtProvider};
+use crate::provider::{
+    Applied, BackendZone, Failure, Identity, Limits, ProviderError, Reading, TxtProvider,
+};
 use crate::txt::{TxtChange, TxtSets};
 
 /// Names that one server is asked about at the same time.
@@ -107,6 +109,14 @@ impl TxtProvider for AtServers {
 
     async fn serial(&self, zone: &DnsName) -> Result<Option<u32>, ProviderError> {
         self.provider.serial(zone).await
+    }
+
+    async fn name_servers(&self, zone: &DnsName) -> Result<Option<Vec<DnsName>>, ProviderError> {
+        self.provider.name_servers(zone).await
+    }
+
+    async fn choose(&self, zone: &DnsName, chosen: &BackendZone) {
+        self.provider.choose(zone, chosen).await;
     }
 
     fn reading(&self) -> Reading {

@@ -97,6 +97,20 @@ pub enum ZoneError {
         /// What the backend said.
         source: ProviderError,
     },
+    /// The delegation leads to other servers than those of the backend.
+    #[error(
+        "{zone} is delegated to {delegated_to}, but {backend} serves it at {at_backend}: the CA would not see what is written there"
+    )]
+    ServedElsewhere {
+        /// The alias zone.
+        zone: DnsName,
+        /// The names of the servers that the delegation lists.
+        delegated_to: String,
+        /// The names of the servers that the backend has for the zone.
+        at_backend: String,
+        /// The API of the backend.
+        backend: String,
+    },
     /// The backend did not make the change.
     #[error("the zone {zone} could not be changed: {source}")]
     Write {
@@ -130,6 +144,7 @@ impl ZoneError {
             ZoneError::NoZone { name } => name,
             ZoneError::Open { zone, .. }
             | ZoneError::Read { zone, .. }
+            | ZoneError::ServedElsewhere { zone, .. }
             | ZoneError::Write { zone, .. }
             | ZoneError::Propagation { zone, .. }
             | ZoneError::Servers { zone, .. } => zone,

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 use super::error::WriteError;
 use super::recorder::{BackendAnswer, ChangeRecorder, Requested};
 use crate::crash::{self, Point};
+use crate::dns::Dns;
 use crate::ledger::{Event, SerialStep};
 use crate::name::DnsName;
 use crate::provider::{Applied, Failure, ProviderError, Reading, TxtProvider};
@@ -52,6 +53,8 @@ pub(super) struct Worker {
     pub(super) zone: DnsName,
     pub(super) provider: Arc<dyn TxtProvider>,
     pub(super) recorder: Arc<ChangeRecorder>,
+    /// Finds the primary of the zone.
+    pub(super) dns: Arc<Dns>,
 }
 
 impl Worker {
@@ -339,7 +342,7 @@ impl Worker {
             let confirmed = self.confirm_now(requested, server, before).await;
             let error = match confirmed {
                 Ok(()) if is_of_backend && pause > READ_BACK_PAUSE => {
-                    self.warn_late(server, begun.elapsed());
+                    self.warn_late(server, begun.elapsed()).await;
                     return Ok(());
                 }
                 Ok(()) => return Ok(()),
@@ -359,11 +362,15 @@ impl Worker {
         }
     }
 
-    fn warn_late(&self, server: &str, late: Duration) {
+    async fn warn_late(&self, server: &str, late: Duration) {
         let (zone, late) = (&self.zone, late.as_millis());
+        let primary = self.dns.primary(zone).await;
+        let primary = primary.and_then(|primary| primary.name);
+        let primary =
+            primary.map_or_else(String::new, |name| format!(", {name} by the SOA record"));
         warn!(
             "{server} had the changes in {zone} only {late} ms after it had acknowledged them, as a secondary that \
-             forwards updates: name the primary in its place"
+             forwards updates: name the primary in its place{primary}"
         );
     }
 

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::configured_provider::ConfiguredProvider;
-use super::error::WriteError;
+use super::error::{WriteError, ZoneError};
+use super::hosting;
 use super::recorder::{BackendAnswer, ChangeContext, ChangeRecorder, Requested};
 use super::worker::{Batch, Worker};
+use crate::dns::Dns;
 use crate::ledger::{Event, Ledger, OpenValue};
 use crate::name::DnsName;
 use crate::provider::{Applied, ProviderError, Reading, TxtProvider};
@@ -32,6 +34,10 @@ pub struct ZoneWriter {
     provider: Arc<dyn TxtProvider>,
     recorder: Arc<ChangeRecorder>,
     queue: mpsc::UnboundedSender<Vec<Batch>>,
+    /// Finds the servers that the zone is delegated to.
+    dns: Arc<Dns>,
+    /// Set when the delegation was found to lead to the servers of the backend.
+    served_here: OnceCell<()>,
     /// How many values at one name the backend has been found to accept, and when.
     learned: Mutex<Option<(usize, Instant)>>,
 }
@@ -82,6 +88,7 @@ impl ZoneWriter {
         configured: Arc<ConfiguredProvider>,
         provider: Arc<dyn TxtProvider>,
         ledger: Arc<dyn Ledger>,
+        dns: Arc<Dns>,
     ) -> Self {
         let (queue, batches) = mpsc::unbounded_channel();
         let identity = provider.identity();
@@ -91,11 +98,14 @@ impl ZoneWriter {
             zone: zone.clone(),
             provider: Arc::clone(&provider),
             recorder: Arc::clone(&recorder),
+            dns: Arc::clone(&dns),
         };
         tokio::spawn(worker.run(batches));
         ZoneWriter {
             learned: Mutex::default(),
+            served_here: OnceCell::new(),
             zone,
+            dns,
             provider,
             recorder,
             queue,
@@ -107,9 +117,22 @@ impl ZoneWriter {
         &self.zone
     }
 
-    /// The values that the backend has at these names.
+    /// The values that the backend has at these names. Of several zones of one name at the backend, the one is used
+    /// from then on that the delegation leads to.
     pub async fn values(&self, names: &[DnsName]) -> Result<TxtSets, ProviderError> {
-        self.provider.values(&self.zone, names).await
+        match self.provider.values(&self.zone, names).await {
+            Err(error) if !error.zones.is_empty() => {
+                hosting::choose(&self.dns, &self.zone, &*self.provider, error).await?;
+                self.provider.values(&self.zone, names).await
+            }
+            read => read,
+        }
+    }
+
+    /// Fails if the delegation leads to other servers than those of the backend. A success is not asked for again.
+    pub(super) async fn check_delegation(&self) -> Result<(), ZoneError> {
+        let check = || hosting::served_elsewhere(&self.dns, &self.zone, &*self.provider);
+        self.served_here.get_or_try_init(check).await.copied()
     }
 
     /// The serial of the zone, if the backend has one.

@@ -80,7 +80,9 @@ impl ZoneWriters {
                 txt = Arc::new(AtServers::new(txt, Arc::clone(dns))) as Arc<dyn TxtProvider>;
             }
             let ledger = Arc::clone(&self.ledger);
-            Arc::new(ZoneWriter::start(zone.clone(), configured, txt, ledger))
+            let dns = Arc::clone(dns);
+            let writer = ZoneWriter::start(zone.clone(), configured, txt, ledger, dns);
+            Arc::new(writer)
         });
         Ok(Arc::clone(writer))
     }

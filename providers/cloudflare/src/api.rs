@@ -1,7 +1,7 @@
 //! The API's calls that this provider needs, and their types.
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::ProviderError;
+use acme_alias_core::provider::{BackendZone, ProviderError};
 use acme_alias_core::txt::quoting::{self, Digits};
 use serde::{Deserialize, Serialize};
 
@@ -31,12 +31,30 @@ pub(crate) struct Zone {
     /// The names of these servers.
     #[serde(default)]
     pub(crate) name_servers: Option<Vec<String>>,
+    /// Names in the owner's zones that may stand in place of these.
+    #[serde(default)]
+    pub(crate) vanity_name_servers: Option<Vec<String>>,
 }
 
 impl Zone {
     /// Whether its servers are those that resolvers ask. A zone without a status counts as if they were.
     pub(crate) fn is_active(&self) -> bool {
         self.status.as_deref().is_none_or(|status| status == ACTIVE)
+    }
+
+    /// All names of its servers.
+    pub(crate) fn servers(&self) -> Vec<DnsName> {
+        let names = [&self.name_servers, &self.vanity_name_servers];
+        let names = names.into_iter().flatten().flatten();
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+
+    /// Its id and the names of its servers.
+    pub(crate) fn at_backend(&self) -> BackendZone {
+        BackendZone {
+            id: self.id.clone(),
+            name_servers: self.servers(),
+        }
     }
 }
 

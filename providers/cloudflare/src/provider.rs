@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
-    ValueChanges, check_within,
+    Applied, BackendZone, Failure, Guarantees, Identity, Limits, ProviderError, Reading,
+    TxtProvider, ValueChanges, check_within,
 };
 use acme_alias_core::txt::{TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -292,6 +292,14 @@ impl TxtProvider for Cloudflare {
     /// Returns at once: Cloudflare does not report which of its servers have a change.
     async fn settle(&self, _: &DnsName, _: &Applied) -> Result<(), ProviderError> {
         Ok(())
+    }
+
+    async fn name_servers(&self, zone: &DnsName) -> Result<Option<Vec<DnsName>>, ProviderError> {
+        self.zones.name_servers(&self.client, zone).await
+    }
+
+    async fn choose(&self, zone: &DnsName, chosen: &BackendZone) {
+        self.zones.choose(zone, chosen).await;
     }
 
     fn limits(&self) -> Limits {

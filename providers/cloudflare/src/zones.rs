@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Failure, ProviderError};
+use acme_alias_core::provider::{BackendZone, Failure, ProviderError};
 use tokio::sync::Mutex;
 use tracing::debug;
 
@@ -12,9 +12,17 @@ use crate::client::Client;
 use crate::error::RequestError;
 use crate::parameters::ZoneId;
 
-/// The ids that were found or checked so far.
+/// The zones that were found or checked so far.
 #[derive(Debug, Default)]
-pub(crate) struct Zones(Mutex<HashMap<DnsName, ZoneId>>);
+pub(crate) struct Zones(Mutex<HashMap<DnsName, KnownZone>>);
+
+/// A zone of which the id was checked.
+#[derive(Clone, Debug)]
+struct KnownZone {
+    id: ZoneId,
+    /// Its servers, if the token may read them.
+    name_servers: Option<Vec<DnsName>>,
+}
 
 impl Zones {
     /// The id of this zone: the configured one if it is that of the zone, else the one that the API
@@ -24,19 +32,43 @@ impl Zones {
         client: &Client,
         zone: &DnsName,
     ) -> Result<ZoneId, ProviderError> {
+        self.get(client, zone).await.map(|known| known.id)
+    }
+
+    /// The names of the servers of this zone, if the token may read them.
+    pub(crate) async fn name_servers(
+        &self,
+        client: &Client,
+        zone: &DnsName,
+    ) -> Result<Option<Vec<DnsName>>, ProviderError> {
+        let known = self.get(client, zone).await?;
+        Ok(known.name_servers)
+    }
+
+    async fn get(&self, client: &Client, zone: &DnsName) -> Result<KnownZone, ProviderError> {
         let mut known = self.0.lock().await;
-        if let Some(id) = known.get(zone) {
-            return Ok(id.clone());
+        if let Some(known) = known.get(zone) {
+            return Ok(known.clone());
         }
-        let id = match &client.config().zone_id {
-            Some(id) => {
-                check_id(client, zone, id).await?;
-                id.clone()
-            }
+        let found = match &client.config().zone_id {
+            Some(id) => KnownZone {
+                name_servers: check_id(client, zone, id).await?,
+                id: id.clone(),
+            },
             None => look_up(client, zone).await?,
         };
-        known.insert(zone.clone(), id.clone());
-        Ok(id)
+        known.insert(zone.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// Uses this zone from now on. Does nothing if it has no usable id.
+    pub(crate) async fn choose(&self, zone: &DnsName, chosen: &BackendZone) {
+        let Ok(id) = chosen.id.parse() else {
+            return;
+        };
+        let name_servers = Some(chosen.name_servers.clone());
+        let chosen = KnownZone { id, name_servers };
+        self.0.lock().await.insert(zone.clone(), chosen);
     }
 
     /// Forgets the id of a zone, because it was wrong.
@@ -46,8 +78,14 @@ impl Zones {
 }
 
 /// Checks that the id is that of this zone. Cloudflare takes a name outside a zone as relative to
-/// it, so a wrong `zone-id` would go unnoticed (`https://github.com/NewFuture/DDNS/issues/21`).
-async fn check_id(client: &Client, zone: &DnsName, id: &ZoneId) -> Result<(), ProviderError> {
+/// it, so a wrong `zone-id` would go unnoticed (`https://github.com/NewFuture/DDNS/issues/21`). Returns the servers
+/// of the zone, if the token may read them.
+async fn check_id(
+    client: &Client,
+    zone: &DnsName,
+    id: &ZoneId,
+) -> Result<Option<Vec<DnsName>>, ProviderError> {
+    let mut servers = None;
     let found = match client.zone(id).await {
         Err(error) if error.is_about_the_token() => {
             debug!(%zone, "the token may not read the zone's name");
@@ -56,13 +94,16 @@ async fn check_id(client: &Client, zone: &DnsName, id: &ZoneId) -> Result<(), Pr
         Ok(Some(found)) if found.name.eq_ignore_ascii_case(zone.as_str()) && !found.is_active() => {
             return Err(inactive(zone, &[found]));
         }
-        found => found.map(|found| found.map(|found| found.name)),
+        found => found.map(|found| {
+            servers = found.as_ref().map(Zone::servers);
+            found.map(|found| found.name)
+        }),
     };
     match found {
         Ok(Some(found)) if !found.eq_ignore_ascii_case(zone.as_str()) => {
             Err(wrong_zone(zone, &found))
         }
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(servers),
         Err(error) => Err(client.provider_error(error, zone).await.of_reading()),
     }
 }
@@ -85,7 +126,7 @@ async fn name_by_records(
     Ok(Some(record.name).filter(|_| !is_within))
 }
 
-async fn look_up(client: &Client, zone: &DnsName) -> Result<ZoneId, ProviderError> {
+async fn look_up(client: &Client, zone: &DnsName) -> Result<KnownZone, ProviderError> {
     let found = match client.zones_named(zone).await {
         Ok(found) => found,
         Err(error) => return Err(client.provider_error(error, zone).await.of_reading()),
@@ -100,14 +141,17 @@ async fn look_up(client: &Client, zone: &DnsName) -> Result<ZoneId, ProviderErro
     if active.is_empty() && !others.is_empty() {
         return Err(inactive(zone, &others));
     }
-    let ids: Vec<_> = active.into_iter().map(|found| found.id).collect();
-    match ids.as_slice() {
-        [only] => only.parse().map_err(|_| {
-            rejected(
+    match active.as_slice() {
+        [only] => match only.id.parse() {
+            Ok(id) => Ok(KnownZone {
+                id,
+                name_servers: Some(only.servers()),
+            }),
+            Err(_) => Err(rejected(
                 format!("{} has an unusable id for the zone {zone}", client.host()),
                 "check `base-url`".to_owned(),
-            )
-        }),
+            )),
+        },
         [] => Err(rejected(
             format!("the token sees no zone {zone} at {}", client.host()),
             format!(
@@ -115,14 +159,19 @@ async fn look_up(client: &Client, zone: &DnsName) -> Result<ZoneId, ProviderErro
                  `zone-id`"
             ),
         )),
-        several => Err(rejected(
-            format!(
-                "the token sees {} zones {zone}: {}",
-                several.len(),
-                several.join(", ")
-            ),
-            "choose one of them by `zone-id`".to_owned(),
-        )),
+        several => {
+            let zones: Vec<_> = several.iter().map(Zone::at_backend).collect();
+            let shown: Vec<_> = zones.iter().map(BackendZone::to_string).collect();
+            let error = rejected(
+                format!(
+                    "the token sees {} zones {zone}: {}",
+                    zones.len(),
+                    shown.join(", ")
+                ),
+                "choose one of them by `zone-id`".to_owned(),
+            );
+            Err(error.with_zones(zones))
+        }
     }
 }
 

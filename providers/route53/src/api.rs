@@ -41,6 +41,22 @@ impl Client {
         Ok(sets.next().map(|set| set.name().to_owned()))
     }
 
+    /// The names in the NS records of a zone; none if the zone has another name.
+    pub(crate) async fn name_servers(
+        &self,
+        zone: &HostedZoneId,
+        name: &DnsName,
+    ) -> Result<Vec<DnsName>, CallError> {
+        let sets = self.list_from(zone, name, RrType::Ns).await?;
+        let is_apex = |set: &&ResourceRecordSet| {
+            *set.r#type() == RrType::Ns && set.name().eq_ignore_ascii_case(&name.fqdn())
+        };
+        let records = sets.iter().filter(is_apex);
+        let records = records.flat_map(ResourceRecordSet::resource_records);
+        let names = records.filter_map(|record| record.value().parse().ok());
+        Ok(names.collect())
+    }
+
     /// The hosted zones of this name.
     pub(crate) async fn hosted_zones(&self, name: &DnsName) -> Result<HostedZones, CallError> {
         let send = |api: &Api| api.list_hosted_zones_by_name().dns_name(name.fqdn()).send();
@@ -73,22 +89,23 @@ impl Client {
         }
         let mut sets = Vec::new();
         for name in names {
-            sets.extend(self.list_from(zone, name).await?);
+            sets.extend(self.list_from(zone, name, RrType::Txt).await?);
         }
         Ok(sets)
     }
 
-    /// The TXT set at `name`, or the set that follows.
+    /// The set of this type at `name`, or the set that follows.
     async fn list_from(
         &self,
         zone: &HostedZoneId,
         name: &DnsName,
+        kind: RrType,
     ) -> Result<Vec<ResourceRecordSet>, CallError> {
         let send = |api: &Api| {
             api.list_resource_record_sets()
                 .hosted_zone_id(zone.as_str())
                 .start_record_name(name.fqdn())
-                .start_record_type(RrType::Txt)
+                .start_record_type(kind.clone())
                 .max_items(1)
                 .send()
         };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{
-    Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
-    ValueChanges, check_within,
+    Applied, BackendZone, Failure, Guarantees, Identity, Limits, ProviderError, Reading,
+    TxtProvider, ValueChanges, check_within,
 };
 use acme_alias_core::txt::{self, TxtChange, TxtSets};
 use async_trait::async_trait;
@@ -328,6 +328,15 @@ impl TxtProvider for Route53 {
             self.wait_for(zone, change, deadline).await?;
         }
         Ok(())
+    }
+
+    async fn name_servers(&self, zone: &DnsName) -> Result<Option<Vec<DnsName>>, ProviderError> {
+        let servers = self.zones.name_servers(&self.client, zone).await?;
+        Ok(Some(servers))
+    }
+
+    async fn choose(&self, zone: &DnsName, chosen: &BackendZone) {
+        self.zones.choose(zone, chosen).await;
     }
 
     fn limits(&self) -> Limits {

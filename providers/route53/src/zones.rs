@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Failure, ProviderError};
+use acme_alias_core::provider::{BackendZone, Failure, ProviderError};
 use tokio::sync::Mutex;
 use tracing::debug;
 
 use crate::client::Client;
 use crate::parameters::HostedZoneId;
 
-/// The ids that were found or checked so far.
+/// What was found out about zones so far.
 #[derive(Debug, Default)]
-pub(crate) struct Zones(Mutex<HashMap<DnsName, HostedZoneId>>);
+pub(crate) struct Zones {
+    /// The ids that were found or checked.
+    ids: Mutex<HashMap<DnsName, HostedZoneId>>,
+    /// The names of the servers of each zone.
+    name_servers: Mutex<HashMap<HostedZoneId, Vec<DnsName>>>,
+}
 
 impl Zones {
     /// The id of this zone: the configured one if it is that of the zone, else that of the public
@@ -22,7 +27,7 @@ impl Zones {
         client: &Client,
         zone: &DnsName,
     ) -> Result<HostedZoneId, ProviderError> {
-        let mut known = self.0.lock().await;
+        let mut known = self.ids.lock().await;
         if let Some(id) = known.get(zone) {
             return Ok(id.clone());
         }
@@ -35,6 +40,31 @@ impl Zones {
         };
         known.insert(zone.clone(), id.clone());
         Ok(id)
+    }
+
+    /// The names of the servers of this zone, by its own NS records: Route 53 makes them when the zone is made.
+    pub(crate) async fn name_servers(
+        &self,
+        client: &Client,
+        zone: &DnsName,
+    ) -> Result<Vec<DnsName>, ProviderError> {
+        let id = self.id(client, zone).await?;
+        let mut known = self.name_servers.lock().await;
+        if let Some(servers) = known.get(&id) {
+            return Ok(servers.clone());
+        }
+        let servers = client.name_servers(&id, zone).await;
+        let servers = servers.map_err(|error| error.into_provider_error(zone).of_reading())?;
+        known.insert(id, servers.clone());
+        Ok(servers)
+    }
+
+    /// Uses this hosted zone from now on. Does nothing if it has no usable id.
+    pub(crate) async fn choose(&self, zone: &DnsName, chosen: &BackendZone) {
+        let Ok(id) = chosen.id.parse() else {
+            return;
+        };
+        self.ids.lock().await.insert(zone.clone(), id);
     }
 }
 
@@ -110,15 +140,32 @@ async fn look_up(client: &Client, zone: &DnsName) -> Result<HostedZoneId, Provid
                 .to_owned(),
         )),
         several => {
-            let ids: Vec<_> = several.iter().map(HostedZoneId::as_str).collect();
-            Err(rejected(
+            let mut zones = Vec::new();
+            for id in several {
+                zones.push(at_backend(client, zone, id).await);
+            }
+            let shown: Vec<_> = zones.iter().map(BackendZone::to_string).collect();
+            let error = rejected(
                 format!(
                     "there are {} public hosted zones {zone}: {}",
-                    ids.len(),
-                    ids.join(", ")
+                    zones.len(),
+                    shown.join(", ")
                 ),
                 "choose the one that is delegated to by `hosted-zone-id`".to_owned(),
-            ))
+            );
+            Err(error.with_zones(zones))
         }
+    }
+}
+
+/// A zone and the names of its servers, if they can be read.
+async fn at_backend(client: &Client, zone: &DnsName, id: &HostedZoneId) -> BackendZone {
+    let name_servers = client.name_servers(id, zone).await;
+    if let Err(error) = &name_servers {
+        debug!(%zone, ?error, "the servers of the hosted zone are unknown");
+    }
+    BackendZone {
+        id: id.as_str().to_owned(),
+        name_servers: name_servers.unwrap_or_default(),
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Account {
     pub(super) zones: BTreeMap<String, (String, Vec<CloudflareRecord>)>,
     /// The status of each zone, by id, if it is not `active`.
     pub(super) statuses: BTreeMap<String, String>,
+    /// The servers of each zone, by id, if they are not the usual ones.
+    pub(super) name_servers: BTreeMap<String, Vec<String>>,
     pub(super) tokens: BTreeMap<String, Token>,
     pub(super) quota: Option<usize>,
     records_made: u64,
@@ -72,10 +74,10 @@ impl Account {
     /// The zone as the API has it.
     pub(super) fn zone(&self, id: &str, name: &str) -> Value {
         let status = self.statuses.get(id).map_or("active", String::as_str);
-        json!({
-            "id": id, "name": name, "status": status,
-            "name_servers": ["anna.ns.cloudflare.com", "bob.ns.cloudflare.com"],
-        })
+        let usual = || ["anna.ns.cloudflare.com", "bob.ns.cloudflare.com"].map(str::to_owned);
+        let servers = self.name_servers.get(id).cloned();
+        let servers = servers.unwrap_or_else(|| usual().to_vec());
+        json!({ "id": id, "name": name, "status": status, "name_servers": servers })
     }
 
     pub(super) fn insert(

@@ -106,17 +106,45 @@ async fn a_zone_that_the_token_does_not_see_is_an_error() -> Result {
 }
 
 #[tokio::test]
-async fn two_zones_of_one_name_are_an_error_that_names_both() -> Result {
+async fn two_zones_of_one_name_are_an_error_that_names_both_until_one_is_chosen() -> Result {
     let (fake, one) = start()?;
     let other = fake.add_zone(ALIAS_ZONE);
+    fake.set_name_servers(&other, &["carl.ns.cloudflare.com"]);
     fake.add_token(TOKEN, may_edit(&[&one, &other]));
     let provider = provider(&fake);
-    refused(
-        &provider,
-        Failure::Rejected,
-        &["2 zones", &one, &other, "`zone-id`"],
-    )
-    .await;
+    let words = [
+        "2 zones",
+        &format!("{one} (at anna.ns.cloudflare.com and bob.ns.cloudflare.com)"),
+        &format!("{other} (at carl.ns.cloudflare.com)"),
+        "`zone-id`",
+    ];
+    refused(&provider, Failure::Rejected, &words).await;
+    let error = provider.values(&zone_name(), &[]).await.unwrap_err();
+    let chosen = error.zones.iter().find(|zone| zone.id == other);
+    provider.choose(&zone_name(), chosen.unwrap()).await;
+    add(&provider).await.unwrap();
+    let written = [&one, &other].map(|zone| fake.records(zone).len());
+    assert_eq!(written, [0, 1]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_servers_of_a_zone_are_known_to_a_token_that_may_read_it() -> Result {
+    let (fake, zone) = start()?;
+    let servers = |provider: Cloudflare| async move {
+        let servers = provider.name_servers(&zone_name()).await.unwrap();
+        servers.map(|servers| servers.iter().map(DnsName::to_string).collect::<Vec<_>>())
+    };
+    let both = ["anna.ns.cloudflare.com", "bob.ns.cloudflare.com"].map(str::to_owned);
+    for provider in [provider(&fake), provider_of(&fake, &zone)] {
+        assert_eq!(servers(provider).await, Some(both.to_vec()));
+    }
+    // The lookup and the check of the id had them.
+    assert_eq!(fake.requests().len(), 2);
+    let zone_read = false;
+    let may = may_edit(&[&zone]);
+    fake.add_token(TOKEN, Token { zone_read, ..may });
+    assert_eq!(servers(provider_of(&fake, &zone)).await, None);
     Ok(())
 }
 

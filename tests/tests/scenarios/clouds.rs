@@ -4,7 +4,7 @@
 
 use acme_alias_tests::{
     ALIAS_ZONE, Builder, CloudflareFake, Moto, Outcome, Program, Result, SECOND_ALIAS_ZONE,
-    THIRD_ALIAS_ZONE, TestBed, Token,
+    Settings, THIRD_ALIAS_ZONE, TestBed, Token,
 };
 
 pub(crate) const TOKEN: &str = "a-token-that-nobody-shall-see";
@@ -102,6 +102,11 @@ impl Clouds {
 
     /// The program; `cloudflare` and `route53` are more options, as lines of TOML.
     pub(crate) fn program(&self, cloudflare: &str, route53: &str) -> Result<Program> {
+        self.program_with(self.settings(cloudflare, route53)?)
+    }
+
+    /// The settings of that program.
+    pub(crate) fn settings(&self, cloudflare: &str, route53: &str) -> Result<Settings> {
         let token = self.bed.write_secret("cloudflare.token", TOKEN)?;
         let mut settings = self.bed.settings();
         settings.providers.truncate(1);
@@ -131,6 +136,11 @@ impl Clouds {
                 format!("endpoint-url = \"{endpoint}\"\n")
             ),
         );
+        Ok(settings)
+    }
+
+    fn program_with(&self, settings: Settings) -> Result<Program> {
+        let endpoint = format!("http://{}", self.moto.address());
         let program = self.bed.program(settings)?;
         Ok(program
             .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -139,7 +149,12 @@ impl Clouds {
     }
 
     pub(crate) fn signed_in(&self, cloudflare: &str, route53: &str) -> Result<Program> {
-        let program = self.program(cloudflare, route53)?;
+        self.signed_in_with(self.settings(cloudflare, route53)?)
+    }
+
+    /// The same with these settings.
+    pub(crate) fn signed_in_with(&self, settings: Settings) -> Result<Program> {
+        let program = self.program_with(settings)?;
         Ok(program
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)

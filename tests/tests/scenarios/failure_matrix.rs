@@ -27,6 +27,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "file_systems",
             "ids",
             "kills",
+            "hosting",
             "ledger",
             "leftovers",
             "lifetimes",

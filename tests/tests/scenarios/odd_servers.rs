@@ -1,8 +1,12 @@
 //! Servers of alias zones that are set up in unusual ways.
 
+use std::collections::BTreeSet;
+
 use acme_alias_tests::{
     ALIAS_NAME, ALIAS_ZONE, AliasZone, PowerDnsLaunch, Result, Settings, TestBed,
 };
+
+use crate::checks::kinds;
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
@@ -23,13 +27,34 @@ fn a_secondary_that_forwards_updates_is_read_back_until_it_has_the_change() -> R
     bed.forward_updates()?;
     let mut settings = bed.settings();
     settings.providers[0].server = bed.secondary();
-    let issued = bed
-        .program(settings)?
-        .run(&[&ISSUE[..], &["-v"]].concat())?;
+    let program = bed.program(settings)?;
+    let issued = program.run(&[&ISSUE[..], &["-v"]].concat())?;
     issued.assert_success();
-    issued.assert_said(&["as a secondary that forwards updates"]);
+    issued.assert_said(&[
+        "as a secondary that forwards updates",
+        "name the primary in its place, ns1.auth.example.net by the SOA record",
+    ]);
     bed.certificate("example-com")?;
-    bed.assert_only_txt_was_touched(&[])
+    bed.assert_only_txt_was_touched(&[])?;
+
+    let check = program.run(&["check"])?;
+    check.assert_success();
+    let secondary = format!("{} is a secondary that forwards updates", bed.secondary());
+    let words = check.stdout.split_whitespace();
+    let words = words.filter(|word| *word != "│").collect::<Vec<_>>();
+    let words = words.join(" ");
+    for expected in [
+        secondary.as_str(),
+        "send updates to the primary, which is ns1.auth.example.net",
+        "`server` of the provider",
+    ] {
+        assert!(words.contains(expected), "{expected}: {check}");
+    }
+    // The advice is followed, and the last change is still that of the secondary.
+    let check = bed.run(&["check", "--output", "json"])?;
+    check.assert_success();
+    assert_eq!(kinds(&check, "example.com")?, BTreeSet::new(), "{check}");
+    Ok(())
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn provider_of(address: SocketAddr, zone_id: &str) -> Route53 {
 }
 
 #[tokio::test]
-async fn the_public_zone_of_the_name_is_found_and_two_are_an_error() -> Result {
+async fn the_public_zone_of_the_name_is_found_and_two_are_an_error_until_one_is_chosen() -> Result {
     let moto = Moto::start()?;
     let none = provider_at(moto.address());
     refused(
@@ -69,6 +69,18 @@ async fn the_public_zone_of_the_name_is_found_and_two_are_an_error() -> Result {
     let chosen = provider_of(moto.address(), &other);
     add(&chosen).await.unwrap();
     assert!(moto.sets(&other)?.contains("<Value>\"v\"</Value>"));
+
+    moto.put_set(&other, ALIAS_ZONE, "NS", 60, &["ns.example.org."])?;
+    let error = provider.values(&zone_name(), &[]).await.unwrap_err();
+    let shown = format!("{other} (at ns.example.org)");
+    assert!(error.what.contains(&shown), "{error}");
+    let chosen = error.zones.iter().find(|zone| zone.id == other);
+    provider.choose(&zone_name(), chosen.unwrap()).await;
+    let servers = provider.name_servers(&zone_name()).await.unwrap();
+    assert_eq!(servers, Some(vec!["ns.example.org".parse().unwrap()]));
+    let names = [ALIAS_NAME.parse().unwrap()];
+    let there = provider.values(&zone_name(), &names).await.unwrap();
+    assert_eq!(there.len(), 1);
 
     let nowhere = provider_of(moto.address(), "Z00000000000000000000");
     refused(

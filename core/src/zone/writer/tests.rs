@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::dns::Config;
 use crate::ledger::{Origin, RunId};
 use crate::provider::{Failure, Identity, Limits};
 use crate::registry::Provider;
@@ -78,7 +79,13 @@ fn writer(changes: usize) -> (ZoneWriter, Arc<Mutex<Vec<usize>>>) {
     };
     let configured = ConfiguredProvider::new("a", "memory", "key", Source);
     let ledger = Arc::new(MemoryLedger::new(Arc::new(SystemClock)));
-    let writer = ZoneWriter::start(name(ZONE), Arc::new(configured), Arc::new(strict), ledger);
+    let writer = ZoneWriter::start(
+        name(ZONE),
+        Arc::new(configured),
+        Arc::new(strict),
+        ledger,
+        Arc::new(Dns::new(Config::default())),
+    );
     (writer, requests)
 }
 

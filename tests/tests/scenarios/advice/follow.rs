@@ -1,10 +1,19 @@
 //! Doing what the output says, and nothing else.
 
-use acme_alias_tests::{MAIN_ZONES, Outcome, Program, Provider, Result, Settings, TestBed};
+use acme_alias_tests::{
+    ALIAS_ZONE, MAIN_ZONES, Outcome, Program, Provider, Result, Settings, TestBed,
+};
 
 /// Everything that a run printed.
 pub(super) fn said(outcome: &Outcome) -> String {
     format!("{}{}", outcome.stdout, outcome.stderr)
+}
+
+/// The words that a run printed, without line breaks.
+pub(super) fn words(outcome: &Outcome) -> String {
+    let said = said(outcome);
+    let words = said.split_whitespace().filter(|word| *word != "│");
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The CNAME records that were printed, as lines of a zone file, each once.
@@ -101,6 +110,39 @@ pub(super) fn only_servers(bed: &TestBed) -> Settings {
     let servers = zones.into_iter().map(|zone| (zone.zone, zone.servers));
     settings.zones.extend(servers);
     settings
+}
+
+/// Settings with the first alias zone alone.
+pub(super) fn one_zone(bed: &TestBed) -> Settings {
+    let mut settings = bed.settings();
+    settings.alias_zones.truncate(1);
+    settings
+}
+
+/// Runs this, waits until it has written a value in the first alias zone, and kills it.
+pub(super) fn put_value_and_die(
+    bed: &TestBed,
+    mut settings: Settings,
+    arguments: &[&str],
+) -> Result {
+    let stuck = bed.stuck_server()?;
+    let alias_zones = settings.alias_zones.iter_mut();
+    let alias_zones = alias_zones.map(|zone| (&zone.zone, &mut zone.servers));
+    let zones = settings
+        .zones
+        .iter_mut()
+        .map(|(zone, servers)| (&*zone, servers));
+    for (_, servers) in alias_zones
+        .chain(zones)
+        .filter(|(zone, _)| *zone == ALIAS_ZONE)
+    {
+        servers.push(stuck.address());
+    }
+    let running = bed.program(settings)?.spawn(arguments)?;
+    bed.wait_until("the primary has the value", |bed| {
+        Ok(!bed.txt()?.is_empty())
+    })?;
+    running.kill()
 }
 
 /// Runs `issue` for the first time by these flags.

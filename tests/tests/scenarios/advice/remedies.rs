@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use acme_alias_tests::{
-    ALIAS_NAME, ALIAS_ZONE, Builder, Outcome, Program, QueryProxy, Result, SECOND_ALIAS_ZONE,
-    Settings, TestBed,
+    ALIAS_NAME, ALIAS_ZONE, Builder, Program, QueryProxy, Result, SECOND_ALIAS_ZONE, Settings,
+    TestBed,
 };
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::follow::{
-    assert_all_works, first_policy, flags_of, issue, only_servers, replace_records, said,
+    assert_all_works, first_policy, flags_of, issue, one_zone, only_servers, put_value_and_die,
+    replace_records, words,
 };
 use crate::checks::{is_about, kinds};
 
@@ -45,20 +46,6 @@ fn with_wrong_delegations() -> Builder {
         let next = format!("hop{}.example.org", i + 1);
         builder.cname(&format!("hop{i}.example.org"), &next)
     })
-}
-
-/// Settings with the first alias zone alone.
-fn one_zone(bed: &TestBed) -> Settings {
-    let mut settings = bed.settings();
-    settings.alias_zones.truncate(1);
-    settings
-}
-
-/// The words that a run printed, without line breaks.
-fn words(outcome: &Outcome) -> String {
-    let said = said(outcome);
-    let words = said.split_whitespace().filter(|word| *word != "│");
-    words.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -252,14 +239,7 @@ fn records_for_caa_let_the_ca_issue() -> Result {
 #[test]
 fn values_that_are_reported_are_removed_as_advised() -> Result {
     let bed = TestBed::start()?;
-    let stuck = bed.stuck_server()?;
-    let mut settings = one_zone(&bed);
-    settings.alias_zones[0].servers.push(stuck.address());
-    let running = bed.program(settings)?.spawn(&["issue", "example.com"])?;
-    bed.wait_until("the primary has the value", |bed| {
-        Ok(!bed.txt()?.is_empty())
-    })?;
-    running.kill()?;
+    put_value_and_die(&bed, one_zone(&bed), &["issue", "example.com"])?;
     let program = bed.program(one_zone(&bed))?;
     let check = program.run(&["check", "example.com"])?;
     assert!(

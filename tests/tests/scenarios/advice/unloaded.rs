@@ -1,13 +1,8 @@
 //! A zone that its server has not loaded, as after an edit of its file under a live journal.
 
-use acme_alias_tests::{Outcome, Result, THIRD_ALIAS_ZONE, TestBed};
+use acme_alias_tests::{Result, THIRD_ALIAS_ZONE, TestBed};
 
-/// The words that a run printed, without line breaks.
-fn words(outcome: &Outcome) -> String {
-    let said = super::follow::said(outcome);
-    let words = said.split_whitespace().filter(|word| *word != "│");
-    words.collect::<Vec<_>>().join(" ")
-}
+use super::follow::words;
 
 #[test]
 fn a_zone_that_is_not_loaded_is_named_with_its_server() -> Result {
