@@ -1,6 +1,5 @@
 //! The settings of this run of the program, from all their sources.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use acme_alias_core::store::CertificateId;
@@ -8,7 +7,7 @@ use toml::Table;
 
 use crate::cli::Cli;
 use crate::flags;
-use crate::settings::{Layer, ListedNames, Origins, Settings, SettingsError, Tree};
+use crate::settings::{Layer, ListedNames, Origins, Settings, SettingsError, Stamp, Tree};
 
 /// Where settings come from, the flags included.
 #[derive(Clone, Debug)]
@@ -53,13 +52,9 @@ impl Sources {
         Ok(files.map(str::to_owned).collect())
     }
 
-    /// A number that differs if the text of a settings file has changed.
-    pub(crate) fn fingerprint(&self) -> Result<u64, SettingsError> {
-        let mut hasher = DefaultHasher::new();
-        for layer in self.origins.files()? {
-            layer.hash_text(&mut hasher);
-        }
-        Ok(hasher.finish())
+    /// What tells the settings files from those of another time, without reading them.
+    pub(crate) fn stamps(&self) -> Vec<Stamp> {
+        self.origins.stamps()
     }
 
     /// The settings that hold for every certificate.

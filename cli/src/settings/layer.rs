@@ -2,7 +2,6 @@
 //! every value still knows its layer.
 
 use std::collections::HashMap;
-use std::hash::{Hash as _, Hasher};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -132,13 +131,6 @@ impl Layer {
 
     pub(crate) fn values(&self) -> &Table {
         &self.values
-    }
-
-    /// Adds the name and the text of a file to a hash.
-    pub(crate) fn hash_text(&self, hasher: &mut impl Hasher) {
-        self.name.hash(hasher);
-        let text = self.text.as_deref().map(|text| text.plain.expose_secret());
-        text.hash(hasher);
     }
 
     fn has(&self, path: &str) -> bool {
