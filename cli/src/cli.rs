@@ -121,6 +121,8 @@ pub(crate) enum Command {
     Issue(IssueArgs),
     /// Renew every certificate that is due
     Renew(RenewArgs),
+    /// Renew every certificate when it is due, until the process is told to end
+    Run,
     /// List the certificates of the settings and of the state folder, those with problems first
     List(ListArgs),
     /// Show everything that is known of a certificate

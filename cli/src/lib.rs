@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, OutputFormat};
+use crate::cli::{Cli, Command, OutputFormat};
 use crate::failure::{Failure, Part};
 use crate::output::{Format, Output, Report};
 
@@ -72,7 +72,8 @@ pub fn main() -> ExitCode {
 /// Carries the command out; `None` if it has printed by itself.
 async fn command(cli: Cli, output: Output) -> Result<Option<Report>, Failure> {
     let cancel = CancellationToken::new();
-    signals::cancel_on_signals(&cancel)?;
+    let hangup_ends = !matches!(cli.command, Command::Run);
+    signals::cancel_on_signals(&cancel, hangup_ends)?;
     commands::run(&cli, output, &cancel).await
 }
 

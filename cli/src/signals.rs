@@ -1,21 +1,24 @@
-//! Signals that end the program.
+//! Signals that end the program, or let it read its settings again.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Failure, Part};
 
 /// The first signal ends the work and withdraws what was written. A second one ends the program
-/// at once.
-pub(crate) fn cancel_on_signals(cancel: &CancellationToken) -> Result<(), Failure> {
+/// at once. SIGHUP is one of them, unless it has another meaning.
+pub(crate) fn cancel_on_signals(
+    cancel: &CancellationToken,
+    hangup_ends: bool,
+) -> Result<(), Failure> {
     let kinds = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
-        SignalKind::hangup(),
         SignalKind::quit(),
     ];
-    for kind in kinds {
-        let mut signals = signal(kind).map_err(|e| Failure::new(Part::Unexpected, &e, None))?;
+    let hangup = hangup_ends.then(SignalKind::hangup);
+    for kind in kinds.into_iter().chain(hangup) {
+        let mut signals = listen(kind)?;
         let cancel = cancel.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
@@ -27,4 +30,13 @@ pub(crate) fn cancel_on_signals(cancel: &CancellationToken) -> Result<(), Failur
         });
     }
     Ok(())
+}
+
+/// SIGHUP, for a process that reads its settings again.
+pub(crate) fn hangups() -> Result<Signal, Failure> {
+    listen(SignalKind::hangup())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Part::Unexpected, &error, None))
 }

@@ -9,7 +9,7 @@ use toml::Table;
 
 use crate::cli::Cli;
 use crate::flags;
-use crate::settings::{Layer, ListedNames, Mistake, Origins, Settings, SettingsError, Tree};
+use crate::settings::{Layer, ListedNames, Mistake, Origins, Settings, SettingsError, Stamp, Tree};
 
 /// Where settings come from, the flags included.
 #[derive(Clone, Debug)]
@@ -91,6 +91,11 @@ impl Sources {
             None => files.push(changed),
         }
         Settings::read(&self.merged(&files, None, self.flags.clone())?)
+    }
+
+    /// What tells the settings files from those of another time, without reading them.
+    pub(crate) fn stamps(&self) -> Vec<Stamp> {
+        self.origins.stamps()
     }
 
     /// The settings that hold for every certificate.

@@ -3,6 +3,7 @@
 mod account;
 mod check;
 mod config;
+mod daemon;
 mod delegate;
 mod forget;
 mod forwarding;
@@ -44,6 +45,7 @@ pub(crate) async fn run(
         Command::Reference { kind } => pages::reference(kind.as_deref())?,
         Command::Config(ConfigCommand::Schema) => pages::schema()?,
         Command::Providers => return providers::run().map(Some),
+        Command::Run => daemon::run(cli, output, cancel).await?,
         Command::Config(ConfigCommand::Show) => return config::show(&Sources::new(cli)?).map(Some),
         command => return with_settings(cli, command, output, cancel).await,
     }
@@ -81,7 +83,8 @@ async fn with_settings(
         Command::Completions { .. }
         | Command::Man { .. }
         | Command::Reference { .. }
-        | Command::Providers => {
+        | Command::Providers
+        | Command::Run => {
             return Ok(None);
         }
     };

@@ -9,6 +9,7 @@ use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::rights::Policy;
 use acme_alias_core::store::CertificateId;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::json_parts::{certificate, error};
@@ -67,6 +68,10 @@ pub(super) fn report(report: &Report) -> Value {
         Report::Account(shown) => managed_json::account(shown),
         Report::Imported(imported) => imported.json(),
     }
+}
+
+pub(super) fn event(event: &str, message: &str) -> Value {
+    json!({ "event": event, "message": message, "time": Timestamp::now() })
 }
 
 fn all<T>(items: &[T], value: impl Fn(&T) -> Value) -> Vec<Value> {

@@ -103,6 +103,14 @@ impl Output {
         }
     }
 
+    /// Something that happened to a process that goes on. A program knows it by `event`.
+    pub(crate) fn event(self, event: &str, message: &str) {
+        match self.format {
+            Format::Human => self.note(message),
+            Format::Json => json::print(&json::event(event, message)),
+        }
+    }
+
     pub(crate) fn warning(self, warning: &str) {
         if !self.quiet {
             human::warning(warning);

@@ -38,7 +38,7 @@ pub(crate) use self::model::{
     LimitSettings, NamesFrom, ProviderOption, ProviderSettings, Settings, TargetSettings,
 };
 pub(crate) use self::nearest::nearest;
-pub(crate) use self::origins::Origins;
+pub(crate) use self::origins::{Origins, Stamp};
 pub(crate) use self::read_certificates::NO_ALIAS;
 pub(crate) use self::read_csr::{ListedNames, differences, read_csr};
 pub(crate) use self::read_deploy::ID;

@@ -21,8 +21,9 @@ pub(super) enum Needed {
     Certificate(Why),
     /// The current version is to be deployed.
     Deployment,
-    /// The current version is to be deployed, and not yet: all its targets that are left failed a short time ago.
-    DeploymentLater,
+    /// The current version is to be deployed, and not before then: all its targets that are left failed a short time
+    /// ago.
+    DeploymentLater(Timestamp),
     /// A new version, and not yet: an attempt failed a short time ago.
     Later(Waiting),
     /// Nothing yet.
@@ -129,7 +130,7 @@ impl Engine {
         let pause = recorded.and_then(|recorded| recorded.pause);
         let wait = pause.and_then(|pause| pause.wait(self.parts.clock.now(), force));
         Ok(Some(match wait {
-            Some(_) => Needed::DeploymentLater,
+            Some(until) => Needed::DeploymentLater(until),
             None => Needed::Deployment,
         }))
     }

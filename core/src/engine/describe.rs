@@ -93,7 +93,7 @@ impl From<Needed> for Next {
             Needed::Certificate(why) => Next::Renewal(why),
             Needed::Later(waiting) => Next::Waiting(waiting),
             Needed::Deployment => Next::Deployment,
-            Needed::DeploymentLater => Next::DeploymentLater,
+            Needed::DeploymentLater(_) => Next::DeploymentLater,
             Needed::Nothing(not_due) => Next::NotDue(not_due),
         }
     }

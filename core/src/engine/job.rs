@@ -49,7 +49,7 @@ impl Engine {
             }
             Ok(Needed::Later(_)) => Ok(JobOutcome::InProgress),
             // The process that obtained it deploys it when its run comes to that, or else the next run does.
-            Ok(Needed::Deployment | Needed::DeploymentLater | Needed::Nothing(_)) => {
+            Ok(Needed::Deployment | Needed::DeploymentLater(_) | Needed::Nothing(_)) => {
                 Ok(JobOutcome::UpToDate)
             }
             Err(error) => Err(error),

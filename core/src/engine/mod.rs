@@ -26,6 +26,7 @@ mod job;
 mod left_out;
 mod limits;
 mod looks;
+mod next_run;
 mod notification;
 mod notify;
 mod options;

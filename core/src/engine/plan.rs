@@ -32,8 +32,8 @@ pub(super) struct Schedule {
     pub(super) work: Vec<(CertificateId, Work)>,
     pub(super) not_due: Vec<NotDue>,
     pub(super) waiting: Vec<Waiting>,
-    /// Certificates whose targets wait after failed attempts.
-    pub(super) undeployed: Vec<CertificateId>,
+    /// Certificates whose targets wait after failed attempts, and until when.
+    pub(super) undeployed: Vec<(CertificateId, Timestamp)>,
     pub(super) failed: Vec<JobReport>,
     /// Certificates that are not due, as far as is known: the CA may want them to be renewed earlier.
     pub(super) looks: Vec<CertificateId>,
@@ -172,7 +172,7 @@ impl Schedule {
             Ok(Some(_)) if rehearse => self.work.push((id, Work::Rehearse)),
             Ok(Some(Needed::Certificate(why))) => self.work.push((id, Work::Obtain(why))),
             Ok(Some(Needed::Deployment)) => self.work.push((id, Work::Deploy)),
-            Ok(Some(Needed::DeploymentLater)) => self.undeployed.push(id),
+            Ok(Some(Needed::DeploymentLater(until))) => self.undeployed.push((id, until)),
             Ok(Some(Needed::Later(waiting))) => self.waiting.push(waiting),
             Ok(Some(Needed::Nothing(not_due))) => self.not_due.push(not_due),
             Err(error) => self.failed.push(JobReport {

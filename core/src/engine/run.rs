@@ -153,7 +153,11 @@ impl Done {
             not_due: schedule.not_due.clone(),
             waiting: schedule.waiting.clone(),
             deploy: schedule.deployments(),
-            undeployed: schedule.undeployed.clone(),
+            undeployed: schedule
+                .undeployed
+                .iter()
+                .map(|(id, _)| id.clone())
+                .collect(),
         }
     }
 

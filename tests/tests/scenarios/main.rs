@@ -25,6 +25,7 @@ mod crashes;
 mod credentials;
 mod csr;
 mod csr_names;
+mod daemon;
 mod delegate;
 mod delegations;
 mod deploy;

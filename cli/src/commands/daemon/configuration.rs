@@ -1,0 +1,118 @@
+//! The settings in force, and the engine that is built from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use acme_alias_core::engine::Engine;
+use acme_alias_core::issue::NoObserver;
+use acme_alias_core::store::CertificateId;
+
+use crate::cli::Cli;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings::Stamp;
+use crate::setup::{Built, Setup, state};
+use crate::sources::Sources;
+
+/// The interval of runs, unless `renew-every` says another one: certificates of six days are renewed within hours.
+const RUN_EVERY: Duration = Duration::from_hours(1);
+
+/// The settings in force, and the engine that is built from them.
+pub(super) struct Configuration {
+    built: Built,
+    /// Of the settings files, when they were read last.
+    stamps: Vec<Stamp>,
+    /// Certificates whose settings cannot be used, as far as nobody was told.
+    unreported: BTreeMap<CertificateId, Failure>,
+    certificates: usize,
+    is_expired: bool,
+}
+
+/// What came of looking at the settings again.
+pub(super) enum Changed {
+    /// They are as before.
+    Nothing,
+    /// There are new ones.
+    Settings,
+    /// There are new ones, which cannot be used.
+    Refused(Failure),
+}
+
+impl Configuration {
+    /// Reads the settings for the first time.
+    pub(super) async fn read(cli: &Cli, output: Output) -> Result<Self, Failure> {
+        let sources = Sources::new(cli)?;
+        // Before they are read: what changes meanwhile is read again.
+        let stamps = sources.stamps();
+        let mut setup = Setup::new(sources).await?;
+        state::check_user(&setup.settings)?;
+        for warning in &setup.settings.warnings {
+            output.warning(warning);
+        }
+        setup.settings.renew_every.get_or_insert(RUN_EVERY);
+        let built = setup.engine(Arc::new(NoObserver)).await?;
+        Ok(Configuration {
+            unreported: built.unusable.clone(),
+            certificates: setup.settings.certificates.len(),
+            built,
+            stamps,
+            is_expired: false,
+        })
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.built.engine
+    }
+
+    /// How many certificates the settings have.
+    pub(super) fn certificates(&self) -> usize {
+        self.certificates
+    }
+
+    /// The certificates whose settings cannot be used.
+    pub(super) fn unusable(&self) -> BTreeSet<CertificateId> {
+        self.built.unusable.keys().cloned().collect()
+    }
+
+    /// Those that were not reported yet.
+    pub(super) fn newly_unusable(&mut self) -> BTreeMap<CertificateId, Failure> {
+        std::mem::take(&mut self.unreported)
+    }
+
+    /// Lets the next look make everything anew.
+    pub(super) fn expire(&mut self) {
+        self.is_expired = true;
+    }
+
+    /// Looks at the settings again, and takes them if they have changed or if that is wanted.
+    pub(super) async fn reload(&mut self, cli: &Cli, output: Output, is_wanted: bool) -> Changed {
+        let stamps = match Sources::new(cli) {
+            Ok(sources) => sources.stamps(),
+            Err(error) => return Changed::Refused(error.into()),
+        };
+        let is_same = stamps == self.stamps;
+        if is_same && !is_wanted && !self.is_expired {
+            return Changed::Nothing;
+        }
+        match Configuration::read(cli, output).await {
+            Ok(mut new) if is_same && !is_wanted => {
+                // Nobody has to hear again what was said before.
+                new.unreported
+                    .retain(|id, _| !self.built.unusable.contains_key(id));
+                *self = new;
+                Changed::Nothing
+            }
+            Ok(new) => {
+                *self = new;
+                Changed::Settings
+            }
+            Err(failure) => {
+                self.is_expired = false;
+                // They are read again when they have changed once more.
+                self.stamps = stamps;
+                Changed::Refused(failure)
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! `acme-alias run`: the engine in a loop. A run follows when a certificate is due, when the settings have changed, and
+//! at least once an interval; in between nothing is done but to look at the clock and the settings.
+
+mod configuration;
+mod service;
+mod status;
+
+use std::time::Duration;
+
+use acme_alias_core::engine::{RunError, RunOptions, RunReport, Selection};
+use jiff::Timestamp;
+use tokio::signal::unix::Signal;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::configuration::{Changed, Configuration};
+use self::status::Status;
+use super::outcome;
+use crate::cli::Cli;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::signals;
+
+/// How often the settings files are looked at, and the clock: a monotonic one does not see that the machine was suspended
+/// or that its time was set.
+const TICK: Duration = Duration::from_secs(10);
+/// The shortest time from one run to the next, unless the settings have changed.
+const RUNS_APART: Duration = Duration::from_mins(1);
+/// How long a run may take to withdraw what it has written when the process is to end. systemd kills after 90 s, and
+/// container runtimes after 10 s.
+const STOP_GRACE: Duration = Duration::from_secs(9);
+
+/// Runs until the process is told to end.
+pub(crate) async fn run(
+    cli: &Cli,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    let hangup = signals::hangups()?;
+    let configuration = Configuration::read(cli, output).await?;
+    let mut daemon = Daemon {
+        cli,
+        output,
+        cancel,
+        hangup,
+        configuration,
+        status: Status::default(),
+    };
+    let certificates = daemon.configuration.certificates();
+    output.event("started", &started(certificates));
+    service::ready();
+    let ended = service::alive(daemon.run()).await;
+    service::stopping();
+    output.event("stopped", "stopped");
+    ended
+}
+
+fn started(certificates: usize) -> String {
+    match certificates {
+        0 => "started; the settings have no certificates".to_owned(),
+        1 => "started; the settings have 1 certificate".to_owned(),
+        more => format!("started; the settings have {more} certificates"),
+    }
+}
+
+struct Daemon<'a> {
+    cli: &'a Cli,
+    output: Output,
+    cancel: &'a CancellationToken,
+    /// SIGHUP: somebody wants the settings to be read again.
+    hangup: Signal,
+    configuration: Configuration,
+    status: Status,
+}
+
+/// The time of the next run, by both clocks: one may be set, and the other one stands still in a suspended machine.
+struct Next {
+    at: Timestamp,
+    by: Instant,
+}
+
+impl Next {
+    fn new(at: Timestamp) -> Self {
+        let rest = Timestamp::now().duration_until(at);
+        Next {
+            at,
+            by: Instant::now() + Duration::try_from(rest).unwrap_or_default(),
+        }
+    }
+
+    fn rest(&self) -> Duration {
+        let rest = Timestamp::now().duration_until(self.at);
+        let by_clock = Duration::try_from(rest).unwrap_or_default();
+        by_clock.min(self.by.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Daemon<'_> {
+    async fn run(&mut self) -> Result<(), Failure> {
+        while !self.cancel.is_cancelled() {
+            let next = self.run_once().await;
+            if let Some(next) = next {
+                self.wait(&Next::new(next)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// One run. Returns when the next one is; `None` if the process is to end.
+    async fn run_once(&mut self) -> Option<Timestamp> {
+        service::status("renewing what is due");
+        let options = RunOptions {
+            selection: Selection::All,
+            except: self.configuration.unusable(),
+            cancel: self.cancel.clone(),
+            ..RunOptions::default()
+        };
+        let ran = tokio::select! {
+            ran = self.configuration.engine().run(&options) => ran,
+            () = too_long(self.cancel) => {
+                let message = "a run did not end in time; the next one removes what it left in zones";
+                self.output.warning(message);
+                return None;
+            }
+        };
+        let next = match ran {
+            Ok(report) => {
+                let next = self.next(&report, &options).await;
+                self.report(report);
+                next
+            }
+            Err(RunError::Interrupted) => return None,
+            Err(error) => Err(error.into()),
+        };
+        if self.cancel.is_cancelled() {
+            return None;
+        }
+        let next = next.unwrap_or_else(|failure: Failure| {
+            self.output.failure(&failure);
+            Timestamp::now()
+        });
+        // What failed at once is not tried at once again.
+        let next = next.max(Timestamp::now() + RUNS_APART);
+        self.status.next = Some(next);
+        service::status(&format!("the next run is at {next:.0}"));
+        Some(next)
+    }
+
+    async fn next(&self, report: &RunReport, options: &RunOptions) -> Result<Timestamp, Failure> {
+        let next = self.configuration.engine().next_run(report, options).await;
+        next.map_err(Failure::from)
+    }
+
+    /// Prints what a run did, if it did anything.
+    fn report(&mut self, report: RunReport) {
+        let unusable = self.configuration.newly_unusable();
+        let is_idle = report.jobs.is_empty() && unusable.is_empty();
+        let output = Output {
+            quiet: self.output.quiet || is_idle,
+            ..self.output
+        };
+        let report = outcome::of_many(report, unusable, false, output);
+        if !is_idle {
+            output.report(&report);
+        }
+        if report.exit_code() != 0 {
+            // A secret or a resolver may have changed, which is read once.
+            self.configuration.expire();
+        }
+        self.status.last = Some(Timestamp::now());
+    }
+
+    /// Waits for the next run, or for settings that have changed.
+    async fn wait(&mut self, next: &Next) {
+        loop {
+            let rest = next.rest();
+            if rest.is_zero() {
+                return;
+            }
+            let is_wanted = tokio::select! {
+                () = self.cancel.cancelled() => return,
+                _ = self.hangup.recv() => true,
+                () = sleep(rest.min(TICK)) => false,
+            };
+            if self.reload(is_wanted).await {
+                return;
+            }
+        }
+    }
+
+    /// Reads the settings again if they have changed, or if that is wanted. Those that cannot be used are reported, and
+    /// the old ones stay. Returns whether there are new ones.
+    async fn reload(&mut self, is_wanted: bool) -> bool {
+        if is_wanted {
+            service::reloading();
+        }
+        let changed = self
+            .configuration
+            .reload(self.cli, self.output, is_wanted)
+            .await;
+        let is_new = match changed {
+            Changed::Nothing => false,
+            Changed::Settings => {
+                self.output
+                    .event("reloaded", "the settings were read again");
+                true
+            }
+            Changed::Refused(failure) => {
+                self.output.failure(&failure);
+                let message = "the settings cannot be used; the old ones stay in force";
+                self.output.event("refused", message);
+                false
+            }
+        };
+        if is_wanted {
+            service::ready();
+        }
+        is_new
+    }
+}
+
+/// Ends when the process was told to end, and the run has not ended in time.
+async fn too_long(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    sleep(STOP_GRACE).await;
+}
