@@ -110,6 +110,14 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "iproute2",
     },
     Tool {
+        program: "systemd-analyze",
+        package: "systemd",
+    },
+    Tool {
+        program: "mmdebstrap",
+        package: "mmdebstrap",
+    },
+    Tool {
         program: "mkfs.exfat",
         package: "exfatprogs",
     },
@@ -130,6 +138,11 @@ const CARGO_HACK: CargoTool = CargoTool {
 const CARGO_DENY: CargoTool = CargoTool {
     name: "cargo-deny",
     version: "0.20.2",
+};
+/// Makes Debian packages.
+const CARGO_DEB: CargoTool = CargoTool {
+    name: "cargo-deb",
+    version: "3.8.0",
 };
 /// A Route 53 for tests. The test bed looks for it in [`TOOLS`].
 const MOTO: PythonTool = PythonTool {
@@ -192,6 +205,7 @@ pub(crate) fn all() -> Result<(), Failure> {
     OCTODNS.install_by_pip_of(&MOTO)?;
     CERTBOT.install_by_pip_of(&MOTO)?;
     cargo_hack()?;
+    cargo_deb()?;
     cargo_deny().map(drop)
 }
 
@@ -283,6 +297,11 @@ struct CargoTool {
 /// The path of `cargo-hack`, which is built if it is missing.
 pub(crate) fn cargo_hack() -> Result<PathBuf, Failure> {
     CARGO_HACK.path()
+}
+
+/// The path of `cargo-deb`, which is built if it is missing.
+pub(crate) fn cargo_deb() -> Result<PathBuf, Failure> {
+    CARGO_DEB.path()
 }
 
 /// The path of `cargo-deny`, which is built if it is missing.

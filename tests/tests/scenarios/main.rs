@@ -67,6 +67,7 @@ mod name_servers;
 mod notifications;
 mod odd_servers;
 mod offboarding;
+mod packages;
 mod pages;
 mod partial;
 mod powerdns;
