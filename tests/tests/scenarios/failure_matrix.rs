@@ -56,6 +56,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile",
             "hostile_ca",
             "hostile_certificates",
+            "hostile_delegations",
             "hostile_repository",
             "hostile_thousand",
             "hostile_zones",

@@ -41,6 +41,7 @@ mod guides;
 mod hostile;
 mod hostile_ca;
 mod hostile_certificates;
+mod hostile_delegations;
 mod hostile_repository;
 mod hostile_thousand;
 mod hostile_zones;
