@@ -57,6 +57,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_ca",
             "hostile_certificates",
             "hostile_delegations",
+            "hostile_providers",
             "hostile_repository",
             "hostile_thousand",
             "hostile_zones",

@@ -42,6 +42,7 @@ mod hostile;
 mod hostile_ca;
 mod hostile_certificates;
 mod hostile_delegations;
+mod hostile_providers;
 mod hostile_repository;
 mod hostile_thousand;
 mod hostile_zones;
