@@ -57,7 +57,12 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile",
             "hostile_ca",
             "hostile_certificates",
+<<<<<<< HEAD
             "hostile_imports",
+=======
+            "hostile_delegations",
+            "hostile_providers",
+>>>>>>> attack
             "hostile_repository",
             "hostile_thousand",
             "hostile_zones",
