@@ -10,6 +10,7 @@ use crate::error::{Context, Result};
 use crate::port::{Port, ResolverAddress};
 
 const MESSAGE_MAX: usize = 65_535;
+const DNS_PORT: u16 = 53;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The running proxy.
@@ -37,19 +38,9 @@ impl QueryProxy {
     /// says what is answered in its place: nothing, or one message after the other.
     pub fn start(
         server: SocketAddr,
-        mut spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
+        spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
     ) -> Result<QueryProxy> {
-        QueryProxy::start_raw(server, move |question, answer| {
-            let (Ok(question), Ok(answer)) =
-                (Message::from_vec(question), Message::from_vec(answer))
-            else {
-                return Vec::new();
-            };
-            let messages = spoil(&question, answer).into_iter();
-            messages
-                .filter_map(|message| message.to_vec().ok())
-                .collect()
-        })
+        QueryProxy::start_raw(server, parsed(spoil))
     }
 
     /// The same with messages as they are on the wire, so that what is answered need not be DNS.
@@ -78,6 +69,16 @@ impl QueryProxy {
         spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Result<QueryProxy> {
         QueryProxy::listen(server, (address, server.port()).into(), Claim::None, spoil)
+    }
+
+    /// The same at port 53 of some address of this machine (127.0.0.0/8), where the NS record of any zone can lead.
+    pub fn start_at_dns_port(
+        server: SocketAddr,
+        spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
+    ) -> Result<QueryProxy> {
+        let [second, third, fourth]: [u8; 3] = rand::random();
+        let address = Ipv4Addr::new(127, 128 | second, third, fourth.clamp(1, 254));
+        QueryProxy::listen(server, (address, DNS_PORT).into(), None, parsed(spoil))
     }
 
     fn listen(
@@ -112,6 +113,22 @@ impl QueryProxy {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// The same with messages as they are on the wire.
+fn parsed(
+    mut spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
+) -> impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static {
+    move |question, answer| {
+        let (Ok(question), Ok(answer)) = (Message::from_vec(question), Message::from_vec(answer))
+        else {
+            return Vec::new();
+        };
+        let messages = spoil(&question, answer).into_iter();
+        messages
+            .filter_map(|message| message.to_vec().ok())
+            .collect()
     }
 }
 
