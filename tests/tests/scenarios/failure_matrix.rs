@@ -57,12 +57,9 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile",
             "hostile_ca",
             "hostile_certificates",
-<<<<<<< HEAD
-            "hostile_imports",
-=======
             "hostile_delegations",
+            "hostile_imports",
             "hostile_providers",
->>>>>>> attack
             "hostile_repository",
             "hostile_thousand",
             "hostile_zones",

@@ -1,4 +1,4 @@
-//! Backends of alias zones whose lists have no end.
+//! Backends of alias zones whose lists have no end, or whose answers are too large.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests may fail as they do")]
 
@@ -64,5 +64,18 @@ async fn a_list_of_route_53_without_an_end_is_given_up() -> Result {
     let values = tokio::time::timeout(TIME, provider.values(&zone, &names));
     let error = values.await?.unwrap_err();
     assert!(error.to_string().contains("more than 200 pages"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_of_route_53_that_is_too_large_is_given_up() -> Result {
+    let answer = "<ListHostedZonesByNameResponse>".repeat(1 << 20);
+    let stub = Stub::start(move |_| Reply::Answer(200, answer.clone()))?;
+    let provider = provider_at(stub.address());
+    let error = provider.values(&zone_name(), &[]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("length limit exceeded"),
+        "{error}"
+    );
     Ok(())
 }
