@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod other_clients;
 mod output;
 mod provider_flags;
+mod report;
 mod settings;
 mod setup;
 mod signals;
