@@ -15,6 +15,8 @@ use super::snapshot::Snapshot;
 
 mod certificates;
 mod process;
+#[cfg(test)]
+mod tests;
 
 /// What all names begin with.
 const PREFIX: &str = "acme_alias";

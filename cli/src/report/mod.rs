@@ -5,6 +5,8 @@ pub(crate) mod file;
 pub(crate) mod metrics;
 pub(crate) mod page;
 mod problem;
+#[cfg(test)]
+mod sample;
 mod snapshot;
 mod status;
 

@@ -97,6 +97,8 @@ fn remedies(listed: &Listed, known: Option<&Trouble>) -> Vec<String> {
             "Remove the cause. To try at once, run `acme-alias renew --force {id}`: it prints the remedy if it fails \
              again."
         )),
+        // The next run does what was not tried yet.
+        _ if listed.is_undeployed() && listed.overview.undeployed.is_empty() => Vec::new(),
         _ if listed.is_undeployed() => remedy(format!(
             "Remove the cause. `acme-alias show {id}` shows each target and when it is tried again."
         )),

@@ -63,12 +63,15 @@ fn of_all(snapshot: &Snapshot) -> Vec<Metric> {
         ),
         Metric::gauge(
             "first_not_after_timestamp_seconds",
-            "When the first of all certificates ends",
-            all.iter().filter_map(not_after).min().map(seconds),
+            "When the first of all certificates ends that are wanted",
+            (all.iter().filter(|one| is_wanted(one)))
+                .filter_map(not_after)
+                .min()
+                .map(seconds),
         ),
         Metric::gauge(
-            "most_overdue_renewal_timestamp_seconds",
-            "When the certificate is due that is due first",
+            "first_renewal_timestamp_seconds",
+            "From when on the first certificate is due that is wanted",
             all.iter()
                 .filter_map(|one| renewal(one, now))
                 .min()
@@ -128,17 +131,20 @@ fn of_each(snapshot: &Snapshot) -> Vec<Metric> {
     ]
 }
 
+fn is_wanted(listed: &Listed) -> bool {
+    listed.overview.wanted_by != WantedBy::Nobody
+}
+
 fn not_after(listed: &Listed) -> Option<Timestamp> {
     listed.current().map(|current| current.indexed.not_after)
 }
 
 /// From when on it is due; now if it is due for another reason than its age. None if nobody wants it.
 fn renewal(listed: &Listed, now: Timestamp) -> Option<Timestamp> {
-    let overview = &listed.overview;
-    if overview.wanted_by == WantedBy::Nobody {
+    if !is_wanted(listed) {
         return None;
     }
-    match (&overview.why, listed.current()) {
+    match (&listed.overview.why, listed.current()) {
         (None | Some(Why::Due(_)), Some(current)) => Some(current.due.at),
         (Some(_), _) => Some(now),
         (None, None) => None,

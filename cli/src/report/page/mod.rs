@@ -4,6 +4,8 @@
 mod changes;
 mod problems;
 mod table;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use std::sync::LazyLock;
@@ -102,6 +104,7 @@ fn header(snapshot: &Snapshot, problems: &[Problem]) -> Markup {
     let open = snapshot.open_values;
     html! {
         header class=(state) {
+            p.brand { "acme-alias" }
             h1 {
                 @match problems.len() {
                     0 => "All is well",

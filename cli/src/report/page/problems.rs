@@ -34,20 +34,26 @@ fn one(problem: &Problem) -> Markup {
                 }
                 " " span.tag { (if problem.is_urgent { "act now" } else { "retried" }) }
             }
-            @for what in &problem.what { p { (text(what)) } }
+            @for what in &problem.what { p { (with_code(&text(what))) } }
             @for remedy in &problem.remedies { p.remedy { (remedy_in_words(remedy)) } }
         }
     }
 }
 
-/// A remedy: what is between backticks is code, and what follows the first line is a record.
-fn remedy_in_words(remedy: &str) -> Markup {
-    let (words, record) = remedy.split_once('\n').unwrap_or((remedy, ""));
-    let words = text(words);
+/// What is between backticks is code.
+fn with_code(words: &str) -> Markup {
     html! {
         @for (index, part) in words.split('`').enumerate() {
             @if index % 2 == 1 { code { (part) } } @else { (part) }
         }
+    }
+}
+
+/// A remedy. What follows its first line is a record.
+fn remedy_in_words(remedy: &str) -> Markup {
+    let (words, record) = remedy.split_once('\n').unwrap_or((remedy, ""));
+    html! {
+        (with_code(&text(words)))
         @if !record.is_empty() { code.record { (text(record)) } }
     }
 }

@@ -1,7 +1,7 @@
 //! The tables of certificates, of the next renewals, and of what CAs allow.
 
 use acme_alias_core::engine::WantedBy;
-use acme_alias_core::renewal::Why;
+use acme_alias_core::renewal::{Reason, Why};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
@@ -72,7 +72,7 @@ fn row(listed: &Listed, now: Timestamp, scale: Option<SignedDuration>) -> Markup
                 span.id { (text(listed.overview.id.as_str())) }
                 span.names { (names(&listed.overview.names)) }
             }
-            td { span.state.(class(state)) { (listed.in_words(now)) } }
+            td { span.state.(class(state)) { (state_in_words(listed, now)) } }
             td.number { (left.map_or("–".to_owned(), short)) }
             td.end {
                 @if let Some(current) = listed.current() {
@@ -80,13 +80,22 @@ fn row(listed: &Listed, now: Timestamp, scale: Option<SignedDuration>) -> Markup
                     @if let Some(scale) = scale { (bar(listed, now, scale, state)) }
                 } @else { "–" }
             }
-            td { (renewal(listed, now)) }
-            td { (text(&listed.ca)) }
+            td.renewal { (renewal(listed, now)) }
+            td.ca { (text(&listed.ca)) }
         }
     }
 }
 
-/// The first name, and how many others there are. It is left out if it is the id.
+/// The last result; of one that is due, only that.
+fn state_in_words(listed: &Listed, now: Timestamp) -> String {
+    let is_due = listed.state(now) == State::Due && listed.current().is_some();
+    if is_due && !listed.overview.is_busy {
+        return "due".to_owned();
+    }
+    listed.in_words(now)
+}
+
+/// The first name, and how many others there are.
 fn names(names: &[String]) -> String {
     match names {
         [] => String::new(),
@@ -138,12 +147,12 @@ fn renewal(listed: &Listed, now: Timestamp) -> Markup {
         return html! { (time(next)) " " span.why { (what) } };
     }
     match (&overview.why, listed.current()) {
+        (Some(Why::Missing | Why::Due(Reason::Lifetime)), _) => plain("now"),
         (Some(Why::Due(reason)), _) => html! { "now " span.why { (reason) } },
-        (Some(Why::Missing), _) => plain("now"),
         (Some(why), _) => html! { "now " span.why { (text(&why.to_string())) } },
         (None, Some(current)) if current.due.at > now => html! {
-            time datetime=(current.due.at) { (day(current.due.at)) } " "
-            span.why { (current.due.reason) }
+            time datetime=(current.due.at) { (day(current.due.at)) }
+            @if current.due.reason != Reason::Lifetime { " " span.why { (current.due.reason) } }
         },
         _ => plain("–"),
     }

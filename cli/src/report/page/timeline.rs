@@ -16,16 +16,15 @@ const HEIGHT_MIN: usize = 5;
 /// The whole drawing, with the numbers below the columns.
 const HEIGHT_ALL: usize = HEIGHT + 22;
 /// Days that lie between two marks.
-const STEPS: [i64; 9] = [1, 2, 5, 10, 20, 30, 60, 120, 365];
+const STEPS: [i64; 8] = [1, 2, 5, 10, 30, 60, 120, 365];
 /// Marks beside that of today, at most.
 const MARKS_MAX: i64 = 5;
 
-/// The certificates that end in the same part of the time.
-#[derive(Clone, Copy, Default)]
-struct Column {
-    count: usize,
-    worst: Option<State>,
-}
+/// How many certificates of each class end in the same part of the time.
+type Column = [usize; CLASSES.len()];
+
+/// The classes of states, from the bottom of a column upwards.
+const CLASSES: [&str; 3] = ["bad", "warn", "good"];
 
 pub(super) fn section(snapshot: &Snapshot) -> Markup {
     let all = snapshot.listing.all.iter();
@@ -36,18 +35,19 @@ pub(super) fn section(snapshot: &Snapshot) -> Markup {
         return html! {};
     }
     let last = ends.iter().map(|(left, _)| whole_days(*left) + 1).max();
-    let step = step(last.unwrap_or(1));
-    let days = step * ((last.unwrap_or(1) + step - 1) / step).max(1);
+    let last = last.unwrap_or(1).max(1);
+    let step = step(last);
+    let days = step * ((last + step - 1) / step);
     let columns = columns(&ends, days);
-    let most = columns.iter().map(|column| column.count).max();
+    let most = columns.iter().map(|column| column.iter().sum()).max();
+    let most: usize = most.unwrap_or(1).max(1);
     html! {
         section aria-labelledby="timeline" {
             h2 #timeline { "Days left" }
+            p.note { "How many certificates end when: " (most) " in the highest column." }
             svg.timeline role="img" aria-label=(in_words(&ends)) width="100%" height=(HEIGHT_ALL) {
                 @for (index, column) in columns.iter().enumerate() {
-                    @if let Some(worst) = column.worst {
-                        (drawn(index, *column, worst, most.unwrap_or(1), days))
-                    }
+                    (drawn(index, *column, most, days))
                 }
                 line.axis x1="0" x2="100%" y1=(HEIGHT) y2=(HEIGHT) {}
                 @for mark in 0..=days / step { (marked(mark * step, days)) }
@@ -70,20 +70,36 @@ fn columns(ends: &[(SignedDuration, State)], days: i64) -> [Column; COLUMNS as u
         let minutes = (left.as_secs() / 60).clamp(0, whole - 1);
         let index = minutes * i64::from(COLUMNS) / whole;
         let index = usize::try_from(index).unwrap_or(0);
-        if let Some(column) = columns.get_mut(index) {
-            column.count += 1;
-            column.worst = column.worst.into_iter().chain([*state]).min();
+        let of = CLASSES.iter().position(|of| *of == class(*state));
+        if let (Some(column), Some(of)) = (columns.get_mut(index), of) {
+            column[of] += 1;
         }
     }
     columns
 }
 
-fn drawn(index: usize, column: Column, worst: State, most: usize, days: i64) -> Markup {
-    let height = (column.count * (HEIGHT - 4) / most).max(HEIGHT_MIN);
+fn drawn(index: usize, column: Column, most: usize, days: i64) -> Markup {
+    let count: usize = column.iter().sum();
     let (from, to) = (of_days(index, days), of_days(index + 1, days));
+    let mut top = HEIGHT;
+    let parts = column
+        .iter()
+        .zip(CLASSES)
+        .filter(|(number, _)| **number > 0);
+    let parts = parts.map(|(number, class)| {
+        let height = (number * (HEIGHT - HEIGHT_MIN * CLASSES.len()) / most).max(HEIGHT_MIN);
+        top -= height;
+        (class, top, height)
+    });
+    let parts: Vec<_> = parts.collect();
     html! {
-        rect class=(class(worst)) x=(percent(index)) width="1.9%" rx="1.5" y=(HEIGHT - height) height=(height) {
-            title { (counted(column.count, "certificate", "certificates")) ": " (from) " to " (to) " days left" }
+        @if count > 0 {
+            g {
+                title { (counted(count, "certificate", "certificates")) ": " (from) " to " (to) " days left" }
+                @for (class, top, height) in parts {
+                    rect class=(class) x=(percent(index)) width="1.9%" y=(top) height=(height) {}
+                }
+            }
         }
     }
 }
@@ -132,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_certificate_is_in_a_column_and_the_worst_gives_the_colour() {
+    fn every_certificate_is_in_a_column_and_a_class() {
         let hours = SignedDuration::from_hours;
         let ends = [
             (hours(-100), State::Expired),
@@ -141,11 +157,8 @@ mod tests {
             (hours(24 * 90), State::Due),
         ];
         let columns = columns(&ends, 90);
-        let counts: Vec<_> = columns.iter().map(|column| column.count).collect();
-        assert_eq!((counts[0], counts[44]), (2, 2));
-        assert_eq!(counts.iter().sum::<usize>(), 4);
-        assert_eq!(columns[0].worst, Some(State::Expired));
-        assert_eq!(columns[44].worst, Some(State::Due));
+        assert_eq!((columns[0], columns[44]), ([1, 0, 1], [0, 1, 1]));
+        assert_eq!(columns.as_flattened().iter().sum::<usize>(), 4);
     }
 
     #[test]
@@ -154,7 +167,7 @@ mod tests {
             (1, 1),
             (5, 1),
             (6, 2),
-            (90, 20),
+            (90, 30),
             (398, 120),
             (10_000, 2_001),
         ] {
