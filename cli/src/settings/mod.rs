@@ -34,9 +34,11 @@ pub(crate) use self::local::local_mistakes;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::mask::mask_secrets;
 pub(crate) use self::mistake::{Mistake, SettingsError};
+#[cfg(any(feature = "http", test))]
+pub(crate) use self::model::Listen;
 pub(crate) use self::model::{
     AcmeSettings, AliasZoneSettings, Audit, CertificateSettings, DnsSettings, Eab, FilesSettings,
-    LimitSettings, Listen, NamesFrom, ProviderOption, ProviderSettings, RunSettings, Settings,
+    LimitSettings, NamesFrom, ProviderOption, ProviderSettings, RunSettings, Settings,
     TargetSettings,
 };
 pub(crate) use self::nearest::nearest;

@@ -103,7 +103,6 @@ pub(crate) struct Eab {
 pub(crate) struct RunSettings {
     pub(crate) listen: Option<Listen>,
     /// Names under which clients reach the address, in lower case.
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "nothing is served"))]
     pub(crate) hosts: Vec<String>,
     /// How many certificates have metrics of their own.
     pub(crate) per_certificate_metrics: usize,

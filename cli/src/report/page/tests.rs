@@ -149,18 +149,3 @@ fn of_many_certificates_the_worst_are_shown_and_the_others_are_at_hand() {
     // Without optimisation.
     assert!(took.as_secs() < 2, "{took:?}");
 }
-
-#[test]
-fn dump() {
-    let mut all = many(1_000);
-    all.extend(all_states());
-    std::fs::write("/tmp/st/many.html", render(&snapshot(all))).unwrap();
-    std::fs::write("/tmp/st/few.html", render(&snapshot(all_states()))).unwrap();
-    let mut all = many(3);
-    std::fs::write("/tmp/st/good.html", render(&snapshot(all))).unwrap();
-    std::fs::write(
-        "/tmp/st/m.prom",
-        super::super::metrics::render(&snapshot(all_states())),
-    )
-    .unwrap();
-}

@@ -80,13 +80,18 @@ pub(super) async fn guard(
     let is_answered =
         shared.with_hosts(|hosts| allowed.answers(request.uri(), request.headers(), hosts));
     let response = if is_answered {
-        let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-        answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+        caught(next.run(request)).await
     } else {
         let reason = "This host name is not served. Use localhost or an IP address, or add the name to `run.hosts`.\n";
         (StatusCode::MISDIRECTED_REQUEST, reason).into_response()
     };
     protected(response)
+}
+
+/// The answer, or an error if making it panics.
+async fn caught(answer: impl Future<Output = Response>) -> Response {
+    let answered = AssertUnwindSafe(answer).catch_unwind().await;
+    answered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// The answer, with what keeps browsers from doing more with it than showing it.
@@ -146,6 +151,18 @@ mod tests {
         assert!(!answers(Allowed::Loopback, "192.0.2.1:9105"));
         assert!(answers(Allowed::Addresses, "192.0.2.1:9105"));
         assert!(answers(Allowed::All, "attacker.example"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_one_request() {
+        let response = caught(async { panic!("a defect") }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            caught(async { StatusCode::OK.into_response() })
+                .await
+                .status(),
+            StatusCode::OK
+        );
     }
 
     #[test]

@@ -21,14 +21,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Where connections come from.
 pub(super) enum Listener {
     Tcp(TcpListener),
-    Unix {
-        listener: UnixListener,
-        /// It goes when the listener does.
-        _socket: Socket,
-    },
+    Unix(UnixListener),
 }
 
-/// The file of a Unix socket. It is removed with this.
+/// The file of a Unix socket. It is removed with this, at once: at the end of the process, tasks that are stopped are
+/// not waited for.
 pub(super) struct Socket(PathBuf);
 
 impl Drop for Socket {
@@ -39,12 +36,12 @@ impl Drop for Socket {
 }
 
 impl Listener {
-    /// Listens there.
-    pub(super) async fn bind(listen: &Listen) -> Result<Self, Failure> {
+    /// Listens there. The file of a socket is to be kept as long as the listener is used.
+    pub(super) async fn bind(listen: &Listen) -> Result<(Self, Option<Socket>), Failure> {
         match listen {
             Listen::Tcp(address) => {
                 let bound = TcpListener::bind(address).await;
-                bound.map(Listener::Tcp).map_err(|error| {
+                bound.map(|bound| (Listener::Tcp(bound), None)).map_err(|error| {
                     let remedy = match error.kind() {
                         ErrorKind::AddrInUse => "stop the process that listens there, or set another port",
                         ErrorKind::PermissionDenied => "set a port above 1023",
@@ -71,12 +68,12 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<Box<dyn Stream>> {
         Ok(match self {
             Listener::Tcp(listener) => Box::new(listener.accept().await?.0),
-            Listener::Unix { listener, .. } => Box::new(listener.accept().await?.0),
+            Listener::Unix(listener) => Box::new(listener.accept().await?.0),
         })
     }
 }
 
-async fn bind_unix(path: &Path) -> io::Result<Listener> {
+async fn bind_unix(path: &Path) -> io::Result<(Listener, Option<Socket>)> {
     if let Ok(metadata) = fs::symlink_metadata(path) {
         if !metadata.file_type().is_socket() {
             let error = "a file that is no socket is there";
@@ -91,10 +88,7 @@ async fn bind_unix(path: &Path) -> io::Result<Listener> {
     let listener = UnixListener::bind(path)?;
     let socket = Socket(path.to_owned());
     fs::set_permissions(path, Permissions::from_mode(MODE))?;
-    Ok(Listener::Unix {
-        listener,
-        _socket: socket,
-    })
+    Ok((Listener::Unix(listener), Some(socket)))
 }
 
 fn failure(place: &str, error: &io::Error, remedy: &str) -> Failure {

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use self::guard::Allowed;
-use self::listener::{Listener, Stream};
+use self::listener::{Listener, Socket, Stream};
 use self::routes::Shared;
 use super::configuration::Configuration;
 use super::status::SharedStatus;
@@ -48,6 +48,7 @@ pub(super) struct Server {
 /// A listener in use. When it is dropped, no more connections are accepted.
 struct Listening {
     listen: Listen,
+    _socket: Option<Socket>,
     task: JoinHandle<()>,
 }
 
@@ -91,10 +92,11 @@ impl Server {
             return Ok(());
         }
         match Listener::bind(wanted).await {
-            Ok(listener) => {
+            Ok((listener, socket)) => {
                 let router = routes::router(&self.shared, Allowed::at(wanted));
                 self.listening = Some(Listening {
                     listen: wanted.clone(),
+                    _socket: socket,
                     task: tokio::spawn(serve(listener, router)),
                 });
                 self.failed = None;
