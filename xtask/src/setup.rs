@@ -94,6 +94,10 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "iproute2",
     },
     Tool {
+        program: "chromium",
+        package: "chromium",
+    },
+    Tool {
         program: "mkfs.exfat",
         package: "exfatprogs",
     },

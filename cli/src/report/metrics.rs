@@ -8,12 +8,13 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, promethe
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use self::metric::{Kind, Metric, Sample};
 use super::snapshot::Snapshot;
 
 mod certificates;
+mod metric;
 mod process;
 #[cfg(test)]
 mod tests;
@@ -23,53 +24,6 @@ const PREFIX: &str = "acme_alias";
 /// What the text is, for HTTP.
 #[cfg(feature = "http")]
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// A metric with its samples.
-#[derive(Debug)]
-struct Metric {
-    name: &'static str,
-    help: &'static str,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    /// It may go down.
-    Gauge(Vec<Sample>),
-    /// It only goes up.
-    Counter(u64),
-    Histogram(Histogram),
-}
-
-/// A value with its labels.
-#[derive(Debug)]
-struct Sample {
-    labels: Vec<(&'static str, String)>,
-    value: f64,
-}
-
-impl Metric {
-    /// A metric with one value, or with none if it is not known.
-    fn gauge(name: &'static str, help: &'static str, value: impl Into<Option<f64>>) -> Self {
-        let sample = value.into().map(|value| Sample {
-            labels: Vec::new(),
-            value,
-        });
-        Metric::family(name, help, sample)
-    }
-
-    fn family(
-        name: &'static str,
-        help: &'static str,
-        samples: impl IntoIterator<Item = Sample>,
-    ) -> Self {
-        Metric {
-            name,
-            help,
-            kind: Kind::Gauge(samples.into_iter().collect()),
-        }
-    }
-}
 
 /// The metrics of a snapshot, in their order.
 #[derive(Debug)]
@@ -111,19 +65,4 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
     // Writing to memory cannot fail.
     let _ = prometheus_text::encode(&mut text, &registry);
     text
-}
-
-/// A number of things.
-#[expect(clippy::cast_precision_loss, reason = "no count comes near 2^53")]
-fn count(number: usize) -> f64 {
-    number as f64
-}
-
-/// A moment in seconds since 1970.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "no time of a certificate comes near 2^53 s"
-)]
-fn seconds(moment: jiff::Timestamp) -> f64 {
-    moment.as_second() as f64
 }

@@ -8,6 +8,7 @@ mod audit;
 mod authority;
 mod backend;
 mod bed;
+mod browser;
 mod ca_limits;
 mod ca_requests;
 mod caa;

@@ -24,7 +24,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> Result<(String, Str
 
 fn ask(address: SocketAddr, method: &str, path: &str, host: &str) -> Result<(String, String)> {
     let stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     exchange(stream, &request)
 }
@@ -125,6 +125,15 @@ fn run_serves_its_health_metrics_certificates_and_the_page() -> Result {
             "acme_alias_healthy 1.0",
             "acme_alias_certificates{state=\"failed\"} 1.0",
         ],
+    );
+    let metrics = get(address, "/metrics")?;
+    // The order that was not opened is given back.
+    let left = metrics
+        .lines()
+        .find(|line| line.starts_with("acme_alias_orders_left{"));
+    assert!(
+        left.is_some_and(|left| left.ends_with(" 299.0")),
+        "{metrics}"
     );
     let page = get(address, "/")?;
     // This process knows the remedy of the failure.

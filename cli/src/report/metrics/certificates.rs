@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::super::snapshot::Snapshot;
-use super::{Kind, Metric, Sample, count, seconds};
+use super::metric::{Kind, Metric, Sample, count, seconds};
 use crate::output::{Listed, State, Warn};
 
 const DAY: f64 = 86_400.0;

@@ -2,7 +2,7 @@
 
 use super::super::snapshot::{Budget, Snapshot};
 use super::super::status::{LastRun, Phase, Status};
-use super::{Kind, Metric, Sample, count, seconds};
+use super::metric::{Kind, Metric, Sample, count, seconds};
 
 pub(super) fn metrics(snapshot: &Snapshot) -> Vec<Metric> {
     let version = Sample {

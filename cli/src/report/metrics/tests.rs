@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::sample::{all_states, many, now, snapshot};
+use super::metric::seconds;
 use super::*;
 
 /// The values by name and labels.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::snapshot::Snapshot;
-use super::text;
+use super::parts::text;
 
 pub(super) fn section(snapshot: &Snapshot) -> Markup {
     html! {

@@ -2,6 +2,7 @@
 //! what hides or reorders text is made visible before.
 
 mod changes;
+mod parts;
 mod problems;
 mod table;
 #[cfg(test)]
@@ -10,22 +11,20 @@ mod timeline;
 
 use std::sync::LazyLock;
 
-use acme_alias_core::printable::shortened;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use self::parts::{text, time};
 use super::problem::{Problem, problems};
 use super::snapshot::Snapshot;
 use super::status::{Phase, Status};
-use crate::output::words::{counted, in_words, moment};
+use crate::output::words::{counted, in_words};
 use crate::output::{Listed, State};
 
 const STYLE: &str = include_str!("style.css");
-/// Longer texts from others are shortened, in characters.
-const TEXT_MAX: usize = 600;
 
 /// The content security policy of the page: its own style sheet, and nothing else.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -125,7 +124,7 @@ fn header(snapshot: &Snapshot, problems: &[Problem]) -> Markup {
 }
 
 /// The certificate that ends first, of those that have not ended.
-fn first_end(snapshot: &Snapshot) -> Option<(&Listed, jiff::SignedDuration)> {
+fn first_end(snapshot: &Snapshot) -> Option<(&Listed, SignedDuration)> {
     let all = snapshot.listing.all.iter();
     let left = all.filter_map(|listed| Some((listed, listed.left(snapshot.at)?)));
     left.filter(|(_, left)| left.is_positive())
@@ -148,24 +147,5 @@ fn process(status: &Status) -> Markup {
                 (None, failed) => { " with " (counted(failed, "failure", "failures")) },
             }
         }
-    }
-}
-
-/// Text that may be from others, as it is shown.
-fn text(text: &str) -> String {
-    shortened(text, TEXT_MAX)
-}
-
-/// A moment for people, and for programs.
-fn time(moment_in_time: Timestamp) -> Markup {
-    html! { time datetime=(moment_in_time.strftime("%Y-%m-%dT%H:%M:%SZ")) { (moment(moment_in_time)) } }
-}
-
-/// The class of a state, which gives it its colour.
-fn class(state: State) -> &'static str {
-    match state {
-        State::Damaged | State::Expired | State::Failed => "bad",
-        State::Undeployed | State::Due => "warn",
-        State::Good => "good",
     }
 }

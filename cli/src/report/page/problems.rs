@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::problem::Problem;
-use super::text;
+use super::parts::text;
 
 /// Problems that are shown; the others are counted.
 const SHOWN_MAX: usize = 100;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
 use super::super::snapshot::{Budget, Snapshot};
-use super::{class, text, time};
+use super::parts::{class, text, time};
 use crate::output::words::{counted, day, in_words, moment, short};
 use crate::output::{Listed, State};
 

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use maud::{Markup, html};
 
 use super::super::snapshot::Snapshot;
-use super::class;
+use super::parts::class;
 use crate::output::State;
 use crate::output::words::{counted, whole_days};
 

@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 
-use super::routes::Shared;
+use super::shared::Shared;
 use crate::settings::Listen;
 
 /// For answers that are no page.

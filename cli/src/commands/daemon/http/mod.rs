@@ -5,6 +5,7 @@ mod cache;
 mod guard;
 mod listener;
 mod routes;
+mod shared;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use self::guard::Allowed;
 use self::listener::{Listener, Socket, Stream};
-use self::routes::Shared;
+use self::shared::Shared;
 use super::configuration::Configuration;
 use super::status::SharedStatus;
 use crate::failure::Failure;
