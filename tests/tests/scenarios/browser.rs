@@ -34,7 +34,7 @@ fn look(folder: &Path, page: &str, is_dark: bool) -> Result<(Vec<Value>, String)
         &around,
         format!("<!DOCTYPE html><script>{LOOK}</script>{}", frames.concat()),
     )?;
-    let scheme = if is_dark { 0 } else { 1 };
+    let scheme = u8::from(!is_dark);
     let output = Command::new("chromium")
         .args([
             "--headless=new",
