@@ -1,5 +1,6 @@
 //! The command line.
 
+mod import;
 mod ledger;
 mod manage;
 mod obtain;
@@ -13,6 +14,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::import::{ImportArgs, OtherClient};
 pub(crate) use self::ledger::{ForgetArgs, LedgerCommand, LedgerFilter};
 pub(crate) use self::manage::{
     AccountArgs, AccountCommand, DeactivateArgs, ForgetCertificateArgs, RevokeArgs, ShowArgs,
@@ -141,6 +143,8 @@ pub(crate) enum Command {
     /// Print the narrowest grant for a key, or find out what a key can really do
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Take over accounts, certificates and settings of acme.sh, lego, certbot or dehydrated
+    Import(ImportArgs),
     /// List the providers that are compiled in, with their options
     Providers,
     /// Show or check the settings

@@ -7,6 +7,7 @@ mod failure;
 mod flags;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod import;
 mod other_clients;
 mod output;
 mod provider_flags;

@@ -1,14 +1,15 @@
 //! The settings of this run of the program, from all their sources.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use acme_alias_core::printable::printable;
 use acme_alias_core::store::CertificateId;
 use toml::Table;
 
 use crate::cli::Cli;
 use crate::flags;
-use crate::settings::{Layer, ListedNames, Origins, Settings, SettingsError, Tree};
+use crate::settings::{Layer, ListedNames, Mistake, Origins, Settings, SettingsError, Stamp, Tree};
 
 /// Where settings come from, the flags included.
 #[derive(Clone, Debug)]
@@ -53,13 +54,48 @@ impl Sources {
         Ok(files.map(str::to_owned).collect())
     }
 
-    /// A number that differs if the text of a settings file has changed.
-    pub(crate) fn fingerprint(&self) -> Result<u64, SettingsError> {
-        let mut hasher = DefaultHasher::new();
-        for layer in self.origins.files()? {
-            layer.hash_text(&mut hasher);
+    /// The same sources, to be read anew, without the flags that are gone with this run. The state folder stays.
+    pub(crate) fn without_flags(&self) -> Self {
+        let state = self.flags.get("state").cloned();
+        Sources {
+            origins: self.origins.clone(),
+            common: OnceLock::new(),
+            listed: OnceLock::new(),
+            flags: state
+                .map(|state| ("state".to_owned(), state))
+                .into_iter()
+                .collect(),
         }
-        Ok(hasher.finish())
+    }
+
+    /// The absolute path of the file that settings are added to.
+    pub(crate) fn written_file(&self) -> Result<PathBuf, Mistake> {
+        let file = self.origins.written_file();
+        let file = file.and_then(|file| std::path::absolute(file).ok());
+        file.ok_or_else(|| {
+            Mistake::new("HOME is not set, so this user has no settings file")
+                .help("name a settings file with `--config`")
+        })
+    }
+
+    /// The settings that hold if a settings file has this text.
+    pub(crate) fn with_file(&self, path: &Path, text: &str) -> Result<Settings, SettingsError> {
+        let mut files = self.origins.files()?;
+        let changed = Layer::parse(&printable(&path.display().to_string()), text)?;
+        let is_same = |layer: &Layer| {
+            let file = layer.file().map(std::path::absolute);
+            file.is_some_and(|file| file.is_ok_and(|file| file == path))
+        };
+        match files.iter().rposition(is_same) {
+            Some(place) => files[place] = changed,
+            None => files.push(changed),
+        }
+        Settings::read(&self.merged(&files, None, self.flags.clone())?)
+    }
+
+    /// What tells the settings files from those of another time, without reading them.
+    pub(crate) fn stamps(&self) -> Vec<Stamp> {
+        self.origins.stamps()
     }
 
     /// The settings that hold for every certificate.

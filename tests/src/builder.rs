@@ -251,6 +251,13 @@ impl Builder {
         self
     }
 
+    /// Lets the CA take every challenge as answered.
+    #[must_use]
+    pub fn always_valid(mut self) -> Self {
+        self.behaviour.always_valid = true;
+        self
+    }
+
     /// Lets the CA offer so many chains beside the usual one.
     #[must_use]
     pub fn alternate_chains(mut self, chains: u8) -> Self {

@@ -31,6 +31,8 @@ pub(crate) struct Behaviour {
     pub(crate) external_account: bool,
     /// Chains that it offers beside the usual one.
     pub(crate) alternate_chains: u8,
+    /// Whether every challenge counts as answered.
+    pub(crate) always_valid: bool,
 }
 
 /// A running Pebble.
@@ -121,6 +123,10 @@ fn serve(folder: &Path, resolv_conf: &Path, behaviour: Behaviour) -> Result<Serv
     command
         .args(["-config", "pebble.json"])
         .env("PEBBLE_VA_NOSLEEP", "1")
+        .env(
+            "PEBBLE_VA_ALWAYS_VALID",
+            u8::from(behaviour.always_valid).to_string(),
+        )
         .env(
             "PEBBLE_WFE_NONCEREJECT",
             behaviour.nonce_reject_rate.to_string(),

@@ -84,6 +84,8 @@ pub struct Program {
     pub settings: Settings,
     executable: PathBuf,
     home: PathBuf,
+    /// A settings file that is read on top of the bed's own.
+    above: Option<PathBuf>,
     environment: Vec<(String, String)>,
     clock_offset: Option<String>,
     /// What a shell does before it becomes the program.
@@ -98,6 +100,7 @@ impl Program {
             settings,
             executable: executable.to_owned(),
             home: TempDir::with_prefix_in("home-", folder)?.keep(),
+            above: None,
             environment: Vec::new(),
             clock_offset: None,
             before: None,
@@ -109,6 +112,13 @@ impl Program {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Lets it read this settings file on top of the bed's own.
+    #[must_use]
+    pub fn above(mut self, path: &Path) -> Self {
+        self.above = Some(path.to_owned());
         self
     }
 
@@ -163,6 +173,11 @@ impl Program {
         command
             .arg("--config")
             .arg(&config)
+            .args(
+                self.above
+                    .iter()
+                    .flat_map(|path| [Path::new("--config"), path]),
+            )
             .args(arguments.iter().map(AsRef::as_ref))
             .env_clear()
             .env("HOME", &self.home)
@@ -252,7 +267,11 @@ impl Running {
     /// Waits until its standard output has these words.
     pub fn wait_until_said(&self, words: &str) -> Result {
         let path = self.folder.path().join("stdout");
-        process::wait_for(words, || Ok(fs::read_to_string(&path)?.contains(words)))
+        let said = process::wait_for(words, || Ok(fs::read_to_string(&path)?.contains(words)));
+        said.map_err(|error| {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            Error::new(format_args!("{error}, but:\n{text}"))
+        })
     }
 
     /// Waits for its end.

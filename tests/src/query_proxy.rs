@@ -37,19 +37,9 @@ impl QueryProxy {
     /// says what is answered in its place: nothing, or one message after the other.
     pub fn start(
         server: SocketAddr,
-        mut spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
+        spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
     ) -> Result<QueryProxy> {
-        QueryProxy::start_raw(server, move |question, answer| {
-            let (Ok(question), Ok(answer)) =
-                (Message::from_vec(question), Message::from_vec(answer))
-            else {
-                return Vec::new();
-            };
-            let messages = spoil(&question, answer).into_iter();
-            messages
-                .filter_map(|message| message.to_vec().ok())
-                .collect()
-        })
+        QueryProxy::start_raw(server, parsed(spoil))
     }
 
     /// The same with messages as they are on the wire, so that what is answered need not be DNS.
@@ -64,10 +54,7 @@ impl QueryProxy {
 
     /// A server with the answers of `server`, at port 53 of an address in 127.0.0.0/8: one that NS records can name.
     pub fn at_dns_port(server: SocketAddr) -> Result<QueryProxy> {
-        let claimed = ResolverAddress::claim()?;
-        let address = claimed.address();
-        let claim = Claim::DnsPort { _address: claimed };
-        QueryProxy::listen(server, address, claim, |_, answer| vec![answer.to_vec()])
+        QueryProxy::start_at_dns_port(server, |_, answer| vec![answer])
     }
 
     /// The same at another address of this machine (127.0.0.0/8) and the port of `server`, as a server beside
@@ -78,6 +65,17 @@ impl QueryProxy {
         spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Result<QueryProxy> {
         QueryProxy::listen(server, (address, server.port()).into(), Claim::None, spoil)
+    }
+
+    /// The same at port 53 of some address of this machine (127.0.0.0/8), where the NS record of any zone can lead.
+    pub fn start_at_dns_port(
+        server: SocketAddr,
+        spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
+    ) -> Result<QueryProxy> {
+        let claimed = ResolverAddress::claim()?;
+        let address = claimed.address();
+        let claim = Claim::DnsPort { _address: claimed };
+        QueryProxy::listen(server, address, claim, parsed(spoil))
     }
 
     fn listen(
@@ -112,6 +110,22 @@ impl QueryProxy {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// The same with messages as they are on the wire.
+fn parsed(
+    mut spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
+) -> impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static {
+    move |question, answer| {
+        let (Ok(question), Ok(answer)) = (Message::from_vec(question), Message::from_vec(answer))
+        else {
+            return Vec::new();
+        };
+        let messages = spoil(&question, answer).into_iter();
+        messages
+            .filter_map(|message| message.to_vec().ok())
+            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: examples that measure, one after the other.
 
-use crate::setup::{self, LEGO, SERVERS};
+use crate::setup::{self, SERVERS};
 use crate::step::{Failure, cargo};
 
 /// An example that measures.
@@ -48,7 +48,7 @@ const BENCHMARKS: &[Benchmark] = &[
 ];
 
 pub(crate) fn run(runs: u32) -> Result<(), Failure> {
-    setup::run(&[SERVERS, &[LEGO]].concat())?;
+    setup::run(SERVERS)?;
     setup::certbot()?;
     cargo("build --package acme-alias --release")?;
     for benchmark in BENCHMARKS {

@@ -1,5 +1,5 @@
-//! The project's automation: `cargo xtask setup`, `test`, `deny`, `demo`, `docs`, `new-provider` and
-//! `bench`.
+//! The project's automation: `cargo xtask setup`, `test`, `deny`, `demo`, `docs`, `package`,
+//! `new-provider` and `bench`.
 
 #![expect(
     clippy::print_stderr,
@@ -10,6 +10,7 @@
 mod bench;
 mod docs;
 mod new_provider;
+mod package;
 mod scaffold;
 mod setup;
 mod source;
@@ -17,6 +18,7 @@ mod step;
 mod test;
 mod test_count;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -43,6 +45,15 @@ enum Task {
     Demo,
     /// Write the generated parts of the documentation
     Docs,
+    /// Make the Debian package
+    Package {
+        /// Put this program into it instead of an optimised build
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
+        /// The folder to write it to
+        #[arg(long, value_name = "DIR", default_value = "target/package")]
+        to: PathBuf,
+    },
     /// Generate a crate for a new provider
     NewProvider {
         /// Its kind: lower-case letters and digits
@@ -64,6 +75,7 @@ fn main() -> ExitCode {
         Task::Deny => test::deny(),
         Task::Demo => demo(),
         Task::NewProvider { name } => new_provider::run(&name),
+        Task::Package { program, to } => package::run(program.as_deref(), &to),
         Task::Docs => docs::run(Mode::Write),
         Task::Bench { runs } => bench::run(runs),
     };

@@ -62,6 +62,22 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "git",
     },
     Tool {
+        program: "lego",
+        package: "lego",
+    },
+    Tool {
+        program: "dehydrated",
+        package: "dehydrated",
+    },
+    Tool {
+        program: "curl",
+        package: "curl",
+    },
+    Tool {
+        program: "openssl",
+        package: "openssl",
+    },
+    Tool {
         program: "python3",
         package: "python3",
     },
@@ -98,6 +114,14 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "chromium",
     },
     Tool {
+        program: "systemd-analyze",
+        package: "systemd",
+    },
+    Tool {
+        program: "mmdebstrap",
+        package: "mmdebstrap",
+    },
+    Tool {
         program: "mkfs.exfat",
         package: "exfatprogs",
     },
@@ -106,12 +130,6 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "exfat-fuse",
     },
 ];
-
-/// The program that the benchmark compares with.
-pub(crate) const LEGO: Tool = Tool {
-    program: "lego",
-    package: "lego",
-};
 
 /// The folder of the tools that are not Debian packages.
 const TOOLS: &str = "target/tools";
@@ -124,6 +142,11 @@ const CARGO_HACK: CargoTool = CargoTool {
 const CARGO_DENY: CargoTool = CargoTool {
     name: "cargo-deny",
     version: "0.20.2",
+};
+/// Makes Debian packages.
+const CARGO_DEB: CargoTool = CargoTool {
+    name: "cargo-deb",
+    version: "3.8.0",
 };
 /// A Route 53 for tests. The test bed looks for it in [`TOOLS`].
 const MOTO: PythonTool = PythonTool {
@@ -140,10 +163,10 @@ const OCTODNS: PythonTool = PythonTool {
     name: "octodns",
     requirements: "octodns==1.22.0 octodns-bind==1.1.0 python-hcl2==8.1.4 esprima==4.0.1",
 };
-/// A program that the benchmark compares with.
+/// A program whose files are imported, and that the benchmark compares with.
 const CERTBOT: PythonTool = PythonTool {
     name: "certbot",
-    requirements: "certbot==5.8.0",
+    requirements: "certbot==5.8.0 certbot-dns-rfc2136==5.8.0",
 };
 
 /// The folders of servers on Debian. They are not in the `PATH` of a normal user.
@@ -185,7 +208,9 @@ pub(crate) fn all() -> Result<(), Failure> {
     MOTO.install()?;
     ACME2CERTIFIER.install_by_pip_of(&MOTO)?;
     OCTODNS.install_by_pip_of(&MOTO)?;
+    CERTBOT.install_by_pip_of(&MOTO)?;
     cargo_hack()?;
+    cargo_deb()?;
     cargo_deny().map(drop)
 }
 
@@ -222,7 +247,8 @@ struct PythonTool {
 
 /// Installs certbot, with which the benchmark compares.
 pub(crate) fn certbot() -> Result<(), Failure> {
-    CERTBOT.install()
+    MOTO.install()?;
+    CERTBOT.install_by_pip_of(&MOTO)
 }
 
 impl PythonTool {
@@ -301,6 +327,11 @@ struct CargoTool {
 /// The path of `cargo-hack`, which is built if it is missing.
 pub(crate) fn cargo_hack() -> Result<PathBuf, Failure> {
     CARGO_HACK.path()
+}
+
+/// The path of `cargo-deb`, which is built if it is missing.
+pub(crate) fn cargo_deb() -> Result<PathBuf, Failure> {
+    CARGO_DEB.path()
 }
 
 /// The path of `cargo-deny`, which is built if it is missing.

@@ -7,6 +7,7 @@ mod daemon;
 mod delegate;
 mod forget;
 mod forwarding;
+mod import;
 mod issue;
 mod key;
 mod ledger;
@@ -71,6 +72,7 @@ async fn with_settings(
         Command::Show(args) => stoppable(cancel, show::run(args, &setup)).await?,
         Command::Revoke(args) => stoppable(cancel, revoke::run(args, &setup, output)).await?,
         Command::Forget(args) => forget::run(args, &setup, output, cancel).await?,
+        Command::Import(args) => stoppable(cancel, import::run(cli, args, &setup)).await?,
         Command::Account(command) => stoppable(cancel, account::run(command, &setup)).await?,
         Command::Check(args) => check::run(args, &setup, output, cancel).await?,
         Command::Key(KeyCommand::Policy(args)) => {

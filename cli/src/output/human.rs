@@ -80,6 +80,7 @@ pub(super) fn report(report: &Report, quiet: bool) {
         Report::Revoked { revoked, reason } => managed_text::revoked(revoked, *reason),
         Report::ForgottenCertificate(forgotten) => managed_text::forgotten(forgotten),
         Report::Account(shown) => account::shown(shown),
+        Report::Imported(imported) => imported.text(),
     };
     stdout(&text);
 }

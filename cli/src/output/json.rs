@@ -66,6 +66,7 @@ pub(super) fn report(report: &Report) -> Value {
         Report::Revoked { revoked, reason } => managed_json::revoked(revoked, *reason),
         Report::ForgottenCertificate(forgotten) => managed_json::forgotten(forgotten),
         Report::Account(shown) => managed_json::account(shown),
+        Report::Imported(imported) => imported.json(),
     }
 }
 

@@ -9,6 +9,7 @@ mod deployment;
 mod finding;
 mod format;
 mod human;
+mod imported;
 mod json;
 mod json_parts;
 mod keys;
@@ -36,6 +37,7 @@ use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::{NoObserver, Observer};
 
 pub(crate) use self::format::Format;
+pub(crate) use self::imported::Imported;
 use self::ledger::LedgerPrinter;
 pub(crate) use self::listing::{Listed, Listing, State, Warn};
 pub(crate) use self::managed::{

@@ -16,6 +16,7 @@ use acme_alias_core::rights::{Grade, Policy, Right};
 use acme_alias_core::store::{CertificateId, StoredCertificate};
 use acme_alias_core::zone::Published;
 
+use super::imported::Imported;
 use super::listing::Listing;
 use super::managed::{ForgottenCertificate, ShownAccount, ShownCertificate};
 use super::records::RecordFormat;
@@ -85,6 +86,7 @@ pub(crate) enum Report {
     },
     ForgottenCertificate(Box<ForgottenCertificate>),
     Account(Box<ShownAccount>),
+    Imported(Box<Imported>),
 }
 
 /// What the key of an alias zone can do.
@@ -182,6 +184,7 @@ impl Report {
             Report::Renewed(renewal) if renewal.failed.is_empty() && renewal.interrupted => {
                 return Part::Interrupted.exit_code();
             }
+            Report::Imported(imported) => return imported.exit_code(),
             Report::Issued(obtained) => (std::slice::from_ref(&**obtained), [].as_slice()),
             Report::Renewed(renewal) => (renewal.renewed.as_slice(), renewal.failed.as_slice()),
             Report::Rehearsed { failed, .. } => ([].as_slice(), failed.as_slice()),

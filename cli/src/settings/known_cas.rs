@@ -1,7 +1,7 @@
 //! CAs that are known by a word.
 
 /// The words and the directory URLs.
-pub(super) const DIRECTORIES: &[(&str, &str)] = &[
+pub(crate) const DIRECTORIES: &[(&str, &str)] = &[
     (
         "letsencrypt",
         "https://acme-v02.api.letsencrypt.org/directory",
@@ -15,7 +15,7 @@ pub(super) const DIRECTORIES: &[(&str, &str)] = &[
 ];
 
 /// The word by which the CA with this directory URL is known.
-pub(super) fn known_ca(directory: &str) -> Option<&'static str> {
+pub(crate) fn known_ca(directory: &str) -> Option<&'static str> {
     let mut known = DIRECTORIES.iter();
     let (word, _) = known.find(|(_, url)| *url == directory)?;
     Some(word)

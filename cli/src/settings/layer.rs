@@ -2,7 +2,6 @@
 //! every value still knows its layer.
 
 use std::collections::HashMap;
-use std::hash::{Hash as _, Hasher};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -22,6 +21,9 @@ use super::schema::secret_keys;
 
 /// No settings file is larger: ten thousand certificates take about a megabyte.
 const SIZE_MAX: u64 = 16 << 20;
+
+/// The name of the layer of the defaults.
+pub(super) const DEFAULTS: &str = "default";
 
 /// Settings with the name of where they come from.
 #[derive(Clone, Debug)]
@@ -132,13 +134,6 @@ impl Layer {
 
     pub(crate) fn values(&self) -> &Table {
         &self.values
-    }
-
-    /// Adds the name and the text of a file to a hash.
-    pub(crate) fn hash_text(&self, hasher: &mut impl Hasher) {
-        self.name.hash(hasher);
-        let text = self.text.as_deref().map(|text| text.plain.expose_secret());
-        text.hash(hasher);
     }
 
     fn has(&self, path: &str) -> bool {
@@ -303,6 +298,12 @@ impl Tree {
     pub(crate) fn file(&self, path: &str) -> Option<(&str, u32)> {
         let layer = self.layers.iter().rev().find(|layer| layer.has(path))?;
         Some((&layer.name, layer.mode?))
+    }
+
+    /// Whether anything but the defaults has a value at `path`.
+    pub(crate) fn is_given(&self, path: &str) -> bool {
+        let mut layers = self.layers.iter();
+        layers.any(|layer| layer.name != DEFAULTS && layer.has(path))
     }
 
     /// Shows `mistake` where the value at `path` was written: at the value, at its key, or at

@@ -29,6 +29,7 @@ mod show;
 mod tests;
 mod unknown_keys;
 
+pub(crate) use self::known_cas::{DIRECTORIES as KNOWN_DIRECTORIES, known_ca};
 pub(crate) use self::layer::{Layer, Tree};
 pub(crate) use self::local::local_mistakes;
 #[cfg(any(test, fuzzing))]
@@ -42,7 +43,7 @@ pub(crate) use self::model::{
     TargetSettings,
 };
 pub(crate) use self::nearest::nearest;
-pub(crate) use self::origins::Origins;
+pub(crate) use self::origins::{Origins, Stamp};
 pub(crate) use self::read_certificates::NO_ALIAS;
 pub(crate) use self::read_csr::{ListedNames, differences, read_csr};
 pub(crate) use self::read_deploy::ID;

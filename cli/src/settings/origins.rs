@@ -8,7 +8,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 
 use super::environment::{self, CONFIG, Variables};
-use super::layer::{Layer, Tree};
+use super::layer::{self, Layer, Tree};
 use super::mistake::{Mistake, SettingsError};
 
 pub(super) const DEFAULTS: &str = r#"
@@ -41,7 +41,7 @@ impl Origins {
             "state".to_owned(),
             self.default_state().display().to_string().into(),
         );
-        let mut layers = vec![Layer::new("default", defaults)];
+        let mut layers = vec![Layer::new(layer::DEFAULTS, defaults)];
         let (named, remedy) = self.named();
         for path in &named {
             let layer = Layer::read(path)?.ok_or_else(|| {
@@ -51,12 +51,43 @@ impl Origins {
             layers.push(layer);
         }
         if named.is_empty() {
-            layers.extend(self.discovered(Path::new("/etc/acme-alias/config.toml"))?);
-            if let Some(dir) = self.home("XDG_CONFIG_HOME", ".config") {
-                layers.extend(self.discovered(&dir.join("acme-alias/config.toml"))?);
+            for path in self.usual() {
+                layers.extend(self.discovered(&path)?);
             }
         }
         Ok(layers)
+    }
+
+    /// The file that settings are added to: the last one that is named, or that of the system for root and that of
+    /// the user for others. `None` if the user has no home.
+    pub(crate) fn written_file(&self) -> Option<PathBuf> {
+        if let Some(last) = self.named().0.pop() {
+            return Some(last);
+        }
+        let folder = if self.root {
+            PathBuf::from("/etc")
+        } else {
+            self.home("XDG_CONFIG_HOME", ".config")?
+        };
+        Some(folder.join("acme-alias/config.toml"))
+    }
+
+    /// What tells the files from those of another time, without reading them.
+    pub(crate) fn stamps(&self) -> Vec<Stamp> {
+        let (mut paths, _) = self.named();
+        if paths.is_empty() {
+            paths = self.usual().collect();
+        }
+        paths.into_iter().map(Stamp::of).collect()
+    }
+
+    /// The files of the system and the user, lowest first.
+    fn usual(&self) -> impl Iterator<Item = PathBuf> {
+        let of_user = self.home("XDG_CONFIG_HOME", ".config");
+        [PathBuf::from("/etc")]
+            .into_iter()
+            .chain(of_user)
+            .map(|folder| folder.join("acme-alias/config.toml"))
     }
 
     /// The files that are named, lowest first, and what to do if one of them does not exist.
@@ -142,5 +173,23 @@ impl Origins {
                 .filter(|path| path.is_absolute())
         };
         absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(below_home)))
+    }
+}
+
+/// What tells a file from the same one at another time.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    path: PathBuf,
+    /// Its device, inode and length, and when it was changed, in seconds and nanoseconds; `None` if it does not exist.
+    changed: Option<(u64, u64, u64, i64, i64)>,
+}
+
+impl Stamp {
+    fn of(path: PathBuf) -> Self {
+        let changed = fs::metadata(&path).ok().map(|file| {
+            let (seconds, nanoseconds) = (file.ctime(), file.ctime_nsec());
+            (file.dev(), file.ino(), file.len(), seconds, nanoseconds)
+        });
+        Stamp { path, changed }
     }
 }

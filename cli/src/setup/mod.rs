@@ -16,5 +16,6 @@ mod targets;
 mod with_stored;
 
 pub(crate) use self::engine::{Built, Setup};
+pub(crate) use self::environments::Environments;
 #[cfg(test)]
 pub(crate) use self::providers::Providers;

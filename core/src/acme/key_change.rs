@@ -15,7 +15,7 @@ use super::error::{AcmeError, Operation};
 use super::jws::{Header, Signer, SigningKey};
 
 /// The member of stored credentials that has the key.
-const KEY: &str = "key_pkcs8";
+pub(super) const KEY: &str = "key_pkcs8";
 
 impl Account {
     /// Asks the CA to use another key for the account. The URL of the account stays.

@@ -4,6 +4,7 @@
 mod account;
 mod account_lease;
 mod account_state;
+mod adoption;
 mod authorization;
 mod ca;
 mod ca_error;
@@ -39,6 +40,7 @@ mod transport;
 
 pub use self::account::Account;
 pub use self::account_state::AccountState;
+pub use self::adoption::Adoption;
 pub use self::ca::Ca;
 pub use self::ca_error::CaError;
 pub use self::config::{CaConfig, ExternalAccount, ExternalAccountSource};

@@ -17,6 +17,25 @@ const NOT_THIS_KEY: [&str; 3] = ["malformed", "unauthorized", "accountDoesNotExi
 /// Changes the key. The caller has the lease of the account.
 pub(super) async fn roll_over(client: &Client, store: &dyn Store) -> Result<Account, CaError> {
     finish(client, store).await?;
+    begin(client, store).await
+}
+
+/// The same, unless a change that was begun and had not ended can be finished: then no other one follows.
+pub(super) async fn roll_over_once(client: &Client, store: &dyn Store) -> Result<(), CaError> {
+    let directory = client.directory_url();
+    let before = store.account(directory).await?;
+    finish(client, store).await?;
+    let text = |credentials: Option<&SecretString>| {
+        credentials.map(|credentials| credentials.expose_secret().to_owned())
+    };
+    if text(before.as_ref()) == text(store.account(directory).await?.as_ref()) {
+        begin(client, store).await?;
+    }
+    Ok(())
+}
+
+/// Changes the key while no other change is under way.
+async fn begin(client: &Client, store: &dyn Store) -> Result<Account, CaError> {
     let directory = client.directory_url();
     let Some(current) = store.account(directory).await? else {
         let directory = directory.to_owned();

@@ -98,6 +98,12 @@ impl fmt::Debug for CertificateKey {
     }
 }
 
+impl From<KeyPair> for CertificateKey {
+    fn from(pair: KeyPair) -> Self {
+        CertificateKey(pair)
+    }
+}
+
 impl CertificateKey {
     /// Generates a key on a blocking thread, because RSA takes a while.
     pub async fn generate(kind: KeyType) -> Result<Self, KeyError> {

@@ -2,6 +2,7 @@
 
 mod csr;
 mod error;
+mod foreign_key;
 mod info;
 mod key;
 mod pem;
@@ -9,6 +10,7 @@ mod verify;
 
 pub use self::csr::{CertificationRequest, CsrError};
 pub use self::error::CertificateError;
+pub use self::foreign_key::{ForeignKey, ForeignKeyError};
 pub use self::info::{CertificateInfo, ChainLink, chain_links, inspect, leaf, root_name};
 pub use self::key::{CertificateKey, KeyError, KeyType};
 pub use self::verify::{Chain, verify};

@@ -177,8 +177,8 @@ async fn ask_all(
     } in answers.iter().map(|answer| &answer.report)
     {
         match problem {
-            Some(problem) => dns.note_silent(address, problem),
-            None => dns.note_answering(address),
+            Some(problem) => dns.note_silent(zone, address, problem),
+            None => dns.note_answering(zone, address),
         }
     }
     answers

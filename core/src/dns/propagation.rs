@@ -70,17 +70,17 @@ impl Dns {
     }
 
     /// Notes that a server did not answer several tries, or not for its zone, with its last answer in words.
-    pub(crate) fn note_silent(&self, server: &Server, answer: &str) {
-        self.unresponsive.add_silent(server, answer);
+    pub(crate) fn note_silent(&self, zone: &DnsName, server: &Server, answer: &str) {
+        self.unresponsive.add_silent(zone, server, answer);
     }
 
     /// Notes that a server answers for its zone.
-    pub(crate) fn note_answering(&self, server: &Server) {
-        self.unresponsive.remove_silent(server);
+    pub(crate) fn note_answering(&self, zone: &DnsName, server: &Server) {
+        self.unresponsive.remove_silent(zone, server);
     }
 
-    /// The last answer of a server that was silent less than a minute ago.
-    pub(crate) fn last_silence(&self, server: &Server) -> Option<String> {
-        self.unresponsive.last_silence(server)
+    /// The last answer of a server that was silent about its zone less than a minute ago.
+    pub(crate) fn last_silence(&self, zone: &DnsName, server: &Server) -> Option<String> {
+        self.unresponsive.last_silence(zone, server)
     }
 }

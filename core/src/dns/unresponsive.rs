@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::lagging::LaggingNews;
 use super::server::Server;
+use crate::name::DnsName;
 
 /// After this time a server is asked in its turn again.
 const FORGET_AFTER: Duration = Duration::from_mins(1);
@@ -18,7 +19,8 @@ const FORGET_AFTER: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(super) struct Unresponsive {
     slow: Mutex<HashMap<SocketAddr, Instant>>,
-    silent: Mutex<HashMap<SocketAddr, (Instant, String)>>,
+    /// By zone: a server may answer for one, and not for another that somebody else has delegated to it.
+    silent: Mutex<HashMap<(DnsName, SocketAddr), (Instant, String)>>,
     /// Resolvers that did not answer the last time, for as long as that holds.
     dead: Mutex<HashSet<SocketAddr>>,
     pub(super) news: LaggingNews,
@@ -55,26 +57,29 @@ impl Unresponsive {
     }
 
     /// The server did not answer several tries, or not for its zone; with its last answer in words.
-    pub(super) fn add_silent(&self, server: &Server, answer: &str) {
-        let until = Instant::now() + FORGET_AFTER;
+    pub(super) fn add_silent(&self, zone: &DnsName, server: &Server, answer: &str) {
+        let now = Instant::now();
         let mut silent = locked(&self.silent);
+        silent.retain(|_, (until, _)| *until > now);
         for address in &server.addresses {
-            silent.insert(*address, (until, answer.to_owned()));
+            let of_zone = (zone.clone(), *address);
+            silent.insert(of_zone, (now + FORGET_AFTER, answer.to_owned()));
         }
     }
 
     /// The server answers for its zone.
-    pub(super) fn remove_silent(&self, server: &Server) {
+    pub(super) fn remove_silent(&self, zone: &DnsName, server: &Server) {
         let mut silent = locked(&self.silent);
         for address in &server.addresses {
-            silent.remove(address);
+            silent.remove(&(zone.clone(), *address));
         }
     }
 
-    /// The last answer of a server that was silent less than a minute ago.
-    pub(super) fn last_silence(&self, server: &Server) -> Option<String> {
+    /// The last answer of a server that was silent about its zone less than a minute ago.
+    pub(super) fn last_silence(&self, zone: &DnsName, server: &Server) -> Option<String> {
         let silent = locked(&self.silent);
-        let (until, answer) = silent.get(server.addresses.first()?)?;
+        let of_zone = (zone.clone(), *server.addresses.first()?);
+        let (until, answer) = silent.get(&of_zone)?;
         (*until > Instant::now()).then(|| answer.clone())
     }
 
@@ -112,18 +117,29 @@ mod tests {
     async fn a_silent_server_is_remembered_for_a_minute_or_until_it_answers() {
         let unresponsive = Unresponsive::default();
         let servers = [1, 2].map(|port| Server::at(SocketAddr::from(([192, 0, 2, 53], port))));
-        assert_eq!(unresponsive.last_silence(&servers[0]), None);
+        let zone = "example.com".parse().unwrap();
+        let last = |server| unresponsive.last_silence(&zone, server);
+        assert_eq!(last(&servers[0]), None);
         for server in &servers {
-            unresponsive.add_silent(server, "no answer");
+            unresponsive.add_silent(&zone, server, "no answer");
         }
-        unresponsive.remove_silent(&servers[0]);
-        assert_eq!(unresponsive.last_silence(&servers[0]), None);
-        assert_eq!(
-            unresponsive.last_silence(&servers[1]).as_deref(),
-            Some("no answer")
-        );
+        unresponsive.remove_silent(&zone, &servers[0]);
+        assert_eq!(last(&servers[0]), None);
+        assert_eq!(last(&servers[1]).as_deref(), Some("no answer"));
         advance(FORGET_AFTER).await;
-        assert_eq!(unresponsive.last_silence(&servers[1]), None);
+        assert_eq!(last(&servers[1]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_silent_about_one_zone_is_not_silent_about_others() {
+        let unresponsive = Unresponsive::default();
+        let server = Server::at(SocketAddr::from(([192, 0, 2, 53], 53)));
+        let [one, other] = ["example.com", "example.net"].map(|zone| zone.parse().unwrap());
+        unresponsive.add_silent(&one, &server, "REFUSED");
+        unresponsive.remove_silent(&other, &server);
+        assert_eq!(unresponsive.last_silence(&other, &server), None);
+        let last = unresponsive.last_silence(&one, &server);
+        assert_eq!(last.as_deref(), Some("REFUSED"));
     }
 
     #[tokio::test(start_paused = true)]

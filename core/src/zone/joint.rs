@@ -278,7 +278,7 @@ fn visible<'a>(
         let is_sample = applied.one_version && dns.propagation().resolvers.is_empty();
         let names = if is_sample { SAMPLE } else { usize::MAX };
         let records = parts.iter().flat_map(|part| part.sample(names));
-        let mut seen = propagation::wait(dns, servers, records, limit).await;
+        let mut seen = propagation::wait(dns, writer.zone(), servers, records, limit).await;
         let serial = async { writer.serial().await.ok().flatten() };
         let took = (applied.server.as_str(), serial);
         seen.cause = LagCause::find(dns, writer.zone(), took, &seen.lagging).await;

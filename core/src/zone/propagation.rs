@@ -65,10 +65,11 @@ pub(super) struct Propagation {
     pub(super) silent: Vec<Lagging>,
 }
 
-/// Waits until each of `servers` that counts has all of `records`, at most until the limit, and then for the
+/// Waits until each of the `servers` of `zone` that counts has all of `records`, at most until the limit, and then for the
 /// configured extra time. If no server answers, all of them lag.
 pub(super) async fn wait<'a>(
     dns: &Dns,
+    zone: &DnsName,
     servers: &[Server],
     records: impl IntoIterator<Item = &'a TxtRecord>,
     limit: Duration,
@@ -81,6 +82,7 @@ pub(super) async fn wait<'a>(
     let policy = dns.propagation();
     let wait = Wait {
         dns,
+        zone,
         names,
         begun,
         deadline: begun + limit,
@@ -98,6 +100,7 @@ pub(super) async fn wait<'a>(
 /// The wait for one set of values.
 struct Wait<'a> {
     dns: &'a Dns,
+    zone: &'a DnsName,
     names: BTreeMap<&'a DnsName, Vec<&'a TxtValue>>,
     begun: Instant,
     deadline: Instant,
@@ -156,7 +159,7 @@ impl<'a> Wait<'a> {
 
     /// The last answer of a server that was silent a moment ago and does not count.
     fn last_silence(&self, server: &Server) -> Option<String> {
-        let last = self.dns.last_silence(server);
+        let last = self.dns.last_silence(self.zone, server);
         last.filter(|_| !self.all_count)
     }
 
@@ -205,7 +208,7 @@ impl<'a> Wait<'a> {
                 && *self.reached.borrow() > 0
                 && let Some(silent) = state.lagging().next()
             {
-                self.dns.note_silent(server, &silent.answer);
+                self.dns.note_silent(self.zone, server, &silent.answer);
                 return Outcome::Silent(silent);
             }
             if self.begun.elapsed() >= NAMED_AFTER
@@ -220,7 +223,7 @@ impl<'a> Wait<'a> {
             sleep(pause).await;
             interval = (interval * 3 / 2).min(LONGEST_INTERVAL);
         }
-        self.dns.note_answering(server);
+        self.dns.note_answering(self.zone, server);
         self.reached.send_modify(|reached| *reached += 1);
         Outcome::Reached {
             after: self.begun.elapsed(),
@@ -280,6 +283,7 @@ mod tests {
         }];
         let found = dns.servers(&name(ZONE)).await;
         assert!(found.is_err(), "{found:?}");
+        let zone = name(ZONE);
         let record = TxtRecord {
             name: name(ALIAS_NAME),
             value: "value".parse().unwrap(),
@@ -289,7 +293,7 @@ mod tests {
             stub.fail(None);
         };
         let limit = Duration::from_mins(1);
-        let (waited, ()) = join(wait(&dns, &servers, [&record], limit), recovers).await;
+        let (waited, ()) = join(wait(&dns, &zone, &servers, [&record], limit), recovers).await;
         assert_eq!(waited.reached.len(), 1, "{waited:?}");
         assert!(
             waited.reached[0].after < Duration::from_secs(5),

@@ -3,6 +3,7 @@
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{BackendZone, ProviderError};
 use acme_alias_core::txt::quoting::{self, Digits};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Envelope};
@@ -12,6 +13,8 @@ use crate::parameters::ZoneId;
 /// Up to this many names are queried one by one. For more, the zone's TXT records are listed.
 const SINGLE_QUERIES_MAX: usize = 3;
 const RECORDS_PER_PAGE: &str = "1000";
+/// Pages of a list that are read: 200,000 records. One without an end must not keep a run from its end.
+const PAGES_MAX: u32 = 200;
 /// The status of a zone that is delegated to Cloudflare
 /// (<https://developers.cloudflare.com/dns/zone-setups/reference/domain-status/>).
 const ACTIVE: &str = "active";
@@ -142,21 +145,33 @@ impl Client {
 
     /// All zones that the token may list, and why there may be more.
     pub(crate) async fn zones(&self) -> (Vec<Zone>, Result<(), RequestError>) {
-        let mut zones = Vec::new();
-        for page in 1.. {
+        self.list("/zones", &[("per_page", ZONES_PER_PAGE)]).await
+    }
+
+    /// The items of a list on several pages, and why there may be more.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> (Vec<T>, Result<(), RequestError>) {
+        let mut items = Vec::new();
+        for page in 1..=PAGES_MAX {
             let number = page.to_string();
-            let query = [("per_page", ZONES_PER_PAGE), ("page", number.as_str())];
-            let envelope = match self.get::<Vec<Zone>>("/zones", &query).await {
+            let query = [query, &[("page", number.as_str())]].concat();
+            let envelope = match self.get::<Vec<T>>(path, &query).await {
                 Ok(envelope) => envelope,
-                Err(error) => return (zones, Err(error)),
+                Err(error) => return (items, Err(error)),
             };
             let is_last = envelope.is_last(page);
-            zones.extend(envelope.result.unwrap_or_default());
-            if is_last {
-                break;
+            let found = envelope.result.unwrap_or_default();
+            let is_empty = found.is_empty();
+            items.extend(found);
+            if is_last || is_empty {
+                return (items, Ok(()));
             }
         }
-        (zones, Ok(()))
+        let problem = format!("the list has more than {PAGES_MAX} pages");
+        (items, Err(RequestError::NoAnswer(problem.into())))
     }
 
     /// A zone. The token needs Zone:Read.
@@ -207,24 +222,10 @@ impl Client {
         zone: &ZoneId,
         name: Option<&DnsName>,
     ) -> Result<Vec<Record>, RequestError> {
-        let path = records_path(zone);
-        let mut records = Vec::new();
-        for page in 1.. {
-            let number = page.to_string();
-            let mut query = vec![
-                ("type", "TXT"),
-                ("per_page", RECORDS_PER_PAGE),
-                ("page", &number),
-            ];
-            query.extend(name.map(|name| ("name.exact", name.as_str())));
-            let envelope: Envelope<Vec<Record>> = self.get(&path, &query).await?;
-            let is_last = envelope.is_last(page);
-            records.extend(envelope.result.unwrap_or_default());
-            if is_last {
-                break;
-            }
-        }
-        Ok(records)
+        let mut query = vec![("type", "TXT"), ("per_page", RECORDS_PER_PAGE)];
+        query.extend(name.map(|name| ("name.exact", name.as_str())));
+        let (records, all) = self.list(&records_path(zone), &query).await;
+        all.map(|()| records)
     }
 
     /// Carries out a batch; returns the records that were made.

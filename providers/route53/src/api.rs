@@ -13,6 +13,8 @@ use crate::parameters::HostedZoneId;
 /// Up to this many names are queried one by one. For more, the zone is listed.
 const SINGLE_QUERIES_MAX: usize = 4;
 const SETS_PER_PAGE: i32 = 300;
+/// Pages of a list that are read: 60,000 sets. One without an end must not keep a run from its end.
+const PAGES_MAX: usize = 200;
 
 /// The hosted zones of one name.
 #[derive(Debug, Default)]
@@ -117,7 +119,7 @@ impl Client {
     async fn list(&self, zone: &HostedZoneId) -> Result<Vec<ResourceRecordSet>, CallError> {
         let mut sets = Vec::new();
         let mut next = (None, None, None);
-        loop {
+        for _ in 0..PAGES_MAX {
             let send = |api: &Api| {
                 let (name, kind, identifier) = next.clone();
                 api.list_resource_record_sets()
@@ -139,6 +141,8 @@ impl Client {
                 page.next_record_identifier,
             );
         }
+        let problem = format!("the list of {zone} has more than {PAGES_MAX} pages");
+        Err(CallError::NoAnswer(problem))
     }
 
     /// Sends a batch; returns the id of the change.

@@ -18,6 +18,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::OnceCell;
 use tracing::debug;
 
+use crate::answer_limit::AnswerLimit;
 use crate::config::Config;
 use crate::error::CallError;
 use crate::parameters::EndpointUrl;
@@ -144,6 +145,7 @@ impl Client {
             .operation_timeout(config.timeout)
             .build();
         let mut builder = Builder::from(self.sdk().await)
+            .interceptor(AnswerLimit)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
         if let Some(url) = &config.endpoint_url {

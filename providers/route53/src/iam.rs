@@ -9,6 +9,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
 
+use crate::answer_limit::AnswerLimit;
 use crate::error::CallError;
 
 /// Stands for any hosted zone other than the alias zone.
@@ -137,6 +138,7 @@ impl Caller {
     /// Asks STS, which needs no permission.
     async fn ask(sdk: &SdkConfig) -> Result<Caller, CallError> {
         let config = aws_sdk_sts::config::Builder::from(sdk)
+            .interceptor(AnswerLimit)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeout());
         let client = aws_sdk_sts::Client::from_conf(config.build());
@@ -178,6 +180,7 @@ impl Caller {
         let principal = self.principal();
         let principal = principal.ok_or("these credentials belong to neither a user nor a role")?;
         let config = aws_sdk_iam::config::Builder::from(sdk)
+            .interceptor(AnswerLimit)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeout());
         let client = aws_sdk_iam::Client::from_conf(config.build());

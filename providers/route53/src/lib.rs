@@ -61,6 +61,7 @@
 //! [`KeyRights::policies`]: acme_alias_core::rights::KeyRights::policies
 //! [`KeyRights::audit`]: acme_alias_core::rights::KeyRights::audit
 
+mod answer_limit;
 mod api;
 mod client;
 mod config;

@@ -17,7 +17,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 /// Good certificates beside the hostile ones.
 const GOOD: usize = 20;
 /// The zone of an attacker.
-const HOSTILE: &str = "hostile.example";
+pub(super) const HOSTILE: &str = "hostile.example";
 /// Packets for one name: its queries, and what is sent again of sixteen queries under way.
 const PACKETS_PER_NAME: usize = 120 + 16 * 2;
 /// What a run with good certificates alone takes at most, on a slow machine.
@@ -70,7 +70,7 @@ impl Neighbours {
     }
 
     /// Settings with the good certificates and those for these hostile domains, whose zone has this server.
-    fn settings(&self, hostile: &[String], server: SocketAddr) -> Settings {
+    pub(super) fn settings(&self, hostile: &[String], server: SocketAddr) -> Settings {
         let mut settings = self.bed.settings_with(&self.ca);
         settings.zones.push((HOSTILE.to_owned(), vec![server]));
         // In the order of their names, the hostile ones come first.
@@ -119,7 +119,7 @@ impl Neighbours {
 
     /// A resolver that answers like that of the bed, and otherwise by `addresses` about names below `victim`;
     /// with the number of such queries.
-    fn resolver(
+    pub(super) fn resolver(
         &self,
         addresses: impl Fn(&Name) -> Option<A> + Send + 'static,
     ) -> Result<(QueryProxy, Arc<AtomicUsize>)> {
@@ -161,7 +161,7 @@ pub(super) fn with(
     HostileAnswer::Now(answer)
 }
 
-fn soa(zone: &Name) -> RData {
+pub(super) fn soa(zone: &Name) -> RData {
     RData::SOA(SOA::new(zone.clone(), zone.clone(), 1, 1, 1, 1, 60))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -216,6 +216,21 @@ fn run_listens_elsewhere_after_a_reload() -> Result {
     let address = port.address();
     let program = program(&bed, &address.to_string())?;
     let running = serving(&bed, &program, address)?;
+    let refused = "The settings files cannot be used";
+    listen_at(&program, "nonsense")?;
+    running.hang_up()?;
+    bed.wait_until("the page shows the mistake", |_| {
+        let page = get(address, "/")?;
+        Ok(page.contains(refused) && page.contains("takes an IP address with a port"))
+    })?;
+    assert_eq!(get(address, "/healthz")?, "ok\n");
+    // An address that is taken: the old one stays.
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    listen_at(&program, &silent.local_addr()?.to_string())?;
+    running.hang_up()?;
+    bed.wait_until("the mistake is gone from the page", |_| {
+        Ok(!get(address, "/")?.contains(refused))
+    })?;
     let socket = bed.folder().join("http.sock");
     listen_at(&program, &format!("unix:{}", socket.display()))?;
     running.hang_up()?;
@@ -239,7 +254,7 @@ fn run_listens_elsewhere_after_a_reload() -> Result {
 #[test]
 fn an_address_that_cannot_be_used_is_an_error_with_a_remedy() -> Result {
     let bed = bed()?;
-    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let silent = TcpListener::bind("127.0.0.1:0")?;
     let taken = silent.local_addr()?.to_string();
     for (listen, words) in [
         (

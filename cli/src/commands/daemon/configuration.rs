@@ -11,7 +11,7 @@ use acme_alias_core::store::CertificateId;
 use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::settings::RunSettings;
+use crate::settings::{RunSettings, Stamp};
 use crate::setup::{Built, Setup, state};
 use crate::sources::Sources;
 
@@ -27,12 +27,10 @@ pub(super) struct Source {
 /// The settings in force, and the engine that is built from them.
 pub(super) struct Configuration {
     source: Arc<Source>,
-    /// Of the settings files.
-    fingerprint: u64,
+    /// Of the settings files, when they were read last.
+    stamps: Vec<Stamp>,
     /// Certificates whose settings cannot be used, as far as nobody was told.
     unreported: BTreeMap<CertificateId, Failure>,
-    /// What was wrong with settings files that are not in force.
-    refused: Option<String>,
     certificates: usize,
     is_expired: bool,
 }
@@ -51,7 +49,8 @@ impl Configuration {
     /// Reads the settings for the first time.
     pub(super) async fn read(cli: &Cli, output: Output) -> Result<Self, Failure> {
         let sources = Sources::new(cli)?;
-        let fingerprint = sources.fingerprint()?;
+        // Before they are read: what changes meanwhile is read again.
+        let stamps = sources.stamps();
         let mut setup = Setup::new(sources).await?;
         state::check_user(&setup.settings)?;
         for warning in &setup.settings.warnings {
@@ -63,8 +62,7 @@ impl Configuration {
             unreported: built.unusable.clone(),
             certificates: setup.settings.certificates.len(),
             source: Arc::new(Source { setup, built }),
-            fingerprint,
-            refused: None,
+            stamps,
             is_expired: false,
         })
     }
@@ -89,11 +87,6 @@ impl Configuration {
         self.certificates
     }
 
-    /// Whether there are new settings files that cannot be used.
-    pub(super) fn is_refused(&self) -> bool {
-        self.refused.is_some()
-    }
-
     /// The certificates whose settings cannot be used.
     pub(super) fn unusable(&self) -> BTreeSet<CertificateId> {
         self.source.built.unusable.keys().cloned().collect()
@@ -111,10 +104,12 @@ impl Configuration {
 
     /// Looks at the settings again, and takes them if they have changed or if that is wanted.
     pub(super) async fn reload(&mut self, cli: &Cli, output: Output, is_wanted: bool) -> Changed {
-        let fingerprint = Sources::new(cli).and_then(|sources| sources.fingerprint());
-        let is_same = matches!(fingerprint, Ok(now) if now == self.fingerprint);
+        let stamps = match Sources::new(cli) {
+            Ok(sources) => sources.stamps(),
+            Err(error) => return Changed::Refused(error.into()),
+        };
+        let is_same = stamps == self.stamps;
         if is_same && !is_wanted && !self.is_expired {
-            self.refused = None;
             return Changed::Nothing;
         }
         match Configuration::read(cli, output).await {
@@ -131,10 +126,8 @@ impl Configuration {
             }
             Err(failure) => {
                 self.is_expired = false;
-                let message = failure.to_string();
-                if self.refused.replace(message.clone()) == Some(message) && !is_wanted {
-                    return Changed::Nothing;
-                }
+                // They are read again when they have changed once more.
+                self.stamps = stamps;
                 Changed::Refused(failure)
             }
         }

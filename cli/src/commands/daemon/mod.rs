@@ -29,8 +29,11 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::signals;
 
-/// The longest sleep. A monotonic clock does not see that the machine was suspended or that its clock was set.
-const TICK: Duration = Duration::from_mins(1);
+/// How often the settings files are looked at, and the clock: a monotonic one does not see that the machine was suspended
+/// or that its time was set.
+const TICK: Duration = Duration::from_secs(10);
+/// The shortest time from one run to the next, unless the settings have changed.
+const RUNS_APART: Duration = Duration::from_mins(1);
 /// How long a run may take to withdraw what it has written when the process is to end. systemd kills after 90 s, and
 /// container runtimes after 10 s.
 const STOP_GRACE: Duration = Duration::from_secs(9);
@@ -149,10 +152,10 @@ impl Daemon<'_> {
         let next = next.unwrap_or_else(|failure: Failure| {
             self.output.failure(&failure);
             self.status.failed(&failure);
-            Timestamp::now() + TICK
+            Timestamp::now()
         });
         // What failed at once is not tried at once again.
-        let next = next.max(Timestamp::now() + TICK);
+        let next = next.max(Timestamp::now() + RUNS_APART);
         self.status.waiting(next);
         service::status(&format!("the next run is at {next:.0}"));
         Some(next)
@@ -211,20 +214,14 @@ impl Daemon<'_> {
             .reload(self.cli, self.output, is_wanted)
             .await;
         let is_new = match changed {
-            Changed::Nothing => {
-                if !self.configuration.is_refused() {
-                    self.status.settings(None);
-                }
-                false
-            }
+            Changed::Nothing => false,
             Changed::Settings => {
-                self.status.settings(None);
                 self.output
                     .event("reloaded", "the settings were read again");
                 true
             }
             Changed::Refused(failure) => {
-                self.status.settings(Some(&failure));
+                self.status.refused(&failure);
                 self.output.failure(&failure);
                 let message = "the settings cannot be used; the old ones stay in force";
                 self.output.event("refused", message);

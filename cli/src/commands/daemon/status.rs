@@ -58,9 +58,15 @@ impl SharedStatus {
         end(&mut self.lock(), 0, Some(Trouble::from(failure)));
     }
 
-    /// The settings that were read last are in force, or they cannot be used.
-    pub(super) fn settings(&self, refused: Option<&Failure>) {
-        self.lock().refused = refused.map(Trouble::from);
+    /// The settings files as they are now cannot be used.
+    pub(super) fn refused(&self, failure: &Failure) {
+        self.lock().refused = Some(Trouble::from(failure));
+    }
+
+    /// The settings files as they are now are in force.
+    #[cfg(feature = "http")]
+    pub(super) fn accepted(&self) {
+        self.lock().refused = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Status> {

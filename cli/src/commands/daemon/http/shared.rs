@@ -32,7 +32,10 @@ impl Shared {
     /// Answers are made from these settings from now on.
     pub(super) fn update(&self, source: &Arc<Source>) {
         let mut current = self.source.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::clone(source);
+        if !Arc::ptr_eq(&current, source) {
+            *current = Arc::clone(source);
+            self.status.accepted();
+        }
     }
 
     /// Looks at the names under which clients reach the server.

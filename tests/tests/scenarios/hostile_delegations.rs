@@ -1,0 +1,61 @@
+//! Zones of others that are delegated to the servers of the alias zone.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use acme_alias_tests::{HostileServer, QueryProxy, Result, SimulatedCa, TestBed, Validation};
+use hickory_proto::rr::rdata::{A, NS};
+use hickory_proto::rr::{RData, RecordType};
+
+use super::hostile_zones::{HOSTILE, Neighbours, name, none, soa, victims, with};
+
+/// A bed with one good certificate. The CA asks the secondary of the alias zone, which has a change seconds later.
+fn with_a_slow_transfer() -> Result<Neighbours> {
+    let good = vec!["good.example.com".to_owned()];
+    let builder = TestBed::builder().delegate_apart(&good);
+    let bed = builder.notify_delay(3).start()?;
+    let ca = SimulatedCa::start(Validation::At(bed.ca_resolver()))?;
+    Ok(Neighbours { bed, ca, good })
+}
+
+#[test]
+fn a_server_of_the_alias_zone_that_zones_of_others_name_is_waited_for() -> Result {
+    const ZONES: usize = 10;
+    let neighbours = with_a_slow_transfer()?;
+    let secondary = QueryProxy::start_at_dns_port(neighbours.bed.secondary(), |_, answer| {
+        // It is farther away than the primary.
+        std::thread::sleep(Duration::from_millis(30));
+        vec![answer]
+    })?;
+    let hostile: Vec<_> = (0..ZONES).map(|n| format!("h{n}.{HOSTILE}")).collect();
+    let zones: Vec<_> = hostile.iter().map(|zone| name(zone)).collect();
+    let server = HostileServer::start(move |asked, kind, answer| {
+        let Some(zone) = zones.iter().find(|zone| zone.zone_of(asked)) else {
+            return none(answer, &name(HOSTILE));
+        };
+        match kind {
+            RecordType::SOA if asked == zone => with(answer, asked, [soa(zone)]),
+            RecordType::NS if asked == zone => {
+                with(answer, asked, victims(1).map(|ns| RData::NS(NS(ns))))
+            }
+            _ => none(answer, zone),
+        }
+    })?;
+    let address = secondary.address().ip();
+    let (resolver, _) = neighbours.resolver(move |_| match address {
+        IpAddr::V4(address) => Some(A(address)),
+        IpAddr::V6(_) => None,
+    })?;
+    let mut settings = neighbours.settings(&hostile, server.address());
+    settings.resolver = resolver.address();
+    settings.dns = "allow-special-addresses = true".to_owned();
+    settings.alias_zones[0].servers = vec![neighbours.bed.primary(), secondary.address()];
+    let outcome = neighbours.bed.program(settings)?.run(&["renew"])?;
+    // It was asked about the zones of others, and does not serve them.
+    outcome.assert_said(&[
+        "(TXT visible on 2 of 2 name servers)",
+        "is named as a server of",
+    ]);
+    assert_eq!(neighbours.ca.certificates(), 1, "{outcome}");
+    neighbours.bed.assert_only_txt_was_touched(&[])
+}

@@ -1,0 +1,87 @@
+//! Backends of alias zones whose lists have no end, or whose answers are too large.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests may fail as they do")]
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::TxtProvider;
+use acme_alias_tests::{Injected, RecordingHook, Reply, Result, Stub};
+
+use crate::backend::zone_name;
+use crate::clouds::Clouds;
+use crate::route53::provider_at;
+
+/// What a run takes at most.
+const TIME: Duration = Duration::from_mins(1);
+/// A page of a list of Route 53, after which there is always another one.
+const PAGE: &str = "<ListResourceRecordSetsResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+    <ResourceRecordSets></ResourceRecordSets><IsTruncated>true</IsTruncated><MaxItems>300</MaxItems>\
+    <NextRecordName>a.auth.example.net.</NextRecordName><NextRecordType>TXT</NextRecordType>\
+    </ListResourceRecordSetsResponse>";
+
+/// Runs with a good certificate that has a hook, and one whose alias zone is at a Cloudflare that answers with this
+/// item on each page of a list.
+fn run_with_pages_of(item: &'static str) -> Result {
+    let clouds = Clouds::start()?;
+    clouds.cloudflare.inject(move |method, path| {
+        let page = format!(
+            r#"{{"success": true, "errors": [], "messages": [], "result": [{item}],
+            "result_info": {{"page": 1, "total_pages": 4294967295}}}}"#
+        );
+        let is_list = method == "GET" && path.ends_with("/dns_records");
+        is_list.then_some(Injected::Answer(200, Vec::new(), page))
+    });
+    let hook = RecordingHook::new(&clouds.bed.folder().join("deployed"));
+    let certificates = format!(
+        "[certificates.good]\ndomains = [\"example.com\"]\n{}\n[certificates.bad]\ndomains = [\"example.org\"]\n",
+        hook.setting()
+    );
+    let program = clouds.signed_in("", &certificates)?.limit(TIME);
+    let outcome = program.run(&["renew"])?;
+    assert_eq!(hook.certificates()?.len(), 1, "{outcome}");
+    assert!(outcome.stderr.contains("bad: failed"), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn a_list_of_cloudflare_without_an_end_keeps_no_certificate_of_others_from_its_hook() -> Result {
+    run_with_pages_of("")?;
+    run_with_pages_of(r#"{"id": "1", "name": "a.example", "content": "text"}"#)
+}
+
+#[tokio::test]
+async fn a_list_of_route_53_without_an_end_is_given_up() -> Result {
+    let stub = Stub::start(|_| Reply::Answer(200, PAGE.to_owned()))?;
+    let provider = provider_at(stub.address())
+        .with_hosted_zone_id("Z1".parse().unwrap())
+        .with_requests_per_second(NonZeroU32::MAX);
+    // So many that the whole zone is listed.
+    let names = (0..20).map(|n| format!("n{n}.auth.example.net").parse());
+    let names: Vec<DnsName> = names.collect::<std::result::Result<_, _>>()?;
+    let zone = zone_name();
+    let values = tokio::time::timeout(TIME, provider.values(&zone, &names));
+    let error = values.await?.unwrap_err();
+    assert!(error.to_string().contains("more than 200 pages"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_of_route_53_that_is_too_large_is_given_up() -> Result {
+    // Without its spaces it is a good answer.
+    let spaces = " ".repeat(17 << 20);
+    let answer = format!(
+        "<ListHostedZonesByNameResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+         <HostedZones></HostedZones>{spaces}<IsTruncated>false</IsTruncated><MaxItems>100</MaxItems>\
+         </ListHostedZonesByNameResponse>"
+    );
+    let stub = Stub::start(move |_| Reply::Answer(200, answer.clone()))?;
+    let provider = provider_at(stub.address());
+    let error = provider.values(&zone_name(), &[]).await.unwrap_err();
+    assert!(
+        error.to_string().contains("answer 200 is unreadable"),
+        "{error}"
+    );
+    Ok(())
+}
