@@ -46,12 +46,16 @@ pub(crate) fn run(mode: Mode) -> Result<(), Failure> {
     )))
 }
 
-/// The README and the page of each provider.
+/// The pages of the folders that have documentation.
 fn pages() -> Result<Vec<PathBuf>, Failure> {
-    let folder = Path::new("docs/providers");
-    let mut pages = vec![PathBuf::from("README.md")];
-    for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
-        pages.push(entry.map_err(|error| failed(folder, &error))?.path());
+    let mut pages = Vec::new();
+    for folder in [".", "docs", "docs/providers"].map(Path::new) {
+        for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
+            let path = entry.map_err(|error| failed(folder, &error))?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
     }
     pages.sort();
     Ok(pages)

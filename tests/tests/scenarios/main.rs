@@ -37,6 +37,7 @@ mod failure_matrix;
 mod far;
 mod faulty_servers;
 mod file_systems;
+mod first_certificate;
 mod guide_text;
 mod guides;
 mod hostile;
