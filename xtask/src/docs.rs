@@ -1,9 +1,10 @@
 //! The generated parts of the documentation: output of the program, between markers in pages that people
-//! write, and the JSON schema.
+//! write, and the JSON schema. The links of all pages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::links;
 use crate::step::{Failure, cargo_output};
 
 const BEGIN: &str = "<!-- generated: ";
@@ -37,6 +38,7 @@ pub(crate) fn run(mode: Mode) -> Result<(), Failure> {
     let schema = cargo_output("run --quiet --package acme-alias -- config schema")?;
     let there = fs::read_to_string(SCHEMA).unwrap_or_default();
     update(SCHEMA.into(), &there, &schema)?;
+    links::check(&pages()?)?;
     if stale.is_empty() {
         return Ok(());
     }
