@@ -70,6 +70,7 @@ mod name_servers;
 mod notifications;
 mod odd_servers;
 mod offboarding;
+mod operations;
 mod packages;
 mod pages;
 mod partial;
