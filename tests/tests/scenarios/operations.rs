@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use acme_alias_tests::{Result, TestBed};
+use acme_alias_tests::{Error, Result, TestBed};
 
 use crate::guide_text::{blocks, commands, read, section};
 
@@ -98,6 +98,24 @@ fn the_commands_of_the_user_of_the_package_exist() -> Result {
     for command in commands {
         program.run(&command)?.assert_success();
     }
+    Ok(())
+}
+
+#[test]
+fn the_settings_of_the_page_are_accepted() -> Result {
+    let page = read("operations.md")?.replace("ssl-cert", "root");
+    let blocks = blocks(&page, "toml");
+    let [target, group] = blocks.as_slice() else {
+        return Err(Error::new("two blocks of settings were expected"));
+    };
+    let bed = TestBed::start()?;
+    let mut settings = bed
+        .settings()
+        .certificate("web", "domains = [\"example.com\"]");
+    settings.more += target;
+    settings.top.clone_from(group);
+    let program = bed.program(settings)?;
+    program.run(&["config", "check"])?.assert_success();
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use acme_alias_tests::{Debian, Result, Settings, SimulatedCa, TestBed, Validation};
 
 use crate::first_certificate::FirstCertificate;
-use crate::guide_text::blocks;
+use crate::guide_text::{blocks, read};
 
 /// The greatest exposure that `systemd-analyze security` may find, in tenths.
 const EXPOSURE_MAX: &str = "20";
@@ -191,6 +191,35 @@ fn the_units_are_valid_and_run_commands_that_exist() -> Result {
         let verified = analyze(&["verify", "--man=no"], &unit)?;
         let said = String::from_utf8_lossy(&verified.stderr).into_owned();
         assert!(verified.status.success() && said.is_empty(), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn additions_to_the_units_are_valid_and_leave_them_narrow() -> Result {
+    let folder = tempfile::tempdir()?;
+    let unit = folder.path().join("acme-alias.service");
+    let text = fs::read_to_string(units().join("acme-alias.service"))?;
+    fs::write(
+        &unit,
+        text.replace("ExecStart=acme-alias", "ExecStart=/bin/true"),
+    )?;
+    let additions = folder.path().join("acme-alias.service.d");
+    fs::create_dir(&additions)?;
+    let addition = additions.join("override.conf");
+    let verified = |text: &str| -> Result<String> {
+        fs::write(&addition, text)?;
+        let output = analyze(&["verify", "--man=no"], &unit)?;
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(verified("[Service]\nNonsense=no\n")?.contains("Nonsense"));
+    let on_page = blocks(&read("operations.md")?, "ini");
+    assert_eq!(on_page.len(), 3);
+    let threshold = format!("--threshold={EXPOSURE_MAX}");
+    for text in on_page {
+        assert_eq!(verified(&text)?, "", "{text}");
+        let options = ["security", "--offline=true", "--no-pager", &threshold];
+        assert!(analyze(&options, &unit)?.status.success(), "{text}");
     }
     Ok(())
 }
