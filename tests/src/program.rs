@@ -267,7 +267,11 @@ impl Running {
     /// Waits until its standard output has these words.
     pub fn wait_until_said(&self, words: &str) -> Result {
         let path = self.folder.path().join("stdout");
-        process::wait_for(words, || Ok(fs::read_to_string(&path)?.contains(words)))
+        let said = process::wait_for(words, || Ok(fs::read_to_string(&path)?.contains(words)));
+        said.map_err(|error| {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            Error::new(format_args!("{error}, but:\n{text}"))
+        })
     }
 
     /// Waits for its end.

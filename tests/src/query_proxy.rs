@@ -10,7 +10,6 @@ use crate::error::{Context, Result};
 use crate::port::{Port, ResolverAddress};
 
 const MESSAGE_MAX: usize = 65_535;
-const DNS_PORT: u16 = 53;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The running proxy.
@@ -55,10 +54,7 @@ impl QueryProxy {
 
     /// A server with the answers of `server`, at port 53 of an address in 127.0.0.0/8: one that NS records can name.
     pub fn at_dns_port(server: SocketAddr) -> Result<QueryProxy> {
-        let claimed = ResolverAddress::claim()?;
-        let address = claimed.address();
-        let claim = Claim::DnsPort { _address: claimed };
-        QueryProxy::listen(server, address, claim, |_, answer| vec![answer.to_vec()])
+        QueryProxy::start_at_dns_port(server, |_, answer| vec![answer])
     }
 
     /// The same at another address of this machine (127.0.0.0/8) and the port of `server`, as a server beside
@@ -76,9 +72,10 @@ impl QueryProxy {
         server: SocketAddr,
         spoil: impl FnMut(&Message, Message) -> Vec<Message> + Send + 'static,
     ) -> Result<QueryProxy> {
-        let [second, third, fourth]: [u8; 3] = rand::random();
-        let address = Ipv4Addr::new(127, 128 | second, third, fourth.clamp(1, 254));
-        QueryProxy::listen(server, (address, DNS_PORT).into(), None, parsed(spoil))
+        let claimed = ResolverAddress::claim()?;
+        let address = claimed.address();
+        let claim = Claim::DnsPort { _address: claimed };
+        QueryProxy::listen(server, address, claim, parsed(spoil))
     }
 
     fn listen(

@@ -3,10 +3,13 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{BELOW, Program, Result, TestBed};
 
+/// What the service manager is told at the end.
+const STOPPING: &str = "STOPPING=1";
 /// Container runtimes kill after ten seconds.
 const END_MAX: Duration = Duration::from_secs(10);
 
@@ -23,21 +26,22 @@ fn is_stored(bed: &TestBed, id: &str) -> bool {
     bed.certificate(id).is_ok()
 }
 
-/// What was sent to the socket of a service manager until now.
-fn told(socket: &UnixDatagram) -> Result<Vec<String>> {
-    socket.set_nonblocking(true)?;
-    let mut told = Vec::new();
-    let mut message = [0; 4096];
-    while let Ok(octets) = socket.recv(&mut message) {
-        told.push(String::from_utf8_lossy(&message[..octets]).into_owned());
-    }
-    Ok(told)
-}
-
-fn socket_in(folder: &Path) -> Result<(UnixDatagram, String)> {
+/// A service manager, which listens at a socket below `folder`: its path, and what it was told until the end.
+fn service_manager(folder: &Path) -> Result<(String, JoinHandle<Vec<String>>)> {
     let path = folder.join("notify");
     let socket = UnixDatagram::bind(&path)?;
-    Ok((socket, path.display().to_string()))
+    let told = thread::spawn(move || {
+        let mut told: Vec<String> = Vec::new();
+        let mut message = [0; 4096];
+        while !told.last().is_some_and(|last| last.contains(STOPPING)) {
+            let Ok(octets) = socket.recv(&mut message) else {
+                break;
+            };
+            told.push(String::from_utf8_lossy(&message[..octets]).into_owned());
+        }
+        told
+    });
+    Ok((path.display().to_string(), told))
 }
 
 #[test]
@@ -45,7 +49,7 @@ fn certificates_that_are_due_or_added_are_obtained_until_it_is_told_to_end() -> 
     let bed = TestBed::builder()
         .delegate(&["example.com", "example.org", "www.example.com"])
         .start()?;
-    let (socket, path) = socket_in(bed.folder())?;
+    let (path, told) = service_manager(bed.folder())?;
     let settings = bed
         .settings()
         .certificate("com", "domains = [\"example.com\"]");
@@ -69,7 +73,8 @@ fn certificates_that_are_due_or_added_are_obtained_until_it_is_told_to_end() -> 
     // Others work beside it.
     let forced = program.run(&["renew", "--force", "com"])?;
     forced.assert_success();
-    bed.wait_until("the last certificate", |bed| Ok(is_stored(bed, "www")))?;
+    running.wait_until_said("\"certificate\":\"www\"")?;
+    assert!(is_stored(&bed, "www"));
 
     running.terminate()?;
     let ended = running.wait()?;
@@ -81,7 +86,7 @@ fn certificates_that_are_due_or_added_are_obtained_until_it_is_told_to_end() -> 
         "\"event\":\"stopped\"",
     ]);
     assert_eq!(bed.orders()?, 4, "{ended}");
-    let told = told(&socket)?;
+    let told = told.join().unwrap_or_default();
     let position = |word: &str| told.iter().position(|said| said.contains(word));
     assert_eq!(position("READY=1"), Some(0), "{told:?}");
     assert!(position("WATCHDOG=1").is_some(), "{told:?}");
@@ -90,7 +95,7 @@ fn certificates_that_are_due_or_added_are_obtained_until_it_is_told_to_end() -> 
     let ready = told[reloading..].iter().any(|said| said == "READY=1\n");
     assert!(ready, "{told:?}");
     assert!(position("STATUS=the next run is at").is_some(), "{told:?}");
-    assert_eq!(position("STOPPING=1"), Some(told.len() - 1), "{told:?}");
+    assert_eq!(position(STOPPING), Some(told.len() - 1), "{told:?}");
     Ok(())
 }
 
