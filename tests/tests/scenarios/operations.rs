@@ -150,7 +150,7 @@ fn the_script_for_periodic_renews_only_if_it_is_enabled_and_reports_failures() -
             .arg(packaging().join("freebsd/500.acme-alias"))
             .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
             .env("daily_acme_alias_enable", enabled);
-        command.status().map(|status| status.code())
+        command.output().map(|output| output.status.code())
     };
     assert_eq!(run("NO")?, Some(0));
     assert!(!called.exists());
