@@ -1,9 +1,10 @@
 //! The generated parts of the documentation: output of the program, between markers in pages that people
-//! write, and the JSON schema.
+//! write, and the JSON schema. The links of all pages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::links;
 use crate::step::{Failure, cargo_output};
 
 const BEGIN: &str = "<!-- generated: ";
@@ -37,6 +38,7 @@ pub(crate) fn run(mode: Mode) -> Result<(), Failure> {
     let schema = cargo_output("run --quiet --package acme-alias -- config schema")?;
     let there = fs::read_to_string(SCHEMA).unwrap_or_default();
     update(SCHEMA.into(), &there, &schema)?;
+    links::check(&pages()?)?;
     if stale.is_empty() {
         return Ok(());
     }
@@ -46,12 +48,16 @@ pub(crate) fn run(mode: Mode) -> Result<(), Failure> {
     )))
 }
 
-/// The README and the page of each provider.
+/// The pages of the folders that have documentation.
 fn pages() -> Result<Vec<PathBuf>, Failure> {
-    let folder = Path::new("docs/providers");
-    let mut pages = vec![PathBuf::from("README.md")];
-    for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
-        pages.push(entry.map_err(|error| failed(folder, &error))?.path());
+    let mut pages = Vec::new();
+    for folder in [".", "docs", "docs/providers"].map(Path::new) {
+        for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
+            let path = entry.map_err(|error| failed(folder, &error))?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
     }
     pages.sort();
     Ok(pages)

@@ -9,6 +9,7 @@
 
 mod bench;
 mod docs;
+mod links;
 mod new_provider;
 mod package;
 mod scaffold;

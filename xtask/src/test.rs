@@ -32,7 +32,7 @@ pub(crate) enum Step {
     Rustdoc,
     /// Builds with each provider alone, with none and with all
     Features,
-    /// The generated parts of the documentation
+    /// The generated parts of the documentation, and the links of its pages
     Docs,
     /// All tests
     Tests,

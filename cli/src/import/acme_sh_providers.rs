@@ -70,7 +70,7 @@ pub(super) fn provider(
 fn nsupdate(reader: &mut Reader, variables: &Variables<'_>) -> Option<FoundProvider> {
     let Some((key, file)) = variables.get("NSUPDATE_KEY") else {
         let reason = "`NSUPDATE_KEY` is missing, so updates were not signed, which is not supported: make a key, and set \
-                      up a provider (docs/bind.md)";
+                      up a provider (docs/first-certificate.md)";
         reader.problem(variables.common.0, reason);
         return None;
     };

@@ -5,14 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, BELOW, Builder, Error, Outcome, PowerDnsLaunch, Program, Result, SECOND_ALIAS_ZONE,
+    ALIAS_ZONE, BELOW, Error, Outcome, PowerDnsLaunch, Program, Result, SECOND_ALIAS_ZONE,
     SimulatedCa, THIRD_ALIAS_ZONE, TestBed, Validation, output_of,
 };
 use tempfile::TempDir;
 
 use crate::clouds::{Clouds, SECRET_KEY};
 use crate::exec::programs;
-use crate::guide_text::{blocks, read};
+use crate::guide_text::{blocks, commands, read};
 
 /// Gives the program the settings of a page, below those that are the bed's own.
 fn write_settings(program: &Program, page: &str) -> Result {
@@ -24,18 +24,11 @@ fn write_settings(program: &Program, page: &str) -> Result {
 /// there were.
 fn run_page(program: &Program, page: &str) -> Result<usize> {
     write_settings(program, page)?;
-    let mut ran = 0;
-    for block in blocks(page, "sh") {
-        for command in block
-            .lines()
-            .filter_map(|line| line.strip_prefix("acme-alias "))
-        {
-            let arguments: Vec<_> = command.split_whitespace().collect();
-            program.run(&arguments)?.assert_success();
-            ran += 1;
-        }
+    let commands = commands(page);
+    for command in &commands {
+        program.run(command)?.assert_success();
     }
-    Ok(ran)
+    Ok(commands.len())
 }
 
 /// What stands in a printed policy in place of an id that is not known.
@@ -216,74 +209,6 @@ fn the_guide_to_programs_works_as_it_stands() -> Result {
 }
 
 #[test]
-fn the_guide_to_bind_works_as_it_stands() -> Result {
-    let page = read("bind.md")?;
-    let texts = blocks(&page, "text");
-    let [configuration, cname] = texts.as_slice() else {
-        return Err(Error::new("two blocks were expected"));
-    };
-    let words: Vec<_> = cname.split_whitespace().collect();
-    let [name, "600", "IN", "CNAME", target] = words.as_slice() else {
-        return Err(Error::new(cname));
-    };
-    let dotless = |name: &str| name.trim_end_matches('.').to_owned();
-    let bed = Builder::default()
-        .cname(&dotless(name), &dotless(target))
-        .start()?;
-
-    let policy = configuration
-        .lines()
-        .find(|line| line.contains("update-policy"))
-        .ok_or_else(|| Error::new("no policy"))?;
-    bed.replace_in_primary(
-        "update-policy { grant acme-key zonesub TXT; };",
-        policy.trim(),
-    )?;
-
-    // The key is the one that the page's own command makes.
-    let command = blocks(&page, "sh").remove(0);
-    let (command, file) = command
-        .split_once(" > ")
-        .ok_or_else(|| Error::new(&command))?;
-    let key = output_of(command)?;
-    bed.replace_in_primary(&bed.key(ALIAS_ZONE)?.to_string(), &key)?;
-    assert!(page.contains(&format!("include \"{file}\";")), "{page}");
-    let secret = bed.write_secret("acme-key.key", &key)?;
-
-    // Above the page's settings stands only what is the bed's own.
-    let mut settings = bed.settings();
-    let servers = settings.alias_zones[0].servers.clone();
-    settings.zones.push((ALIAS_ZONE.to_owned(), servers));
-    settings.providers.clear();
-    settings.alias_zones.clear();
-    settings.more = format!(
-        "[providers.bind]\nserver = \"{}\"\ntsig-secret = {{ file = \"{}\" }}\n",
-        bed.primary(),
-        secret.display()
-    );
-    let program = bed.program(settings)?;
-    assert_eq!(run_page(&program, &page)?, 6);
-    assert_eq!(
-        bed.certificate("web")?.names,
-        ["*.example.com", "example.com"]
-    );
-    let wide = program.run(&["key", "policy", "--scope", "zone"])?;
-    assert!(page.contains("`grant acme-key zonesub TXT;`"), "{page}");
-    assert!(
-        wide.stdout.contains("grant acme-key zonesub TXT;"),
-        "{wide}"
-    );
-    // The bed lets anybody see its zones; the audit would tell.
-    bed.replace_in_primary("allow-transfer { any; }", "allow-transfer { none; }")?;
-    let audit = program.run(&["key", "audit"])?;
-    assert!(
-        audit.stdout.contains("auth.example.net, acme-key: tight"),
-        "{audit}"
-    );
-    Ok(())
-}
-
-#[test]
 fn the_guide_to_deployment_works_as_it_stands() -> Result {
     let bed = TestBed::start()?;
     let etc = bed.folder().join("etc");
@@ -423,14 +348,8 @@ fn the_page_on_renewal_works_as_it_stands() -> Result {
     let before = fs::read(&key)?;
     program.run(&["renew", "api", "--force"])?.assert_success();
     assert_eq!(fs::read(&key)?, before);
-    for block in blocks(&page, "sh") {
-        for command in block
-            .lines()
-            .filter_map(|line| line.strip_prefix("acme-alias "))
-        {
-            let arguments: Vec<_> = command.split_whitespace().collect();
-            program.run(&arguments)?.assert_success();
-        }
+    for command in commands(&page) {
+        program.run(&command)?.assert_success();
     }
     assert_eq!(bed.orders()?, 8);
     bed.assert_only_txt_was_touched(&[])

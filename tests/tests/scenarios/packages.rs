@@ -1,81 +1,126 @@
 //! The files of `packaging`: the Debian package in a fresh system, and the units of systemd.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use acme_alias_tests::{Debian, Outcome, Result, TestBed};
+use acme_alias_tests::{Debian, Result, Settings, SimulatedCa, TestBed, Validation};
+
+use crate::first_certificate::FirstCertificate;
+use crate::guide_text::{blocks, read};
 
 /// The greatest exposure that `systemd-analyze security` may find, in tenths.
 const EXPOSURE_MAX: &str = "20";
 /// Where the package wants secrets.
 const SECRETS: &str = "/etc/acme-alias/secrets";
 
-/// The first certificate, as `docs/operations.md` describes it, in a system that has nothing but the package.
+/// Programs of the client that a system in a folder does not have, or that would reach another machine.
+const STAND_INS: [(&str, &str); 4] = [
+    ("apt", "shift; exec dpkg --install \"$@\""),
+    ("scp", "exec cp \"${1#*:}\" \"$2\""),
+    ("systemctl", "echo \"$@\" >> /tmp/systemctl"),
+    (
+        "sudo",
+        "[ \"$1\" = -u ] || exec \"$@\"\nuser=$2\nshift 2\n\
+         exec setpriv --reuid=\"$user\" --regid=\"$user\" --clear-groups \"$@\"",
+    ),
+];
+
+/// Puts what belongs to the bed above the settings of the page, in the file of the user.
+fn write_above(debian: &Debian, settings: &mut Settings) -> Result {
+    let ca = "/etc/acme-alias/ca.pem";
+    if let Some(root) = settings.ca_file.replace(PathBuf::from(ca)) {
+        fs::copy(root, debian.path(ca))?;
+        fs::set_permissions(debian.path(ca), Permissions::from_mode(0o644))?;
+    }
+    settings.state = PathBuf::new();
+    let folder = "/var/lib/acme-alias/.config/acme-alias";
+    let script = format!("mkdir -p {folder} && cat > {folder}/config.toml");
+    let script = format!("{script} <<'END'\n{settings}\nEND");
+    debian.run(&["sh", "-c", &script])?.assert_success();
+    Ok(())
+}
+
+/// Runs every line of the `sh` blocks of a text as root.
+fn run_lines(debian: &Debian, text: &str) -> Result<usize> {
+    let mut ran = 0;
+    for block in blocks(text, "sh") {
+        for line in block.lines() {
+            debian.run_as("root", &["sh", "-c", line])?.assert_success();
+            ran += 1;
+        }
+    }
+    Ok(ran)
+}
+
+/// The first certificate, as `docs/first-certificate.md` describes it, in a system that has nothing but the package.
 #[test]
 fn a_fresh_debian_gets_its_first_certificate_with_the_package() -> Result {
-    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let first = FirstCertificate::start()?;
+    let bed = &first.bed;
     let debian = Debian::with_package(bed.folder())?;
     // What comes with the package is in order, and says what is missing.
     let user = |path: &str| fs::metadata(debian.path(path)).map(|file| file.uid());
     assert_ne!(user(SECRETS)?, 0);
     assert_eq!(user("/var/lib/acme-alias")?, user(SECRETS)?);
-    let mode = fs::metadata(debian.path(SECRETS))?.mode() & 0o777;
-    assert_eq!(mode, 0o700);
+    let mode = |path: &str| fs::metadata(debian.path(path)).map(|file| file.mode() & 0o777);
+    assert_eq!(mode(SECRETS)?, 0o700);
     for page in ["acme-alias", "acme-alias-renew"] {
-        assert!(
-            debian
-                .path(&format!("/usr/share/man/man1/{page}.1.gz"))
-                .exists()
-        );
+        let page = format!("/usr/share/man/man1/{page}.1.gz");
+        assert!(debian.path(&page).exists());
     }
     debian
         .run(&["acme-alias", "renew"])?
         .assert_failure(2, &["add a certificate to the settings"]);
 
-    let (key, ca) = ("/tmp/acme-key.secret", "/etc/acme-alias/ca.pem");
-    fs::copy(bed.secret_file("acme-key"), debian.path(key))?;
-    fs::copy(bed.ca_file(), debian.path(ca))?;
-    let as_root = |line: &[&str]| -> Result<Outcome> {
-        let outcome = debian.run_as("root", line)?;
-        outcome.assert_success();
-        Ok(outcome)
-    };
-    as_root(&["chmod", "644", ca])?;
-    let installed = ["install", "--owner=acme-alias", "--mode=600", key, SECRETS];
-    as_root(&installed)?;
-
-    let mut settings = bed.settings();
-    settings.state = PathBuf::from("/var/lib/acme-alias");
-    settings.ca_file = Some(PathBuf::from(ca));
-    settings.alias_zones.truncate(1);
-    settings.providers.truncate(1);
-    settings.providers[0].secret = Path::new(SECRETS).join("acme-key.secret");
-    let settings = settings.certificate("web", "domains = [\"example.com\"]");
-    fs::write(
-        debian.path("/etc/acme-alias/config.toml"),
-        settings.to_string(),
-    )?;
-
-    for line in [
-        &["acme-alias", "config", "check"][..],
-        &["acme-alias", "check", "--write"],
-        &["acme-alias", "issue", "web"],
-        &["acme-alias", "list", "--check"],
-    ] {
-        debian.run(line)?.assert_success();
+    for (name, script) in STAND_INS {
+        let path = debian.path("/usr/bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
+        fs::set_permissions(&path, Permissions::from_mode(0o755))?;
     }
-    let chain = debian.path("/var/lib/acme-alias/certificates/web/fullchain.pem");
-    let key = debian.path("/var/lib/acme-alias/certificates/web/privkey.pem");
-    assert!(chain.exists());
-    assert_eq!(fs::metadata(key)?.mode() & 0o777, 0o600);
-    assert_eq!(bed.txt()?, []);
+    // The key of the primary, which `scp` copies.
+    let key_file = debian.path(&first.key_file);
+    fs::create_dir_all(key_file.parent().unwrap_or(&key_file))?;
+    fs::write(&key_file, &first.key)?;
+    let settings = blocks(&first.page, "toml").remove(0);
+    fs::write(debian.path("/etc/acme-alias/config.toml"), settings)?;
+    let mut above = first.above("");
+    write_above(&debian, &mut above)?;
 
-    as_root(&["dpkg", "--remove", "acme-alias"])?;
+    let (staging, production) = first.halves()?;
+    let (_, client) = staging.split_once("\n## 4. ").unwrap_or_default();
+    assert_eq!(run_lines(&debian, client)?, 12);
+    assert_eq!(mode("/etc/acme-alias/secrets/acme-key.key")?, 0o600);
+    assert_eq!(bed.orders()?, 1);
+    let second = SimulatedCa::start(Validation::Trust)?;
+    above.directory = second.directory();
+    above.ca_file = Some(second.root().to_owned());
+    write_above(&debian, &mut above)?;
+    assert_eq!(run_lines(&debian, production)?, 4);
+    assert_eq!(second.certificates(), 1);
+    let settings = fs::read_to_string(debian.path("/etc/acme-alias/config.toml"))?;
+    assert!(settings.contains("directory = \"letsencrypt\"\n"));
+    let enabled = fs::read_to_string(debian.path("/tmp/systemctl"))?;
+    assert_eq!(enabled, "enable --now acme-alias.timer\n");
+    let chain = debian.path("/var/lib/acme-alias/certificates/web/fullchain.pem");
+    assert!(chain.exists());
+    assert_eq!(
+        mode("/var/lib/acme-alias/certificates/web/privkey.pem")?,
+        0o600
+    );
+    assert_eq!(bed.txt()?, []);
+    assert_removal_keeps(&debian, &chain)
+}
+
+/// Removes the package, which keeps the certificates.
+fn assert_removal_keeps(debian: &Debian, chain: &Path) -> Result {
+    let dpkg = |option: &str| debian.run_as("root", &["dpkg", option, "acme-alias"]);
+    dpkg("--remove")?.assert_success();
     assert!(chain.exists(), "servers may use it");
     assert!(!debian.path("/usr/bin/acme-alias").exists());
-    let purged = as_root(&["dpkg", "--purge", "acme-alias"])?;
+    let purged = dpkg("--purge")?;
+    purged.assert_success();
     purged.assert_printed(&["certificates, keys and accounts stay in /var/lib/acme-alias"]);
     Ok(())
 }
@@ -146,6 +191,35 @@ fn the_units_are_valid_and_run_commands_that_exist() -> Result {
         let verified = analyze(&["verify", "--man=no"], &unit)?;
         let said = String::from_utf8_lossy(&verified.stderr).into_owned();
         assert!(verified.status.success() && said.is_empty(), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn additions_to_the_units_are_valid_and_leave_them_narrow() -> Result {
+    let folder = tempfile::tempdir()?;
+    let unit = folder.path().join("acme-alias.service");
+    let text = fs::read_to_string(units().join("acme-alias.service"))?;
+    fs::write(
+        &unit,
+        text.replace("ExecStart=acme-alias", "ExecStart=/bin/true"),
+    )?;
+    let additions = folder.path().join("acme-alias.service.d");
+    fs::create_dir(&additions)?;
+    let addition = additions.join("override.conf");
+    let verified = |text: &str| -> Result<String> {
+        fs::write(&addition, text)?;
+        let output = analyze(&["verify", "--man=no"], &unit)?;
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(verified("[Service]\nNonsense=no\n")?.contains("Nonsense"));
+    let on_page = blocks(&read("operations.md")?, "ini");
+    assert_eq!(on_page.len(), 3);
+    let threshold = format!("--threshold={EXPOSURE_MAX}");
+    for text in on_page {
+        assert_eq!(verified(&text)?, "", "{text}");
+        let options = ["security", "--offline=true", "--no-pager", &threshold];
+        assert!(analyze(&options, &unit)?.status.success(), "{text}");
     }
     Ok(())
 }
