@@ -123,6 +123,8 @@ pub(crate) enum Command {
     Renew(RenewArgs),
     /// Renew every certificate when it is due, until the process is told to end
     Run,
+    /// Write the status page: problems with their remedies, certificates, renewals, limits and DNS changes
+    Report(ReportArgs),
     /// List the certificates of the settings and of the state folder, those with problems first
     List(ListArgs),
     /// Show everything that is known of a certificate
@@ -177,6 +179,13 @@ pub(crate) struct ListArgs {
     /// With --check: fewer days left are a problem [default: 7, or a quarter of a lifetime below 10 days]
     #[arg(long, value_name = "DAYS", requires = "check")]
     pub(crate) warn: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Write it to this file, or to standard output if it is `-`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod import;
 mod other_clients;
 mod output;
 mod provider_flags;
+mod report;
 mod settings;
 mod setup;
 mod signals;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::acme_proxy::{AcmeProxy, Exchange, Spoilt};
@@ -458,6 +459,13 @@ impl TestBed {
         let policy = |word: &str| format!("update-policy {{ {word} ");
         self.primary
             .reconfigure(|config| config.replace(&policy(from), &policy(to)))
+    }
+
+    /// Waits until the second is over: for so long the CA's resolver may keep a record with a TTL of 0.
+    pub fn wait_for_next_second(&self) -> Result {
+        let second = || Timestamp::now().as_second();
+        let now = second();
+        process::wait_for("the next second", || Ok(second() > now))
     }
 
     /// Waits until `what` holds.

@@ -110,6 +110,10 @@ pub(crate) const SERVERS: &[Tool] = &[
         package: "iproute2",
     },
     Tool {
+        program: "chromium",
+        package: "chromium",
+    },
+    Tool {
         program: "systemd-analyze",
         package: "systemd",
     },
@@ -200,6 +204,7 @@ fn install(packages: &[&str]) -> Result<(), Failure> {
 /// Installs everything that tests need.
 pub(crate) fn all() -> Result<(), Failure> {
     run(SERVERS)?;
+    promtool()?;
     MOTO.install()?;
     ACME2CERTIFIER.install_by_pip_of(&MOTO)?;
     OCTODNS.install_by_pip_of(&MOTO)?;
@@ -207,6 +212,31 @@ pub(crate) fn all() -> Result<(), Failure> {
     cargo_hack()?;
     cargo_deb()?;
     cargo_deny().map(drop)
+}
+
+/// Installs the program that checks the rules of Prometheus. Its package is only unpacked: to install it would start a
+/// server.
+fn promtool() -> Result<(), Failure> {
+    let folder = PathBuf::from(TOOLS).join("promtool");
+    if folder.join("promtool").is_file() {
+        return Ok(());
+    }
+    let failed = |error| Failure::Other(format!("{}: {error}", folder.display()));
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let download = || {
+        let line = "apt-get download prometheus";
+        let words = ["download", "prometheus"];
+        step::run(
+            line,
+            Command::new("apt-get").args(words).current_dir(&folder),
+        )
+    };
+    download().or_else(|_| apt_get(&["update"]).and_then(|()| download()))?;
+    let script = "dpkg-deb --fsys-tarfile prometheus_*.deb | tar x --strip-components=3 ./usr/bin/promtool && rm *.deb";
+    step::run(
+        script,
+        Command::new("sh").args(["-c", script]).current_dir(&folder),
+    )
 }
 
 /// A Python program, with the requirements that pip installs, separated by spaces.

@@ -91,6 +91,10 @@ pub(crate) struct RenewArgs {
     /// Check the delegations, write and withdraw a probe, and ask the CA for nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Write the metrics to this file afterwards, in the text format of Prometheus: for the textfile collector of
+    /// `node_exporter`, which reads files that end in `.prom`
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) metrics: Option<PathBuf>,
 }
 
 /// What `issue` is told to obtain. Ids have no dots and names have.

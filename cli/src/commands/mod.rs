@@ -19,6 +19,7 @@ mod pages;
 mod probe;
 mod providers;
 mod renew;
+mod report;
 mod revoke;
 mod sharing;
 mod show;
@@ -63,6 +64,10 @@ async fn with_settings(
     let report = match command {
         Command::Issue(args) => issue::run(cli, args, &setup, output, cancel).await?,
         Command::Renew(args) => renew::run(args, &setup, output, cancel).await?,
+        Command::Report(args) => {
+            stoppable(cancel, report::run(args, &setup)).await?;
+            return Ok(None);
+        }
         Command::List(args) => list::run(args, &setup, output).await?,
         Command::Show(args) => stoppable(cancel, show::run(args, &setup)).await?,
         Command::Revoke(args) => stoppable(cancel, revoke::run(args, &setup, output)).await?,

@@ -46,7 +46,7 @@ pub(crate) struct Listed {
 
 /// The state of a certificate, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
+pub(crate) enum State {
     Damaged,
     Expired,
     Failed,
@@ -105,17 +105,17 @@ impl Warn {
 }
 
 impl Listed {
-    pub(super) fn current(&self) -> Option<&CurrentVersion> {
+    pub(crate) fn current(&self) -> Option<&CurrentVersion> {
         self.overview.current.as_ref()?.as_ref().ok()
     }
 
     /// The time until it expires, negative afterwards.
-    pub(super) fn left(&self, now: Timestamp) -> Option<SignedDuration> {
+    pub(crate) fn left(&self, now: Timestamp) -> Option<SignedDuration> {
         let current = self.current()?;
         Some(current.indexed.not_after.duration_since(now))
     }
 
-    pub(super) fn state(&self, now: Timestamp) -> State {
+    pub(crate) fn state(&self, now: Timestamp) -> State {
         let overview = &self.overview;
         if self.damage.is_some() {
             State::Damaged
@@ -133,13 +133,13 @@ impl Listed {
     }
 
     /// The attempts that failed, if somebody still wants the certificate.
-    pub(super) fn attempts(&self) -> Option<&Attempts> {
+    pub(crate) fn attempts(&self) -> Option<&Attempts> {
         let attempts = self.overview.attempts.as_ref();
         attempts.filter(|_| self.overview.wanted_by != WantedBy::Nobody)
     }
 
     /// Whether it was stored and not deployed, and nobody is at it.
-    fn is_undeployed(&self) -> bool {
+    pub(crate) fn is_undeployed(&self) -> bool {
         let is_deployed = |current: &CurrentVersion| current.indexed.deployed;
         let overview = &self.overview;
         overview.wanted_by != WantedBy::Nobody
@@ -148,7 +148,7 @@ impl Listed {
     }
 
     /// What is wrong, a sentence each.
-    pub(super) fn notes(&self, now: Timestamp) -> Vec<String> {
+    pub(crate) fn notes(&self, now: Timestamp) -> Vec<String> {
         let overview = &self.overview;
         let mut notes = Vec::new();
         if let Some(damage) = &self.damage {
@@ -183,6 +183,31 @@ impl Listed {
             _ => {}
         }
         notes
+    }
+
+    /// The last result in a word or two, and whether it is deployed.
+    pub(crate) fn in_words(&self, now: Timestamp) -> String {
+        let overview = &self.overview;
+        let word = match self.state(now) {
+            State::Damaged => "damaged",
+            State::Expired => "expired",
+            State::Failed => {
+                let failed = self.attempts().map_or(0, |one| one.failed);
+                match usize::try_from(failed).unwrap_or(usize::MAX) {
+                    0 => "bad settings",
+                    failed => return counted(failed, "failure", "failures"),
+                }
+            }
+            State::Undeployed => "not deployed",
+            State::Due | State::Good if overview.is_busy => "in progress",
+            State::Due | State::Good => match self.current() {
+                None if overview.wanted_by == WantedBy::Nobody => "-",
+                None => "not obtained",
+                Some(_) if overview.has_targets => "deployed",
+                Some(_) => "obtained",
+            },
+        };
+        word.to_owned()
     }
 
     /// The attempts that failed, and what follows.
@@ -226,7 +251,7 @@ impl Listed {
     }
 
     /// What an administrator must know, in one line.
-    fn alarm(&self, now: Timestamp, warn: Warn) -> Option<String> {
+    pub(crate) fn alarm(&self, now: Timestamp, warn: Warn) -> Option<String> {
         let mut alarms = Vec::new();
         if let (Some(left), Some(current)) = (self.left(now), self.current())
             && left.is_positive()

@@ -85,7 +85,7 @@ fn row(listed: &Listed, now: Timestamp) -> [String; 6] {
         listed.ca.clone(),
         left.map_or("-".to_owned(), short),
         renewal(listed, now),
-        state(listed, now),
+        listed.in_words(now),
     ]
 }
 
@@ -133,31 +133,6 @@ fn reason(reason: Reason) -> &'static str {
         Reason::RenewBefore => "settings",
         Reason::Lifetime => "lifetime",
     }
-}
-
-/// The last result, and whether it is deployed.
-fn state(listed: &Listed, now: Timestamp) -> String {
-    let overview = &listed.overview;
-    let word = match listed.state(now) {
-        State::Damaged => "damaged",
-        State::Expired => "expired",
-        State::Failed => {
-            let failed = listed.attempts().map_or(0, |one| one.failed);
-            match usize::try_from(failed).unwrap_or(usize::MAX) {
-                0 => "bad settings",
-                failed => return counted(failed, "failure", "failures"),
-            }
-        }
-        State::Undeployed => "not deployed",
-        State::Due | State::Good if overview.is_busy => "in progress",
-        State::Due | State::Good => match listed.current() {
-            None if overview.wanted_by == WantedBy::Nobody => "-",
-            None => "not obtained",
-            Some(_) if overview.has_targets => "deployed",
-            Some(_) => "obtained",
-        },
-    };
-    word.to_owned()
 }
 
 /// How many certificates there are in each state.

@@ -28,7 +28,7 @@ mod report;
 mod stream;
 mod table;
 mod warnings;
-mod words;
+pub(crate) mod words;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ use acme_alias_core::issue::{NoObserver, Observer};
 pub(crate) use self::format::Format;
 pub(crate) use self::imported::Imported;
 use self::ledger::LedgerPrinter;
-pub(crate) use self::listing::{Listed, Listing, Warn};
+pub(crate) use self::listing::{Listed, Listing, State, Warn};
 pub(crate) use self::managed::{
     AccountAction, ForgottenCertificate, ShownAccount, ShownCertificate,
 };
@@ -50,6 +50,12 @@ pub(crate) use self::report::{
 };
 pub(crate) use self::warnings::Warnings;
 use crate::failure::Failure;
+
+/// The list of certificates as `list --output json` prints it.
+#[cfg(feature = "http")]
+pub(crate) fn list_as_json(listing: &Listing) -> String {
+    listing_json::listing(listing).to_string()
+}
 
 /// Prints a page that is no result.
 pub(crate) fn page(text: &str) {

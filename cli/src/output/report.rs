@@ -280,6 +280,13 @@ pub(crate) struct Renewal {
 }
 
 impl Renewal {
+    /// How many certificates failed, or were obtained and not deployed.
+    pub(crate) fn failed_or_undeployed(&self) -> usize {
+        let obtained = self.renewed.iter().map(|one| &one.undeployed);
+        let all = obtained.chain(self.deployed.iter().map(|one| &one.undeployed));
+        self.failed.len() + all.filter(|undeployed| !undeployed.is_empty()).count()
+    }
+
     /// Whether a certificate that was obtained in an earlier run has targets that are not done.
     fn is_undeployed(&self) -> bool {
         self.deployed

@@ -6,20 +6,20 @@ const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
 /// A number with its noun.
-pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
+pub(crate) fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-pub(super) fn moment(timestamp: Timestamp) -> String {
+pub(crate) fn moment(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-pub(super) fn day(timestamp: Timestamp) -> String {
+pub(crate) fn day(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%d").to_string()
 }
 
 /// The day in few characters. One that is far away has its year instead.
-pub(super) fn short_day(timestamp: Timestamp, now: Timestamp) -> String {
+pub(crate) fn short_day(timestamp: Timestamp, now: Timestamp) -> String {
     let far = SignedDuration::from_hours(300 * 24);
     let format = if timestamp.duration_since(now).abs() > far {
         "%b %Y"
@@ -30,12 +30,12 @@ pub(super) fn short_day(timestamp: Timestamp, now: Timestamp) -> String {
 }
 
 /// Whole days. What is left of a day does not count.
-pub(super) fn whole_days(duration: SignedDuration) -> i64 {
+pub(crate) fn whole_days(duration: SignedDuration) -> i64 {
     duration.as_secs() / DAY
 }
 
 /// The time left in few characters: days, or hours below two days.
-pub(super) fn short(left: SignedDuration) -> String {
+pub(crate) fn short(left: SignedDuration) -> String {
     let seconds = left.as_secs();
     if seconds.abs() < 2 * DAY {
         format!("{} h", seconds / HOUR)
@@ -45,7 +45,7 @@ pub(super) fn short(left: SignedDuration) -> String {
 }
 
 /// A duration in its largest unit: days from two days on.
-pub(super) fn in_words(duration: SignedDuration) -> String {
+pub(crate) fn in_words(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     let (unit, one, many) = match seconds {
         seconds if seconds >= 2 * DAY => (DAY, "day", "days"),

@@ -17,8 +17,10 @@ mod read_acme;
 mod read_certificates;
 mod read_csr;
 mod read_deploy;
+mod read_run;
 mod reader;
 pub(crate) mod reference;
+mod run_schema;
 mod same_files;
 mod schema;
 mod secret;
@@ -33,9 +35,12 @@ pub(crate) use self::local::local_mistakes;
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::mask::mask_secrets;
 pub(crate) use self::mistake::{Mistake, SettingsError};
+#[cfg(any(feature = "http", test))]
+pub(crate) use self::model::Listen;
 pub(crate) use self::model::{
     AcmeSettings, AliasZoneSettings, Audit, CertificateSettings, DnsSettings, Eab, FilesSettings,
-    LimitSettings, NamesFrom, ProviderOption, ProviderSettings, Settings, TargetSettings,
+    LimitSettings, NamesFrom, ProviderOption, ProviderSettings, RunSettings, Settings,
+    TargetSettings,
 };
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::origins::{Origins, Stamp};

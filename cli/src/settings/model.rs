@@ -47,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) acme: AcmeSettings,
     /// Other CAs, by id.
     pub(crate) cas: BTreeMap<String, AcmeSettings>,
+    pub(crate) run: RunSettings,
     pub(crate) dns: DnsSettings,
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
     pub(crate) alias_zones: Vec<AliasZoneSettings>,
@@ -95,6 +96,23 @@ pub(crate) struct LimitSettings {
 pub(crate) struct Eab {
     pub(crate) kid: String,
     pub(crate) hmac_key: SecretRef,
+}
+
+/// What `run` serves to monitoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunSettings {
+    pub(crate) listen: Option<Listen>,
+    /// Names under which clients reach the address, in lower case.
+    pub(crate) hosts: Vec<String>,
+    /// How many certificates have metrics of their own.
+    pub(crate) per_certificate_metrics: usize,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listen {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
 /// How DNS questions are asked.

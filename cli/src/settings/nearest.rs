@@ -3,10 +3,13 @@
 /// `did you mean …?`, or all there are where none is near.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.collect();
+    let distance_max = |candidate: &str| 1 + candidate.len() / 4;
     let near = known
         .iter()
+        // A word may have a megabyte, and their distance is at least the difference of their lengths.
+        .filter(|candidate| word.len().abs_diff(candidate.len()) <= 4 * distance_max(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .filter(|(distance, candidate)| *distance <= distance_max(candidate))
         .min();
     match near {
         Some((_, candidate)) => format!("did you mean `{candidate}`?"),

@@ -18,6 +18,7 @@ use super::nearest::nearest;
 use super::read_acme::{acme, cas};
 use super::read_certificates::certificates;
 use super::read_deploy::{key_access, notify, targets};
+use super::read_run::run;
 use super::reader::Reader;
 use super::same_files::{confusable_files, same_files};
 use super::secret::SecretRef;
@@ -48,6 +49,7 @@ impl Settings {
         let audit = audit(&mut reader, audit_git.is_some());
         let acme = acme(&mut reader);
         let cas = cas(&mut reader, &acme);
+        let run = run(&mut reader);
         let dns = dns(&mut reader);
         let providers = providers(&mut reader);
         let alias_zones = alias_zones(&mut reader);
@@ -75,6 +77,7 @@ impl Settings {
             audit,
             acme,
             cas,
+            run,
             dns,
             providers,
             alias_zones,

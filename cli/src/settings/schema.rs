@@ -7,6 +7,7 @@ use acme_alias_core::registry::{self, ProviderKind};
 use super::deploy_schema::{DEPLOY, NOTIFY};
 use super::key::key;
 pub(crate) use super::key::{Key, Shape};
+use super::run_schema::RUN;
 
 pub(crate) const SETTINGS: &[Key] = &[
     key(
@@ -74,6 +75,7 @@ pub(crate) const SETTINGS: &[Key] = &[
         Shape::ById(ACME),
         "other CAs, each with the keys of `[acme]`; `contact` and the time limits are those of `[acme]`, unless given",
     ),
+    key("run", Shape::Table(RUN), "what `run` serves to monitoring"),
     key("dns", Shape::Table(DNS), "how questions are asked"),
     key("providers", Shape::Providers, "who writes TXT records"),
     key(

@@ -2,6 +2,7 @@
 
 mod csr;
 mod layers;
+mod run;
 
 use std::time::Duration;
 

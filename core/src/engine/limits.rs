@@ -19,7 +19,7 @@ use crate::renewal::{Rate, Reason, Spent, Why};
 use crate::store::{CertificateId, StoreError};
 
 /// No pause of a CA is longer.
-const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Orders that a run may open at a CA, counted before they are opened.
 #[derive(Debug)]

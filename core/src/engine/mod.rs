@@ -10,6 +10,7 @@
 //! recorded in the ledger, and the reconciliation of the next run removes them. To stop without leaving
 //! anything, cancel the token of [`RunOptions`] and await the run.
 
+mod budgets;
 mod builder;
 mod certificates;
 mod contacts;
@@ -43,6 +44,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub use self::budgets::OrderBudget;
 pub use self::builder::{BuildError, EngineBuilder};
 pub use self::certificates::{
     CertificateConfig, Certificates, Fallback, SettingsReader, UnreadableSettings,

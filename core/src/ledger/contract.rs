@@ -1,10 +1,11 @@
 //! The contract of ledgers.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use async_trait::async_trait;
 use futures_util::future;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use super::error::LedgerError;
@@ -50,6 +51,19 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// was set back. A ledger that can find the newest lines from its end overrides this.
     fn newest_lines(&self, since: Timestamp) -> BoxStream<'_, Result<Line, LedgerError>> {
         self.lines_since(since)
+    }
+
+    /// The last lines, at most so many, oldest first. A ledger that can find them from its end overrides this.
+    async fn last_lines(&self, count: usize) -> Result<Vec<Line>, LedgerError> {
+        let mut last = VecDeque::new();
+        let mut lines = self.lines();
+        while let Some(line) = lines.try_next().await? {
+            last.push_back(line);
+            if last.len() > count {
+                last.pop_front();
+            }
+        }
+        Ok(last.into())
     }
 
     /// Saves what makes the next process start faster, where there is something to save. Call it before

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use acme_alias_core::acme::CaConfig;
 use acme_alias_core::clock::Clock;
 use acme_alias_core::dns;
-use acme_alias_core::engine::{Engine, RunOptions, RunReport, Selection};
+use acme_alias_core::engine::{Engine, JobOutcome, RunOptions, RunReport, Selection};
 use acme_alias_core::issue::CertificateRequest;
 use acme_alias_core::ledger::FileLedger;
 use acme_alias_core::store::{FileStore, FileStoreOptions, Store};
@@ -103,7 +103,20 @@ impl Year {
             selection: Selection::All,
             ..RunOptions::default()
         };
-        Ok(self.engine.run(&options).await?)
+        let report = self.engine.run(&options).await?;
+        let (now, next) = (
+            self.clock.now(),
+            self.engine.next_run(&report, &options).await?,
+        );
+        let usual = now + HALF_A_DAY;
+        let soonest = dues(&report).chain([usual]).min();
+        if report.jobs.iter().all(|job| job.outcome.is_ok()) {
+            assert_eq!(Some(next), soonest, "day {}: {report:?}", self.day());
+        } else {
+            // A process that waits for it tries again, and not at once.
+            assert!(next > now && next <= usual, "day {}: {next}", self.day());
+        }
+        Ok(report)
     }
 
     /// Runs twice a day, and looks at every certificate after each run.
@@ -136,6 +149,15 @@ impl Year {
         self.ca.set_down(false);
         Ok(())
     }
+}
+
+/// The times at which the certificates are due.
+fn dues(report: &RunReport) -> impl Iterator<Item = Timestamp> {
+    let obtained = report.jobs.iter().filter_map(|job| match &job.outcome {
+        Ok(JobOutcome::Issued { due, .. }) => Some(due.at),
+        _ => None,
+    });
+    obtained.chain(report.not_due.iter().map(|one| one.due))
 }
 
 /// The certificates for a name, oldest first.

@@ -11,16 +11,22 @@ use acme_alias_core::store::CertificateId;
 use crate::cli::Cli;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::settings::Stamp;
+use crate::settings::{RunSettings, Stamp};
 use crate::setup::{Built, Setup, state};
 use crate::sources::Sources;
 
 /// The interval of runs, unless `renew-every` says another one: certificates of six days are renewed within hours.
 const RUN_EVERY: Duration = Duration::from_hours(1);
 
+/// What a snapshot is made from.
+pub(super) struct Source {
+    pub(super) setup: Setup,
+    pub(super) built: Built,
+}
+
 /// The settings in force, and the engine that is built from them.
 pub(super) struct Configuration {
-    built: Built,
+    source: Arc<Source>,
     /// Of the settings files, when they were read last.
     stamps: Vec<Stamp>,
     /// Certificates whose settings cannot be used, as far as nobody was told.
@@ -55,14 +61,25 @@ impl Configuration {
         Ok(Configuration {
             unreported: built.unusable.clone(),
             certificates: setup.settings.certificates.len(),
-            built,
+            source: Arc::new(Source { setup, built }),
             stamps,
             is_expired: false,
         })
     }
 
     pub(super) fn engine(&self) -> &Engine {
-        &self.built.engine
+        &self.source.built.engine
+    }
+
+    /// What a snapshot is made from.
+    #[cfg(feature = "http")]
+    pub(super) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// What is served to monitoring.
+    pub(super) fn serves(&self) -> &RunSettings {
+        &self.source.setup.settings.run
     }
 
     /// How many certificates the settings have.
@@ -72,7 +89,7 @@ impl Configuration {
 
     /// The certificates whose settings cannot be used.
     pub(super) fn unusable(&self) -> BTreeSet<CertificateId> {
-        self.built.unusable.keys().cloned().collect()
+        self.source.built.unusable.keys().cloned().collect()
     }
 
     /// Those that were not reported yet.
@@ -99,7 +116,7 @@ impl Configuration {
             Ok(mut new) if is_same && !is_wanted => {
                 // Nobody has to hear again what was said before.
                 new.unreported
-                    .retain(|id, _| !self.built.unusable.contains_key(id));
+                    .retain(|id, _| !self.source.built.unusable.contains_key(id));
                 *self = new;
                 Changed::Nothing
             }

@@ -2,6 +2,10 @@
 //! at least once an interval; in between nothing is done but to look at the clock and the settings.
 
 mod configuration;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(not(feature = "http"))]
+mod no_http;
 mod service;
 mod status;
 
@@ -14,7 +18,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::configuration::{Changed, Configuration};
-use self::status::Status;
+#[cfg(feature = "http")]
+use self::http::Server;
+#[cfg(not(feature = "http"))]
+use self::no_http::Server;
+use self::status::SharedStatus;
 use super::outcome;
 use crate::cli::Cli;
 use crate::failure::Failure;
@@ -38,19 +46,23 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let hangup = signals::hangups()?;
     let configuration = Configuration::read(cli, output).await?;
+    let status = SharedStatus::new();
+    let server = Server::start(&configuration, &status).await?;
     let mut daemon = Daemon {
         cli,
         output,
         cancel,
         hangup,
         configuration,
-        status: Status::default(),
+        status,
+        server,
     };
     let certificates = daemon.configuration.certificates();
     output.event("started", &started(certificates));
     service::ready();
     let ended = service::alive(daemon.run()).await;
     service::stopping();
+    daemon.status.ended();
     output.event("stopped", "stopped");
     ended
 }
@@ -70,7 +82,8 @@ struct Daemon<'a> {
     /// SIGHUP: somebody wants the settings to be read again.
     hangup: Signal,
     configuration: Configuration,
-    status: Status,
+    status: SharedStatus,
+    server: Server,
 }
 
 /// The time of the next run, by both clocks: one may be set, and the other one stands still in a suspended machine.
@@ -108,6 +121,7 @@ impl Daemon<'_> {
 
     /// One run. Returns when the next one is; `None` if the process is to end.
     async fn run_once(&mut self) -> Option<Timestamp> {
+        self.status.running();
         service::status("renewing what is due");
         let options = RunOptions {
             selection: Selection::All,
@@ -137,11 +151,12 @@ impl Daemon<'_> {
         }
         let next = next.unwrap_or_else(|failure: Failure| {
             self.output.failure(&failure);
+            self.status.failed(&failure);
             Timestamp::now()
         });
         // What failed at once is not tried at once again.
         let next = next.max(Timestamp::now() + RUNS_APART);
-        self.status.next = Some(next);
+        self.status.waiting(next);
         service::status(&format!("the next run is at {next:.0}"));
         Some(next)
     }
@@ -167,7 +182,7 @@ impl Daemon<'_> {
             // A secret or a resolver may have changed, which is read once.
             self.configuration.expire();
         }
-        self.status.last = Some(Timestamp::now());
+        self.status.ran(&report);
     }
 
     /// Waits for the next run, or for settings that have changed.
@@ -206,12 +221,16 @@ impl Daemon<'_> {
                 true
             }
             Changed::Refused(failure) => {
+                self.status.refused(&failure);
                 self.output.failure(&failure);
                 let message = "the settings cannot be used; the old ones stay in force";
                 self.output.event("refused", message);
                 false
             }
         };
+        if let Err(failure) = self.server.update(&self.configuration).await {
+            self.output.failure(&failure);
+        }
         if is_wanted {
             service::ready();
         }

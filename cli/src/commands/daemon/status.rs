@@ -1,12 +1,91 @@
-//! How the process is, for those who watch it.
+//! How the process is, shared between the loop and those who watch it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-/// How the process is.
-#[derive(Debug, Default)]
-pub(crate) struct Status {
-    /// When the last run ended.
-    pub(crate) last: Option<Timestamp>,
-    /// When the next run is.
-    pub(crate) next: Option<Timestamp>,
+use crate::failure::Failure;
+use crate::output::Report;
+use crate::report::{LastRun, Phase, Status, Trouble};
+
+/// How the process is. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct SharedStatus(Arc<Mutex<Status>>);
+
+impl SharedStatus {
+    /// A process that begins its first run.
+    pub(super) fn new() -> Self {
+        SharedStatus(Arc::new(Mutex::new(Status::new(Timestamp::now()))))
+    }
+
+    /// How the process is now.
+    #[cfg(feature = "http")]
+    pub(super) fn get(&self) -> Status {
+        self.lock().clone()
+    }
+
+    /// A run begins.
+    pub(super) fn running(&self) {
+        self.lock().phase = Phase::Running(Timestamp::now());
+    }
+
+    /// The loop waits for the next run.
+    pub(super) fn waiting(&self, until: Timestamp) {
+        self.lock().phase = Phase::Waiting(until);
+    }
+
+    /// The loop has ended.
+    pub(super) fn ended(&self) {
+        self.lock().phase = Phase::Ended;
+    }
+
+    /// A run has ended.
+    pub(super) fn ran(&self, report: &Report) {
+        let mut status = self.lock();
+        if let Report::Renewed(renewal) = report {
+            // Those that wait after a failure have failed in an earlier run.
+            let waiting = |id: &_| renewal.waiting.iter().any(|one| one.id == *id);
+            status.failures.retain(|id, _| waiting(id));
+            let failed = renewal.failed.iter();
+            let failed = failed.map(|(id, failure)| (id.clone(), Trouble::from(failure)));
+            status.failures.extend(failed);
+            end(&mut status, renewal.failed_or_undeployed(), None);
+        }
+    }
+
+    /// A run could not begin.
+    pub(super) fn failed(&self, failure: &Failure) {
+        end(&mut self.lock(), 0, Some(Trouble::from(failure)));
+    }
+
+    /// The settings files as they are now cannot be used.
+    pub(super) fn refused(&self, failure: &Failure) {
+        self.lock().refused = Some(Trouble::from(failure));
+    }
+
+    /// The settings files as they are now are in force.
+    #[cfg(feature = "http")]
+    pub(super) fn accepted(&self) {
+        self.lock().refused = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        // Nothing is half written: each change is one assignment.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn end(status: &mut Status, failed: usize, error: Option<Trouble>) {
+    let ended = Timestamp::now();
+    let began = match status.phase {
+        Phase::Running(began) => began,
+        Phase::Waiting(_) | Phase::Ended => ended,
+    };
+    status.runs += 1;
+    status.last = Some(LastRun {
+        began,
+        ended,
+        failed,
+        error,
+    });
 }

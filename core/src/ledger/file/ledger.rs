@@ -150,6 +150,12 @@ impl Ledger for FileLedger {
         stream::newest_lines(&self.folder, since)
     }
 
+    async fn last_lines(&self, count: usize) -> Result<Vec<Line>, LedgerError> {
+        let folder = self.folder.clone();
+        let read = move || stream::last_lines(&folder, count);
+        blocking(&self.folder, LedgerAction::Read, read).await?
+    }
+
     async fn checkpoint(&self) {
         let (done, written) = oneshot::channel();
         if let Some(requests) = &self.requests

@@ -43,6 +43,39 @@ pub(super) fn newest_lines<'a>(
     read(folder, first, Some(since))
 }
 
+/// The last lines that can be read, at most so many, oldest first. The cost depends on their number, not on the ledger.
+pub(super) fn last_lines(folder: &Folder, count: usize) -> Result<Vec<Line>, LedgerError> {
+    let months = folder.months()?;
+    let mut last = Vec::new();
+    for month in months.iter().rev() {
+        let missing = count - last.len();
+        if missing == 0 {
+            break;
+        }
+        let mut earlier = last_lines_of(folder, month, missing)?;
+        earlier.append(&mut last);
+        last = earlier;
+    }
+    Ok(last)
+}
+
+fn last_lines_of(folder: &Folder, file: &str, count: usize) -> Result<Vec<Line>, LedgerError> {
+    let length = folder.length(file)?;
+    let mut window = NEWEST_OCTETS;
+    loop {
+        let offset = length.saturating_sub(window);
+        let mut reader = LineReader::at(folder, vec![file.to_owned()], offset)?;
+        let mut lines = Vec::new();
+        while let Some(raw) = reader.next()? {
+            lines.extend(raw.parse());
+        }
+        if lines.len() >= count || offset == 0 {
+            return Ok(lines.split_off(lines.len().saturating_sub(count)));
+        }
+        window *= 4;
+    }
+}
+
 /// The lines from the reader that `first` makes; with `since` only those that were written then or later.
 fn read<'a>(
     folder: &Folder,

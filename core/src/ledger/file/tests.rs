@@ -171,6 +171,12 @@ async fn the_newest_lines_are_found_from_the_end() {
         let found: Vec<_> = ledger.newest_lines(since).try_collect().await.unwrap();
         assert_eq!(found, all, "{ago} s ago");
     }
+    let all: Vec<_> = ledger.lines().try_collect().await.unwrap();
+    for count in [0, 1, 20, 179, 180, 181, 539, 540, 1_000] {
+        let last = ledger.last_lines(count).await.unwrap();
+        let first = all.len().saturating_sub(count);
+        assert_eq!(last, all[first..], "{count} lines");
+    }
 }
 
 /// Writes these lines as the only file, continues the ledger, and returns the first damage.

@@ -178,6 +178,7 @@ pub(super) fn assert_all_works(bed: &TestBed, program: &Program) -> Result {
         let findings = &checked["findings"];
         assert_eq!(findings.as_array().map(Vec::len), Some(0), "{check}");
     }
+    bed.wait_for_next_second()?;
     let renewed = program.run(&["renew", "--force", "--output", "json"])?;
     renewed.assert_success();
     let renewed = renewed.json()?;

@@ -44,7 +44,11 @@ fn all_ways(bed: &TestBed) -> Result<Vec<Program>> {
     let alias = ["--challenge-alias", ALIAS_ZONE];
     issue(&alone, &[&["example.com"][..], &alias].concat(), &flags)?;
     // The same key, described in another way.
-    let flags = [&flags[..], &["--rfc2136-ttl".to_owned(), "1".to_owned()]].concat();
+    let flags = [
+        &flags[..],
+        &["--rfc2136-timeout".to_owned(), "9s".to_owned()],
+    ]
+    .concat();
     issue(&alone, &["example.org", "--domain-alias", OWN], &flags)?;
     Ok(vec![defined, beside, alone])
 }

@@ -1,0 +1,151 @@
+//! What `run` serves by HTTP: its health, metrics, the certificates and the status page. Nothing can be changed by it,
+//! and it shares nothing with the loop but what it reads.
+
+mod cache;
+mod guard;
+mod listener;
+mod routes;
+mod shared;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use self::guard::Allowed;
+use self::listener::{Listener, Socket, Stream};
+use self::shared::Shared;
+use super::configuration::Configuration;
+use super::status::SharedStatus;
+use crate::failure::Failure;
+use crate::settings::Listen;
+
+/// Connections at a time. Others wait until one of them ends.
+const CONNECTIONS_MAX: usize = 32;
+/// How long a client may take to send its request.
+const HEADERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection may last, with its answer.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(30);
+/// The longest request, in octets, and the most headers of one. It has no body that is read.
+const REQUEST_MAX: usize = 16 << 10;
+const HEADERS_MAX: usize = 64;
+/// The pause after a connection that could not be accepted: there may be no file descriptor left.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// The server, if the settings want one.
+pub(super) struct Server {
+    shared: Arc<Shared>,
+    listening: Option<Listening>,
+    /// The address at which it could not listen, which was reported.
+    failed: Option<Listen>,
+}
+
+/// A listener in use. When it is dropped, no more connections are accepted.
+struct Listening {
+    listen: Listen,
+    _socket: Option<Socket>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    /// Starts it if the settings want one. Fails if the address cannot be used.
+    pub(super) async fn start(
+        configuration: &Configuration,
+        status: &SharedStatus,
+    ) -> Result<Self, Failure> {
+        let mut server = Server {
+            shared: Arc::new(Shared::new(configuration.source(), status)),
+            listening: None,
+            failed: None,
+        };
+        server.update(configuration).await?;
+        Ok(server)
+    }
+
+    /// Serves what the settings want now. If a new address cannot be used, the old one stays; that is reported once, and
+    /// each later call tries again.
+    pub(super) async fn update(&mut self, configuration: &Configuration) -> Result<(), Failure> {
+        self.shared.update(configuration.source());
+        let wanted = configuration.serves().listen.as_ref();
+        let Some(wanted) = wanted else {
+            self.listening = None;
+            self.failed = None;
+            return Ok(());
+        };
+        if self
+            .listening
+            .as_ref()
+            .is_some_and(|now| now.listen == *wanted)
+        {
+            self.failed = None;
+            return Ok(());
+        }
+        match Listener::bind(wanted).await {
+            Ok((listener, socket)) => {
+                let router = routes::router(&self.shared, Allowed::at(wanted));
+                self.listening = Some(Listening {
+                    listen: wanted.clone(),
+                    _socket: socket,
+                    task: tokio::spawn(serve(listener, router)),
+                });
+                self.failed = None;
+                Ok(())
+            }
+            Err(_) if self.failed.as_ref() == Some(wanted) => Ok(()),
+            Err(failure) => {
+                self.failed = Some(wanted.clone());
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// Accepts connections, each served by a task of its own: one that panics ends that connection.
+async fn serve(listener: Listener, router: Router) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // It is never closed.
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+        match listener.accept().await {
+            Ok(stream) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    answer(stream, router).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// Answers one request.
+async fn answer(stream: Box<dyn Stream>, router: Router) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(REQUEST_MAX)
+        .max_headers(HEADERS_MAX)
+        .keep_alive(false);
+    let service = TowerToHyperService::new(router);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    match timeout(CONNECTION_WITHIN, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a request was not answered"),
+        Err(_) => tracing::debug!("a connection took too long"),
+    }
+}

@@ -1,0 +1,33 @@
+//! In place of the HTTP server in a program that was built without it.
+
+use super::configuration::Configuration;
+use super::status::SharedStatus;
+use crate::failure::{Failure, Part};
+
+/// Nothing is served.
+pub(super) struct Server;
+
+impl Server {
+    /// Fails if the settings want a server.
+    #[expect(clippy::unused_async, reason = "the server needs it")]
+    pub(super) async fn start(
+        configuration: &Configuration,
+        _status: &SharedStatus,
+    ) -> Result<Self, Failure> {
+        match &configuration.serves().listen {
+            None => Ok(Server),
+            Some(_) => Err(Failure::new(
+                Part::Settings,
+                &"`run.listen` needs the HTTP server, and this program was built without it",
+                "remove `listen` from `[run]`, or build it with `--features http`".to_owned(),
+            )),
+        }
+    }
+
+    /// Fails if the settings want a server.
+    pub(super) async fn update(&mut self, configuration: &Configuration) -> Result<(), Failure> {
+        Server::start(configuration, &SharedStatus::new())
+            .await
+            .map(drop)
+    }
+}

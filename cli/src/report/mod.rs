@@ -1,0 +1,14 @@
+//! How certificates, zones and the process are: one snapshot, and from it the status page and the metrics.
+
+pub(crate) mod certificates;
+pub(crate) mod file;
+pub(crate) mod metrics;
+pub(crate) mod page;
+mod problem;
+#[cfg(test)]
+mod sample;
+mod snapshot;
+mod status;
+
+pub(crate) use self::snapshot::Snapshot;
+pub(crate) use self::status::{LastRun, Phase, Status, Trouble};

@@ -1,0 +1,151 @@
+//! The page with text from others in every place, and with many certificates.
+
+use std::time::Instant;
+
+use super::super::sample::{all_states, attempts, many, snapshot, with_left};
+use super::super::status::Trouble;
+use super::*;
+
+/// Ends every context of HTML, and reorders text.
+const HOSTILE: &str = "</style></td></script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`--><!--\u{202e}\u{7}&amp;";
+
+/// The elements of a page; fails if they are not nested as they must be. Of a void element there is no end.
+fn elements(page: &str) -> Vec<String> {
+    const VOID: [&str; 2] = ["meta", "!DOCTYPE"];
+    let (mut open, mut all) = (Vec::new(), Vec::new());
+    let mut rest = page;
+    while let Some((text, tag)) = rest.split_once('<') {
+        // A style sheet is no markup.
+        assert!(
+            !text.contains('>') || open.last() == Some(&"style"),
+            "{text}"
+        );
+        let (tag, after) = tag.split_once('>').unwrap();
+        let name = tag.split([' ', '\n']).next().unwrap();
+        match name.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name), "{tag}"),
+            None => {
+                all.push(tag.to_owned());
+                if !VOID.contains(&name) {
+                    open.push(name);
+                }
+            }
+        }
+        rest = after;
+    }
+    assert!(open.is_empty(), "{open:?}");
+    all
+}
+
+#[test]
+fn text_from_others_is_text_in_every_place() {
+    let mut listed = with_left("web", 3);
+    listed.overview.names = vec![HOSTILE.to_owned(); 2];
+    listed.overview.attempts = Some(attempts(HOSTILE));
+    listed.ca = HOSTILE.to_owned();
+    let mut changed = with_left("changed", 40);
+    changed.overview.other = Some(acme_alias_core::renewal::Why::Incomplete(vec![
+        HOSTILE.to_owned(),
+    ]));
+    changed.overview.why.clone_from(&changed.overview.other);
+    let honest = render(&snapshot(vec![
+        with_left("web", 3),
+        with_left("changed", 40),
+    ]));
+    let mut snapshot = snapshot(vec![listed, changed]);
+    for budget in &mut snapshot.budgets {
+        budget.ca = HOSTILE.to_owned();
+    }
+    for line in &mut snapshot.changes {
+        line.entry.response = Some(HOSTILE.to_owned());
+        line.entry.origin.certificate = Some(HOSTILE.to_owned());
+    }
+    let trouble = Trouble {
+        message: HOSTILE.to_owned(),
+        remedies: vec![format!("{HOSTILE}\n{HOSTILE}")],
+    };
+    if let Some(status) = &mut snapshot.status {
+        status
+            .failures
+            .insert("web".parse().unwrap(), trouble.clone());
+        status.refused = Some(trouble);
+    }
+    let page = render(&snapshot);
+    assert!(page.matches("&lt;script&gt;").count() > 10, "{page}");
+    for active in ["<script", "<img", "<!--", "\u{202e}", "\u{7}"] {
+        assert!(!page.contains(active), "{active}");
+    }
+    let kinds = |page: &str| -> std::collections::BTreeSet<_> {
+        let names = elements(page).into_iter();
+        names
+            .map(|tag| tag.split(' ').next().unwrap().to_owned())
+            .collect()
+    };
+    let more: Vec<_> = kinds(&page).difference(&kinds(&honest)).cloned().collect();
+    assert!(
+        more.iter()
+            .all(|kind| kind == "code" || kind == "ol" || kind == "li" || kind == "h3"),
+        "{more:?}"
+    );
+}
+
+#[test]
+fn the_policy_allows_the_style_sheet_of_the_page_and_nothing_else() {
+    let page = render(&snapshot(all_states()));
+    let (_, style) = page.split_once("<style>").unwrap();
+    let (style, _) = style.split_once("</style>").unwrap();
+    let hash = BASE64_STANDARD.encode(digest(&SHA256, style.as_bytes()));
+    assert!(
+        page.contains(&format!("style-src &#39;sha256-{hash}&#39;"))
+            || page.contains(&format!("style-src 'sha256-{hash}'"))
+    );
+    assert_eq!(page.matches("<style").count(), 1);
+    for tag in elements(&page) {
+        let name = tag.split(' ').next().unwrap();
+        assert!(
+            !["script", "link", "img", "iframe", "object", "form", "base"].contains(&name),
+            "{tag}"
+        );
+        for attribute in [" style=", " on", " href=", " src="] {
+            assert!(!tag.contains(attribute), "{tag}");
+        }
+    }
+    assert!(!style.contains("url(") && !style.contains("@import"));
+}
+
+#[test]
+fn problems_come_first_with_their_remedies() {
+    let page = render(&snapshot(all_states()));
+    let place = |text: &str| {
+        page.find(text)
+            .unwrap_or_else(|| panic!("`{text}` is not in {page}"))
+    };
+    assert!(place("<h1>5 problems</h1>") < place("id=\"problems\""));
+    assert!(place("id=\"problems\"") < place("id=\"timeline\""));
+    assert!(place("restore it from a backup") < place("id=\"timeline\""));
+    assert!(place("600 IN CNAME _acme-challenge.auth.example.net.") < place("id=\"timeline\""));
+    place("<code>acme-alias renew --force shop</code>");
+    place("<code>acme-alias forget old</code>");
+    place("214 of 300 in 3 hours");
+    let good = render(&Snapshot {
+        status: None,
+        ..snapshot(vec![with_left("web", 80)])
+    });
+    assert!(good.contains("<h1>All is well</h1>"));
+    assert!(!good.contains("id=\"problems\""));
+}
+
+#[test]
+fn of_many_certificates_the_worst_are_shown_and_the_others_are_at_hand() {
+    let mut all = many(1_000);
+    all.extend(all_states());
+    let snapshot = snapshot(all);
+    let began = Instant::now();
+    let page = render(&snapshot);
+    let took = began.elapsed();
+    elements(&page);
+    assert!(page.contains("982 more certificates"));
+    assert!(page.len() < 600_000, "{} octets", page.len());
+    // Without optimisation.
+    assert!(took.as_secs() < 2, "{took:?}");
+}

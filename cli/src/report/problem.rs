@@ -1,0 +1,107 @@
+//! What is wrong, and what to do.
+
+use acme_alias_core::engine::WantedBy;
+
+use super::snapshot::Snapshot;
+use super::status::Trouble;
+use crate::output::{Listed, State, Warn};
+
+/// Something that is wrong.
+pub(super) struct Problem {
+    /// The certificate; `None` if it is about all of them.
+    pub(super) certificate: Option<String>,
+    /// Whether somebody should do something now.
+    pub(super) is_urgent: bool,
+    /// What is wrong, a sentence each.
+    pub(super) what: Vec<String>,
+    pub(super) remedies: Vec<String>,
+}
+
+/// The problems, those of the process first, and then those of certificates in the order of the list.
+pub(super) fn problems(snapshot: &Snapshot) -> Vec<Problem> {
+    let certificates = snapshot.listing.all.iter();
+    let certificates = certificates.filter_map(|listed| of_certificate(snapshot, listed));
+    let mut problems = of_process(snapshot);
+    let (urgent, others): (Vec<_>, Vec<_>) = certificates.partition(|one| one.is_urgent);
+    problems.extend(urgent);
+    problems.extend(others);
+    problems
+}
+
+fn of_process(snapshot: &Snapshot) -> Vec<Problem> {
+    let Some(status) = &snapshot.status else {
+        return Vec::new();
+    };
+    let of = |what: String, remedies: &[String]| Problem {
+        certificate: None,
+        is_urgent: true,
+        what: vec![what],
+        remedies: remedies.to_vec(),
+    };
+    let refused = status.refused.as_ref().map(|trouble| {
+        let what = format!(
+            "The settings files cannot be used, and those that were read before stay in force: {}",
+            trouble.message
+        );
+        of(what, &trouble.remedies)
+    });
+    let error = status.last.as_ref().and_then(|last| last.error.as_ref());
+    let health = status.health(snapshot.at).err().map(|reason| {
+        let remedies = error.map_or(&[][..], |error| &error.remedies[..]);
+        of(format!("Certificates are not renewed: {reason}."), remedies)
+    });
+    health.into_iter().chain(refused).collect()
+}
+
+fn of_certificate(snapshot: &Snapshot, listed: &Listed) -> Option<Problem> {
+    let now = snapshot.at;
+    let alarm = listed.alarm(now, Warn::default());
+    let is_urgent = alarm.is_some();
+    if !is_urgent && listed.state(now) >= State::Due {
+        return None;
+    }
+    let mut what = listed.notes(now);
+    if what.is_empty() {
+        what.extend(alarm);
+    }
+    let id = &listed.overview.id;
+    let known = snapshot.status.as_ref();
+    let known = known.and_then(|status| status.failures.get(id));
+    Some(Problem {
+        certificate: Some(id.to_string()),
+        is_urgent,
+        what,
+        remedies: remedies(listed, known),
+    })
+}
+
+/// What to do. `known` is what this process knows of the last failure.
+fn remedies(listed: &Listed, known: Option<&Trouble>) -> Vec<String> {
+    let id = &listed.overview.id;
+    let remedy = |text: String| vec![text];
+    if listed.overview.wanted_by == WantedBy::Nobody {
+        return remedy(format!(
+            "Nobody wants it any more. Run `acme-alias forget {id}`, or add it to the settings again."
+        ));
+    }
+    if listed.damage.is_some() {
+        // It is part of what is wrong.
+        return Vec::new();
+    }
+    if let Some(unusable) = &listed.unusable {
+        return Trouble::from(unusable).remedies;
+    }
+    match known {
+        Some(trouble) if !trouble.remedies.is_empty() => trouble.remedies.clone(),
+        _ if listed.attempts().is_some() => remedy(format!(
+            "Remove the cause. To try at once, run `acme-alias renew --force {id}`: it prints the remedy if it fails \
+             again."
+        )),
+        // The next run does what was not tried yet.
+        _ if listed.is_undeployed() && listed.overview.undeployed.is_empty() => Vec::new(),
+        _ if listed.is_undeployed() => remedy(format!(
+            "Remove the cause. `acme-alias show {id}` shows each target and when it is tried again."
+        )),
+        _ => remedy(format!("Run `acme-alias renew {id}`.")),
+    }
+}
