@@ -11,7 +11,7 @@ use super::report::{JobError, JobOutcome};
 use crate::acme::{AcmeError, ValidationFailure};
 use crate::issue::{CheckedDelegations, IssueError, IssueFailure, Plan};
 use crate::lease::LeaseId;
-use crate::name::DnsName;
+use crate::name::{DnsName, Identifier};
 use crate::store::CertificateId;
 use crate::zone::cache_time;
 
@@ -25,6 +25,11 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn id(&self) -> &CertificateId {
         self.certificate.id()
+    }
+
+    pub(super) fn identifiers(&self) -> BTreeSet<Identifier> {
+        let names = self.certificate.request.names.iter();
+        names.map(|name| name.identifier.clone()).collect()
     }
 
     pub(super) fn alias_names(&self) -> BTreeSet<DnsName> {

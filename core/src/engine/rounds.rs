@@ -278,7 +278,8 @@ impl Group {
     async fn attempt(&self, mut members: Vec<Prepared>, minimum_wait: Duration) -> Vec<Failed> {
         let mut failed = Vec::new();
         while !members.is_empty() {
-            let next = members.split_off(members.len().saturating_sub(IN_ONE_ROUND));
+            let next;
+            (next, members) = next_round(members);
             let names = next.iter().flat_map(Prepared::alias_names).collect();
             let turn = self.turn(&names, next.len()).await;
             let (leased, busy) = self.lease_all(next).await;
@@ -416,6 +417,21 @@ impl Group {
             outcome: done.outcome,
         });
     }
+}
+
+/// The members of the next round, and the others. Of certificates with equal names a round has one: until the order of one
+/// is finalized, a CA may return the same order for the other (RFC 8555 §7.4 leaves that to the CA).
+fn next_round(members: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
+    let (mut next, mut others) = (Vec::new(), Vec::new());
+    let mut names = BTreeSet::new();
+    for prepared in members {
+        if next.len() < IN_ONE_ROUND && names.insert(prepared.identifiers()) {
+            next.push(prepared);
+        } else {
+            others.push(prepared);
+        }
+    }
+    (next, others)
 }
 
 /// A certificate that may be tried once more.

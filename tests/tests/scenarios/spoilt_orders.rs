@@ -1,7 +1,7 @@
 //! A CA that refuses nonces, answers unusually, or takes its time with the state of an order.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use acme_alias_tests::{ALIAS_ZONE, Exchange, Outcome, Result, Spoilt, TestBed};
 use serde_json::{Value, json};
@@ -117,4 +117,29 @@ fn what_a_ca_offers_in_place_of_dns_01_is_reported() -> Result {
         &["no dns-01 challenge for", "it offers", "dns-account-01"],
     );
     Ok(())
+}
+
+#[test]
+fn certificates_with_equal_names_are_ordered_one_after_the_other() -> Result {
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&steps);
+    let proxy = bed.acme_proxy(move |exchange| {
+        for step in ["/order-plz", "/finalize-order/"] {
+            if exchange.path.starts_with(step) && !exchange.answer.is_empty() {
+                seen.lock().unwrap().push(step);
+            }
+        }
+        Spoilt::No
+    })?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    for (id, key) in [("ecdsa", "ecdsa-p256"), ("rsa", "rsa-2048")] {
+        let lines = format!("domains = [\"example.com\"]\nkey-type = \"{key}\"");
+        settings = settings.certificate(id, &lines);
+    }
+    bed.program(settings)?.run(&["renew"])?.assert_success();
+    let one = ["/order-plz", "/finalize-order/"];
+    assert_eq!(*steps.lock().unwrap(), [one, one].concat());
+    bed.assert_only_txt_was_touched(&[])
 }
