@@ -201,17 +201,22 @@ fn install(packages: &[&str]) -> Result<(), Failure> {
     })
 }
 
-/// Installs everything that tests need.
+/// Installs everything that `cargo xtask test` needs.
 pub(crate) fn all() -> Result<(), Failure> {
+    programs()?;
+    cargo_hack()?;
+    cargo_deny().map(drop)
+}
+
+/// Installs the programs that the scenarios run.
+pub(crate) fn programs() -> Result<(), Failure> {
     run(SERVERS)?;
     promtool()?;
     MOTO.install()?;
     ACME2CERTIFIER.install_by_pip_of(&MOTO)?;
     OCTODNS.install_by_pip_of(&MOTO)?;
     CERTBOT.install_by_pip_of(&MOTO)?;
-    cargo_hack()?;
-    cargo_deb()?;
-    cargo_deny().map(drop)
+    cargo_deb().map(drop)
 }
 
 /// Installs the program that checks the rules of Prometheus. Its package is only unpacked: to install it would start a
