@@ -5,12 +5,13 @@ mod ledger;
 mod manage;
 mod obtain;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::rights::Scope;
 use clap::builder::StyledStr;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -121,7 +122,7 @@ pub(crate) enum Command {
     Issue(IssueArgs),
     /// Renew every certificate that is due
     Renew(RenewArgs),
-    /// Renew every certificate when it is due, until the process is told to end
+    /// Renew each certificate when it is due, in a loop that SIGTERM ends
     Run,
     /// Write the status page: problems with their remedies, certificates, renewals, limits and DNS changes
     Report(ReportArgs),
@@ -330,15 +331,44 @@ pub(crate) fn parse() -> Cli {
     let matches = command().try_get_matches();
     let matches = matches.unwrap_or_else(|error| leave(error));
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if config_flags(std::env::args_os()) > cli.global.config.len() {
+        let message = "`--config` was given before and after the command; give all files in one of both places";
+        command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
     if let Some(("issue", issue)) = matches.subcommand() {
         cli.provider_flags = provider_flags::given(issue);
     }
     cli
 }
 
+/// How often `--config` is on a command line. Of a flag that may be in both places, clap drops those before the command if
+/// there are some after it, and a file must not be ignored without a word.
+fn config_flags(arguments: impl Iterator<Item = OsString>) -> usize {
+    let is_config = |argument: &OsString| {
+        let argument = argument.to_string_lossy();
+        argument == "--config" || argument.starts_with("--config=")
+    };
+    let flags = arguments.take_while(|argument| argument != "--");
+    flags.filter(is_config).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_config_flag_before_two_hyphens_is_counted() {
+        let line = [
+            "acme-alias",
+            "--config",
+            "a",
+            "renew",
+            "--config=b",
+            "--",
+            "--config",
+        ];
+        assert_eq!(config_flags(line.into_iter().map(OsString::from)), 2);
+    }
 
     #[test]
     fn the_definition_is_sound_with_every_provider_compiled_in() {

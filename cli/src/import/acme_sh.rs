@@ -166,7 +166,7 @@ fn names_with_aliases(
     }
 }
 
-/// The provider: that of the first script. Other ways of validation are told.
+/// The provider: that of the first script. Other ways of validation are reported.
 fn validation(
     reader: &mut Reader,
     file: &Path,

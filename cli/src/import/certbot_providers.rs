@@ -12,7 +12,7 @@ const ALGORITHMS: [(&str, &str); 3] = [
     ("HMAC-SHA384", "hmac-sha384"),
     ("HMAC-SHA512", "hmac-sha512"),
 ];
-/// What the plugin uses if it is told nothing.
+/// What the plugin uses by default.
 const USUAL_ALGORITHM: &str = "HMAC-MD5";
 
 /// Adds the provider of a plugin (`dns-…`). Returns its id; `None` if there is no such provider here, which is reported.

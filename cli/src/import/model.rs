@@ -63,7 +63,7 @@ pub(crate) struct FoundCertificate {
     pub(crate) account: Option<String>,
     /// The certificate itself, if it can be used.
     pub(crate) version: Option<Version>,
-    /// What the other client is told to use for the next one.
+    /// The type of key that the settings of the other client ask for.
     pub(crate) key_type: Option<KeyType>,
     pub(crate) reuse_key: bool,
     /// The id of its provider.

@@ -325,21 +325,7 @@ mod tests {
     }
 
     fn without_version(id: &str) -> Overview {
-        Overview {
-            id: id.parse().unwrap(),
-            names: vec!["example.com".to_owned()],
-            wanted_by: WantedBy::Configuration,
-            directory: None,
-            current: None,
-            why: Some(Why::Missing),
-            other: None,
-            attempts: None,
-            next_try: None,
-            has_targets: false,
-            undeployed: Vec::new(),
-            is_busy: false,
-            unusable: None,
-        }
+        Overview::not_obtained(id.parse().unwrap(), vec!["example.com".to_owned()])
     }
 
     fn attempts() -> Attempts {

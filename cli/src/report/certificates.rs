@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use acme_alias_core::engine::{Overview, WantedBy};
-use acme_alias_core::renewal::Why;
 use acme_alias_core::store::{CertificateId, Store, StoreError};
 
 use crate::failure::Failure;
@@ -60,23 +59,8 @@ fn add_unusable(
 /// What is known of a certificate that only the settings have.
 fn not_obtained(id: &CertificateId, certificate: &CertificateSettings) -> Overview {
     let domains = certificate.domains.iter();
-    Overview {
-        id: id.clone(),
-        names: domains
-            .map(|domain| domain.identifier.to_string())
-            .collect(),
-        wanted_by: WantedBy::Configuration,
-        directory: None,
-        current: None,
-        why: Some(Why::Missing),
-        other: None,
-        attempts: None,
-        next_try: None,
-        has_targets: false,
-        undeployed: Vec::new(),
-        is_busy: false,
-        unusable: None,
-    }
+    let names = domains.map(|domain| domain.identifier.to_string());
+    Overview::not_obtained(id.clone(), names.collect())
 }
 
 fn listed(setup: &Setup, mut overview: Overview, unusable: Option<Failure>) -> Listed {

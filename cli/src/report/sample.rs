@@ -34,19 +34,13 @@ pub(super) fn with_left(id: &str, days: i32) -> Listed {
     let due = renewal::due(indexed.validity(), None, None);
     Listed {
         overview: Overview {
-            id: id.parse().unwrap(),
-            names: vec![format!("{id}.example.com"), format!("www.{id}.example.com")],
-            wanted_by: WantedBy::Configuration,
-            directory: None,
             current: Some(Ok(CurrentVersion { indexed, due })),
             why: (due.at <= now()).then_some(Why::Due(Reason::Lifetime)),
-            other: None,
-            attempts: None,
-            next_try: None,
             has_targets: true,
-            undeployed: Vec::new(),
-            is_busy: false,
-            unusable: None,
+            ..Overview::not_obtained(
+                id.parse().unwrap(),
+                vec![format!("{id}.example.com"), format!("www.{id}.example.com")],
+            )
         },
         ca: "letsencrypt".to_owned(),
         unusable: None,

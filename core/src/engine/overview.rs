@@ -71,6 +71,27 @@ pub struct CurrentVersion {
     pub due: Due,
 }
 
+impl Overview {
+    /// A certificate that the configuration defines, and of which the store has nothing.
+    pub fn not_obtained(id: CertificateId, names: Vec<String>) -> Self {
+        Overview {
+            id,
+            names,
+            wanted_by: WantedBy::Configuration,
+            directory: None,
+            current: None,
+            why: Some(Why::Missing),
+            other: None,
+            attempts: None,
+            next_try: None,
+            has_targets: false,
+            undeployed: Vec::new(),
+            is_busy: false,
+            unusable: None,
+        }
+    }
+}
+
 impl Engine {
     /// Returns what is known of every certificate that is configured or stored, by id. Changes nothing. Certificates
     /// that are configured and did not change are not read.

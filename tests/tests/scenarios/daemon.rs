@@ -1,4 +1,4 @@
-//! `acme-alias run`: the loop, its signals and settings, and what the service manager is told.
+//! `acme-alias run`: the loop, its signals and settings, and its messages to the service manager.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use acme_alias_tests::{BELOW, Program, Result, TestBed};
 
-/// What the service manager is told at the end.
+/// The last message to the service manager.
 const STOPPING: &str = "STOPPING=1";
 /// Container runtimes kill after ten seconds.
 const END_MAX: Duration = Duration::from_secs(10);

@@ -341,9 +341,10 @@ fn a_link_in_the_audit_repository_is_not_followed() -> Result {
         fs::remove_file(&path)?;
         symlink(&victim, &path)?;
     }
-    program.run(&["renew", "--force"])?.assert_success();
+    let outcome = program.run(&["renew", "--force"])?;
+    outcome.assert_success();
     for entry in fs::read_dir(&zone)? {
-        assert!(entry?.file_type()?.is_file());
+        assert!(entry?.file_type()?.is_file(), "{outcome}");
     }
     // The same for the folder of the zone.
     let elsewhere = bed.folder().join("elsewhere");

@@ -10,7 +10,7 @@ use acme_alias_tests::{Error, Result, TestBed};
 use crate::guide_text::{blocks, commands, read, section};
 
 /// Where the archive is on the page.
-const ARCHIVE: &str = "/root/acme-alias.tar";
+const ARCHIVE: &str = "/var/backups/acme-alias.tar";
 
 fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging")

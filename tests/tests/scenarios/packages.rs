@@ -19,7 +19,7 @@ const SECRETS: &str = "/etc/acme-alias/secrets";
 const STAND_INS: [(&str, &str); 4] = [
     ("apt", "shift; exec dpkg --install \"$@\""),
     ("scp", "exec cp \"${1#*:}\" \"$2\""),
-    ("systemctl", "echo \"$@\" >> /tmp/systemctl"),
+    ("systemctl", "echo \"$@\" >> /var/log/systemctl"),
     (
         "sudo",
         "[ \"$1\" = -u ] || exec \"$@\"\nuser=$2\nshift 2\n\
@@ -101,7 +101,7 @@ fn a_fresh_debian_gets_its_first_certificate_with_the_package() -> Result {
     assert_eq!(second.certificates(), 1);
     let settings = fs::read_to_string(debian.path("/etc/acme-alias/config.toml"))?;
     assert!(settings.contains("directory = \"letsencrypt\"\n"));
-    let enabled = fs::read_to_string(debian.path("/tmp/systemctl"))?;
+    let enabled = fs::read_to_string(debian.path("/var/log/systemctl"))?;
     assert_eq!(enabled, "enable --now acme-alias.timer\n");
     let chain = debian.path("/var/lib/acme-alias/certificates/web/fullchain.pem");
     assert!(chain.exists());

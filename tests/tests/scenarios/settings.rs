@@ -209,6 +209,11 @@ fn files_that_are_named_replace_those_of_the_user_and_several_are_layers() -> Re
     assert_eq!(files[1..], [first.clone(), second.clone()]);
     assert!(all.contains("b.example.com") && !all.contains("a.example.com"));
 
+    // A file after the command would be the only one.
+    let split = [&show[..], &["--config", &second]].concat();
+    let outcome = program.run(&split)?;
+    outcome.assert_failure(2, &["`--config` was given before and after the command"]);
+
     // The bed's `--config` is taken away.
     let without = program.clone().before("shift 2");
     let (files, all) = domains(&without.run(&show)?)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use acme_alias_core::engine::Engine;
 use acme_alias_core::issue::NoObserver;
 use acme_alias_core::store::CertificateId;
+use jiff::Timestamp;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
@@ -29,9 +30,8 @@ pub(super) struct Configuration {
     source: Arc<Source>,
     /// Of the settings files, when they were read last.
     stamps: Vec<Stamp>,
-    /// Certificates whose settings cannot be used, as far as nobody was told.
+    /// Certificates whose settings cannot be used, as far as they were not reported.
     unreported: BTreeMap<CertificateId, Failure>,
-    certificates: usize,
     is_expired: bool,
 }
 
@@ -60,11 +60,15 @@ impl Configuration {
         let built = setup.engine(Arc::new(NoObserver)).await?;
         Ok(Configuration {
             unreported: built.unusable.clone(),
-            certificates: setup.settings.certificates.len(),
             source: Arc::new(Source { setup, built }),
             stamps,
             is_expired: false,
         })
+    }
+
+    /// The current time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.source.setup.clock.now()
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -84,7 +88,7 @@ impl Configuration {
 
     /// How many certificates the settings have.
     pub(super) fn certificates(&self) -> usize {
-        self.certificates
+        self.source.setup.settings.certificates.len()
     }
 
     /// The certificates whose settings cannot be used.

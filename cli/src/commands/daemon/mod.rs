@@ -38,7 +38,7 @@ const RUNS_APART: Duration = Duration::from_mins(1);
 /// container runtimes after 10 s.
 const STOP_GRACE: Duration = Duration::from_secs(9);
 
-/// Runs until the process is told to end.
+/// Runs until a signal ends the process.
 pub(crate) async fn run(
     cli: &Cli,
     output: Output,
@@ -46,7 +46,7 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let hangup = signals::hangups()?;
     let configuration = Configuration::read(cli, output).await?;
-    let status = SharedStatus::new();
+    let status = SharedStatus::new(configuration.now());
     let server = Server::start(&configuration, &status).await?;
     let mut daemon = Daemon {
         cli,
@@ -93,16 +93,16 @@ struct Next {
 }
 
 impl Next {
-    fn new(at: Timestamp) -> Self {
-        let rest = Timestamp::now().duration_until(at);
+    fn new(at: Timestamp, now: Timestamp) -> Self {
+        let rest = now.duration_until(at);
         Next {
             at,
             by: Instant::now() + Duration::try_from(rest).unwrap_or_default(),
         }
     }
 
-    fn rest(&self) -> Duration {
-        let rest = Timestamp::now().duration_until(self.at);
+    fn rest(&self, now: Timestamp) -> Duration {
+        let rest = now.duration_until(self.at);
         let by_clock = Duration::try_from(rest).unwrap_or_default();
         by_clock.min(self.by.saturating_duration_since(Instant::now()))
     }
@@ -113,7 +113,8 @@ impl Daemon<'_> {
         while !self.cancel.is_cancelled() {
             let next = self.run_once().await;
             if let Some(next) = next {
-                self.wait(&Next::new(next)).await;
+                let next = Next::new(next, self.configuration.now());
+                self.wait(&next).await;
             }
         }
         Ok(())
@@ -121,7 +122,7 @@ impl Daemon<'_> {
 
     /// One run. Returns when the next one is; `None` if the process is to end.
     async fn run_once(&mut self) -> Option<Timestamp> {
-        self.status.running();
+        self.status.running(self.configuration.now());
         service::status("renewing what is due");
         let options = RunOptions {
             selection: Selection::All,
@@ -149,13 +150,14 @@ impl Daemon<'_> {
         if self.cancel.is_cancelled() {
             return None;
         }
+        let now = self.configuration.now();
         let next = next.unwrap_or_else(|failure: Failure| {
             self.output.failure(&failure);
-            self.status.failed(&failure);
-            Timestamp::now()
+            self.status.failed(now, &failure);
+            now
         });
         // What failed at once is not tried at once again.
-        let next = next.max(Timestamp::now() + RUNS_APART);
+        let next = next.max(now + RUNS_APART);
         self.status.waiting(next);
         service::status(&format!("the next run is at {next:.0}"));
         Some(next)
@@ -182,13 +184,13 @@ impl Daemon<'_> {
             // A secret or a resolver may have changed, which is read once.
             self.configuration.expire();
         }
-        self.status.ran(&report);
+        self.status.ran(self.configuration.now(), &report);
     }
 
     /// Waits for the next run, or for settings that have changed.
     async fn wait(&mut self, next: &Next) {
         loop {
-            let rest = next.rest();
+            let rest = next.rest(self.configuration.now());
             if rest.is_zero() {
                 return;
             }
@@ -238,7 +240,7 @@ impl Daemon<'_> {
     }
 }
 
-/// Ends when the process was told to end, and the run has not ended in time.
+/// Ends when a signal ends the process, and the run has not ended in time.
 async fn too_long(cancel: &CancellationToken) {
     cancel.cancelled().await;
     sleep(STOP_GRACE).await;

@@ -1,11 +1,11 @@
-//! What the service manager is told (`sd_notify(3)`). Without one, nothing is sent.
+//! Messages to the service manager (`sd_notify(3)`). Without one, nothing is sent.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often the service manager is told that the process is alive, unless it asks for more.
+/// How often a message says that the process is alive, unless the service manager asks for more.
 const ALIVE_EVERY: Duration = Duration::from_mins(1);
 
 /// The process does its work now.
@@ -51,6 +51,6 @@ pub(super) async fn alive<T>(work: impl Future<Output = T>) -> T {
 
 fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager was not told");
+        tracing::debug!(%error, "the service manager was not notified");
     }
 }

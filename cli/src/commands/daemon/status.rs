@@ -14,8 +14,8 @@ pub(super) struct SharedStatus(Arc<Mutex<Status>>);
 
 impl SharedStatus {
     /// A process that begins its first run.
-    pub(super) fn new() -> Self {
-        SharedStatus(Arc::new(Mutex::new(Status::new(Timestamp::now()))))
+    pub(super) fn new(now: Timestamp) -> Self {
+        SharedStatus(Arc::new(Mutex::new(Status::new(now))))
     }
 
     /// How the process is now.
@@ -25,8 +25,8 @@ impl SharedStatus {
     }
 
     /// A run begins.
-    pub(super) fn running(&self) {
-        self.lock().phase = Phase::Running(Timestamp::now());
+    pub(super) fn running(&self, now: Timestamp) {
+        self.lock().phase = Phase::Running(now);
     }
 
     /// The loop waits for the next run.
@@ -40,7 +40,7 @@ impl SharedStatus {
     }
 
     /// A run has ended.
-    pub(super) fn ran(&self, report: &Report) {
+    pub(super) fn ran(&self, now: Timestamp, report: &Report) {
         let mut status = self.lock();
         if let Report::Renewed(renewal) = report {
             // Those that wait after a failure have failed in an earlier run.
@@ -49,13 +49,13 @@ impl SharedStatus {
             let failed = renewal.failed.iter();
             let failed = failed.map(|(id, failure)| (id.clone(), Trouble::from(failure)));
             status.failures.extend(failed);
-            end(&mut status, renewal.failed_or_undeployed(), None);
+            end(&mut status, now, renewal.failed_or_undeployed(), None);
         }
     }
 
     /// A run could not begin.
-    pub(super) fn failed(&self, failure: &Failure) {
-        end(&mut self.lock(), 0, Some(Trouble::from(failure)));
+    pub(super) fn failed(&self, now: Timestamp, failure: &Failure) {
+        end(&mut self.lock(), now, 0, Some(Trouble::from(failure)));
     }
 
     /// The settings files as they are now cannot be used.
@@ -75,8 +75,7 @@ impl SharedStatus {
     }
 }
 
-fn end(status: &mut Status, failed: usize, error: Option<Trouble>) {
-    let ended = Timestamp::now();
+fn end(status: &mut Status, ended: Timestamp, failed: usize, error: Option<Trouble>) {
     let began = match status.phase {
         Phase::Running(began) => began,
         Phase::Waiting(_) | Phase::Ended => ended,

@@ -9,7 +9,6 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use jiff::Timestamp;
 
 use super::guard::{Allowed, guard};
 use super::shared::Shared;
@@ -35,7 +34,7 @@ async fn status_page(State(shared): State<Arc<Shared>>) -> Result<Response, Fail
 
 /// The health is never cached: it costs nothing.
 async fn health(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    match shared.status().health(Timestamp::now()) {
+    match shared.status().health(shared.now()) {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }

@@ -48,6 +48,11 @@ impl Shared {
         Arc::clone(&source)
     }
 
+    /// The current time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.source().setup.clock.now()
+    }
+
     /// How the process is now.
     pub(super) fn status(&self) -> Status {
         self.status.get()
@@ -67,12 +72,8 @@ impl Shared {
             let mut all = certificates::all(&source.setup, Some(&source.built)).await?;
             certificates::add_stored(&mut all, &source.setup).await?;
             let state = source.setup.settings.state.clone();
-            Ok(list_as_json(&Listing::new(
-                all,
-                Timestamp::now(),
-                state,
-                None,
-            )))
+            let now = source.setup.clock.now();
+            Ok(list_as_json(&Listing::new(all, now, state, None)))
         };
         self.list.get(make).await
     }
