@@ -15,10 +15,18 @@ const NEW: &str = ".acme-alias-new-";
 /// Writes a file (644) in one step: those who read it see the old text or the new one.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     replace(path, text).map_err(|error| {
-        let message = format!("could not write {}: {error}", path.display());
-        let folder = folder_of(path).display().to_string();
-        let remedy =
-            format!("let this user write in the folder {folder}, or name a file in another one");
+        // Its text has the name of the new file, which nobody knows.
+        let cause = io::Error::from(error.kind());
+        let message = format!("could not write {}: {cause}", path.display());
+        let folder = folder_of(path).display();
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("make the folder {folder}, or name a file in another one")
+            }
+            _ => {
+                format!("let this user write in the folder {folder}, or name a file in another one")
+            }
+        };
         Failure::new(Part::Unexpected, &message, remedy)
     })
 }

@@ -14,20 +14,23 @@ impl Server {
         configuration: &Configuration,
         _status: &SharedStatus,
     ) -> Result<Self, Failure> {
-        match &configuration.serves().listen {
-            None => Ok(Server),
-            Some(_) => Err(Failure::new(
-                Part::Settings,
-                &"`run.listen` needs the HTTP server, and this program was built without it",
-                "remove `listen` from `[run]`, or build it with `--features http`".to_owned(),
-            )),
-        }
+        refuse_server(configuration).map(|()| Server)
     }
 
     /// Fails if the settings want a server.
+    #[expect(clippy::unused_async, reason = "the server needs it")]
     pub(super) async fn update(&mut self, configuration: &Configuration) -> Result<(), Failure> {
-        Server::start(configuration, &SharedStatus::new())
-            .await
-            .map(drop)
+        refuse_server(configuration)
     }
+}
+
+fn refuse_server(configuration: &Configuration) -> Result<(), Failure> {
+    if configuration.serves().listen.is_none() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Part::Settings,
+        &"`run.listen` needs the HTTP server, and this program was built without it",
+        "remove `listen` from `[run]`, or build it with `--features http`".to_owned(),
+    ))
 }
