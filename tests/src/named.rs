@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tempfile::TempDir;
+
 use crate::dns;
 use crate::error::{Context, Error, Result};
 use crate::port::Port;
@@ -27,7 +29,8 @@ pub(crate) struct Named {
     port: Port,
     /// A zone that it answers for, once it answers.
     probe: String,
-    folder: PathBuf,
+    // Comes after the server, so that the server ends before it is removed.
+    folder: TempDir,
 }
 
 impl Named {
@@ -48,15 +51,15 @@ impl Named {
 
     /// Copies the file of a zone.
     pub(crate) fn copy_zone(&self, apex: &str, to: &str) -> Result {
-        let from = self.folder.join(format!("{apex}.zone"));
-        fs::copy(from, self.folder.join(to))?;
+        let folder = self.folder.path();
+        fs::copy(folder.join(format!("{apex}.zone")), folder.join(to))?;
         Ok(())
     }
 
     /// Changes the configuration, and returns when it holds.
     pub(crate) fn reconfigure(&self, change: impl Fn(&str) -> String) -> Result {
         const DONE: &str = "reloading configuration succeeded";
-        let path = self.folder.join("named.conf");
+        let path = self.folder.path().join("named.conf");
         let before = self.log()?.matches(DONE).count();
         fs::write(&path, change(&fs::read_to_string(&path)?))?;
         self.server.hang_up()?;
@@ -75,7 +78,7 @@ impl Control {
     /// Lets `named` listen to an operator.
     pub(crate) fn open(named: &Named) -> Result<Control> {
         let port = Port::claim()?;
-        let key = named.folder.join("rndc.key");
+        let key = named.folder.path().join("rndc.key");
         let statement = Key::generate("rndc-key", Algorithm::Sha256).to_string();
         fs::write(&key, &statement)?;
         let controls = format!(
@@ -132,19 +135,17 @@ impl AliasServers {
 /// A `named` that is about to start.
 pub(crate) struct Launch {
     name: String,
-    folder: PathBuf,
+    folder: TempDir,
     program: PathBuf,
     port: Port,
 }
 
 impl Launch {
-    /// `named` as `name`, in a folder of that name below `root`.
+    /// `named` as `name`.
     pub(crate) fn new(name: &str, root: &Path, port: Port) -> Result<Launch> {
-        let folder = root.join(name);
-        fs::create_dir(&folder).context(folder.display())?;
         Ok(Launch {
             name: name.to_owned(),
-            folder,
+            folder: in_memory(name)?,
             program: process::unconfined(root, "named")?,
             port,
         })
@@ -152,7 +153,7 @@ impl Launch {
 
     /// Where its files are.
     pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
     /// The authoritative server of zones, each by its apex, whose files are there already.
@@ -263,7 +264,7 @@ impl Launch {
             apex => apex,
         };
         let file = format!("{apex}.zone");
-        fs::write(self.folder.join(&file), zone.to_string())?;
+        fs::write(self.folder().join(&file), zone.to_string())?;
         Ok(file)
     }
 
@@ -280,16 +281,25 @@ options {{
 }};
 {statements}"
         );
-        fs::write(self.folder.join("named.conf"), config)?;
+        fs::write(self.folder().join("named.conf"), config)?;
         let mut command = process::command(&self.program)?;
         command.args(["-g", "-n", "1", "-U", "1", "-c", "named.conf"]);
         Ok(Named {
-            server: Server::start(&self.name, command, &self.folder)?,
+            server: Server::start(&self.name, command, self.folder.path())?,
             port: self.port,
             probe,
             folder: self.folder,
         })
     }
+}
+
+/// A folder whose files are in memory where that can be. `named` waits until its journal is on the disk before it
+/// answers anybody: a disk that is busy for seconds must not look like a silent server.
+fn in_memory(name: &str) -> Result<TempDir> {
+    let prefix = format!("acme-alias-{name}-");
+    TempDir::with_prefix_in(&prefix, "/dev/shm")
+        .or_else(|_| TempDir::with_prefix(&prefix))
+        .context("a folder for named")
 }
 
 /// A zone that the server will answer for.
