@@ -39,6 +39,11 @@ impl Debian {
         Ok(debian)
     }
 
+    /// The folder with the package and what is published beside it.
+    pub fn packages(&self) -> PathBuf {
+        self.root.with_file_name("package")
+    }
+
     /// The path of a file of the system, as this one sees it.
     pub fn path(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))
@@ -91,9 +96,13 @@ fn make_package(folder: &Path) -> Result<PathBuf> {
         .arg("--to")
         .arg(&to);
     finish("cargo xtask package", &mut command)?;
-    let mut files = fs::read_dir(&to)?;
-    let package = files.next().ok_or_else(|| Error::new("no package"))?;
-    Ok(package?.path())
+    for file in fs::read_dir(&to)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            return Ok(path);
+        }
+    }
+    Err(Error::new("no package"))
 }
 
 fn finish(name: &str, command: &mut Command) -> Result {

@@ -81,7 +81,7 @@ pub use self::mirror::Mirror;
 pub use self::moto::Moto;
 pub use self::names::{ALIAS_NAME, ALIAS_ZONE, MAIN_ZONES, SECOND_ALIAS_ZONE, THIRD_ALIAS_ZONE};
 pub use self::nsupdate::{attempt, attempt_transfer};
-pub use self::octodns::{octodns, parse_hcl, parse_javascript};
+pub use self::octodns::{octodns, parse_cyclonedx, parse_hcl, parse_javascript};
 pub use self::pebble::EXTERNAL_ACCOUNT;
 pub use self::port::{Port, SilentServer};
 pub use self::powerdns::{Nsd, PowerDns, PowerDnsLaunch};

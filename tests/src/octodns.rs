@@ -1,4 +1,4 @@
-//! `OctoDNS`, and parsers of other languages in which zones are kept.
+//! `OctoDNS`, and parsers of other languages in which zones and bills of materials are kept.
 
 use std::fs;
 use std::io::Write;
@@ -70,6 +70,17 @@ pub fn parse_javascript(text: &str) -> Result<Value> {
     parse(script, text)
 }
 
+/// Checks that a text is a bill of materials as `CycloneDX` 1.6 wants it, and returns it.
+pub fn parse_cyclonedx(text: &str) -> Result<Value> {
+    let script = "import sys\n\
+                  from cyclonedx.schema import SchemaVersion\n\
+                  from cyclonedx.validation.json import JsonStrictValidator\n\
+                  text = sys.stdin.read()\n\
+                  error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)\n\
+                  sys.exit(repr(error)) if error else print(text)";
+    parse(script, text)
+}
+
 fn parse(script: &str, text: &str) -> Result<Value> {
     let parsed = run(Command::new(program("python")?).args(["-c", script]), text)?;
     serde_json::from_str(&parsed).context("the parsed text")
@@ -82,12 +93,14 @@ fn run(command: &mut Command, input: &str) -> Result<String> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes())?;
-    }
+    let written = child
+        .stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output()?;
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
     if output.status.success() {
+        written.transpose()?;
         return Ok(text(&output.stdout));
     }
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));

@@ -12,6 +12,7 @@ mod docs;
 mod links;
 mod new_provider;
 mod package;
+mod sbom;
 mod scaffold;
 mod setup;
 mod source;
@@ -19,7 +20,6 @@ mod step;
 mod test;
 mod test_count;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -46,15 +46,8 @@ enum Task {
     Demo,
     /// Write the generated parts of the documentation
     Docs,
-    /// Make the Debian package
-    Package {
-        /// Put this program into it instead of an optimised build
-        #[arg(long, value_name = "FILE")]
-        program: Option<PathBuf>,
-        /// The folder to write it to
-        #[arg(long, value_name = "DIR", default_value = "target/package")]
-        to: PathBuf,
-    },
+    /// Make the Debian package, an archive, a bill of materials, and their checksums
+    Package(package::PackageArgs),
     /// Generate a crate for a new provider
     NewProvider {
         /// Its kind: lower-case letters and digits
@@ -76,7 +69,7 @@ fn main() -> ExitCode {
         Task::Deny => test::deny(),
         Task::Demo => demo(),
         Task::NewProvider { name } => new_provider::run(&name),
-        Task::Package { program, to } => package::run(program.as_deref(), &to),
+        Task::Package(args) => package::run(&args),
         Task::Docs => docs::run(Mode::Write),
         Task::Bench { runs } => bench::run(runs),
     };

@@ -158,10 +158,12 @@ const ACME2CERTIFIER: PythonTool = PythonTool {
     name: "acme2certifier",
     requirements: "acme2certifier==0.46.3 gunicorn==27.0.1",
 };
-/// A program that carries out what `delegate` prints, and parsers of the other languages.
+/// A program that carries out what `delegate` prints, parsers of the other languages, and the schema of bills of
+/// materials.
 const OCTODNS: PythonTool = PythonTool {
     name: "octodns",
-    requirements: "octodns==1.22.0 octodns-bind==1.1.0 python-hcl2==8.1.4 esprima==4.0.1",
+    requirements: "octodns==1.22.0 octodns-bind==1.1.0 python-hcl2==8.1.4 esprima==4.0.1 \
+                   cyclonedx-python-lib[json-validation]==11.12.0",
 };
 /// A program whose files are imported, and that the benchmark compares with.
 const CERTBOT: PythonTool = PythonTool {

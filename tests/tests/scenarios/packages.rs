@@ -5,7 +5,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use acme_alias_tests::{Debian, Result, Settings, SimulatedCa, TestBed, Validation};
+use acme_alias_tests::{
+    Debian, Error, Result, Settings, SimulatedCa, TestBed, Validation, parse_cyclonedx,
+};
 
 use crate::first_certificate::FirstCertificate;
 use crate::guide_text::{blocks, read};
@@ -60,6 +62,7 @@ fn a_fresh_debian_gets_its_first_certificate_with_the_package() -> Result {
     let first = FirstCertificate::start()?;
     let bed = &first.bed;
     let debian = Debian::with_package(bed.folder())?;
+    assert_published(&debian)?;
     // What comes with the package is in order, and says what is missing.
     let user = |path: &str| fs::metadata(debian.path(path)).map(|file| file.uid());
     assert_ne!(user(SECRETS)?, 0);
@@ -127,6 +130,62 @@ fn assert_removal_keeps(debian: &Debian, chain: &Path) -> Result {
 
 fn units() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd")
+}
+
+/// What is published beside the package: checksums of everything, an archive that runs, and a bill of materials.
+fn assert_published(debian: &Debian) -> Result {
+    let folder = debian.packages();
+    let mut sums = Command::new("sha256sum");
+    sums.args(["--check", "--strict", "SHA256SUMS"])
+        .current_dir(&folder);
+    let sums = sums.output()?;
+    let said = String::from_utf8_lossy(&sums.stdout).into_owned();
+    assert!(sums.status.success(), "{said}");
+    let file = |end: &str| {
+        let names = said.lines().filter_map(|line| line.strip_suffix(": OK"));
+        let name = names.into_iter().find(|name| name.ends_with(end));
+        folder.join(name.unwrap_or_default())
+    };
+    assert_eq!(said.lines().count(), 3, "{said}");
+
+    let unpacked = folder.join("unpacked");
+    fs::create_dir(&unpacked)?;
+    let mut tar = Command::new("tar");
+    tar.arg("--extract").arg("--file").arg(file(".tar.gz"));
+    assert!(tar.current_dir(&unpacked).status()?.success());
+    let archive = fs::read_dir(&unpacked)?.next();
+    let archive = archive
+        .ok_or_else(|| Error::new("an empty archive"))??
+        .path();
+    for path in [
+        "LICENSE-MIT",
+        "docs/operations.md",
+        "man/acme-alias-renew.1",
+        "completions/_acme-alias",
+        "packaging/systemd/acme-alias.timer",
+    ] {
+        assert!(archive.join(path).is_file(), "{path}");
+    }
+    let version = Command::new(archive.join("acme-alias"))
+        .arg("--version")
+        .output()?;
+    assert!(version.status.success());
+
+    let bill = parse_cyclonedx(&fs::read_to_string(file(".cdx.json"))?)?;
+    assert_eq!(bill["metadata"]["component"]["name"], "acme-alias");
+    let components = bill["components"].as_array().cloned().unwrap_or_default();
+    let has = |name: &str| components.iter().any(|part| part["name"] == name);
+    for part in ["acme-alias-core", "hickory-proto", "instant-acme", "rustls"] {
+        assert!(has(part), "{part}");
+    }
+    assert!(!has("proptest") && !has("acme-alias-tests"));
+    let foreign = components.iter().filter(|part| part["hashes"].is_null());
+    let foreign = foreign.filter_map(|part| part["name"].as_str());
+    let foreign: Vec<_> = foreign
+        .filter(|name| !name.starts_with("acme-alias"))
+        .collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    Ok(())
 }
 
 fn analyze(arguments: &[&str], unit: &Path) -> Result<Output> {
