@@ -24,10 +24,16 @@ pub(crate) enum LedgerCommand {
         git: Option<PathBuf>,
     },
     /// Compare the serials of the alias zones with the ledger, to find changes that others made
-    DiffSerial {
-        /// Only this alias zone
-        zone: Option<DnsName>,
-    },
+    DiffSerial(DiffSerialArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffSerialArgs {
+    /// Only this alias zone
+    pub(crate) zone: Option<DnsName>,
+    /// Record in the ledger that the changes found are known, with a note, such as "new NS records"
+    #[arg(long, value_name = "NOTE")]
+    pub(crate) acknowledge: Option<TxtValue>,
 }
 
 #[derive(Debug, Args)]

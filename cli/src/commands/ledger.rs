@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use acme_alias_core::engine::RunError;
-use acme_alias_core::ledger::{self, FileLedger, GitExport, Ledger, Line};
-use acme_alias_core::name::DnsName;
-use acme_alias_core::zone::ConfiguredProvider;
+use acme_alias_core::ledger::{FileLedger, GitExport, Ledger, Line};
 use futures_util::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -111,52 +109,6 @@ pub(crate) async fn export(
         0
     };
     Ok(Report::Exported { runs, folder })
-}
-
-/// How the serials of the alias zones moved, and where no change of ours explains it.
-pub(crate) async fn diff_serial(
-    setup: &Setup,
-    only: Option<&DnsName>,
-    output: Output,
-) -> Result<Report, Failure> {
-    let Some((_, ledger)) = setup.existing_state().await? else {
-        return Ok(Report::Serials(Vec::new()));
-    };
-    let zones = ledger::serials(&*ledger).await?;
-    let environment = setup.environment()?;
-    let mut compared = Vec::new();
-    for (zone, mut serials) in zones {
-        if only.is_some_and(|only| *only != zone) {
-            continue;
-        }
-        let mut alias_zones = environment.alias_zones().iter();
-        let provider = alias_zones.find(|(apex, _)| **apex == zone);
-        if let Some((_, provider)) = provider {
-            match current_serial(provider, &zone).await {
-                Ok(Some(current)) => serials.compare(current),
-                Ok(None) => {}
-                Err(failure) => {
-                    let remedy = failure.remedy.as_deref().unwrap_or_default();
-                    output.warning(&format!(
-                        "could not read the serial of {zone}: {failure}; {remedy}"
-                    ));
-                }
-            }
-        }
-        compared.push((zone, serials));
-    }
-    Ok(Report::Serials(compared))
-}
-
-async fn current_serial(
-    provider: &ConfiguredProvider,
-    zone: &DnsName,
-) -> Result<Option<u32>, Failure> {
-    let opened = provider.open().await?;
-    opened.txt.serial(zone).await.map_err(|error| {
-        let remedy = error.remedy.clone();
-        Failure::new(Part::Dns, &error, remedy)
-    })
 }
 
 /// Removes what ended or killed jobs left, and reports what could not be removed.

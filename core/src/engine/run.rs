@@ -18,7 +18,7 @@ use super::plan::{Schedule, Work};
 use super::report::{JobReport, NotDue, Reconciliation, RunError, RunReport, Waiting};
 use super::rounds::guarded;
 use crate::lease::JobName;
-use crate::ledger::{Entry, Event, GitExport, OpenValue, Origin, RunId};
+use crate::ledger::{Entry, Event, GitExport, OpenValue, Origin, RunId, SerialStep, ZoneSerials};
 use crate::name::DnsName;
 use crate::renewal::Why;
 use crate::store::CertificateId;
@@ -261,6 +261,37 @@ impl Run {
             ledger.record(&self.id, entries.collect()).await?;
         }
         Ok(forgotten)
+    }
+
+    /// Records that the operator knows who moved the serial of `zone` up to `current`, with a note.
+    pub async fn explain_serial(
+        &self,
+        zone: &DnsName,
+        serials: &ZoneSerials,
+        current: u32,
+        note: TxtValue,
+    ) -> Result<(), RunError> {
+        let entry = Entry {
+            event: Event::SerialExplained,
+            action: Action::Add,
+            origin: Origin::default(),
+            zone: zone.clone(),
+            provider: serials.provider.clone(),
+            provider_id: None,
+            credentials: None,
+            key: None,
+            name: zone.clone(),
+            value: note,
+            ttl: None,
+            server: None,
+            response: None,
+            serial: Some(SerialStep {
+                before: serials.last,
+                after: current,
+            }),
+        };
+        let ledger = &self.engine.parts.ledger;
+        Ok(ledger.record(&self.id, vec![entry]).await?)
     }
 
     /// The last phase: the run ends and, if that is configured, is exported. After `cancel` the export has

@@ -42,6 +42,9 @@ pub enum Event {
     Withdrawn,
     /// The operator gave the value up. It was not removed, and nobody looks for it any more.
     Forgotten,
+    /// The operator knows who moved the serial of the zone. The name is that of the zone, the value is the
+    /// operator's note, and no TXT record was changed.
+    SerialExplained,
 }
 
 impl fmt::Display for Event {
@@ -54,6 +57,7 @@ impl fmt::Display for Event {
             Event::Verified => "verified",
             Event::Withdrawn => "withdrawn",
             Event::Forgotten => "forgotten",
+            Event::SerialExplained => "serial-explained",
         })
     }
 }
@@ -91,7 +95,7 @@ pub struct Entry {
     pub server: Option<String>,
     /// What it answered.
     pub response: Option<String>,
-    /// How the serial of the zone moved, on lines that read the change back.
+    /// How the serial of the zone moved, on lines that read the change back or explain a movement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<SerialStep>,
 }

@@ -13,6 +13,7 @@ pub(crate) mod git;
 mod late;
 mod line;
 mod open_value;
+mod other_hosts;
 mod run_id;
 #[cfg(test)]
 mod sample;
@@ -25,5 +26,6 @@ pub use self::git::{GitExport, GitExportError, RUN_TRAILER};
 pub use self::late::{LateServer, late_servers};
 pub use self::line::{Entry, Event, Line, Origin, SerialStep};
 pub use self::open_value::{OpenValue, OpenValues};
+pub use self::other_hosts::OtherHosts;
 pub use self::run_id::{InvalidRunId, RunId};
 pub use self::serials::{ForeignMovement, ZoneSerials, serials};

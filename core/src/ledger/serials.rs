@@ -24,6 +24,8 @@ pub struct ZoneSerials {
     pub last: u32,
     /// When that was.
     pub time: Timestamp,
+    /// The kind of the provider that made it.
+    pub provider: String,
     /// Movements that none of our changes explains.
     pub foreign: Vec<ForeignMovement>,
 }
@@ -58,28 +60,40 @@ impl ZoneSerials {
 /// How the serial of each zone moved, from all lines of the ledger. Zones whose backend has no serial
 /// are left out.
 pub async fn serials(ledger: &dyn Ledger) -> Result<BTreeMap<DnsName, ZoneSerials>, LedgerError> {
-    let mut chains: BTreeMap<DnsName, Chain> = BTreeMap::new();
-    let mut lines = ledger.lines();
-    while let Some(line) = lines.try_next().await? {
-        if let Some(chain) = chains.get_mut(&line.entry.zone) {
-            chain.follow(&line);
-        } else {
-            let chain = chains.entry(line.entry.zone.clone()).or_default();
-            chain.follow(&line);
-        }
-    }
-    let found = chains.into_iter();
+    let found = chains(ledger, |_, _, _| {}).await?.into_iter();
     Ok(found
         .filter_map(|(zone, chain)| Some((zone, chain.into_serials()?)))
         .collect())
 }
 
+/// Reads all lines. `explained` gets each movement that a line explains, with its zone and time.
+pub(super) async fn chains(
+    ledger: &dyn Ledger,
+    mut explained: impl FnMut(&DnsName, Timestamp, SerialStep),
+) -> Result<BTreeMap<DnsName, Chain>, LedgerError> {
+    let mut chains: BTreeMap<DnsName, Chain> = BTreeMap::new();
+    let mut lines = ledger.lines();
+    while let Some(line) = lines.try_next().await? {
+        let zone = &line.entry.zone;
+        let step = if let Some(chain) = chains.get_mut(zone) {
+            chain.follow(&line)
+        } else {
+            chains.entry(zone.clone()).or_default().follow(&line)
+        };
+        if let Some(step) = step {
+            explained(zone, line.time, step);
+        }
+    }
+    Ok(chains)
+}
+
 /// The serials of one zone while its lines are read.
 #[derive(Default)]
-struct Chain {
+pub(super) struct Chain {
     /// The last step, with the overlapping ones before it merged into it.
     last: Option<(SerialStep, Timestamp)>,
     steps: usize,
+    provider: String,
     foreign: Vec<ForeignMovement>,
     /// Runs that requested a change and have not read it back yet.
     open: BTreeSet<RunId>,
@@ -88,25 +102,45 @@ struct Chain {
 }
 
 impl Chain {
-    fn follow(&mut self, line: &Line) {
+    /// Adds a line; returns the movement of the serial that it explains.
+    fn follow(&mut self, line: &Line) -> Option<SerialStep> {
         match (line.entry.event, line.entry.serial) {
             (Event::Intent, _) => {
                 self.open.insert(line.run.clone());
             }
-            (_, Some(step)) => self.step(line, step),
+            (Event::SerialExplained, Some(step)) => {
+                self.explain(line, step);
+                return Some(step);
+            }
+            (_, Some(step)) => return Some(self.step(line, step)),
             (Event::Failed, None) => {
                 self.open.remove(&line.run);
             }
             (Event::Verified | Event::Withdrawn, None) => {
                 self.is_broken |= self.open.remove(&line.run);
             }
-            (Event::Acknowledged | Event::Unknown | Event::Forgotten, None) => {}
+            (
+                Event::Acknowledged | Event::Unknown | Event::Forgotten | Event::SerialExplained,
+                None,
+            ) => {}
+        }
+        None
+    }
+
+    /// The operator knows of every movement up to here.
+    fn explain(&mut self, line: &Line, step: SerialStep) {
+        self.foreign.clear();
+        let moved_since = self.last.is_some_and(|(last, _)| last.after != step.before);
+        if !moved_since {
+            let (before, after) = (step.after, step.after);
+            self.last = Some((SerialStep { before, after }, line.time));
         }
     }
 
-    fn step(&mut self, line: &Line, step: SerialStep) {
+    fn step(&mut self, line: &Line, step: SerialStep) -> SerialStep {
         self.open.remove(&line.run);
         let others_may_have_moved_it = self.is_broken || !self.open.is_empty();
+        let mut explained = step;
         self.last = Some(match self.last {
             // The records of one change, or two runs at the same time.
             Some((last, time)) if is_between(last, step.before) => {
@@ -120,13 +154,15 @@ impl Chain {
                 (joint, if moved { line.time } else { time })
             }
             last => {
-                if let Some((last, time)) = last.filter(|_| !others_may_have_moved_it) {
-                    self.foreign.push(ForeignMovement {
+                match last {
+                    Some((last, _)) if others_may_have_moved_it => explained.before = last.after,
+                    Some((last, time)) => self.foreign.push(ForeignMovement {
                         from: last.after,
                         to: step.before,
                         after: time,
                         until: Some(line.time),
-                    });
+                    }),
+                    None => {}
                 }
                 self.steps += 1;
                 (step, line.time)
@@ -134,6 +170,8 @@ impl Chain {
         });
         self.open.clear();
         self.is_broken = false;
+        line.entry.provider.clone_into(&mut self.provider);
+        explained
     }
 
     fn into_serials(self) -> Option<ZoneSerials> {
@@ -142,13 +180,14 @@ impl Chain {
             steps: self.steps,
             last: step.after,
             time,
+            provider: self.provider,
             foreign: self.foreign,
         })
     }
 }
 
 /// Whether `serial` is one that the zone had during the step.
-fn is_between(step: SerialStep, serial: u32) -> bool {
+pub(super) fn is_between(step: SerialStep, serial: u32) -> bool {
     serial.wrapping_sub(step.before) <= step.after.wrapping_sub(step.before)
 }
 
@@ -178,6 +217,7 @@ mod tests {
                 "intent" => Event::Intent,
                 "verified" => Event::Verified,
                 "failed" => Event::Failed,
+                "explained" => Event::SerialExplained,
                 other => panic!("{other}"),
             };
             let step = words.get(2).and_then(|step| step.split_once('-'));
@@ -260,6 +300,25 @@ mod tests {
         // A change that was refused moved nothing.
         let refused = "a intent\na verified 7-8\na intent\na failed\na intent\na verified 9-10";
         assert_eq!(foreign(refused).await, [(8, 9)]);
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_explained_is_not_foreign() {
+        let foreign_change = "a intent\na verified 7-8\na intent\na verified 9-10";
+        assert_eq!(foreign(foreign_change).await, [(8, 9)]);
+        let explained = format!("{foreign_change}\nb explained 10-12");
+        let mut serials = story(&explained).await;
+        assert_eq!((serials.last, serials.steps), (12, 2));
+        assert_eq!(serials.foreign, []);
+        serials.compare(12);
+        assert_eq!(serials.foreign, []);
+        // What follows is not explained.
+        let after = format!("{explained}\nc intent\nc verified 13-14");
+        assert_eq!(foreign(&after).await, [(12, 13)]);
+        // A change of ours between the look at the serial and the explanation.
+        let between = "a intent\na verified 7-8\na intent\na verified 9-10\nb explained 8-9\n\
+                       a intent\na verified 10-11";
+        assert_eq!(foreign(between).await, []);
     }
 
     #[tokio::test]

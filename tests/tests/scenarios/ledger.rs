@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use acme_alias_tests::{ALIAS_NAME, ALIAS_ZONE, Result, Running, SECOND_ALIAS_ZONE, TestBed};
+use acme_alias_tests::{
+    ALIAS_NAME, ALIAS_ZONE, Result, Running, SECOND_ALIAS_ZONE, Settings, TestBed,
+};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
@@ -100,6 +102,75 @@ fn a_change_by_somebody_else_shows_in_the_serial() -> Result {
     outcome.assert_failure(1, &[]);
     assert!(outcome.stdout.contains("3 -> 4 between"), "{outcome}");
     assert!(outcome.stdout.contains("4 changes of ours"), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn a_change_that_the_operator_acknowledges_is_not_reported_again() -> Result {
+    let bed = TestBed::start()?;
+    let diff = ["ledger", "diff-serial"];
+    let acknowledge = [&diff[..], &["--acknowledge", "new NS records"]].concat();
+    bed.run(&ISSUE)?.assert_success();
+    let nothing = bed.run(&acknowledge)?;
+    nothing.assert_success();
+    assert!(
+        nothing.stdout.contains("nothing to acknowledge"),
+        "{nothing}"
+    );
+
+    bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "ours")?;
+    let outcome = bed.run(&diff)?;
+    outcome.assert_failure(1, &[]);
+    assert!(outcome.stdout.contains("--acknowledge"), "{outcome}");
+    let outcome = bed.run(&acknowledge)?;
+    outcome.assert_success();
+    assert!(outcome.stdout.contains("3 -> 4 since"), "{outcome}");
+    bed.run(&diff)?.assert_success();
+    bed.run(&["ledger", "verify"])?.assert_success();
+    let shown = bed.run(&["ledger", "show"])?;
+    assert!(shown.stdout.contains("new NS records"), "{shown}");
+
+    // The next change of ours continues from there, and the next change of others is reported.
+    bed.run(&["renew", "--force"])?.assert_success();
+    bed.run(&diff)?.assert_success();
+    bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "stolen")?;
+    let outcome = bed.run(&diff)?;
+    outcome.assert_failure(1, &[]);
+    assert!(!outcome.stdout.contains("3 -> 4"), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn hosts_that_share_an_alias_zone_recognise_each_others_changes() -> Result {
+    let bed = TestBed::start()?;
+    let diff = ["ledger", "diff-serial"];
+    let knows = |settings: Settings, other: &Settings| Settings {
+        top: format!(
+            "other-ledgers = ['{}']",
+            other.state.join("ledger").display()
+        ),
+        ..settings
+    };
+    let first = bed.program(knows(bed.settings(), &bed.second_host()))?;
+    let second = bed.program(knows(bed.second_host(), &bed.settings()))?;
+    first.run(&ISSUE)?.assert_success();
+    let missing = first.run(&diff)?;
+    missing.assert_failure(6, &["second-host/ledger", "`other-ledgers`"]);
+
+    second.run(&["issue", "example.org"])?.assert_success();
+    first.run(&["renew", "--force"])?.assert_success();
+    second.run(&["renew", "--force"])?.assert_success();
+    let alone = bed.run(&diff)?;
+    alone.assert_failure(1, &[]);
+    first.run(&diff)?.assert_success();
+    second.run(&diff)?.assert_success();
+
+    bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "stolen")?;
+    for host in [first, second] {
+        let outcome = host.run(&diff)?;
+        outcome.assert_failure(1, &[]);
+        assert_eq!(outcome.stdout.matches(" -> ").count(), 1, "{outcome}");
+    }
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub(super) fn message(run: &RunId, rows: &[&Row]) -> String {
         let _ = write!(message, "\n{}\n", certificate.escape_debug());
         for row in rows {
             let (name, value) = (row.name.fqdn(), row.value.as_str().escape_debug());
-            let _ = writeln!(message, "  {} {name} TXT \"{value}\"", row.mark);
+            let _ = writeln!(message, "  {} {name} {} \"{value}\"", row.mark, row.kind);
         }
     }
     let _ = write!(message, "\n{RUN_TRAILER}: {run}\n");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::ledger::line::{Event, Line};
+use crate::ledger::line::{Entry, Event, Line};
 use crate::ledger::run_id::RunId;
 use crate::name::DnsName;
 use crate::txt::{Action, TxtValue};
@@ -29,7 +29,7 @@ impl MonthFile {
         format!(
             "; TXT records that acme-alias changed in {}, {} (UTC)\n\
              ; + added and read back, - withdrawn, ! refused, ? outcome not known when it was recorded,\n\
-             ; x given up without being removed\n",
+             ; x given up without being removed, # a serial that the operator explained\n",
             self.zone, self.month
         )
     }
@@ -50,6 +50,8 @@ pub(crate) struct Row {
     pub(super) mark: char,
     pub(super) certificate: Option<String>,
     pub(super) name: DnsName,
+    /// What the value is.
+    pub(super) kind: &'static str,
     pub(super) value: TxtValue,
     /// The number and the hash of the line of the ledger.
     pub(super) line: (u64, String),
@@ -66,6 +68,7 @@ impl Row {
             Event::Failed => '!',
             Event::Unknown => '?',
             Event::Forgotten => 'x',
+            Event::SerialExplained => '#',
             Event::Intent | Event::Acknowledged => return None,
         };
         let entry = &line.entry;
@@ -79,6 +82,7 @@ impl Row {
             mark,
             certificate: entry.origin.certificate.clone(),
             name: entry.name.clone(),
+            kind: kind(entry),
             value: entry.value.clone(),
             line: (line.sequence, line.hash.clone()),
             text: text(line, mark),
@@ -95,6 +99,14 @@ fn certificate(id: Option<&str>) -> &str {
     id.unwrap_or("no certificate")
 }
 
+/// The type of the record, or `serial` for a note about the serial of the zone.
+fn kind(entry: &Entry) -> &'static str {
+    match entry.event {
+        Event::SerialExplained => "serial",
+        _ => "TXT",
+    }
+}
+
 fn text(line: &Line, mark: char) -> String {
     let entry = &line.entry;
     let mut text = format!(
@@ -103,8 +115,8 @@ fn text(line: &Line, mark: char) -> String {
         mark,
         entry.name.fqdn(),
         match (entry.action, entry.ttl) {
-            (Action::Add, Some(ttl)) => format!("{ttl} TXT"),
-            _ => "TXT".to_owned(),
+            (Action::Add, Some(ttl)) => format!("{ttl} {}", kind(entry)),
+            _ => kind(entry).to_owned(),
         },
         entry.value.as_str().escape_debug(),
         certificate(entry.origin.certificate.as_deref()).escape_debug(),

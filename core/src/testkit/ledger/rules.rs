@@ -423,7 +423,7 @@ async fn empty_call(place: &dyn Place) -> Outcome {
 }
 
 /// All events; an intent to remove is among them.
-const EVENTS: [Event; 7] = [
+const EVENTS: [Event; 8] = [
     Event::Intent,
     Event::Acknowledged,
     Event::Failed,
@@ -431,4 +431,5 @@ const EVENTS: [Event; 7] = [
     Event::Verified,
     Event::Withdrawn,
     Event::Forgotten,
+    Event::SerialExplained,
 ];

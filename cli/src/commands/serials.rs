@@ -1,0 +1,122 @@
+//! `acme-alias ledger diff-serial`: changes of alias zones that nobody explains.
+
+use acme_alias_core::engine::{Engine, RunError};
+use acme_alias_core::ledger::{self, FileLedger, Ledger, OtherHosts, ZoneSerials};
+use acme_alias_core::name::DnsName;
+use acme_alias_core::txt::TxtValue;
+use acme_alias_core::zone::ConfiguredProvider;
+use tokio_util::sync::CancellationToken;
+
+use super::outcome;
+use crate::cli::DiffSerialArgs;
+use crate::failure::{Failure, Part};
+use crate::output::{Output, Report};
+use crate::setup::Setup;
+
+/// How the serials of the alias zones moved, and where no change of ours or of other hosts explains it. With a
+/// note, the movements that were found count as explained from now on.
+pub(crate) async fn compare(
+    setup: &Setup,
+    args: &DiffSerialArgs,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<Report, Failure> {
+    let Some((_, ledger)) = setup.existing_state().await? else {
+        return Ok(Report::Serials(Vec::new()));
+    };
+    let mut zones = ledger::serials(&*ledger).await?;
+    zones.retain(|zone, _| args.zone.as_ref().is_none_or(|only| only == zone));
+    let others = other_hosts(setup).await?;
+    let environment = setup.environment()?;
+    let mut compared = Vec::new();
+    for (zone, mut serials) in zones {
+        let mut alias_zones = environment.alias_zones().iter();
+        let provider = alias_zones.find(|(apex, _)| **apex == zone);
+        let mut current = None;
+        if let Some((_, provider)) = provider {
+            match current_serial(provider, &zone).await {
+                Ok(serial) => current = serial,
+                Err(failure) => {
+                    let remedy = failure.remedy.as_deref().unwrap_or_default();
+                    output.warning(&format!(
+                        "could not read the serial of {zone}: {failure}; {remedy}"
+                    ));
+                }
+            }
+        }
+        if let Some(current) = current {
+            serials.compare(current);
+        }
+        others.explain(&zone, &mut serials);
+        compared.push((zone, serials, current));
+    }
+    let Some(note) = &args.acknowledge else {
+        let compared = compared.into_iter();
+        return Ok(Report::Serials(
+            compared.map(|(zone, serials, _)| (zone, serials)).collect(),
+        ));
+    };
+    compared.retain(|(_, serials, _)| !serials.foreign.is_empty());
+    if !compared.is_empty() {
+        let engine = setup.engine(output.observer()).await?.engine;
+        acknowledge(&engine, &compared, note, output, cancel).await?;
+    }
+    let explained = compared.into_iter();
+    Ok(Report::SerialsExplained(
+        explained
+            .map(|(zone, serials, _)| (zone, serials))
+            .collect(),
+    ))
+}
+
+/// Records the note for each zone.
+async fn acknowledge(
+    engine: &Engine,
+    zones: &[(DnsName, ZoneSerials, Option<u32>)],
+    note: &TxtValue,
+    output: Output,
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    let begun = cancel.run_until_cancelled(engine.begin()).await;
+    let run = begun.unwrap_or(Err(RunError::Interrupted))?;
+    let mut recorded = Ok(());
+    for (zone, serials, current) in zones {
+        let current = current.unwrap_or(serials.last);
+        recorded = run
+            .explain_serial(zone, serials, current, note.clone())
+            .await;
+        if recorded.is_err() {
+            break;
+        }
+    }
+    let exported = run.end(cancel).await;
+    outcome::warn_of_export(exported.as_ref(), output);
+    Ok(recorded?)
+}
+
+/// What the hosts changed whose ledgers are in the settings.
+async fn other_hosts(setup: &Setup) -> Result<OtherHosts, Failure> {
+    let mut ledgers = Vec::new();
+    for folder in &setup.settings.other_ledgers {
+        // A ledger that is not there would have no lines, and every change of its host would look foreign.
+        if let Err(error) = std::fs::read_dir(folder) {
+            let message = format!("the ledger of another host, {}: {error}", folder.display());
+            let remedy = "copy the folder `ledger` of that host's state folder there, or correct `other-ledgers`";
+            return Err(Failure::new(Part::Store, &message, remedy.to_owned()));
+        }
+        ledgers.push(FileLedger::open_read_only(folder));
+    }
+    let ledgers = ledgers.iter().map(|ledger| ledger as &dyn Ledger);
+    Ok(OtherHosts::read(ledgers).await?)
+}
+
+async fn current_serial(
+    provider: &ConfiguredProvider,
+    zone: &DnsName,
+) -> Result<Option<u32>, Failure> {
+    let opened = provider.open().await?;
+    opened.txt.serial(zone).await.map_err(|error| {
+        let remedy = error.remedy.clone();
+        Failure::new(Part::Dns, &error, remedy)
+    })
+}
