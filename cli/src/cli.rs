@@ -16,10 +16,11 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use clap_complete::Shell;
 
 pub(crate) use self::import::{ImportArgs, OtherClient};
-pub(crate) use self::ledger::{ForgetArgs, LedgerCommand, LedgerFilter};
+pub(crate) use self::ledger::{DiffSerialArgs, ForgetArgs, LedgerCommand, LedgerFilter};
 pub(crate) use self::manage::{
     AccountArgs, AccountCommand, DeactivateArgs, ForgetCertificateArgs, RevokeArgs, ShowArgs,
 };
+use self::obtain::parse_subject;
 pub(crate) use self::obtain::{AliasFor, IssueArgs, RenewArgs, Subject};
 use crate::other_clients::equivalent;
 use crate::output::RecordFormat;
@@ -191,9 +192,9 @@ pub(crate) struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The domains [default: those of all certificates]
-    #[arg(value_name = "DOMAIN")]
-    pub(crate) domains: Vec<Identifier>,
+    /// The domains, or ids of certificates [default: the domains of all certificates]
+    #[arg(value_name = "DOMAIN|ID", value_parser = parse_subject)]
+    pub(crate) subjects: Vec<Subject>,
     /// Write a probe at each alias name as well, time the way to each server, and withdraw it
     #[arg(long)]
     pub(crate) write: bool,
@@ -201,7 +202,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) watch: bool,
     /// Tell what still leads from this domain into the alias zones, and in which order to remove it
-    #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["domains", "write", "watch"])]
+    #[arg(long, value_name = "DOMAIN", conflicts_with_all = ["subjects", "write", "watch"])]
     pub(crate) offboard: Option<Identifier>,
     /// The domain that names the authority in CAA records [default: that of a known directory]
     #[arg(long, value_name = "DOMAIN", help_heading = "CAA")]

@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod failure;
+mod fill;
 mod flags;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -31,7 +32,6 @@ use acme_alias_rfc2136 as _;
 use acme_alias_route53 as _;
 // End of the providers.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
@@ -102,7 +102,7 @@ fn log(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never)
         .with_writer(std::io::stderr)
         .init();
 }

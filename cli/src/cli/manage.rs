@@ -6,6 +6,8 @@ use acme_alias_core::acme::RevocationReason;
 use acme_alias_core::store::CertificateId;
 use clap::{Args, Subcommand};
 
+use super::obtain::{Subject, parse_subject};
+
 #[derive(Debug, Args)]
 pub(crate) struct RevokeArgs {
     /// The certificate; its current version is revoked
@@ -37,9 +39,9 @@ pub(crate) struct ForgetCertificateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The certificate
-    #[arg(value_name = "ID")]
-    pub(crate) id: CertificateId,
+    /// The certificate: its id, or one of its names
+    #[arg(value_name = "ID|NAME", value_parser = parse_subject)]
+    pub(crate) certificate: Subject,
 }
 
 #[derive(Debug, Subcommand)]

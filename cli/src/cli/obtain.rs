@@ -22,7 +22,7 @@ In the zone of example.com there is, once and for all:
 #[derive(Debug, Args)]
 #[command(after_help = ISSUE_EXAMPLES)]
 pub(crate) struct IssueArgs {
-    /// The names of the certificate, or the id of one in the settings
+    /// The names of the certificate; or, for one in the settings, its id or one of its names
     #[arg(required_unless_present = "csr", value_name = "NAME", value_parser = parse_subject)]
     pub(crate) subjects: Vec<Subject>,
     /// Store it under this id [default: the first name, with hyphens for dots]
@@ -79,9 +79,9 @@ pub(crate) struct IssueArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RenewArgs {
-    /// Only these certificates
-    #[arg(value_name = "ID", value_parser = parse_id)]
-    pub(crate) ids: Vec<CertificateId>,
+    /// Only these certificates: ids, or names of theirs
+    #[arg(value_name = "ID|NAME", value_parser = parse_subject)]
+    pub(crate) certificates: Vec<Subject>,
     /// Renew even what is not due
     #[arg(long)]
     pub(crate) force: bool,
@@ -97,7 +97,7 @@ pub(crate) struct RenewArgs {
     pub(crate) metrics: Option<PathBuf>,
 }
 
-/// What `issue` is told to obtain. Ids have no dots and names have.
+/// What stands for a certificate, or for several with the same name. Ids have no dots and names have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     Name(Identifier),
@@ -111,7 +111,7 @@ pub(crate) struct AliasFor {
     pub(crate) alias: DnsName,
 }
 
-fn parse_subject(text: &str) -> Result<Subject, String> {
+pub(super) fn parse_subject(text: &str) -> Result<Subject, String> {
     match text.parse() {
         Ok(id) if !text.contains('.') => Ok(Subject::Certificate(id)),
         _ => text

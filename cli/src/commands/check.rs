@@ -37,7 +37,7 @@ pub(crate) async fn run(
     let mut last = None;
     loop {
         let mut checked = stoppable(cancel, check(args, setup, &environment, &wanted)).await?;
-        checked.full = !args.domains.is_empty() || output.logging;
+        checked.full = !args.subjects.is_empty() || output.logging;
         if !args.watch || !checked.has_errors() {
             if args.write {
                 checked.probed = Some(probe(setup, &wanted, &checked.names, output, cancel).await?);
@@ -99,12 +99,12 @@ impl Wanted<'_> {
     }
 }
 
-fn wanted<'a>(args: &CheckArgs, setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Failure> {
+fn wanted<'a>(args: &'a CheckArgs, setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Failure> {
     let settings = &setup.settings;
-    let identifiers: BTreeSet<_> = if args.domains.is_empty() {
+    let identifiers: BTreeSet<_> = if args.subjects.is_empty() {
         settings.identifiers().collect()
     } else {
-        args.domains.iter().collect()
+        setup.identifiers_of(&args.subjects)?
     };
     if identifiers.is_empty() {
         return Err(Failure::new(

@@ -26,7 +26,10 @@ pub(crate) async fn run(
     let built = setup.engine(output.observer()).await?;
     let certificate = match args.subjects.as_slice() {
         [Subject::Certificate(id)] => by_id(cli, args, &built, id).await?,
-        subjects => by_flags(cli, args, setup, &built, subjects).await?,
+        subjects => match configured(cli, args, setup)? {
+            Some(id) => by_id(cli, args, &built, &id).await?,
+            None => by_flags(cli, args, setup, &built, subjects).await?,
+        },
     };
     let options = RunOptions {
         selection: Selection::One(certificate),
@@ -38,6 +41,40 @@ pub(crate) async fn run(
     };
     let report = built.engine.run(&options).await?;
     outcome::of_one(report, output)
+}
+
+/// The certificate in the settings that has all the names that were given, if no flag describes another one.
+fn configured(
+    cli: &Cli,
+    args: &IssueArgs,
+    setup: &Setup,
+) -> Result<Option<CertificateId>, Failure> {
+    let names = args.subjects.iter().map(|subject| match subject {
+        Subject::Name(name) => Some(name),
+        Subject::Certificate(_) => None,
+    });
+    let Some(names) = names.collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    if names.is_empty() || !flags::describe_nothing(cli, args) {
+        return Ok(None);
+    }
+    let ids: Vec<_> = setup.configured_with(&names).collect();
+    match ids.as_slice() {
+        [] => Ok(None),
+        [id] => Ok(Some((*id).clone())),
+        ids => {
+            let commands: Vec<_> = ids
+                .iter()
+                .map(|id| format!("`acme-alias issue {id}`"))
+                .collect();
+            Err(Failure::new(
+                Part::Settings,
+                &format!("{} certificates in the settings have this name", ids.len()),
+                format!("name one of them: {}", commands.join(" or ")),
+            ))
+        }
+    }
 }
 
 /// A certificate that the settings define, or that is stored with the flags it was issued with.

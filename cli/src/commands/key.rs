@@ -119,7 +119,10 @@ pub(crate) async fn audit(
     if audited.is_empty() {
         return Err(no_alias_zone("to audit"));
     }
-    Ok(Report::Audited(audited))
+    Ok(Report::Audited {
+        keys: audited,
+        full: output.logging || args.provider.is_some(),
+    })
 }
 
 /// Lets the provider use, of several zones of one name, the one that is delegated. What is wrong with the zone is

@@ -21,6 +21,7 @@ mod providers;
 mod renew;
 mod report;
 mod revoke;
+mod serials;
 mod sharing;
 mod show;
 mod stop;
@@ -134,9 +135,7 @@ async fn of_ledger(
         LedgerCommand::Reconcile => ledger::reconcile(setup, output, cancel).await?,
         LedgerCommand::Forget(args) => ledger::forget(setup, args, output, cancel).await?,
         LedgerCommand::Export { git } => ledger::export(setup, git.as_deref(), output).await?,
-        LedgerCommand::DiffSerial { zone } => {
-            ledger::diff_serial(setup, zone.as_ref(), output).await?
-        }
+        LedgerCommand::DiffSerial(args) => serials::compare(setup, args, output, cancel).await?,
     };
     Ok(Some(report))
 }

@@ -21,13 +21,13 @@ pub(crate) async fn run(
     state::check_user(&setup.settings)?;
     state::check_is_anything(&setup.settings)?;
     let mut built = setup.engine(output.observer()).await?;
-    let selection = if args.ids.is_empty() {
+    let selection = if args.certificates.is_empty() {
         Selection::All
     } else {
-        let ids = args.ids.iter();
-        built.unusable.retain(|id, _| args.ids.contains(id));
-        let usable = ids.filter(|id| !built.unusable.contains_key(id));
-        Selection::Ids(usable.cloned().collect())
+        let mut ids = setup.ids_of(&args.certificates).await?;
+        built.unusable.retain(|id, _| ids.contains(id));
+        ids.retain(|id| !built.unusable.contains_key(id));
+        Selection::Ids(ids)
     };
     let options = RunOptions {
         selection,

@@ -1,15 +1,23 @@
 //! `acme-alias show`: everything that is known of a certificate.
 
-use acme_alias_core::engine::{Defined, Description, JobError};
+use std::collections::BTreeSet;
+use std::slice;
+
+use acme_alias_core::engine::{Defined, Description};
+use acme_alias_core::store::CertificateId;
 
 use crate::cli::ShowArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, Part, unknown_certificate};
 use crate::output::{Report, ShownCertificate};
 use crate::setup::{Built, Setup};
 
 pub(crate) async fn run(args: &ShowArgs, setup: &Setup) -> Result<Report, Failure> {
-    let id = &args.id;
-    let unknown = || Failure::from(JobError::Unknown { id: id.clone() });
+    let ids = setup.ids_of(slice::from_ref(&args.certificate)).await?;
+    let mut all = ids.iter();
+    let (Some(id), None) = (all.next(), all.next()) else {
+        return Err(several(&ids));
+    };
+    let unknown = || unknown_certificate(id);
     let (description, unusable) = match setup.looking_engine().await? {
         Some(Built { engine, unusable }) => {
             let unusable = unusable.get(id).cloned();
@@ -32,4 +40,17 @@ pub(crate) async fn run(args: &ShowArgs, setup: &Setup) -> Result<Report, Failur
         unusable,
         folder,
     })))
+}
+
+/// A name that several certificates have.
+fn several(ids: &BTreeSet<CertificateId>) -> Failure {
+    let commands: Vec<_> = ids
+        .iter()
+        .map(|id| format!("`acme-alias show {id}`"))
+        .collect();
+    Failure::new(
+        Part::Settings,
+        &format!("{} certificates have this name", ids.len()),
+        format!("show one of them: {}", commands.join(" or ")),
+    )
 }

@@ -18,7 +18,7 @@ fn of_job(error: JobError) -> Failure {
             Some(failure) => failure.clone(),
             None => Failure::new(Part::Settings, &error, None),
         },
-        JobError::Unknown { id } => unknown(&id),
+        JobError::Unknown { id } => unknown_certificate(&id),
         JobError::Waiting { .. } => Failure::new(Part::Ca, &error, None),
         JobError::LeaseLost { .. } => Failure::new(
             Part::Store,
@@ -34,7 +34,8 @@ fn of_job(error: JobError) -> Failure {
     }
 }
 
-fn unknown(id: &CertificateId) -> Failure {
+/// Neither the settings nor the state has the certificate.
+pub(crate) fn unknown_certificate(id: &CertificateId) -> Failure {
     Failure::new(
         Part::Settings,
         &format!("there is no certificate `{id}` in the settings or in the state folder"),
@@ -118,7 +119,7 @@ impl From<RevokeError> for Failure {
         match error {
             RevokeError::Ca(error) => error.into(),
             RevokeError::Store(error) => error.into(),
-            RevokeError::Unknown { id } => unknown(&id),
+            RevokeError::Unknown { id } => unknown_certificate(&id),
             error => Failure::new(
                 Part::Settings,
                 &error,

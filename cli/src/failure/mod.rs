@@ -7,7 +7,7 @@ mod model;
 mod store;
 mod zone;
 
-pub(crate) use self::job::of_left_out;
+pub(crate) use self::job::{of_left_out, unknown_certificate};
 pub(crate) use self::ledger::{forget_command, git_export_remedy};
 pub(crate) use self::model::{Failure, Part};
 pub(crate) use self::zone::zone_in_words;

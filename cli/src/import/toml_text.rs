@@ -3,6 +3,8 @@
 use acme_alias_core::printable::printable;
 use toml::Value;
 
+use crate::fill::fill;
+
 /// The longest line, where words allow it.
 const WIDTH: usize = 78;
 
@@ -48,26 +50,7 @@ pub(crate) fn comment(text: &str) -> String {
 
 /// A text from others on lines of its own, each begun with `first` or `next`.
 pub(crate) fn wrapped(text: &str, first: &str, next: &str) -> String {
-    let mut lines = String::new();
-    let mut line = first.to_owned();
-    let mut is_empty = true;
-    for word in printable(text).split_whitespace() {
-        let width = line.chars().count() + usize::from(!is_empty) + word.chars().count();
-        if !is_empty && width > WIDTH {
-            lines.push_str(line.trim_end());
-            lines.push('\n');
-            next.clone_into(&mut line);
-            is_empty = true;
-        }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_empty = false;
-    }
-    lines.push_str(line.trim_end());
-    lines.push('\n');
-    lines
+    fill(&printable(text), WIDTH, first, next) + "\n"
 }
 
 /// Whether a table in a file can get another table below it at the end of the file: it is not written inline.

@@ -8,6 +8,7 @@ use acme_alias_core::delegation::{
 use acme_alias_core::name::{DnsName, Identifier};
 
 use super::finding::of_finding;
+use super::layout::wrapped;
 use super::report::{Checked, CheckedName, Offboarding, Probed};
 
 pub(super) fn checked(checked: &Checked) -> String {
@@ -16,9 +17,9 @@ pub(super) fn checked(checked: &Checked) -> String {
     } else {
         let findings = Finding::merged(checked.findings().cloned());
         let findings = findings.iter().map(|finding| of_finding(finding) + "\n");
-        findings.collect::<String>() + &table(checked)
+        wrapped(&findings.collect::<String>()) + &table(checked)
     };
-    text.extend(checked.probed.as_ref().map(probed));
+    text.extend(checked.probed.as_ref().map(|of| wrapped(&probed(of))));
     let count = |wanted| {
         let found = checked
             .names
@@ -28,13 +29,12 @@ pub(super) fn checked(checked: &Checked) -> String {
     };
     let (errors, warnings) = (count(Some(Severity::Error)), count(Some(Severity::Warning)));
     let (seconds, rate) = (checked.took.as_secs_f64(), checked.per_second());
-    text.push_str(&format!(
-        "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s \
-         ({rate:.0} per second)\n",
+    text + &wrapped(&format!(
+        "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s, \
+         {rate:.0}/s\n",
         checked.names.len(),
         count(None),
-    ));
-    text
+    ))
 }
 
 /// All that was seen on the way from each name.
@@ -46,13 +46,13 @@ fn everything(checked: &Checked) -> String {
         let on_the_way = report.source.iter().chain(&report.between);
         let on_the_way = on_the_way.chain(&report.alias);
         zones.extend(on_the_way.map(|report| (&report.zone, &**report)));
-        text.push_str(&one(name));
+        text.push_str(&wrapped(&one(name)));
     }
     if checked.names.len() > 1 {
         text.push_str(&table(checked));
     }
     for report in zones.into_values() {
-        text.push_str(&zone_report(report));
+        text.push_str(&wrapped(&zone_report(report)));
     }
     text
 }

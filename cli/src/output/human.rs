@@ -1,22 +1,23 @@
 //! Text for people.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::engine::Reconciliation;
 use acme_alias_core::issue::Plan;
-use acme_alias_core::ledger::{OpenValue, ZoneSerials};
-use acme_alias_core::name::DnsName;
+use acme_alias_core::ledger::OpenValue;
 use acme_alias_core::printable::few;
 use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::store::CertificateId;
 
 use super::finding::of_finding;
-use super::ledger::{left_value, second};
+use super::layout::wrapped;
+use super::ledger::left_value;
 use super::report::{FoundSecret, Obtained, Report};
-use super::stream::{line, stderr, stdout};
+use super::stream::{finished_message, message, result, stdout};
 use super::words::{counted, day};
-use super::{account, check, keys, listing_text, managed_text, records, renewal, stream};
+use super::{account, check, keys, listing_text, managed_text, records, renewal, serials, stream};
 use crate::failure::Failure;
 use crate::settings::Shown;
 use crate::settings::reference::promises;
@@ -26,7 +27,21 @@ const NO_PROVIDER: &str = "This program was built without any provider: it can l
 
 /// `quiet` leaves out what needs no attention.
 pub(super) fn report(report: &Report, quiet: bool) {
-    let text = match report {
+    let text = text(report, quiet);
+    match report {
+        // Files, or parts of files.
+        Report::Settings { .. } | Report::Policies(_) | Report::Records { .. } => stdout(&text),
+        // Tables.
+        Report::List(_) | Report::Audited { .. } | Report::Checked(_) | Report::Imported(_) => {
+            result(&text);
+        }
+        _ => result(&wrapped(&text)),
+    }
+}
+
+/// The result in words. Failures in it are printed at once.
+fn text(report: &Report, quiet: bool) -> String {
+    match report {
         Report::Issued(obtained) => {
             left_out(obtained);
             renewal::obtained(obtained)
@@ -59,7 +74,7 @@ pub(super) fn report(report: &Report, quiet: bool) {
             open,
         } => ledger_whole(*lines, *truncated, *open),
         Report::Policies(zones) => keys::policies(zones),
-        Report::Audited(zones) => zones.iter().map(keys::audited).collect(),
+        Report::Audited { keys, full } => keys::audited(keys, *full),
         Report::Checked(checked) => check::checked(checked),
         Report::Offboarding(left) => check::offboarding(left),
         Report::Records {
@@ -68,12 +83,13 @@ pub(super) fn report(report: &Report, quiet: bool) {
             format,
         } => {
             if records.is_empty() && *there > 0 {
-                line(&in_place(*there));
+                message(&in_place(*there));
             }
             records::render(*format, records)
         }
         Report::Exported { runs, folder } => exported(*runs, folder),
-        Report::Serials(zones) => all_serials(zones),
+        Report::Serials(zones) => serials::compared(zones),
+        Report::SerialsExplained(zones) => serials::explained(zones),
         Report::Reconciled(done) => reconciled(done),
         Report::Forgotten(values) => forgotten(values),
         Report::Certificate(shown) => managed_text::certificate(shown),
@@ -81,8 +97,7 @@ pub(super) fn report(report: &Report, quiet: bool) {
         Report::ForgottenCertificate(forgotten) => managed_text::forgotten(forgotten),
         Report::Account(shown) => account::shown(shown),
         Report::Imported(imported) => imported.text(),
-    };
-    stdout(&text);
+    }
 }
 
 fn settings_good(warnings: usize, found: &[FoundSecret]) -> String {
@@ -102,21 +117,6 @@ fn exported(runs: usize, folder: &Path) -> String {
         1 => format!("1 run was committed in {folder}.\n"),
         runs => format!("{runs} runs were committed in {folder}.\n"),
     }
-}
-
-/// The serials of all zones on record.
-fn all_serials(zones: &[(DnsName, ZoneSerials)]) -> String {
-    if zones.is_empty() {
-        return "No serial of an alias zone is on record.\n".to_owned();
-    }
-    let mut text: String = zones.iter().map(|(zone, of)| serials(zone, of)).collect();
-    if zones.iter().any(|(_, of)| !of.foreign.is_empty()) {
-        text.push_str(
-            "help: somebody has changed a zone, with our key or another one, or the server has\n      \
-             signed it anew; the server's log of updates tells with which key\n",
-        );
-    }
-    text
 }
 
 /// Each setting with its source beside it.
@@ -197,15 +197,20 @@ fn forgotten(values: &[OpenValue]) -> String {
 /// What is said of records that need not be added.
 fn in_place(records: usize) -> String {
     match records {
-        1 => "The record is already in place.".to_owned(),
-        all => format!("All {all} records are already in place."),
+        1 => "The record is already in place.\n".to_owned(),
+        all => format!("All {all} records are already in place.\n"),
     }
 }
 
 pub(super) fn failure(failure: &Failure) {
-    let mut text = match &failure.settings {
-        Some(error) => error.render(),
-        None => format!("error: {}\n", failure.message),
+    finished_message(&of_failure(failure));
+}
+
+/// A failure as it is printed.
+fn of_failure(failure: &Failure) -> String {
+    let (shown, mut text) = match &failure.settings {
+        Some(error) => (error.render(), String::new()),
+        None => (String::new(), format!("error: {}\n", failure.message)),
     };
     if !failure.findings.is_empty() {
         text.extend(
@@ -234,14 +239,36 @@ pub(super) fn failure(failure: &Failure) {
     for silent in &failure.silent {
         text.push_str(&format!("also: {} did not answer\n", silent.server));
     }
-    stderr(&text);
+    shown + &wrapped(&text)
 }
 
-/// Certificates that failed beside others that did not.
+/// Certificates that failed beside others that did not. What several failed for is printed once.
 fn failures(failed: &[(CertificateId, Failure)]) {
+    let mut causes: Vec<(String, Vec<&CertificateId>)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for (id, one) in failed {
-        line(&format!("{id}: failed"));
-        failure(one);
+        let text = of_failure(one);
+        match places.get(&text) {
+            Some(place) => causes[*place].1.push(id),
+            None => {
+                places.insert(text.clone(), causes.len());
+                causes.push((text, vec![id]));
+            }
+        }
+    }
+    for (text, ids) in causes {
+        message(&match ids.as_slice() {
+            [id] => format!("{id}: failed\n"),
+            ids => {
+                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+                format!(
+                    "{} certificates failed for one reason: {}\n",
+                    ids.len(),
+                    ids.join(", ")
+                )
+            }
+        });
+        finished_message(&text);
     }
 }
 
@@ -249,17 +276,20 @@ fn failures(failed: &[(CertificateId, Failure)]) {
 fn left_out(obtained: &Obtained) {
     for (names, why) in &obtained.left_out {
         let names = few(names, ", ");
-        line(&format!("{}: obtained without {names}", obtained.stored.id));
+        message(&format!(
+            "{}: obtained without {names}\n",
+            obtained.stored.id
+        ));
         failure(why);
     }
 }
 
 pub(super) fn warning(warning: &str) {
-    stderr(&format!("warning: {warning}\n"));
+    message(&format!("warning: {warning}\n"));
 }
 
 pub(super) fn finding(finding: &Finding) {
-    stderr(&format!("{}\n", of_finding(finding)));
+    message(&format!("{}\n", of_finding(finding)));
 }
 
 fn rehearsed(id: &CertificateId, plan: &Plan) -> String {
@@ -293,26 +323,6 @@ fn provider(kind: &ProviderKind) -> String {
             (false, None) => String::new(),
         };
         text.push_str(&format!("    {:16} {}{note}\n", option.name, option.help));
-    }
-    text
-}
-
-fn serials(zone: &DnsName, of: &ZoneSerials) -> String {
-    let mut text = format!(
-        "{zone}: {} changes of ours, the last with serial {} at {}\n",
-        of.steps,
-        of.last,
-        second(of.time)
-    );
-    for foreign in &of.foreign {
-        let when = match foreign.until {
-            Some(until) => format!("between {} and {}", second(foreign.after), second(until)),
-            None => format!("since {}", second(foreign.after)),
-        };
-        text.push_str(&format!(
-            "  {} -> {} {when}: by no change in this ledger\n",
-            foreign.from, foreign.to
-        ));
     }
     text
 }

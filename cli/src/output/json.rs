@@ -48,7 +48,7 @@ pub(super) fn report(report: &Report) -> Value {
             open,
         } => json!({ "whole": true, "lines": lines, "truncated": truncated, "open": open }),
         Report::Policies(zones) => json!({ "zones": all(zones, policies) }),
-        Report::Audited(zones) => json!({ "audited": all(zones, audited) }),
+        Report::Audited { keys, .. } => json!({ "audited": all(keys, audited) }),
         Report::Checked(checked) => self::checked(checked),
         Report::Offboarding(left) => {
             json!({ "domain": left.domain, "steps": left.steps, "unknown": left.unknown })
@@ -56,6 +56,7 @@ pub(super) fn report(report: &Report) -> Value {
         Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
         Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
         Report::Serials(zones) => json!({ "zones": all(zones, serials) }),
+        Report::SerialsExplained(zones) => json!({ "acknowledged": all(zones, serials) }),
         Report::Reconciled(done) => json!({
             "closed": done.removed.len() + done.gone,
             "removed": all(&done.removed, open_value),

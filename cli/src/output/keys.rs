@@ -1,9 +1,11 @@
 //! What keys may do, and what they can do, for people.
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::rights::{Policy, Right, Weight};
+use acme_alias_core::rights::{Grade, Policy, Right, Weight};
 
+use super::layout::wrapped;
 use super::report::Audited;
+use crate::fill::{WIDTH, fill};
 
 /// The policies of each alias zone.
 pub(super) fn policies(zones: &[(DnsName, Vec<Policy>)]) -> String {
@@ -22,16 +24,36 @@ fn policy(zone: &DnsName, policy: &Policy) -> String {
     format!("{text}\n{}\n", policy.text)
 }
 
-pub(super) fn audited(audited: &Audited) -> String {
+/// What each key can do: one line if it is only what is needed, unless everything is wanted.
+pub(super) fn audited(all: &[Audited], full: bool) -> String {
+    let zones = all.iter().map(|audited| {
+        if full || audited.grade != Grade::Tight {
+            return everything(audited);
+        }
+        let line = format!(
+            "{}: {}; only what is needed is allowed, of {} rights that were looked at\n",
+            whose(audited),
+            audited.grade,
+            audited.rights.len()
+        );
+        wrapped(&line)
+    });
+    zones.collect()
+}
+
+fn whose(audited: &Audited) -> String {
+    let key = audited.key.as_deref().unwrap_or("the credentials");
+    format!("{}, {key}", audited.zone)
+}
+
+fn everything(audited: &Audited) -> String {
     let Audited {
-        zone,
-        key,
         rights,
         grade,
         advice,
+        ..
     } = audited;
-    let key = key.as_deref().unwrap_or("the credentials");
-    let mut text = format!("{zone}, {key}: {grade}\n");
+    let mut text = format!("{}: {grade}\n", whose(audited));
     if rights.is_empty() {
         text.push_str("  what these credentials can do cannot be asked\n");
     } else {
@@ -53,23 +75,20 @@ pub(super) fn audited(audited: &Audited) -> String {
     text + "\n"
 }
 
-/// A line for each right.
+/// Whether each right is there and needed, and how that was found.
 fn table(rights: &[Right]) -> String {
-    let head = ["right", "needed?", "allowed?", "evidence"].map(str::to_owned);
+    let row = |allowed: &str, needed: &str, text: &str| {
+        let before = format!("  {allowed:11}  {needed:7}  ");
+        fill(text, WIDTH, &before, &" ".repeat(before.len())) + "\n"
+    };
     let rows = rights.iter().map(|right| {
-        let is_needed = right.weight == Weight::Needed;
-        [
-            right.right.clone(),
-            if is_needed { "yes" } else { "no" }.to_owned(),
-            right.verdict.to_string(),
-            right.evidence.clone(),
-        ]
+        let needed = match right.weight {
+            Weight::Needed => "yes",
+            _ => "no",
+        };
+        let text = format!("{}: {}", right.right, right.evidence);
+        row(&right.verdict.to_string(), needed, &text)
     });
-    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    let width = rows.iter().map(|[right, ..]| right.chars().count()).max();
-    let width = width.unwrap_or_default();
-    let lines = rows.iter().map(|[right, needed, allowed, evidence]| {
-        format!("  {right:width$}  {needed:7}  {allowed:11}  {evidence}\n")
-    });
-    lines.collect()
+    let head = row("allowed?", "needed?", "right, and the evidence");
+    std::iter::once(head).chain(rows).collect()
 }

@@ -83,7 +83,7 @@ pub(super) fn second(timestamp: Timestamp) -> String {
 /// A value that could not be removed.
 pub(super) fn left_value(left: &LeftValue) -> String {
     format!(
-        "  {} in {}: {}\n    to drop it from the ledger: {}\n",
+        "  {} in {}: {}\n    to drop it from the ledger:\n      {}\n",
         left.value.name,
         left.value.zone,
         left.reason,

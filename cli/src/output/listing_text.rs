@@ -5,8 +5,9 @@ use acme_alias_core::renewal::{Reason, Why};
 use jiff::Timestamp;
 
 use super::listing::{Listed, Listing, State};
-use super::table::{Column, lines, shortened, wrapped};
+use super::table::{Column, lines, shortened};
 use super::words::{counted, short, short_day};
+use crate::fill::fill;
 
 /// Longer texts below a row are shortened.
 const NOTE_MAX: usize = 300;
@@ -68,7 +69,7 @@ pub(super) fn listing(listing: &Listing, width: usize) -> String {
         text.push_str(&format!("{line}\n"));
         for note in listed.notes(now) {
             let note = shortened(&note.replace(&folder, ""), NOTE_MAX);
-            let note = wrapped(&note, width, "    ");
+            let note = fill(&note, width, "    ", "      ");
             text.push_str(&format!("{note}\n"));
         }
     }

@@ -13,6 +13,7 @@ mod imported;
 mod json;
 mod json_parts;
 mod keys;
+mod layout;
 mod ledger;
 mod listing;
 mod listing_json;
@@ -25,12 +26,12 @@ mod records;
 mod remedy;
 mod renewal;
 mod report;
+mod serials;
 mod stream;
 mod table;
 mod warnings;
 pub(crate) mod words;
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use acme_alias_core::delegation::Finding;
@@ -76,7 +77,7 @@ impl Output {
     pub(crate) fn observer(self) -> Arc<dyn Observer> {
         if self.quiet {
             Arc::new(NoObserver)
-        } else if std::io::stderr().is_terminal() && !self.logging {
+        } else if stream::is_moving() && !self.logging {
             Arc::new(progress::Display::default())
         } else {
             Arc::new(progress::Lines::default())
@@ -105,7 +106,7 @@ impl Output {
     /// Something that happened, and needs no action.
     pub(crate) fn note(self, note: &str) {
         if !self.quiet {
-            stream::line(note);
+            stream::message(&format!("{note}\n"));
         }
     }
 

@@ -11,7 +11,7 @@ use acme_alias_core::store::CertificateId;
 use acme_alias_core::zone::{CacheWait, Lagging};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::stream::line;
+use super::stream::message;
 
 /// Names that get a line of their own on a terminal.
 const NAMES_SHOWN: usize = 8;
@@ -77,15 +77,15 @@ impl Observer for Lines {
         }
         let count = self.count.in_words();
         let count = count.map_or(String::new(), |count| format!(", {count}"));
-        line(&format!(
-            "{certificate}: {} [{:.1} s{count}]",
+        message(&format!(
+            "{certificate}: {} [{:.1} s{count}]\n",
             in_words(step),
             elapsed.as_secs_f32()
         ));
         if let Step::Planned(plan) = step {
             for (challenge_name, alias_name) in plan.aliases.iter() {
-                line(&format!(
-                    "{certificate}:   {challenge_name} -> {alias_name}"
+                message(&format!(
+                    "{certificate}:   {challenge_name} -> {alias_name}\n"
                 ));
             }
         }

@@ -61,7 +61,11 @@ pub(crate) enum Report {
     },
     /// By alias zone.
     Policies(Vec<(DnsName, Vec<Policy>)>),
-    Audited(Vec<Audited>),
+    Audited {
+        keys: Vec<Audited>,
+        /// Whether all that was found is shown, and not only what is wrong.
+        full: bool,
+    },
     Checked(Checked),
     Offboarding(Offboarding),
     Records {
@@ -76,6 +80,8 @@ pub(crate) enum Report {
     },
     /// By alias zone.
     Serials(Vec<(DnsName, ZoneSerials)>),
+    /// The movements that the ledger counts as explained from now on, by alias zone.
+    SerialsExplained(Vec<(DnsName, ZoneSerials)>),
     Reconciled(Reconciliation),
     /// The values that the ledger does not have any more.
     Forgotten(Vec<OpenValue>),
@@ -164,7 +170,7 @@ impl Report {
             Report::ForgottenCertificate(forgotten) if forgotten.is_left() => {
                 return Part::Dns.exit_code();
             }
-            Report::Audited(zones) if zones.iter().any(Audited::is_bad) => {
+            Report::Audited { keys, .. } if keys.iter().any(Audited::is_bad) => {
                 return Part::Dns.exit_code();
             }
             Report::Checked(checked) if checked.has_errors() => {

@@ -2,21 +2,34 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use super::layout;
+
 /// Prints a part of a result.
 pub(super) fn stdout(text: &str) {
     // A reader that went away has seen what it wanted.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// Prints what is no result.
-pub(super) fn stderr(text: &str) {
-    // Where standard error is closed, nobody is there to be told.
-    let _ = std::io::stderr().write_all(text.as_bytes());
+/// Prints a part of a result that is text for people, with colours.
+pub(super) fn result(text: &str) {
+    let _ = anstream::stdout().write_all(layout::coloured(text).as_bytes());
 }
 
-/// Prints a line that is no result.
-pub(super) fn line(text: &str) {
-    stderr(&format!("{text}\n"));
+/// Prints text for people that is no result.
+pub(super) fn message(text: &str) {
+    finished_message(&layout::wrapped(text));
+}
+
+/// The same, for text whose lines are as they should be.
+pub(super) fn finished_message(text: &str) {
+    // Where standard error is closed, nobody is there to read it.
+    let _ = anstream::stderr().write_all(layout::coloured(text).as_bytes());
+}
+
+/// Whether what is shown on standard error can change in its place.
+pub(super) fn is_moving() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
+    std::io::stderr().is_terminal() && !is_dumb
 }
 
 /// The columns of a table, unless the terminal has more.

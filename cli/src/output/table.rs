@@ -78,24 +78,6 @@ pub(super) fn shortened(text: &str, width: usize) -> String {
     format!("{shown}…{more}")
 }
 
-/// The text in lines of at most so many characters, unless a word is longer, each after this indentation.
-pub(super) fn wrapped(text: &str, width: usize, indentation: &str) -> String {
-    let mut lines = Vec::new();
-    let mut line = indentation.to_owned();
-    for word in text.split_whitespace() {
-        let is_empty = line.trim().is_empty();
-        if !is_empty && length(&line) + 1 + length(word) > width {
-            lines.push(std::mem::replace(&mut line, format!("{indentation}  ")));
-        }
-        if !line.ends_with(' ') {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    lines.push(line);
-    lines.join("\n")
-}
-
 fn length(text: &str) -> usize {
     text.chars().count()
 }
@@ -161,11 +143,5 @@ mod tests {
                 assert!(length(line) <= 80, "{line}");
             }
         }
-    }
-
-    #[test]
-    fn text_is_wrapped_between_words() {
-        let text = wrapped("one two three four", 14, "    ");
-        assert_eq!(text, "    one two\n      three\n      four");
     }
 }

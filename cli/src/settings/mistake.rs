@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use miette::{
     SourceSpan,
 };
 
+use crate::fill::WIDTH;
 use crate::trust;
 
 /// How many octets of a text are shown before and after what is left out.
@@ -143,15 +144,13 @@ impl Diagnostic for Mistake {
 pub(crate) struct SettingsError(pub(super) Vec<Mistake>);
 
 impl SettingsError {
-    /// All mistakes with the lines they were found in, for a person.
+    /// All mistakes with the lines they were found in, for a person, in colours.
     pub(crate) fn render(&self) -> String {
-        let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let theme = if colours {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
-        let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1);
+        let mut theme = GraphicalTheme::unicode();
+        "error:".clone_into(&mut theme.characters.error);
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(WIDTH)
+            .with_context_lines(1);
         let mut text = String::new();
         for mistake in self.0.iter().take(MISTAKES_MAX) {
             if handler

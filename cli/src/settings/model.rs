@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     /// The git repository that the ledger is exported to.
     pub(crate) audit_git: Option<PathBuf>,
     pub(crate) audit: Audit,
+    /// The folders of the ledgers of other hosts that change the same alias zones.
+    pub(crate) other_ledgers: Vec<PathBuf>,
     pub(crate) acme: AcmeSettings,
     /// Other CAs, by id.
     pub(crate) cas: BTreeMap<String, AcmeSettings>,
@@ -204,6 +206,16 @@ pub(crate) struct CertificateSettings {
 }
 
 impl CertificateSettings {
+    /// Its names.
+    pub(crate) fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
+        self.domains.iter().map(|domain| &domain.identifier)
+    }
+
+    /// Whether this is one of its names.
+    pub(crate) fn has(&self, name: &Identifier) -> bool {
+        self.identifiers().any(|own| own == name)
+    }
+
     pub(super) fn add_mistake(&mut self, mistake: Mistake) {
         match &mut self.mistakes {
             Some(mistakes) => mistakes.0.push(mistake),
@@ -281,7 +293,6 @@ impl Settings {
     /// The names of all certificates.
     pub(crate) fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
         let certificates = self.certificates.values();
-        let domains = certificates.flat_map(|certificate| &certificate.domains);
-        domains.map(|domain| &domain.identifier)
+        certificates.flat_map(CertificateSettings::identifiers)
     }
 }

@@ -47,6 +47,8 @@ impl Settings {
         let renew_every = reader.duration("renew-every");
         let audit_git = reader.text("audit-git").map(PathBuf::from);
         let audit = audit(&mut reader, audit_git.is_some());
+        let other_ledgers = reader.texts("other-ledgers").into_iter();
+        let other_ledgers = other_ledgers.map(PathBuf::from).collect();
         let acme = acme(&mut reader);
         let cas = cas(&mut reader, &acme);
         let run = run(&mut reader);
@@ -75,6 +77,7 @@ impl Settings {
             renew_every,
             audit_git,
             audit,
+            other_ledgers,
             acme,
             cas,
             run,

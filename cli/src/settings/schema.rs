@@ -66,6 +66,12 @@ pub(crate) const SETTINGS: &[Key] = &[
     )
     .or("`optional`"),
     key(
+        "other-ledgers",
+        Shape::Texts,
+        "folders with the ledgers of other hosts that change the same alias zones, or copies of them, for \
+         `ledger diff-serial`",
+    ),
+    key(
         "acme",
         Shape::Table(ACME),
         "the certification authority (CA)",

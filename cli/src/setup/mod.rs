@@ -12,6 +12,7 @@ mod requested_names;
 mod resolvers;
 pub(crate) mod state;
 mod stored;
+mod subjects;
 mod targets;
 mod with_stored;
 

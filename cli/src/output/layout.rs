@@ -1,0 +1,93 @@
+//! Text for 80 columns, with colours where they are wanted.
+
+use anstyle::{AnsiColor, Style};
+
+use crate::fill::{WIDTH, fill};
+
+/// Lines that are indented so far are records and commands to copy. They stay as they are.
+const TO_COPY: &str = "      ";
+
+/// What lines may begin with, and how it looks on a terminal.
+const LABELS: [(&str, Style); 4] = [
+    ("error:", AnsiColor::Red.on_default().bold()),
+    ("warning:", AnsiColor::Yellow.on_default().bold()),
+    ("help:", AnsiColor::Cyan.on_default()),
+    ("also:", AnsiColor::Cyan.on_default()),
+];
+
+/// Wraps long lines at words. The rest of a line is indented more than its beginning, or as far as what follows its
+/// label.
+pub(super) fn wrapped(text: &str) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (content, end) = match line.strip_suffix('\n') {
+            Some(content) => (content, "\n"),
+            None => (line, ""),
+        };
+        if content.len() <= WIDTH || content.starts_with(TO_COPY) {
+            wrapped.push_str(content);
+        } else {
+            let words = content.trim_start();
+            let indentation = &content[..content.len() - words.len()];
+            let label = label(words).map_or(2, |(label, _)| label.len() + 1);
+            let next = format!("{indentation}{}", " ".repeat(label));
+            wrapped.push_str(&fill(words, WIDTH, indentation, &next));
+        }
+        wrapped.push_str(end);
+    }
+    wrapped
+}
+
+/// The same text with its labels in colours.
+pub(super) fn coloured(text: &str) -> String {
+    let lines = text.split_inclusive('\n').map(|line| {
+        let words = line.trim_start();
+        let Some((label, style)) = label(words) else {
+            return line.to_owned();
+        };
+        let (indentation, rest) = (&line[..line.len() - words.len()], &words[label.len()..]);
+        format!("{indentation}{style}{label}{style:#}{rest}")
+    });
+    lines.collect()
+}
+
+fn label(words: &str) -> Option<(&'static str, Style)> {
+    LABELS
+        .into_iter()
+        .find(|(label, _)| words.starts_with(label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_wrapped_at_words_below_their_label() {
+        let text = format!("error: {}\nhelp: short\n", "word ".repeat(20).trim_end());
+        let lines = wrapped(&text);
+        let lines: Vec<_> = lines.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[1].starts_with("       word"), "{lines:?}");
+        assert_eq!(lines[2], "help: short");
+    }
+
+    #[test]
+    fn words_and_lines_to_copy_stay_whole() {
+        let word = "w".repeat(100);
+        assert_eq!(
+            wrapped(&format!("  a {word} b")),
+            format!("  a\n    {word}\n    b")
+        );
+        let record = format!("{TO_COPY}_acme-challenge.example.com. 600 IN CNAME {word}\n");
+        assert_eq!(wrapped(&record), record);
+    }
+
+    #[test]
+    fn labels_have_colours_and_nothing_else_has() {
+        let text = "error: a\n  help: b\nan error: c\n";
+        let plain = anstream::adapter::strip_str(&coloured(text)).to_string();
+        assert_eq!(plain, text);
+        assert_eq!(coloured("an error: c\n"), "an error: c\n");
+        assert!(coloured("error: a").starts_with("\u{1b}[1m\u{1b}[31merror:"));
+    }
+}
