@@ -17,6 +17,7 @@ mod settings;
 mod setup;
 mod signals;
 mod sources;
+mod system_folders;
 mod trust;
 
 // A provider that nobody names is not linked, and what it registers is lost.

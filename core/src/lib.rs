@@ -63,6 +63,7 @@ pub mod issue;
 pub mod lease;
 pub mod ledger;
 pub mod name;
+mod platform;
 pub mod printable;
 pub mod program;
 pub mod provider;

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use super::environment::{self, CONFIG, Variables};
 use super::layer::{self, Layer, Tree};
 use super::mistake::{Mistake, SettingsError};
+use crate::system_folders;
 
 pub(super) const DEFAULTS: &str = r#"
 [acme]
@@ -28,7 +29,7 @@ pub(crate) struct Origins {
     /// The files of `--config`, in their order.
     pub(crate) config: Vec<PathBuf>,
     pub(crate) variables: Variables,
-    /// Whether the user is root, for whom the state is kept under `/var/lib`.
+    /// Whether the user is root, for whom the state is kept in the folder of the system.
     pub(crate) root: bool,
 }
 
@@ -65,7 +66,7 @@ impl Origins {
             return Some(last);
         }
         let folder = if self.root {
-            PathBuf::from("/etc")
+            PathBuf::from(system_folders::SETTINGS)
         } else {
             self.home("XDG_CONFIG_HOME", ".config")?
         };
@@ -84,7 +85,7 @@ impl Origins {
     /// The files of the system and the user, lowest first.
     fn usual(&self) -> impl Iterator<Item = PathBuf> {
         let of_user = self.home("XDG_CONFIG_HOME", ".config");
-        [PathBuf::from("/etc")]
+        [PathBuf::from(system_folders::SETTINGS)]
             .into_iter()
             .chain(of_user)
             .map(|folder| folder.join("acme-alias/config.toml"))
@@ -160,8 +161,10 @@ impl Origins {
         } else {
             self.home("XDG_STATE_HOME", ".local/state")
         };
-        home.unwrap_or_else(|| PathBuf::from("/var/lib"))
-            .join("acme-alias")
+        match home {
+            Some(home) => home.join("acme-alias"),
+            None => PathBuf::from(system_folders::STATE),
+        }
     }
 
     /// A folder of the XDG base directory specification; relative ones are to be ignored.

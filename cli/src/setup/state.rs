@@ -16,14 +16,13 @@ use rustix::process::geteuid;
 
 use crate::failure::{Failure, Part};
 use crate::settings::Settings;
+use crate::system_folders::STATE;
 use crate::trust;
 
 /// The folder of the ledger, in the state folder.
 const LEDGER: &str = "ledger";
 /// The folder of the certificates, in the state folder.
 const CERTIFICATES: &str = "certificates";
-/// The state folder of root.
-const OF_ROOT: &str = "/var/lib/acme-alias";
 
 /// The store and the ledger in the state folder, which is made if it does not exist.
 pub(crate) async fn open(
@@ -46,8 +45,7 @@ async fn open_store(
     };
     let store = FileStore::open(&settings.state, options).await;
     let store = store.map_err(|error| {
-        if settings.is_default_state && settings.state == Path::new(OF_ROOT) && !geteuid().is_root()
-        {
+        if settings.is_default_state && settings.state == Path::new(STATE) && !geteuid().is_root() {
             return without_home(settings, &error);
         }
         of_another_user(&settings.state, error)
@@ -146,7 +144,7 @@ pub(crate) fn check_folder(settings: &Settings) -> Result<(), Failure> {
 /// Fails if the certificates are most likely those of another user: that of the default state folder of this user is
 /// empty, and that of root exists and cannot be read.
 pub(crate) fn check_user(settings: &Settings) -> Result<(), Failure> {
-    let is_hidden = || is_denied(&fs::read_dir(OF_ROOT));
+    let is_hidden = || is_denied(&fs::read_dir(STATE));
     if !settings.is_default_state || has_certificates(settings) || !is_hidden() {
         return Ok(());
     }
@@ -154,11 +152,11 @@ pub(crate) fn check_user(settings: &Settings) -> Result<(), Failure> {
     Err(Failure::new(
         Part::Store,
         &format!(
-            "there is no certificate in {}, the state folder of {user}, who cannot read {OF_ROOT}",
+            "there is no certificate in {}, the state folder of {user}, who cannot read {STATE}",
             settings.state.display()
         ),
         format!(
-            "run the command with `sudo` to use {OF_ROOT}, or choose a state folder with `--state`"
+            "run the command with `sudo` to use {STATE}, or choose a state folder with `--state`"
         ),
     ))
 }

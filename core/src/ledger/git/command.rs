@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join;
-#[cfg(target_os = "linux")]
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use super::error::GitExportError;
 use crate::child_environment::is_inherited;
+use crate::platform;
 
 /// A `git` that takes longer hangs.
 pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
@@ -23,7 +22,6 @@ pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
 const OUTPUT_MAX: u64 = 64 * 1024 * 1024;
 /// The most memory that a command may use beside the files of the repository that it maps, in octets. A commit of a few
 /// kilobytes can have millions of files; with a million, git needs a third of this.
-#[cfg(target_os = "linux")]
 const MEMORY_MAX: u64 = 512 << 20;
 /// Author and committer of all commits.
 const NAME: &str = "acme-alias";
@@ -208,7 +206,8 @@ impl GitCommand<'_> {
         };
         let input = std::mem::take(&mut self.input);
         let mut child = self.prepare().spawn().map_err(not_run)?;
-        limit_memory(&child);
+        // Others may have filled the repository so that git would take all memory of the machine.
+        platform::limit_memory(&child, MEMORY_MAX);
         let ended = async {
             if let Some(mut stdin) = child.stdin.take() {
                 match stdin.write_all(&input).await {
@@ -269,23 +268,6 @@ impl GitCommand<'_> {
             .unwrap_or_default()
     }
 }
-
-/// Others may have filled the repository so that git would take all memory of the machine.
-#[cfg(target_os = "linux")]
-fn limit_memory(child: &Child) {
-    let limit = Rlimit {
-        current: Some(MEMORY_MAX),
-        maximum: Some(MEMORY_MAX),
-    };
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
-    if let Some(id) = id.and_then(Pid::from_raw) {
-        // It may have ended.
-        let _ = prlimit(Some(id), Resource::Data, limit);
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn limit_memory(_: &Child) {}
 
 /// What a command prints, if it is not too much: others may have filled the repository.
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {

@@ -8,6 +8,7 @@ use super::access::{make_dir, remove};
 use super::errors::unavailable;
 use super::layout::{Layout, NEW};
 use super::lock::is_locked;
+use crate::platform;
 use crate::store::error::StoreError;
 
 /// This process as a holder of leases. Its file stays locked until it is dropped, or until the
@@ -72,8 +73,7 @@ pub(super) fn remove_dead(layout: &Layout) -> Result<(), StoreError> {
 /// Tells apart machines that share a folder: file locks of one kernel are not always seen by
 /// another. It changes when a machine starts anew; then its old leases end when they expire.
 pub(super) fn machine() -> String {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    boot.map_or_else(|_| host_name(), |id| id.trim().to_owned())
+    platform::boot_id().unwrap_or_else(host_name)
 }
 
 fn host_name() -> String {
