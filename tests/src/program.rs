@@ -341,13 +341,23 @@ impl Outcome {
         self.assert_in(&self.stdout, words);
     }
 
+    /// Checks that each of `words` is in standard output or standard error.
+    #[track_caller]
+    pub fn assert_shown(&self, words: &[&str]) {
+        self.assert_in(&format!("{}\n{}", self.stdout, self.stderr), words);
+    }
+
     #[track_caller]
     fn assert_in(&self, text: &str, words: &[&str]) {
         // Long messages are wrapped, and may have a line drawn beside them.
-        let text: Vec<_> = text.split_whitespace().filter(|w| *w != "│").collect();
-        let text = text.join(" ");
+        let on_one_line = |text: &str| {
+            let words = text.split_whitespace().filter(|word| *word != "│");
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let text = on_one_line(text);
         for word in words {
-            assert!(text.contains(word), "`{word}` is not in:\n{self}");
+            let is_there = text.contains(&on_one_line(word));
+            assert!(is_there, "`{word}` is not in:\n{self}");
         }
     }
 

@@ -11,7 +11,7 @@ use acme_alias_core::store::CertificateId;
 use acme_alias_core::zone::{CacheWait, Lagging};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::stream::message;
+use super::stream::{finished_message, message};
 
 /// Names that get a line of their own on a terminal.
 const NAMES_SHOWN: usize = 8;
@@ -84,7 +84,7 @@ impl Observer for Lines {
         ));
         if let Step::Planned(plan) = step {
             for (challenge_name, alias_name) in plan.aliases.iter() {
-                message(&format!(
+                finished_message(&format!(
                     "{certificate}:   {challenge_name} -> {alias_name}\n"
                 ));
             }

@@ -12,6 +12,7 @@ use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
     SourceSpan,
 };
+use textwrap::{WordSeparator, WordSplitter};
 
 use crate::fill::WIDTH;
 use crate::trust;
@@ -150,6 +151,9 @@ impl SettingsError {
         "error:".clone_into(&mut theme.characters.error);
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_width(WIDTH)
+            .with_break_words(false)
+            .with_word_separator(WordSeparator::AsciiSpace)
+            .with_word_splitter(WordSplitter::NoHyphenation)
             .with_context_lines(1);
         let mut text = String::new();
         for mistake in self.0.iter().take(MISTAKES_MAX) {

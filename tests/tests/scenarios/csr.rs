@@ -54,14 +54,7 @@ fn web(bed: &TestBed, request: &Path, more: &str) -> Settings {
 #[track_caller]
 fn assert_told(outcome: &Outcome, words: &[&str]) {
     outcome.assert_success();
-    assert_printed(outcome, words);
-}
-
-#[track_caller]
-fn assert_printed(outcome: &Outcome, words: &[&str]) {
-    for words in words {
-        assert!(outcome.stdout.contains(words), "`{words}`: {outcome}");
-    }
+    outcome.assert_printed(words);
 }
 
 #[test]
@@ -289,7 +282,7 @@ fn a_request_that_is_gone_fails_its_certificate_and_no_other() -> Result {
     assert_ne!(bed.certificate("other")?.serial, before);
     let list = program.run(&["list", "--check"])?;
     assert_eq!(list.code, Some(1), "{list}");
-    assert_printed(&list, &["web: its settings cannot be used"]);
+    list.assert_printed(&["web: its settings cannot be used"]);
     assert_told(
         &program.run(&["show", "web"])?,
         &["web: example.com", "web.csr cannot be read"],
