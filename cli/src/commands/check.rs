@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stop::stoppable;
 use super::{forwarding, offboard, probe, sharing};
-use crate::cli::CheckArgs;
+use crate::cli::{CheckArgs, Subject};
 use crate::failure::{Failure, Part};
 use crate::output::{Checked, CheckedName, Output, Probed, Report};
 use crate::settings::{CertificateSettings, Settings};
@@ -33,10 +33,14 @@ pub(crate) async fn run(
         return Ok(Report::Offboarding(left.await?));
     }
     let environment = setup.environment()?;
-    let wanted = wanted(args, setup)?;
+    let wanted = wanted(&args.subjects, setup)?;
     let mut last = None;
     loop {
-        let mut checked = stoppable(cancel, check(args, setup, &environment, &wanted)).await?;
+        let mut checked = stoppable(
+            cancel,
+            check(args.caa_issuer.as_deref(), setup, &environment, &wanted),
+        )
+        .await?;
         checked.full = !args.subjects.is_empty() || output.logging;
         if !args.watch || !checked.has_errors() {
             if args.write {
@@ -99,12 +103,12 @@ impl Wanted<'_> {
     }
 }
 
-fn wanted<'a>(args: &'a CheckArgs, setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Failure> {
+fn wanted<'a>(subjects: &'a [Subject], setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Failure> {
     let settings = &setup.settings;
-    let identifiers: BTreeSet<_> = if args.subjects.is_empty() {
+    let identifiers: BTreeSet<_> = if subjects.is_empty() {
         settings.identifiers().collect()
     } else {
-        setup.identifiers_of(&args.subjects)?
+        setup.identifiers_of(subjects)?
     };
     if identifiers.is_empty() {
         return Err(Failure::new(
@@ -152,14 +156,24 @@ pub(super) fn certificates(
     by_challenge
 }
 
+/// Looks at the delegations of all certificates in the settings, of which there may be none.
+pub(super) async fn all(setup: &Setup, environment: &Environment) -> Result<Checked, Failure> {
+    let wanted = if setup.settings.certificates.is_empty() {
+        Vec::new()
+    } else {
+        wanted(&[], setup)?
+    };
+    check(None, setup, environment, &wanted).await
+}
+
 async fn check(
-    args: &CheckArgs,
+    caa_issuer: Option<&str>,
     setup: &Setup,
     environment: &Environment,
     wanted: &[Wanted<'_>],
 ) -> Result<Checked, Failure> {
     let begun = Instant::now();
-    let mut authorities = Authorities::new(setup, args.caa_issuer.as_deref());
+    let mut authorities = Authorities::new(setup, caa_issuer);
     let mut identities = Vec::with_capacity(wanted.len());
     for Wanted { certificates, .. } in wanted {
         identities.push(authorities.of(certificates.iter().copied()).await?);

@@ -20,20 +20,14 @@ pub(super) fn checked(checked: &Checked) -> String {
         wrapped(&findings.collect::<String>()) + &table(checked)
     };
     text.extend(checked.probed.as_ref().map(|of| wrapped(&probed(of))));
-    let count = |wanted| {
-        let found = checked
-            .names
-            .iter()
-            .filter(|name| name.report.findings.first().map(|finding| finding.severity) == wanted);
-        found.count()
-    };
-    let (errors, warnings) = (count(Some(Severity::Error)), count(Some(Severity::Warning)));
+    let errors = checked.count(Some(Severity::Error));
+    let warnings = checked.count(Some(Severity::Warning));
     let (seconds, rate) = (checked.took.as_secs_f64(), checked.per_second());
     text + &wrapped(&format!(
         "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s, \
          {rate:.0}/s\n",
         checked.names.len(),
-        count(None),
+        checked.count(None),
     ))
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use acme_alias_core::acme::RevocationReason;
-use acme_alias_core::delegation::{DelegationReport, Finding, ZoneRecord};
+use acme_alias_core::delegation::{DelegationReport, Finding, Severity, ZoneRecord};
 use acme_alias_core::engine::{NotDue, Reconciliation, RevokedCertificate, Undeployed, Waiting};
 use acme_alias_core::issue::{Issued, Plan};
 use acme_alias_core::ledger::{OpenValue, ZoneSerials};
@@ -138,6 +138,13 @@ pub(crate) struct CheckedName {
 impl Checked {
     pub(crate) fn has_errors(&self) -> bool {
         self.names.iter().any(|name| name.report.has_errors())
+    }
+
+    /// How many challenge names have this as their worst finding, or none at all.
+    pub(crate) fn count(&self, worst: Option<Severity>) -> usize {
+        let names = self.names.iter();
+        let found = names.map(|name| name.report.findings.first().map(|finding| finding.severity));
+        found.filter(|found| *found == worst).count()
     }
 
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {

@@ -1,6 +1,7 @@
 //! How certificates, zones and the process are: one snapshot, and from it the status page and the metrics.
 
 pub(crate) mod certificates;
+mod delegations;
 pub(crate) mod file;
 pub(crate) mod metrics;
 pub(crate) mod page;
@@ -10,5 +11,6 @@ mod sample;
 mod snapshot;
 mod status;
 
+pub(crate) use self::delegations::Delegations;
 pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::status::{LastRun, Phase, Status, Trouble};

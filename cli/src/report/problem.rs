@@ -1,15 +1,19 @@
 //! What is wrong, and what to do.
 
+use std::collections::BTreeSet;
+
+use acme_alias_core::delegation::Severity;
 use acme_alias_core::engine::WantedBy;
+use acme_alias_core::printable::few;
 
 use super::snapshot::Snapshot;
-use super::status::Trouble;
+use super::status::{self, Trouble};
 use crate::output::{Listed, State, Warn};
 
 /// Something that is wrong.
 pub(super) struct Problem {
-    /// The certificate; `None` if it is about all of them.
-    pub(super) certificate: Option<String>,
+    /// The certificate, or the domains; `None` if it is about all of them.
+    pub(super) subject: Option<String>,
     /// Whether somebody should do something now.
     pub(super) is_urgent: bool,
     /// What is wrong, a sentence each.
@@ -17,11 +21,12 @@ pub(super) struct Problem {
     pub(super) remedies: Vec<String>,
 }
 
-/// The problems, those of the process first, and then those of certificates in the order of the list.
+/// The problems, those of the process first, then delegations, and then certificates in the order of the list.
 pub(super) fn problems(snapshot: &Snapshot) -> Vec<Problem> {
     let certificates = snapshot.listing.all.iter();
     let certificates = certificates.filter_map(|listed| of_certificate(snapshot, listed));
     let mut problems = of_process(snapshot);
+    problems.extend(of_delegations(snapshot));
     let (urgent, others): (Vec<_>, Vec<_>) = certificates.partition(|one| one.is_urgent);
     problems.extend(urgent);
     problems.extend(others);
@@ -33,7 +38,7 @@ fn of_process(snapshot: &Snapshot) -> Vec<Problem> {
         return Vec::new();
     };
     let of = |what: String, remedies: &[String]| Problem {
-        certificate: None,
+        subject: None,
         is_urgent: true,
         what: vec![what],
         remedies: remedies.to_vec(),
@@ -53,6 +58,31 @@ fn of_process(snapshot: &Snapshot) -> Vec<Problem> {
     health.into_iter().chain(refused).collect()
 }
 
+/// The delegations with which the next renewal would fail. Certificates that have failed already tell it themselves.
+fn of_delegations(snapshot: &Snapshot) -> Vec<Problem> {
+    let process = snapshot.status.as_ref();
+    let delegations = process.and_then(|status| status.delegations.as_ref());
+    let findings = delegations.into_iter().flat_map(|all| &all.findings);
+    let failing = snapshot.listing.all.iter();
+    let failing = failing.filter(|listed| listed.attempts().is_some());
+    let failing: BTreeSet<_> = failing.flat_map(|listed| &listed.overview.names).collect();
+    let errors = findings.filter(|finding| {
+        let mut domains = finding.domains.iter();
+        finding.severity == Severity::Error
+            && domains.any(|domain| !failing.contains(&domain.to_string()))
+    });
+    let problems = errors.map(|finding| {
+        let domains: Vec<_> = finding.domains.iter().map(ToString::to_string).collect();
+        Problem {
+            subject: Some(few(&domains, ", ")),
+            is_urgent: true,
+            what: vec![format!("{}: {}.", finding.name.fqdn(), finding.answer)],
+            remedies: vec![status::remedy(finding)],
+        }
+    });
+    problems.collect()
+}
+
 fn of_certificate(snapshot: &Snapshot, listed: &Listed) -> Option<Problem> {
     let now = snapshot.at;
     let alarm = listed.alarm(now, Warn::default());
@@ -68,7 +98,7 @@ fn of_certificate(snapshot: &Snapshot, listed: &Listed) -> Option<Problem> {
     let known = snapshot.status.as_ref();
     let known = known.and_then(|status| status.failures.get(id));
     Some(Problem {
-        certificate: Some(id.to_string()),
+        subject: Some(id.to_string()),
         is_urgent,
         what,
         remedies: remedies(listed, known),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use acme_alias_core::delegation::Finding;
 use acme_alias_core::store::CertificateId;
 use jiff::{SignedDuration, Timestamp};
 
+use super::delegations::Delegations;
 use crate::failure::Failure;
 use crate::output::words::{in_words, moment};
 
@@ -29,6 +31,8 @@ pub(crate) struct Status {
     pub(crate) failures: BTreeMap<CertificateId, Trouble>,
     /// Why the settings files as they are now cannot be used. Those that were read before are in force.
     pub(crate) refused: Option<Trouble>,
+    /// How the delegations were when they were looked at last.
+    pub(crate) delegations: Option<Delegations>,
 }
 
 /// What a process does.
@@ -64,14 +68,8 @@ pub(crate) struct Trouble {
 impl From<&Failure> for Trouble {
     fn from(failure: &Failure) -> Self {
         let findings = failure.findings.iter().take(FINDINGS_MAX).map(|finding| {
-            let record = finding.record.as_ref();
-            let record = record.map_or(String::new(), |record| format!("\n{record}"));
-            format!(
-                "{}: {}. {}{record}",
-                finding.name.fqdn(),
-                finding.answer,
-                finding.remedy
-            )
+            let name = finding.name.fqdn();
+            format!("{name}: {}. {}", finding.answer, remedy(finding))
         });
         let remedy = failure.remedy.as_deref().map(str::to_owned);
         Trouble {
@@ -79,6 +77,13 @@ impl From<&Failure> for Trouble {
             remedies: findings.chain(remedy).collect(),
         }
     }
+}
+
+/// What to do about a finding, with the record to add on a line of its own.
+pub(super) fn remedy(finding: &Finding) -> String {
+    let record = finding.record.as_ref();
+    let record = record.map_or(String::new(), |record| format!("\n{record}"));
+    format!("{}{record}", finding.remedy)
 }
 
 impl Status {
@@ -91,6 +96,7 @@ impl Status {
             last: None,
             failures: BTreeMap::new(),
             refused: None,
+            delegations: None,
         }
     }
 

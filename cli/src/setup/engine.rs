@@ -31,6 +31,7 @@ use crate::sources::Sources;
 const USUAL_CA: &str = "acme";
 
 /// The settings in force, with what is made from them.
+#[derive(Clone)]
 pub(crate) struct Setup {
     sources: Sources,
     pub(crate) settings: Settings,

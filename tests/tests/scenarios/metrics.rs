@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use acme_alias_tests::{BELOW, Program, Result, Running, TestBed};
+use acme_alias_tests::{ALIAS_ZONE, BELOW, Program, Result, Running, TestBed};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -35,12 +35,15 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Result<String> {
     Ok(body)
 }
 
-/// `run` with a server that listens there, after its first run.
+/// `run` with a server that listens there, after its first run and its first look at the delegations.
 pub(crate) fn serving(bed: &TestBed, program: &Program, address: SocketAddr) -> Result<Running> {
     let running = program.spawn(&["run"])?;
     bed.wait_until("the first run has ended", |_| {
         let metrics = ask(address, "GET", "/metrics", "localhost");
-        Ok(metrics.is_ok_and(|(_, text)| text.contains("\nacme_alias_runs_total 1\n")))
+        Ok(metrics.is_ok_and(|(_, text)| {
+            text.contains("\nacme_alias_runs_total 1\n")
+                && text.contains("\nacme_alias_delegations_checked_timestamp_seconds ")
+        }))
     })?;
     Ok(running)
 }
@@ -279,5 +282,47 @@ fn an_address_that_cannot_be_used_is_an_error_with_a_remedy() -> Result {
             .run(&["run"])?
             .assert_failure(2, &words);
     }
+    Ok(())
+}
+
+#[test]
+fn a_cname_that_has_gone_is_reported_before_the_renewal_that_needs_it() -> Result {
+    let gone = "www.example.com";
+    let bed = TestBed::builder()
+        .delegate(&["example.com", gone])
+        .start()?;
+    let lines = |name: &str| format!("domains = ['{name}']\nchallenge-alias = '{ALIAS_ZONE}'");
+    let settings = bed
+        .settings()
+        .certificate("stays", &lines("example.com"))
+        .certificate("goes", &lines(gone));
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_success();
+    bed.update_main_zones(&format!(
+        "zone example.com.\nupdate delete _acme-challenge.{gone}. CNAME\nsend\n"
+    ))?;
+    let port = bed.dead_port()?;
+    let address = port.address();
+    listen_at(&program, &address.to_string())?;
+    let running = serving(&bed, &program, address)?;
+    assert_has(
+        &get(address, "/metrics")?,
+        &[
+            "acme_alias_delegations{verdict=\"good\"} 1.0",
+            "acme_alias_delegations{verdict=\"warning\"} 0.0",
+            "acme_alias_delegations{verdict=\"error\"} 1.0",
+            "acme_alias_last_run_success 1.0",
+        ],
+    );
+    let page = get(address, "/")?;
+    let record = format!("_acme-challenge.{gone}. 600 IN CNAME _acme-challenge.auth.example.net.");
+    for text in ["<h1>1 problem</h1>", "1 that would fail", &record] {
+        assert!(page.contains(text), "`{text}` is not in {page}");
+    }
+    running.terminate()?;
+    let ended = running.wait()?;
+    ended.assert_success();
+    ended.assert_said(&[&format!("error: {gone}"), &record]);
+    assert_eq!(bed.orders()?, 2);
     Ok(())
 }

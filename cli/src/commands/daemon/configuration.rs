@@ -76,7 +76,6 @@ impl Configuration {
     }
 
     /// What a snapshot is made from.
-    #[cfg(feature = "http")]
     pub(super) fn source(&self) -> &Arc<Source> {
         &self.source
     }

@@ -1,12 +1,14 @@
 //! How the process is, shared between the loop and those who watch it.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use acme_alias_core::delegation::Finding;
 use jiff::Timestamp;
 
 use crate::failure::Failure;
 use crate::output::Report;
-use crate::report::{LastRun, Phase, Status, Trouble};
+use crate::report::{Delegations, LastRun, Phase, Status, Trouble};
 
 /// How the process is. Clones share it.
 #[derive(Clone, Debug)]
@@ -56,6 +58,19 @@ impl SharedStatus {
     /// A run could not begin.
     pub(super) fn failed(&self, now: Timestamp, failure: &Failure) {
         end(&mut self.lock(), now, 0, Some(Trouble::from(failure)));
+    }
+
+    /// The delegations were looked at. Returns what was not found the time before.
+    pub(super) fn looked(&self, delegations: Delegations) -> Vec<Finding> {
+        let mut status = self.lock();
+        let before = status.delegations.take();
+        let known = before.iter().flat_map(|before| &before.findings);
+        let known: HashSet<_> = known.map(|one| (one.kind, &one.name)).collect();
+        let findings = delegations.findings.iter();
+        let new = findings.filter(|one| !known.contains(&(one.kind, &one.name)));
+        let new = new.cloned().collect();
+        status.delegations = Some(delegations);
+        new
     }
 
     /// The settings files as they are now cannot be used.

@@ -1,5 +1,6 @@
 //! The metrics of the process, of zones and of CAs.
 
+use super::super::delegations::Delegations;
 use super::super::snapshot::{Budget, Snapshot};
 use super::super::status::{LastRun, Phase, Status};
 use super::metric::{Kind, Metric, Sample, count, seconds};
@@ -30,8 +31,30 @@ pub(super) fn metrics(snapshot: &Snapshot) -> Vec<Metric> {
     metrics.extend(of_cas(&snapshot.budgets));
     if let Some(status) = &snapshot.status {
         metrics.extend(of_process(snapshot, status));
+        metrics.extend(status.delegations.iter().flat_map(of_delegations));
     }
     metrics
+}
+
+fn of_delegations(delegations: &Delegations) -> [Metric; 2] {
+    let verdicts = [
+        ("good", delegations.good),
+        ("warning", delegations.warnings),
+        ("error", delegations.errors),
+    ];
+    let verdicts = verdicts.map(|(verdict, names)| Sample {
+        labels: vec![("verdict", verdict.to_owned())],
+        value: count(names),
+    });
+    let help = "Challenge names by the worst that was found on their way to the alias zone";
+    [
+        Metric::family("delegations", help, verdicts),
+        Metric::gauge(
+            "delegations_checked_timestamp_seconds",
+            "When the delegations were looked at",
+            seconds(delegations.at),
+        ),
+    ]
 }
 
 fn of_process(snapshot: &Snapshot, status: &Status) -> Vec<Metric> {

@@ -2,6 +2,7 @@
 //! what hides or reorders text is made visible before.
 
 mod changes;
+mod delegations;
 mod parts;
 mod problems;
 mod table;
@@ -64,6 +65,7 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
                         (table::renewals(snapshot))
                         (table::budgets(snapshot))
                     }
+                    (delegations::section(snapshot))
                     (changes::section(snapshot))
                 }
                 footer {

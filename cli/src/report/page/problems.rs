@@ -28,7 +28,7 @@ fn one(problem: &Problem) -> Markup {
     html! {
         li class=(if problem.is_urgent { "bad" } else { "warn" }) {
             h3 {
-                @match &problem.certificate {
+                @match &problem.subject {
                     Some(id) => (text(id)),
                     None => "All certificates",
                 }
