@@ -22,6 +22,9 @@ use crate::setup::authorities::Authorities;
 /// How often `--watch` checks again. Nothing tells when a zone changes.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 
+/// Challenge names in a part of a check of all delegations.
+const PART: usize = 1_000;
+
 pub(crate) async fn run(
     args: &CheckArgs,
     setup: &Setup,
@@ -156,14 +159,20 @@ pub(super) fn certificates(
     by_challenge
 }
 
-/// Looks at the delegations of all certificates in the settings, of which there may be none.
-pub(super) async fn all(setup: &Setup, environment: &Environment) -> Result<Checked, Failure> {
-    let wanted = if setup.settings.certificates.is_empty() {
-        Vec::new()
-    } else {
-        wanted(&[], setup)?
-    };
-    check(None, setup, environment, &wanted).await
+/// Checks the delegations of all certificates in the settings, of which there may be none.
+/// They are checked in parts, so that memory does not grow with their number; `add` gets each part.
+pub(super) async fn all(
+    setup: &Setup,
+    environment: &Environment,
+    mut add: impl FnMut(Checked),
+) -> Result<(), Failure> {
+    if setup.settings.certificates.is_empty() {
+        return Ok(());
+    }
+    for part in wanted(&[], setup)?.chunks(PART) {
+        add(check(None, setup, environment, part).await?);
+    }
+    Ok(())
 }
 
 async fn check(

@@ -242,7 +242,7 @@ fn of_failure(failure: &Failure) -> String {
     shown + &wrapped(&text)
 }
 
-/// Certificates that failed beside others that did not. What several failed for is printed once.
+/// Certificates that failed beside others that did not. A reason that several share is printed once.
 fn failures(failed: &[(CertificateId, Failure)]) {
     let mut causes: Vec<(String, Vec<&CertificateId>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
@@ -262,7 +262,7 @@ fn failures(failed: &[(CertificateId, Failure)]) {
             ids => {
                 let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
                 format!(
-                    "{} certificates failed for one reason: {}\n",
+                    "{} certificates failed for the same reason: {}\n",
                     ids.len(),
                     ids.join(", ")
                 )

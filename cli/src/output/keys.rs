@@ -31,7 +31,7 @@ pub(super) fn audited(all: &[Audited], full: bool) -> String {
             return everything(audited);
         }
         let line = format!(
-            "{}: {}; only what is needed is allowed, of {} rights that were looked at\n",
+            "{}: {}; of the {} rights that were checked, only the needed ones are allowed\n",
             whose(audited),
             audited.grade,
             audited.rights.len()

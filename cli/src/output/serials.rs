@@ -36,7 +36,10 @@ pub(super) fn explained(zones: &[(DnsName, ZoneSerials)]) -> String {
 fn serials(zone: &DnsName, of: &ZoneSerials) -> String {
     let foreign = of.foreign.iter().map(|foreign| {
         let movement = movement(foreign);
-        format!("{}: by no known change\n", movement.trim_end())
+        format!(
+            "{}: not explained by any known change\n",
+            movement.trim_end()
+        )
     });
     let foreign = foreign.collect::<Vec<_>>().concat();
     format!(

@@ -1,14 +1,14 @@
-//! How the delegations of all certificates were when they were looked at.
+//! The result of a check of all delegations.
 
 use acme_alias_core::delegation::{Finding, Severity};
 use jiff::Timestamp;
 
 use crate::output::Checked;
 
-/// Findings that are kept; the challenge names are all counted.
+/// Findings that are kept, those of the same cause as one; the challenge names are all counted.
 const FINDINGS_MAX: usize = 100;
 
-/// How the delegations of all certificates were at one time.
+/// The result of a check of all delegations.
 #[derive(Clone, Debug)]
 pub(crate) struct Delegations {
     pub(crate) at: Timestamp,
@@ -23,16 +23,26 @@ pub(crate) struct Delegations {
 }
 
 impl Delegations {
-    pub(crate) fn new(at: Timestamp, checked: &Checked) -> Self {
-        let mut findings = Finding::merged(checked.findings().cloned());
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        findings.truncate(FINDINGS_MAX);
+    /// The result of a check that begins now.
+    pub(crate) fn new(at: Timestamp) -> Self {
         Delegations {
             at,
-            good: checked.count(None),
-            warnings: checked.count(Some(Severity::Warning)),
-            errors: checked.count(Some(Severity::Error)),
-            findings,
+            good: 0,
+            warnings: 0,
+            errors: 0,
+            findings: Vec::new(),
         }
+    }
+
+    /// Adds the result of a part.
+    pub(crate) fn add(&mut self, checked: &Checked) {
+        self.good += checked.count(None);
+        self.warnings += checked.count(Some(Severity::Warning));
+        self.errors += checked.count(Some(Severity::Error));
+        let findings = std::mem::take(&mut self.findings).into_iter();
+        self.findings = Finding::merged(findings.chain(checked.findings().cloned()));
+        self.findings
+            .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        self.findings.truncate(FINDINGS_MAX);
     }
 }

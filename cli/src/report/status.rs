@@ -31,7 +31,7 @@ pub(crate) struct Status {
     pub(crate) failures: BTreeMap<CertificateId, Trouble>,
     /// Why the settings files as they are now cannot be used. Those that were read before are in force.
     pub(crate) refused: Option<Trouble>,
-    /// How the delegations were when they were looked at last.
+    /// The result of the last check of all delegations.
     pub(crate) delegations: Option<Delegations>,
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Result<String> {
     Ok(body)
 }
 
-/// `run` with a server that listens there, after its first run and its first look at the delegations.
+/// `run` with a server that listens there, after its first run and its first check of the delegations.
 pub(crate) fn serving(bed: &TestBed, program: &Program, address: SocketAddr) -> Result<Running> {
     let running = program.spawn(&["run"])?;
     bed.wait_until("the first run has ended", |_| {

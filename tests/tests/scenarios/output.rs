@@ -33,7 +33,7 @@ fn one_wrong_key_of_many_certificates_is_one_message() -> Result {
     let outcome = program.run(&["renew"])?;
     outcome.assert_failure(
         4,
-        &["33 certificates failed for one reason: www0-example-com,"],
+        &["33 certificates failed for the same reason: www0-example-com,"],
     );
     assert_eq!(outcome.stderr.matches("error:").count(), 1, "{outcome}");
     assert_eq!(outcome.stderr.matches("help:").count(), 1, "{outcome}");
@@ -158,7 +158,8 @@ fn two_causes_are_two_messages() -> Result {
         provider.secret = bed.folder().join("missing");
     }
     let outcome = bed.program(settings)?.run(&["renew"])?;
-    outcome.assert_said(&["2 certificates failed for one reason: a-example-com, b-example-com"]);
+    outcome
+        .assert_said(&["2 certificates failed for the same reason: a-example-com, b-example-com"]);
     outcome.assert_said(&["example-org: failed"]);
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! at least once an interval; in between nothing is done but to look at the clock and the settings.
 
 mod configuration;
-mod delegations;
+mod delegation_checks;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(not(feature = "http"))]
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::configuration::{Changed, Configuration};
-use self::delegations::Looks;
+use self::delegation_checks::DelegationChecks;
 #[cfg(feature = "http")]
 use self::http::Server;
 #[cfg(not(feature = "http"))]
@@ -58,7 +58,7 @@ pub(crate) async fn run(
         configuration,
         status,
         server,
-        looks: Looks::default(),
+        delegation_checks: DelegationChecks::default(),
     };
     let certificates = daemon.configuration.certificates();
     output.event("started", &started(certificates));
@@ -87,7 +87,7 @@ struct Daemon<'a> {
     configuration: Configuration,
     status: SharedStatus,
     server: Server,
-    looks: Looks,
+    delegation_checks: DelegationChecks,
 }
 
 /// The time of the next run, by both clocks: one may be set, and the other one stands still in a suspended machine.
@@ -117,8 +117,8 @@ impl Daemon<'_> {
         while !self.cancel.is_cancelled() {
             let next = self.run_once().await;
             if let Some(next) = next {
-                self.looks
-                    .look(&self.configuration, &self.status, self.output);
+                self.delegation_checks
+                    .start_if_due(&self.configuration, &self.status, self.output);
                 let next = Next::new(next, self.configuration.now());
                 self.wait(&next).await;
             }
@@ -227,7 +227,7 @@ impl Daemon<'_> {
                 self.output
                     .event("reloaded", "the settings were read again");
                 // They may have other domains.
-                self.looks = Looks::default();
+                self.delegation_checks = DelegationChecks::default();
                 true
             }
             Changed::Refused(failure) => {

@@ -60,8 +60,8 @@ impl SharedStatus {
         end(&mut self.lock(), now, 0, Some(Trouble::from(failure)));
     }
 
-    /// The delegations were looked at. Returns what was not found the time before.
-    pub(super) fn looked(&self, delegations: Delegations) -> Vec<Finding> {
+    /// Stores the result of a check of all delegations. Returns the findings that the check before did not have.
+    pub(super) fn checked(&self, delegations: Delegations) -> Vec<Finding> {
         let mut status = self.lock();
         let before = status.delegations.take();
         let known = before.iter().flat_map(|before| &before.findings);

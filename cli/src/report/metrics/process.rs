@@ -51,7 +51,7 @@ fn of_delegations(delegations: &Delegations) -> [Metric; 2] {
         Metric::family("delegations", help, verdicts),
         Metric::gauge(
             "delegations_checked_timestamp_seconds",
-            "When the delegations were looked at",
+            "When the delegations were checked",
             seconds(delegations.at),
         ),
     ]

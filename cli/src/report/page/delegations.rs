@@ -8,14 +8,14 @@ use super::super::snapshot::Snapshot;
 use super::parts::{text, time};
 use crate::output::words::counted;
 
-/// Nothing if they were not looked at: only `acme-alias run` does that.
+/// Nothing if they were not checked: only `acme-alias run` does that.
 pub(super) fn section(snapshot: &Snapshot) -> Markup {
     let status = snapshot.status.as_ref();
     html! {
         @if let Some(delegations) = status.and_then(|status| status.delegations.as_ref()) {
             section aria-labelledby="delegations" {
                 h2 #delegations { "Delegations" }
-                p { (in_words(delegations)) " They were looked at " (time(delegations.at)) "." }
+                p { (in_words(delegations)) " Checked at " (time(delegations.at)) "." }
                 @let warnings = delegations.findings.iter();
                 @for finding in warnings.filter(|finding| finding.severity == Severity::Warning) {
                     p.warn { (text(&finding.name.fqdn())) ": " (text(&finding.answer)) }

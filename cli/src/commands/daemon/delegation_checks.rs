@@ -1,0 +1,68 @@
+//! Checks all delegations twice a day: a missing CNAME is found long before the renewal that needs it.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::configuration::{Configuration, Source};
+use super::status::SharedStatus;
+use crate::commands::check;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::report::Delegations;
+
+/// The time between two checks.
+const EVERY: SignedDuration = SignedDuration::from_hours(12);
+
+/// The check that is running, and when the last one began. A running check ends when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct DelegationChecks {
+    began: Option<Timestamp>,
+    running: Option<AbortOnDropHandle<()>>,
+}
+
+impl DelegationChecks {
+    /// Starts a check in the background if one is due.
+    pub(super) fn start_if_due(
+        &mut self,
+        configuration: &Configuration,
+        status: &SharedStatus,
+        output: Output,
+    ) {
+        let now = configuration.now();
+        let is_running = self
+            .running
+            .as_ref()
+            .is_some_and(|check| !check.is_finished());
+        let is_recent = self
+            .began
+            .is_some_and(|began| now.duration_since(began).abs() < EVERY);
+        if is_running || is_recent {
+            return;
+        }
+        self.began = Some(now);
+        let (source, status) = (Arc::clone(configuration.source()), status.clone());
+        let check = tokio::spawn(async move {
+            match check_all(&source).await {
+                Ok(delegations) => {
+                    let new = status.checked(delegations);
+                    output.warn_findings(&new);
+                }
+                // The next run reports what concerns certificates.
+                Err(failure) => tracing::warn!(%failure, "could not check the delegations"),
+            }
+        });
+        self.running = Some(AbortOnDropHandle::new(check));
+    }
+}
+
+async fn check_all(source: &Source) -> Result<Delegations, Failure> {
+    let (setup, _) = source.setup.clone().with_stored().await?;
+    let environment = setup.environment()?;
+    environment.dns().clear_cache();
+    environment.checker().clear_cache();
+    let mut delegations = Delegations::new(setup.clock.now());
+    check::all(&setup, &environment, |part| delegations.add(&part)).await?;
+    Ok(delegations)
+}
