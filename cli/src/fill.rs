@@ -5,7 +5,14 @@ use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 /// The columns of text for people.
 pub(crate) const WIDTH: usize = 80;
 
-/// The text in lines of their own, broken between words, each begun with `first` or `next`. Longer words stay whole.
+/// The words that begin a line of ours. Text from others gets none of them at the beginning of a line.
+pub(crate) const LABELS: [&str; 4] = ["error:", "warning:", "help:", "also:"];
+
+/// A space at which no line is broken. No text has one here: it is white space.
+const GLUE: char = '\u{a0}';
+
+/// The text in lines of their own, broken between words, each begun with `first` or `next`. Longer words stay whole. No
+/// line but the first begins with one of the [`LABELS`].
 pub(crate) fn fill(text: &str, width: usize, first: &str, next: &str) -> String {
     let options = Options::new(width)
         .initial_indent(first)
@@ -14,8 +21,18 @@ pub(crate) fn fill(text: &str, width: usize, first: &str, next: &str) -> String 
         .wrap_algorithm(WrapAlgorithm::FirstFit)
         .word_separator(WordSeparator::AsciiSpace)
         .word_splitter(WordSplitter::NoHyphenation);
-    let words: Vec<_> = text.split_whitespace().collect();
-    textwrap::fill(&words.join(" "), options)
+    let mut words = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !words.is_empty() {
+            words.push(if begins_with_label(word) { GLUE } else { ' ' });
+        }
+        words.push_str(word);
+    }
+    textwrap::fill(&words, options).replace(GLUE, " ")
+}
+
+fn begins_with_label(word: &str) -> bool {
+    LABELS.iter().any(|label| word.starts_with(label))
 }
 
 #[cfg(test)]
@@ -27,5 +44,23 @@ mod tests {
         let text = fill("one two\tthree  four", 14, "    ", "      ");
         assert_eq!(text, "    one two\n      three\n      four");
         assert_eq!(fill("a-very-long-word b", 5, "", ""), "a-very-long-word\nb");
+    }
+
+    #[test]
+    fn no_line_but_the_first_begins_with_a_label() {
+        for label in LABELS {
+            for width in 10..40 {
+                let text =
+                    format!("{label} one two {label} three\u{a0}{label}\u{2003}{label}four five");
+                let filled = fill(&text, width, "", "  ");
+                let mut lines = filled.lines();
+                assert!(lines.next().is_some_and(|line| line.starts_with(label)));
+                assert!(
+                    !lines.any(|line| line.trim_start().starts_with(label)),
+                    "{filled}"
+                );
+                assert_eq!(filled.split_whitespace().count(), 8, "{filled}");
+            }
+        }
     }
 }

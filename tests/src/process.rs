@@ -255,7 +255,7 @@ pub(crate) fn wait(
 }
 
 /// From `/proc/PID/status`; a zombie has none.
-fn peak_memory(pid: i32) -> Option<u64> {
+pub(crate) fn peak_memory(pid: i32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

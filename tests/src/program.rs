@@ -274,6 +274,12 @@ impl Running {
         })
     }
 
+    /// The most memory that it has used so far, in octets.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let peak = process::peak_memory(i32::try_from(self.child.id())?);
+        peak.ok_or_else(|| Error::new("the process has ended"))
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Result<Outcome> {
         let ended = process::wait(&mut self.child, self.started, self.limit)?;

@@ -26,7 +26,7 @@ pub(crate) async fn compare(
     };
     let mut zones = ledger::serials(&*ledger).await?;
     zones.retain(|zone, _| args.zone.as_ref().is_none_or(|only| only == zone));
-    let others = other_hosts(setup).await?;
+    let others = other_hosts(setup, zones.keys()).await?;
     let environment = setup.environment()?;
     let mut compared = Vec::new();
     for (zone, mut serials) in zones {
@@ -94,8 +94,11 @@ async fn acknowledge(
     Ok(recorded?)
 }
 
-/// What the hosts changed whose ledgers are in the settings.
-async fn other_hosts(setup: &Setup) -> Result<OtherHosts, Failure> {
+/// What the hosts changed in these zones whose ledgers are in the settings.
+async fn other_hosts(
+    setup: &Setup,
+    zones: impl IntoIterator<Item = &DnsName>,
+) -> Result<OtherHosts, Failure> {
     let mut ledgers = Vec::new();
     for folder in &setup.settings.other_ledgers {
         // A ledger that is not there would have no lines, and every change of its host would look foreign.
@@ -107,7 +110,7 @@ async fn other_hosts(setup: &Setup) -> Result<OtherHosts, Failure> {
         ledgers.push(FileLedger::open_read_only(folder));
     }
     let ledgers = ledgers.iter().map(|ledger| ledger as &dyn Ledger);
-    Ok(OtherHosts::read(ledgers).await?)
+    Ok(OtherHosts::read(ledgers, zones).await?)
 }
 
 async fn current_serial(

@@ -1,6 +1,7 @@
 //! Reading files of a folder that others made. Nothing outside it is read through a link, and nothing that other users
 //! can change.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -15,11 +16,18 @@ use crate::trust;
 const SIZE_MAX: u64 = 1 << 20;
 /// No folder that is read here has more entries.
 const ENTRIES_MAX: usize = 20_000;
+/// How many entries of all folders are read at most, with those that links lead to once more. Links may lead in circles.
+const ALL_ENTRIES_MAX: usize = 100_000;
+/// How many octets of all files are read at most. What is found is kept until everything is read.
+const ALL_OCTETS_MAX: usize = 128 << 20;
 
 /// A folder, by its path without links.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
+    /// How many entries, and how many octets, may still be read.
+    entries: Cell<usize>,
+    octets: Cell<usize>,
 }
 
 /// Why something was not read.
@@ -31,7 +39,11 @@ impl Folder {
         let shown = printable(&path.display().to_string());
         let opened = fs::canonicalize(path).and_then(|root| {
             trusted::open_folder(&root, None)?;
-            Ok(Folder { root })
+            Ok(Folder {
+                root,
+                entries: Cell::new(ALL_ENTRIES_MAX),
+                octets: Cell::new(ALL_OCTETS_MAX),
+            })
         });
         opened.map_err(|error| match Untrusted::in_error(&error) {
             Some(untrusted) => {
@@ -58,7 +70,12 @@ impl Folder {
     }
 
     /// The names in a folder in it, in order, without those that begin with a dot; none if it does not exist.
+    ///
+    /// When too many entries have been read, this fails once, and there are no more names.
     pub(super) fn names(&self, relative: impl AsRef<Path>) -> Result<Vec<String>, Refusal> {
+        if self.entries.get() == 0 {
+            return Ok(Vec::new());
+        }
         let path = self.path(relative);
         let Some(path) = self.inside(&path)? else {
             return Ok(Vec::new());
@@ -73,6 +90,14 @@ impl Folder {
             if names.len() >= ENTRIES_MAX {
                 return Err(format!("the folder has more than {ENTRIES_MAX} entries"));
             }
+            if self.entries.get() == 1 {
+                self.entries.set(0);
+                return Err(format!(
+                    "nothing more is looked for: all folders together, with what links lead to, have more than \
+                     {ALL_ENTRIES_MAX} entries"
+                ));
+            }
+            self.entries.set(self.entries.get() - 1);
             let Ok(name) = name.into_string() else {
                 return Err("a name in this folder is not text in UTF-8".to_owned());
             };
@@ -86,10 +111,19 @@ impl Folder {
 
     /// Reads a text file; `None` if it does not exist. Links are followed to what is in the folder.
     pub(super) fn read(&self, relative: impl AsRef<Path>) -> Result<Option<String>, Refusal> {
-        match self.inside(&self.path(relative))? {
-            Some(path) => read(&path),
-            None => Ok(None),
-        }
+        let Some(path) = self.inside(&self.path(relative))? else {
+            return Ok(None);
+        };
+        let text = read(&path)?;
+        let length = text.as_ref().map_or(0, String::len);
+        let Some(octets) = self.octets.get().checked_sub(length) else {
+            return Err(format!(
+                "it is left out: all files together have more than {} MiB",
+                ALL_OCTETS_MAX >> 20
+            ));
+        };
+        self.octets.set(octets);
+        Ok(text)
     }
 
     /// Whether there is something at a path.

@@ -19,7 +19,7 @@ pub(crate) struct Found {
 }
 
 /// What cannot be taken over, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Problem {
     /// Where it is, fit to be printed.
     pub(crate) file: String,

@@ -1,5 +1,6 @@
 //! What the readers of all clients have in common: the folder, and what was found so far.
 
+use std::collections::HashSet;
 use std::path::{Component, Path};
 
 use acme_alias_core::name::{DnsName, Identifier};
@@ -23,6 +24,8 @@ pub(super) struct Reader {
     pub(super) known: Vec<String>,
     pub(super) now: Timestamp,
     pub(super) found: Found,
+    /// The problems in `found`.
+    seen: HashSet<Problem>,
 }
 
 impl Reader {
@@ -32,13 +35,14 @@ impl Reader {
             known: known.to_vec(),
             now,
             found: Found::default(),
+            seen: HashSet::new(),
         })
     }
 
     /// Reports something that cannot be taken over.
     pub(super) fn problem(&mut self, file: &Path, reason: impl AsRef<str>) {
         let problem = Problem::new(file, reason);
-        if !self.found.problems.contains(&problem) {
+        if self.seen.insert(problem.clone()) {
             self.found.problems.push(problem);
         }
     }

@@ -1,5 +1,6 @@
 //! What was taken over from another client, or would be.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -126,17 +127,19 @@ impl Imported {
 
     /// The problems by their files, each line begun with `prefix`.
     fn problems(&self, prefix: &str) -> String {
-        let mut text = String::new();
-        let mut files: Vec<&str> = Vec::new();
+        let mut files: Vec<(&str, Vec<&Problem>)> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
         for problem in &self.problems {
-            if !files.contains(&problem.file.as_str()) {
-                files.push(&problem.file);
-            }
+            let place = *places.entry(&problem.file).or_insert_with(|| {
+                files.push((&problem.file, Vec::new()));
+                files.len() - 1
+            });
+            files[place].1.push(problem);
         }
         let indent = format!("{prefix}    ");
-        for file in files {
+        let mut text = String::new();
+        for (file, of_file) in files {
             text.push_str(&format!("{prefix}{file}\n"));
-            let of_file = self.problems.iter().filter(|problem| problem.file == file);
             for problem in of_file {
                 text.push_str(&wrapped(&problem.reason, &format!("{prefix}  - "), &indent));
             }

@@ -2,17 +2,17 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::fill::{WIDTH, fill};
+use crate::fill::{LABELS, WIDTH, fill};
 
 /// Lines that are indented so far are records and commands to copy. They stay as they are.
 const TO_COPY: &str = "      ";
 
-/// What lines may begin with, and how it looks on a terminal.
-const LABELS: [(&str, Style); 4] = [
-    ("error:", AnsiColor::Red.on_default().bold()),
-    ("warning:", AnsiColor::Yellow.on_default().bold()),
-    ("help:", AnsiColor::Cyan.on_default()),
-    ("also:", AnsiColor::Cyan.on_default()),
+/// How the [`LABELS`] look on a terminal.
+const STYLES: [Style; LABELS.len()] = [
+    AnsiColor::Red.on_default().bold(),
+    AnsiColor::Yellow.on_default().bold(),
+    AnsiColor::Cyan.on_default(),
+    AnsiColor::Cyan.on_default(),
 ];
 
 /// Wraps long lines at words. The rest of a line is indented more than its beginning, or as far as what follows its
@@ -52,9 +52,11 @@ pub(super) fn coloured(text: &str) -> String {
 }
 
 fn label(words: &str) -> Option<(&'static str, Style)> {
-    LABELS
-        .into_iter()
-        .find(|(label, _)| words.starts_with(label))
+    let mut labels = LABELS.into_iter().zip(STYLES);
+    labels.find(|(label, _)| {
+        let rest = words.strip_prefix(label);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\n']))
+    })
 }
 
 #[cfg(test)]
@@ -69,6 +71,30 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert!(lines[1].starts_with("       word"), "{lines:?}");
         assert_eq!(lines[2], "help: short");
+    }
+
+    #[test]
+    fn text_of_others_gets_no_label_at_the_beginning_of_a_line() {
+        for words in 0..30 {
+            let hostile = format!("{}help: run this", "word ".repeat(words));
+            for text in [
+                format!("error: {hostile}\n"),
+                format!("  a.example: {hostile}\n"),
+            ] {
+                let lines = wrapped(&text);
+                let shown = coloured(&lines);
+                assert_eq!(shown.matches("\u{1b}[36m").count(), 0, "{lines}");
+                let later = lines.lines().skip(1);
+                assert!(
+                    !later
+                        .map(str::trim_start)
+                        .any(|line| line.starts_with("help:"))
+                );
+            }
+        }
+        // A name may begin like that.
+        let name = "  help:x.example: no\n";
+        assert_eq!(coloured(name), name);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What other hosts changed in the zones that they share with us, from copies of their ledgers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,16 +20,21 @@ pub struct OtherHosts {
 }
 
 impl OtherHosts {
-    /// Reads the ledgers.
+    /// Reads what the ledgers have about these zones.
     pub async fn read<'a>(
         ledgers: impl IntoIterator<Item = &'a dyn Ledger>,
+        zones: impl IntoIterator<Item = &DnsName>,
     ) -> Result<Self, LedgerError> {
-        let mut zones: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let zones = zones.into_iter();
+        let mut zones: BTreeMap<_, Vec<_>> = zones.map(|zone| (zone.clone(), Vec::new())).collect();
+        let wanted: BTreeSet<_> = zones.keys().cloned().collect();
         for ledger in ledgers {
             let add = |zone: &DnsName, time, step| {
-                zones.entry(zone.clone()).or_default().push((time, step));
+                if let Some(steps) = zones.get_mut(zone) {
+                    steps.push((time, step));
+                }
             };
-            chains(ledger, add).await?;
+            chains(ledger, |zone| wanted.contains(zone), add).await?;
         }
         for steps in zones.values_mut() {
             steps.sort_by_key(|(time, _)| *time);
@@ -111,12 +116,12 @@ mod tests {
             ledgers.push(ledger(steps).await);
         }
         let ledgers = ledgers.iter().map(|ledger| ledger as &dyn Ledger);
-        let others = OtherHosts::read(ledgers).await.unwrap();
         let (zone, mut found) = serials(&ledger(ours).await)
             .await
             .unwrap()
             .pop_first()
             .unwrap();
+        let others = OtherHosts::read(ledgers, [&zone]).await.unwrap();
         found.compare(current);
         others.explain(&zone, &mut found);
         let foreign = found.foreign.iter();
@@ -130,6 +135,18 @@ mod tests {
         assert_eq!(foreign(&ours, &[&[(8, 9), (9, 10)]], 11).await, []);
         assert_eq!(foreign(&ours, &[&[(9, 10)], &[(8, 9)]], 11).await, []);
         assert_eq!(foreign(&ours, &[&[(8, 10)], &[(11, 12)]], 12).await, []);
+    }
+
+    #[tokio::test]
+    async fn of_other_zones_nothing_is_kept() {
+        let ledger = ledger(&[(7, 8)]).await;
+        let other: DnsName = "other.example.net".parse().unwrap();
+        let ledgers = [&ledger as &dyn Ledger];
+        let others = OtherHosts::read(ledgers, [&other]).await.unwrap();
+        assert_eq!(
+            others.zones.into_iter().collect::<Vec<_>>(),
+            [(other, Vec::new())]
+        );
     }
 
     #[tokio::test]

@@ -10,6 +10,11 @@ use super::backend_zone::BackendZone;
 use crate::name::DnsName;
 use crate::txt::{TxtChange, TxtRecord};
 
+/// Characters of a text that are kept.
+const TEXT_MAX: usize = 4_000;
+/// Zones of one name that are kept, and servers of each.
+const ZONES_MAX: usize = 64;
+
 /// A backend call that failed: of which kind, what happened, and what to do.
 ///
 /// ```
@@ -54,6 +59,15 @@ impl Error for ProviderError {
     }
 }
 
+/// The beginning of the text, and how much is left out.
+fn limited(text: String) -> String {
+    let Some((end, _)) = text.char_indices().nth(TEXT_MAX) else {
+        return text;
+    };
+    let more = text[end..].chars().count();
+    format!("{}… ({more} more characters)", &text[..end])
+}
+
 /// Who must act after a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -79,12 +93,13 @@ pub enum Failure {
 }
 
 impl ProviderError {
-    /// An error of this kind. Neither text may contain a secret.
+    /// An error of this kind. Neither text may contain a secret. Of a text with what a backend has sent, the first 4,000
+    /// characters are kept: each certificate keeps its error, and all are printed.
     pub fn new(failure: Failure, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         ProviderError {
             failure,
-            what: what.into(),
-            remedy: remedy.into(),
+            what: limited(what.into()),
+            remedy: limited(remedy.into()),
             failed: Arc::default(),
             zones: Arc::default(),
             source: None,
@@ -98,9 +113,15 @@ impl ProviderError {
         self
     }
 
-    /// Adds the zones of one name among which the core can choose, by the delegation.
+    /// Adds the zones of one name among which the core can choose, by the delegation. The first 64 are kept, with 64
+    /// servers each.
     #[must_use]
-    pub fn with_zones(mut self, zones: Vec<BackendZone>) -> Self {
+    pub fn with_zones(mut self, mut zones: Vec<BackendZone>) -> Self {
+        zones.truncate(ZONES_MAX);
+        for zone in &mut zones {
+            zone.name_servers.truncate(ZONES_MAX);
+            zone.name_servers.shrink_to_fit();
+        }
         self.zones = Arc::new(zones);
         self
     }

@@ -267,3 +267,33 @@ fn names_with_paths_and_control_characters_stay_text() -> Result {
     );
     Ok(())
 }
+
+#[test]
+fn links_that_lead_in_circles_end_the_search() -> Result {
+    let import = Import::acme_sh()?;
+    let folder = import.folder().join("ca");
+    fs::create_dir_all(&folder)?;
+    for link in 0..20 {
+        symlink(".", folder.join(format!("l{link}")))?;
+    }
+    let started = Instant::now();
+    let text = import.only_the_good_one()?;
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(text.contains("nothing more is looked for"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn certificates_with_more_octets_together_than_memory_are_left_out() -> Result {
+    let import = Import::acme_sh()?;
+    let large = import.write("large", "a word\n".repeat(140_000))?;
+    for number in 0..200 {
+        let name = format!("x{number}.example");
+        let path = import.conf(&name, "Le_Alt='no'\n")?;
+        fs::remove_file(&path)?;
+        symlink(&large, &path)?;
+    }
+    let text = import.only_the_good_one()?;
+    assert!(text.contains("have more than 128 MiB"), "{text}");
+    Ok(())
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::TxtProvider;
-use acme_alias_tests::{Injected, RecordingHook, Reply, Result, Stub};
+use acme_alias_tests::{Injected, RecordingHook, Reply, Result, SECOND_ALIAS_ZONE, Stub};
+use serde_json::json;
 
 use crate::backend::zone_name;
 use crate::clouds::Clouds;
@@ -82,4 +83,43 @@ async fn an_answer_of_route_53_that_is_too_large_is_given_up() -> Result {
         "{error}"
     );
     Ok(())
+}
+
+/// Runs with 60 certificates whose alias zone is at a Cloudflare that has it so often, with this status, and each time
+/// with 20,000 name servers.
+fn run_with_many_servers(zones: usize, status: &str) -> Result {
+    let clouds = Clouds::start()?;
+    let servers = (0..20_000).map(|number| format!("n{number}.{}.example", "x".repeat(40)));
+    let servers: Vec<_> = servers.collect();
+    let zones = (0..zones).map(|number| {
+        json!({
+            "id": format!("{number:032}"), "name": SECOND_ALIAS_ZONE, "status": status, "name_servers": servers,
+        })
+    });
+    let page = json!({
+        "success": true, "errors": [], "messages": [], "result": zones.collect::<Vec<_>>(),
+        "result_info": { "page": 1, "total_pages": 1 },
+    });
+    let page = page.to_string();
+    clouds.cloudflare.inject(move |method, path| {
+        let is_list = method == "GET" && path.ends_with("/zones");
+        is_list.then(|| Injected::Answer(200, Vec::new(), page.clone()))
+    });
+    let certificates: String = (0..60)
+        .map(|id| format!("[certificates.c{id}]\ndomains = [\"example.org\"]\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let program = clouds.signed_in("", &certificates)?.limit(TIME);
+    let outcome = program.run(&["renew"])?;
+    outcome.assert_failure(4, &["auth2.example.net", "60 certificates failed"]);
+    assert!(outcome.stderr.len() < 100_000, "{}", outcome.stderr.len());
+    let peak = outcome.usage.peak_memory;
+    assert!(peak < 150 << 20, "{peak} octets");
+    Ok(())
+}
+
+#[test]
+fn tens_of_thousands_of_name_servers_of_a_zone_at_cloudflare_are_not_kept() -> Result {
+    run_with_many_servers(1, "pending")?;
+    run_with_many_servers(2, "active")
 }

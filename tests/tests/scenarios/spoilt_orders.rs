@@ -143,3 +143,41 @@ fn certificates_with_equal_names_are_ordered_one_after_the_other() -> Result {
     assert_eq!(*steps.lock().unwrap(), [one, one].concat());
     bed.assert_only_txt_was_touched(&[])
 }
+
+#[test]
+fn names_that_become_equal_without_a_refused_one_are_ordered_one_after_the_other() -> Result {
+    let names = ["example.com", "www.example.com"];
+    let bed = TestBed::builder().delegate(&names).start()?;
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&steps);
+    let refusal = json!({
+        "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+        "detail": "Cannot issue for \"www.example.com\": forbidden by policy",
+    });
+    let proxy = bed.acme_proxy(move |exchange| {
+        // The payload is base64url: orders for two names are longer.
+        let request: Value = serde_json::from_str(&exchange.request).unwrap_or_default();
+        let payload = request["payload"].as_str().map_or(0, str::len);
+        if exchange.path == "/order-plz" && payload > 100 {
+            let json = ("Content-Type", "application/problem+json".to_owned());
+            return Spoilt::Instead(400, vec![json], refusal.to_string());
+        }
+        for step in ["/order-plz", "/finalize-order/"] {
+            if exchange.path.starts_with(step) && !exchange.answer.is_empty() {
+                seen.lock().unwrap().push(step);
+            }
+        }
+        Spoilt::No
+    })?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    let both = "domains = ['example.com', 'www.example.com']\npartial = true";
+    let settings = settings
+        .certificate("both", both)
+        .certificate("one", "domains = ['example.com']");
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    outcome.assert_failure(5, &["both: obtained without www.example.com"]);
+    let one = ["/order-plz", "/finalize-order/"];
+    assert_eq!(*steps.lock().unwrap(), [one, one].concat(), "{outcome}");
+    bed.assert_only_txt_was_touched(&[])
+}

@@ -5,11 +5,13 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use acme_alias_core::trusted::{self, Untrusted};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use crate::failure::{Failure, Part};
 use crate::settings::Listen;
+use crate::trust;
 
 /// The mode of a socket: who may write to it may connect.
 const MODE: u32 = 0o660;
@@ -52,6 +54,13 @@ impl Listener {
                 })
             }
             Listen::Unix(path) => bind_unix(path).await.map_err(|error| {
+                if let Some(untrusted) = Untrusted::in_error(&error) {
+                    return failure(
+                        &path.display().to_string(),
+                        untrusted,
+                        &trust::remedy(untrusted, "go-w"),
+                    );
+                }
                 let remedy = match error.kind() {
                     ErrorKind::AddrInUse => "stop the process that listens there, or set another path",
                     ErrorKind::NotFound => "create its folder (`RuntimeDirectory=` of systemd does), or set another path",
@@ -74,6 +83,8 @@ impl Listener {
 }
 
 async fn bind_unix(path: &Path) -> io::Result<(Listener, Option<Socket>)> {
+    // Who can replace the socket in its folder by a link decides whose mode is set below.
+    trusted::open_folder(path.parent().unwrap_or(Path::new("/")), None)?;
     if let Ok(metadata) = fs::symlink_metadata(path) {
         if !metadata.file_type().is_socket() {
             let error = "a file that is no socket is there";
@@ -91,7 +102,7 @@ async fn bind_unix(path: &Path) -> io::Result<(Listener, Option<Socket>)> {
     Ok((Listener::Unix(listener), Some(socket)))
 }
 
-fn failure(place: &str, error: &io::Error, remedy: &str) -> Failure {
+fn failure(place: &str, error: &dyn std::error::Error, remedy: &str) -> Failure {
     let message = format!("could not listen at {place} (`run.listen`): {error}");
     Failure::new(Part::Settings, &message, remedy.to_owned())
 }

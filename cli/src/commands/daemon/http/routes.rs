@@ -27,7 +27,7 @@ pub(super) fn router(shared: &Arc<Shared>, allowed: Allowed) -> Router {
 }
 
 async fn status_page(State(shared): State<Arc<Shared>>) -> Result<Response, Failed> {
-    let page = page::render(&*shared.snapshot().await?);
+    let page = shared.page().await?;
     let policy = [(CONTENT_SECURITY_POLICY, page::header_policy())];
     Ok((policy, Html(page)).into_response())
 }
@@ -41,15 +41,14 @@ async fn health(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
 }
 
 async fn metrics_text(State(shared): State<Arc<Shared>>) -> Result<Response, Failed> {
-    let text = metrics::render(&*shared.snapshot().await?);
+    let text = shared.metrics().await?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 /// The same as `list --output json` prints.
 async fn list(State(shared): State<Arc<Shared>>) -> Result<Response, Failed> {
     let list = shared.list().await?;
-    let header = [(CONTENT_TYPE, "application/json")];
-    Ok((header, list.as_str().to_owned()).into_response())
+    Ok(([(CONTENT_TYPE, "application/json")], list).into_response())
 }
 
 /// The state folder could not be read.

@@ -1,7 +1,8 @@
 //! What the loop and the server share.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use axum::body::Bytes;
 use jiff::Timestamp;
 
 use super::cache::Cache;
@@ -9,14 +10,21 @@ use crate::commands::daemon::configuration::Source;
 use crate::commands::daemon::status::SharedStatus;
 use crate::failure::Failure;
 use crate::output::{Listing, list_as_json};
-use crate::report::{Snapshot, Status, certificates};
+use crate::report::{Snapshot, Status, certificates, metrics, page};
 
 /// What answers are made from.
 pub(super) struct Shared {
     source: RwLock<Arc<Source>>,
     status: SharedStatus,
-    snapshot: Cache<Snapshot>,
-    list: Cache<String>,
+    shown: Cache<Shown>,
+    list: Cache<Bytes>,
+}
+
+/// How everything is at one time, and what is made of that once. All answers share it: clients may be many, and slow.
+struct Shown {
+    snapshot: Snapshot,
+    page: OnceLock<Bytes>,
+    metrics: OnceLock<Bytes>,
 }
 
 impl Shared {
@@ -24,7 +32,7 @@ impl Shared {
         Shared {
             source: RwLock::new(Arc::clone(source)),
             status: status.clone(),
-            snapshot: Cache::default(),
+            shown: Cache::default(),
             list: Cache::default(),
         }
     }
@@ -58,23 +66,49 @@ impl Shared {
         self.status.get()
     }
 
-    /// How everything is, or was some seconds ago.
-    pub(super) async fn snapshot(&self) -> Result<Arc<Snapshot>, Failure> {
+    /// The status page of now, or of some seconds ago.
+    pub(super) async fn page(&self) -> Result<Bytes, Failure> {
+        let shown = self.shown().await?;
+        let page = shown
+            .page
+            .get_or_init(|| page::render(&shown.snapshot).into());
+        Ok(page.clone())
+    }
+
+    /// The metrics of now, or of some seconds ago.
+    pub(super) async fn metrics(&self) -> Result<Bytes, Failure> {
+        let shown = self.shown().await?;
+        let metrics = shown
+            .metrics
+            .get_or_init(|| metrics::render(&shown.snapshot).into());
+        Ok(metrics.clone())
+    }
+
+    async fn shown(&self) -> Result<Arc<Shown>, Failure> {
         let source = self.source();
-        let take = Snapshot::take(&source.setup, Some(&source.built), Some(self.status.get()));
-        self.snapshot.get(take).await
+        let status = Some(self.status.get());
+        let make = async {
+            Ok(Shown {
+                snapshot: Snapshot::take(&source.setup, Some(&source.built), status).await?,
+                page: OnceLock::new(),
+                metrics: OnceLock::new(),
+            })
+        };
+        self.shown.get(make).await
     }
 
     /// What `list --output json` prints, or would have printed some seconds ago.
-    pub(super) async fn list(&self) -> Result<Arc<String>, Failure> {
+    pub(super) async fn list(&self) -> Result<Bytes, Failure> {
         let source = self.source();
         let make = async {
             let mut all = certificates::all(&source.setup, Some(&source.built)).await?;
             certificates::add_stored(&mut all, &source.setup).await?;
             let state = source.setup.settings.state.clone();
             let now = source.setup.clock.now();
-            Ok(list_as_json(&Listing::new(all, now, state, None)))
+            let list = list_as_json(&Listing::new(all, now, state, None));
+            Ok::<_, Failure>(Bytes::from(list))
         };
-        self.list.get(make).await
+        let list = self.list.get(make).await?;
+        Ok(Bytes::clone(&list))
     }
 }

@@ -1,0 +1,73 @@
+//! Other users of the machine at the HTTP server of `run`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::chown;
+use std::time::Duration;
+
+use acme_alias_tests::{BELOW, Result};
+
+use crate::metrics::{get, program};
+use crate::status_page::bed;
+
+/// Another user. The tests run as root.
+const STRANGER: Option<u32> = Some(65534);
+/// As many clients as the server answers at a time.
+const CLIENTS: usize = 32;
+
+/// A client that reads a little of the answer, and then nothing.
+fn slow_client(address: SocketAddr, path: &str) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.read_exact(&mut [0; 100])?;
+    Ok(stream)
+}
+
+#[test]
+fn slow_clients_share_one_answer() -> Result {
+    let bed = bed()?;
+    let port = bed.dead_port()?;
+    let address = port.address();
+    let program = program(&bed, &address.to_string())?;
+    // Certificates that no run works on, with a list of more than half a megabyte.
+    let mut more = fs::read_to_string(program.home().join(BELOW))?;
+    let names: Vec<_> = (0..100).map(|name| format!("{name}.example.com")).collect();
+    for id in 0..300 {
+        writeln!(
+            more,
+            "[certificates.c{id}]\ndomains = {names:?}\nprovider = 'none'"
+        )?;
+    }
+    fs::write(program.home().join(BELOW), more)?;
+    let running = program.spawn(&["run"])?;
+    bed.wait_until("it listens", |_| Ok(TcpStream::connect(address).is_ok()))?;
+    let list = get(address, "/api/v1/certificates")?;
+    assert!(list.len() > 600 << 10, "{}", list.len());
+    get(address, "/")?;
+    let before = running.peak_memory()?;
+    let clients = (0..CLIENTS).map(|_| slow_client(address, "/api/v1/certificates"));
+    let clients = clients.collect::<Result<Vec<_>>>()?;
+    let more = running.peak_memory()?.saturating_sub(before);
+    assert!(more < 10 << 20, "{more} octets more for {CLIENTS} clients");
+    drop(clients);
+    running.terminate()?;
+    running.wait()?;
+    Ok(())
+}
+
+#[test]
+fn a_socket_in_a_folder_that_others_can_change_is_refused() -> Result {
+    let bed = bed()?;
+    let folder = bed.folder().join("of-another-user");
+    fs::create_dir(&folder)?;
+    chown(&folder, STRANGER, STRANGER)?;
+    let path = folder.join("http.sock");
+    let program = program(&bed, &format!("unix:{}", path.display()))?;
+    let outcome = program.run(&["run"])?;
+    outcome.assert_failure(2, &["`run.listen`", "of-another-user", "chown"]);
+    assert!(!path.exists());
+    Ok(())
+}
