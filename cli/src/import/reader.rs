@@ -25,7 +25,7 @@ pub(super) struct Reader {
     pub(super) now: Timestamp,
     pub(super) found: Found,
     /// The problems in `found`.
-    seen: HashSet<Problem>,
+    reported: HashSet<Problem>,
 }
 
 impl Reader {
@@ -35,14 +35,14 @@ impl Reader {
             known: known.to_vec(),
             now,
             found: Found::default(),
-            seen: HashSet::new(),
+            reported: HashSet::new(),
         })
     }
 
     /// Reports something that cannot be taken over.
     pub(super) fn problem(&mut self, file: &Path, reason: impl AsRef<str>) {
         let problem = Problem::new(file, reason);
-        if self.seen.insert(problem.clone()) {
+        if self.reported.insert(problem.clone()) {
             self.found.problems.push(problem);
         }
     }
