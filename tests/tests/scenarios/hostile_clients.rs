@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::chown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acme_alias_tests::{BELOW, Result};
 
@@ -14,6 +14,8 @@ use crate::status_page::bed;
 
 /// Another user. The tests run as root.
 const STRANGER: Option<u32> = Some(65534);
+/// Slow clients lose their connections after 30 seconds.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// As many clients as the server answers at a time.
 const CLIENTS: usize = 32;
 
@@ -52,6 +54,10 @@ fn slow_clients_share_one_answer() -> Result {
     let clients = clients.collect::<Result<Vec<_>>>()?;
     let more = running.peak_memory()?.saturating_sub(before);
     assert!(more < 10 << 20, "{more} octets more for {CLIENTS} clients");
+    // They keep nobody else waiting.
+    let begun = Instant::now();
+    assert_eq!(get(address, "/healthz")?, "ok\n");
+    assert!(begun.elapsed() < WAIT_MAX, "{:?}", begun.elapsed());
     drop(clients);
     running.terminate()?;
     running.wait()?;

@@ -7,6 +7,7 @@ mod listener;
 mod routes;
 mod shared;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use self::guard::Allowed;
 use self::listener::{Listener, Socket, Stream};
@@ -26,7 +27,7 @@ use super::status::SharedStatus;
 use crate::failure::Failure;
 use crate::settings::Listen;
 
-/// Connections at a time. Others wait until one of them ends.
+/// Connections at a time. One more ends the oldest of them.
 const CONNECTIONS_MAX: usize = 32;
 /// How long a client may take to send its request.
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
@@ -46,7 +47,7 @@ pub(super) struct Server {
     failed: Option<Listen>,
 }
 
-/// A listener in use. When it is dropped, no more connections are accepted.
+/// A listener in use. When it is dropped, its connections end as well.
 struct Listening {
     listen: Listen,
     _socket: Option<Socket>,
@@ -112,18 +113,19 @@ impl Server {
     }
 }
 
-/// Accepts connections, each served by a task of its own: one that panics ends that connection.
+/// Accepts connections, each served by a task of its own: one that panics ends that connection. If there are too many,
+/// the oldest one ends, so that slow clients keep nobody waiting.
 async fn serve(listener: Listener, router: Router) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    // It is never closed.
-    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+    let mut connections: VecDeque<AbortOnDropHandle<()>> = VecDeque::new();
+    loop {
         match listener.accept().await {
             Ok(stream) => {
-                let router = router.clone();
-                tokio::spawn(async move {
-                    answer(stream, router).await;
-                    drop(permit);
-                });
+                connections.retain(|connection| !connection.is_finished());
+                if connections.len() >= CONNECTIONS_MAX {
+                    connections.pop_front();
+                }
+                let answer = tokio::spawn(answer(stream, router.clone()));
+                connections.push_back(AbortOnDropHandle::new(answer));
             }
             Err(error) => {
                 tracing::debug!(%error, "a connection could not be accepted");
