@@ -1,4 +1,4 @@
-//! What Linux has and other systems have not, or have in another way. Nothing else depends on the system.
+//! What Linux has and other systems have not, or have in another way. Nothing else in this crate depends on the system.
 
 use tokio::process::Child;
 

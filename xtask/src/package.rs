@@ -35,10 +35,11 @@ const CHECKSUMS: &str = "SHA256SUMS";
 /// What to package.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PackageArgs {
-    /// Package this program instead of an optimised build
+    /// Package this program instead of an optimised build. The bill of materials is that of the usual features
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     program: Option<PathBuf>,
-    /// Build for this target of rustc, such as `x86_64-unknown-linux-musl`, and make no Debian package
+    /// Build for this target of rustc, such as `x86_64-unknown-linux-musl`, and make no Debian package. This machine must
+    /// be able to run the program, which prints its man pages
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     /// The folder to write to
@@ -116,9 +117,10 @@ fn archive(name: &str, to: &Path) -> Result<(), Failure> {
 fn checksums(folder: &Path) -> Result<(), Failure> {
     let mut names = Vec::new();
     for entry in done(folder, fs::read_dir(folder))? {
-        let name = done(folder, entry)?.file_name();
-        if name != CHECKSUMS {
-            names.push(name);
+        let entry = done(folder, entry)?;
+        let is_file = done(folder, entry.file_type())?.is_file();
+        if is_file && entry.file_name() != CHECKSUMS {
+            names.push(entry.file_name());
         }
     }
     names.sort();

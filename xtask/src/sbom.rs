@@ -57,7 +57,7 @@ impl Part {
 pub(crate) fn of_program(target: Option<&str>) -> Result<String, Failure> {
     let target = target.map_or_else(String::new, |target| format!(" --target {target}"));
     let tree = cargo_output(&format!(
-        "tree --package acme-alias --edges normal --locked --prefix depth --format |{{p}}|{{l}}{target}"
+        "tree --package acme-alias --edges normal,no-proc-macro --locked --prefix depth --format |{{p}}|{{l}}{target}"
     ))?;
     let lock = fs::read_to_string("Cargo.lock");
     let lock = lock.map_err(|error| Failure::Other(format!("Cargo.lock: {error}")))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use acme_alias_core::engine::{CertificateConfig, RunOptions, Selection};
 use acme_alias_core::name::Identifier;
+use acme_alias_core::printable::few;
 use acme_alias_core::store::CertificateId;
 use tokio_util::sync::CancellationToken;
 
@@ -70,8 +71,11 @@ fn configured(
                 .collect();
             Err(Failure::new(
                 Part::Settings,
-                &format!("{} certificates in the settings have this name", ids.len()),
-                format!("name one of them: {}", commands.join(" or ")),
+                &format!(
+                    "{} certificates in the settings have these names",
+                    ids.len()
+                ),
+                format!("name one of them: {}", few(&commands, " or ")),
             ))
         }
     }

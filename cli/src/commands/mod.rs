@@ -106,7 +106,9 @@ async fn setup(cli: &Cli, command: &Command, output: Output) -> Result<Setup, Fa
     let is_about_all = match command {
         // Its steps differ for certificates that are in no settings file.
         Command::Check(args) => args.offboard.is_none(),
-        Command::Delegate(_) | Command::Key(_) => true,
+        Command::Delegate(_) | Command::Key(_) | Command::Ledger(LedgerCommand::DiffSerial(_)) => {
+            true
+        }
         _ => false,
     };
     if !is_about_all {

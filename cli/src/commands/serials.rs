@@ -1,5 +1,9 @@
 //! `acme-alias ledger diff-serial`: changes of alias zones that nobody explains.
 
+use std::ffi::OsStr;
+use std::path::Path;
+use std::{fs, io};
+
 use acme_alias_core::engine::{Engine, RunError};
 use acme_alias_core::ledger::{self, FileLedger, Ledger, OtherHosts, ZoneSerials};
 use acme_alias_core::name::DnsName;
@@ -22,13 +26,19 @@ pub(crate) async fn compare(
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
     let Some((_, ledger)) = setup.existing_state().await? else {
-        return Ok(Report::Serials(Vec::new()));
+        return Ok(match args.acknowledge {
+            Some(_) => Report::SerialsExplained(Vec::new()),
+            None => Report::Serials {
+                zones: Vec::new(),
+                unread: Vec::new(),
+            },
+        });
     };
     let mut zones = ledger::serials(&*ledger).await?;
     zones.retain(|zone, _| args.zone.as_ref().is_none_or(|only| only == zone));
     let others = other_hosts(setup, zones.keys()).await?;
     let environment = setup.environment()?;
-    let mut compared = Vec::new();
+    let (mut compared, mut unread) = (Vec::new(), Vec::new());
     for (zone, mut serials) in zones {
         let mut alias_zones = environment.alias_zones().iter();
         let provider = alias_zones.find(|(apex, _)| **apex == zone);
@@ -41,6 +51,7 @@ pub(crate) async fn compare(
                     output.warning(&format!(
                         "could not read the serial of {zone}: {failure}; {remedy}"
                     ));
+                    unread.push(zone.clone());
                 }
             }
         }
@@ -52,9 +63,8 @@ pub(crate) async fn compare(
     }
     let Some(note) = &args.acknowledge else {
         let compared = compared.into_iter();
-        return Ok(Report::Serials(
-            compared.map(|(zone, serials, _)| (zone, serials)).collect(),
-        ));
+        let zones = compared.map(|(zone, serials, _)| (zone, serials)).collect();
+        return Ok(Report::Serials { zones, unread });
     };
     compared.retain(|(_, serials, _)| !serials.foreign.is_empty());
     if !compared.is_empty() {
@@ -101,8 +111,8 @@ async fn other_hosts(
 ) -> Result<OtherHosts, Failure> {
     let mut ledgers = Vec::new();
     for folder in &setup.settings.other_ledgers {
-        // A ledger that is not there would have no lines, and every change of its host would look foreign.
-        if let Err(error) = std::fs::read_dir(folder) {
+        // Without its lines, every change of that host would look foreign.
+        if let Err(error) = has_lines(folder) {
             let message = format!("the ledger of another host, {}: {error}", folder.display());
             let remedy = "copy the folder `ledger` of that host's state folder there, or correct `other-ledgers`";
             return Err(Failure::new(Part::Store, &message, remedy.to_owned()));
@@ -111,6 +121,16 @@ async fn other_hosts(
     }
     let ledgers = ledgers.iter().map(|ledger| ledger as &dyn Ledger);
     Ok(OtherHosts::read(ledgers, zones).await?)
+}
+
+/// Fails if a folder has no file of a ledger.
+fn has_lines(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        if Path::new(&entry?.file_name()).extension() == Some(OsStr::new("jsonl")) {
+            return Ok(());
+        }
+    }
+    Err(io::Error::other("no `.jsonl` file is in this folder"))
 }
 
 async fn current_serial(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::slice;
 
 use acme_alias_core::engine::{Defined, Description};
+use acme_alias_core::printable::few;
 use acme_alias_core::store::CertificateId;
 
 use crate::cli::ShowArgs;
@@ -51,6 +52,6 @@ fn several(ids: &BTreeSet<CertificateId>) -> Failure {
     Failure::new(
         Part::Settings,
         &format!("{} certificates have this name", ids.len()),
-        format!("show one of them: {}", commands.join(" or ")),
+        format!("show one of them: {}", few(&commands, " or ")),
     )
 }

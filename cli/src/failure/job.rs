@@ -38,7 +38,7 @@ fn of_job(error: JobError) -> Failure {
 pub(crate) fn unknown_certificate(id: &CertificateId) -> Failure {
     Failure::new(
         Part::Settings,
-        &format!("there is no certificate `{id}` in the settings or in the state folder"),
+        &format!("no settings and no flags describe a certificate `{id}`"),
         format!(
             "run `acme-alias list` to see the ids, or add `[certificates.{id}]` with its `domains` to the settings"
         ),

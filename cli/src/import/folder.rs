@@ -30,6 +30,13 @@ pub(super) struct Folder {
     octets: Cell<usize>,
 }
 
+fn too_many_octets() -> Refusal {
+    format!(
+        "it is left out: all files together have more than {} MiB",
+        ALL_OCTETS_MAX >> 20
+    )
+}
+
 /// Why something was not read.
 pub(super) type Refusal = String;
 
@@ -114,13 +121,14 @@ impl Folder {
         let Some(path) = self.inside(&self.path(relative))? else {
             return Ok(None);
         };
+        if self.octets.get() == 0 {
+            return Err(too_many_octets());
+        }
         let text = read(&path)?;
         let length = text.as_ref().map_or(0, String::len);
         let Some(octets) = self.octets.get().checked_sub(length) else {
-            return Err(format!(
-                "it is left out: all files together have more than {} MiB",
-                ALL_OCTETS_MAX >> 20
-            ));
+            self.octets.set(0);
+            return Err(too_many_octets());
         };
         self.octets.set(octets);
         Ok(text)

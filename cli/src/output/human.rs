@@ -1,6 +1,7 @@
 //! Text for people.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 
 use acme_alias_core::delegation::Finding;
@@ -12,15 +13,17 @@ use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::store::CertificateId;
 
 use super::finding::of_finding;
-use super::layout::wrapped;
 use super::ledger::left_value;
 use super::report::{FoundSecret, Obtained, Report};
-use super::stream::{finished_message, message, result, stdout};
+use super::stream::{finished_message, fitted, message, result, stdout};
 use super::words::{counted, day};
 use super::{account, check, keys, listing_text, managed_text, records, renewal, serials, stream};
 use crate::failure::Failure;
 use crate::settings::Shown;
 use crate::settings::reference::promises;
+
+/// The certificates of one failure that are named; the others are counted.
+const IDS_MAX: usize = 100;
 
 const NO_PROVIDER: &str = "This program was built without any provider: it can look, and write nowhere.\n\
                            Build it with a feature such as `--features rfc2136`.\n";
@@ -35,7 +38,7 @@ pub(super) fn report(report: &Report, quiet: bool) {
         Report::List(_) | Report::Audited { .. } | Report::Checked(_) | Report::Imported(_) => {
             result(&text);
         }
-        _ => result(&wrapped(&text)),
+        _ => result(&fitted(&text)),
     }
 }
 
@@ -88,7 +91,7 @@ fn text(report: &Report, quiet: bool) -> String {
             records::render(*format, records)
         }
         Report::Exported { runs, folder } => exported(*runs, folder),
-        Report::Serials(zones) => serials::compared(zones),
+        Report::Serials { zones, .. } => serials::compared(zones),
         Report::SerialsExplained(zones) => serials::explained(zones),
         Report::Reconciled(done) => reconciled(done),
         Report::Forgotten(values) => forgotten(values),
@@ -239,36 +242,40 @@ fn of_failure(failure: &Failure) -> String {
     for silent in &failure.silent {
         text.push_str(&format!("also: {} did not answer\n", silent.server));
     }
-    shown + &wrapped(&text)
+    shown + &fitted(&text)
 }
 
 /// Certificates that failed beside others that did not. A reason that several share is printed once.
 fn failures(failed: &[(CertificateId, Failure)]) {
-    let mut causes: Vec<(String, Vec<&CertificateId>)> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    // The texts themselves would take much memory if many certificates failed, each for a reason of its own.
+    let hashes = RandomState::new();
+    let mut causes: Vec<(&Failure, Vec<&CertificateId>)> = Vec::new();
+    let mut places: HashMap<u64, usize> = HashMap::new();
     for (id, one) in failed {
-        let text = of_failure(one);
-        match places.get(&text) {
-            Some(place) => causes[*place].1.push(id),
-            None => {
-                places.insert(text.clone(), causes.len());
-                causes.push((text, vec![id]));
-            }
-        }
+        let place = *places
+            .entry(hashes.hash_one(of_failure(one)))
+            .or_insert_with(|| {
+                causes.push((one, Vec::new()));
+                causes.len() - 1
+            });
+        causes[place].1.push(id);
     }
-    for (text, ids) in causes {
+    for (one, ids) in causes {
         message(&match ids.as_slice() {
             [id] => format!("{id}: failed\n"),
             ids => {
-                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+                let mut named: Vec<_> = ids.iter().take(IDS_MAX).map(ToString::to_string).collect();
+                if ids.len() > IDS_MAX {
+                    named.push(format!("{} more", ids.len() - IDS_MAX));
+                }
+                let named = named.join(", ");
                 format!(
-                    "{} certificates failed for the same reason: {}\n",
-                    ids.len(),
-                    ids.join(", ")
+                    "{} certificates failed for the same reason: {named}\n",
+                    ids.len()
                 )
             }
         });
-        finished_message(&text);
+        failure(one);
     }
 }
 

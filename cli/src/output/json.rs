@@ -55,7 +55,9 @@ pub(super) fn report(report: &Report) -> Value {
         }
         Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
         Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
-        Report::Serials(zones) => json!({ "zones": all(zones, serials) }),
+        Report::Serials { zones, unread } => {
+            json!({ "zones": all(zones, serials), "unread": unread })
+        }
         Report::SerialsExplained(zones) => json!({ "acknowledged": all(zones, serials) }),
         Report::Reconciled(done) => json!({
             "closed": done.removed.len() + done.gone,

@@ -4,8 +4,11 @@ use anstyle::{AnsiColor, Style};
 
 use crate::fill::{LABELS, WIDTH, fill};
 
-/// Lines that are indented so far are records and commands to copy. They stay as they are.
+/// Lines that are indented just so far are records and commands to copy. They stay as they are.
 const TO_COPY: &str = "      ";
+
+/// A column that begins later is too narrow for text.
+const COLUMN_MAX: usize = 40;
 
 /// How the [`LABELS`] look on a terminal.
 const STYLES: [Style; LABELS.len()] = [
@@ -24,18 +27,41 @@ pub(super) fn wrapped(text: &str) -> String {
             Some(content) => (content, "\n"),
             None => (line, ""),
         };
-        if content.len() <= WIDTH || content.starts_with(TO_COPY) {
+        if content.len() <= WIDTH || is_to_copy(content) {
             wrapped.push_str(content);
         } else {
-            let words = content.trim_start();
-            let indentation = &content[..content.len() - words.len()];
-            let label = label(words).map_or(2, |(label, _)| label.len() + 1);
-            let next = format!("{indentation}{}", " ".repeat(label));
-            wrapped.push_str(&fill(words, WIDTH, indentation, &next));
+            let (first, next, words) = parts(content);
+            wrapped.push_str(&fill(words, WIDTH, first, &" ".repeat(next)));
         }
         wrapped.push_str(end);
     }
     wrapped
+}
+
+/// Whether a line is a record or a command.
+fn is_to_copy(line: &str) -> bool {
+    let words = line.strip_prefix(TO_COPY);
+    words.is_some_and(|words| !words.starts_with(' '))
+}
+
+/// What a line begins with, how far its other lines are indented, and the words that are wrapped: what follows a label,
+/// or a column.
+fn parts(line: &str) -> (&str, usize, &str) {
+    let words = line.trim_start();
+    let indentation = line.len() - words.len();
+    if let Some((label, _)) = label(words) {
+        return (&line[..indentation], indentation + label.len() + 1, words);
+    }
+    // Two spaces end a column.
+    let gap = words.find("  ").filter(|_| indentation > 0);
+    let column = gap.map(|gap| {
+        let rest = words[gap..].trim_start();
+        line.len() - rest.len()
+    });
+    match column {
+        Some(column) if column <= COLUMN_MAX => (&line[..column], column, &line[column..]),
+        _ => (&line[..indentation], indentation + 2, words),
+    }
 }
 
 /// The same text with its labels in colours.
@@ -106,6 +132,24 @@ mod tests {
         );
         let record = format!("{TO_COPY}_acme-challenge.example.com. 600 IN CNAME {word}\n");
         assert_eq!(wrapped(&record), record);
+    }
+
+    #[test]
+    fn a_column_stays_a_column() {
+        let text = format!(
+            "    token            {}\n",
+            "A scoped token ".repeat(6).trim_end()
+        );
+        let lines = wrapped(&text);
+        let lines: Vec<_> = lines.lines().collect();
+        assert!(
+            lines[0].starts_with("    token            A scoped"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with(&format!("{}A scoped", " ".repeat(21))),
+            "{lines:?}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Stdout, Write, stdout};
 
 use crate::failure::forget_command;
 use acme_alias_core::engine::LeftValue;
-use acme_alias_core::ledger::Line;
+use acme_alias_core::ledger::{Entry, Event, Line, SerialStep};
 use acme_alias_core::printable::printable;
 use jiff::Timestamp;
 
@@ -65,7 +65,7 @@ fn in_words(line: &Line) -> String {
         line.sequence,
         second(line.time),
         entry.event,
-        entry.action,
+        change(entry),
         entry.name,
         entry.value,
         printable(entry.origin.certificate.as_deref().unwrap_or("-")),
@@ -74,6 +74,17 @@ fn in_words(line: &Line) -> String {
         text.push_str(&format!("        {response}\n"));
     }
     text
+}
+
+/// What happened to the value, or how the serial moved.
+fn change(entry: &Entry) -> String {
+    match entry
+        .serial
+        .filter(|_| entry.event == Event::SerialExplained)
+    {
+        Some(SerialStep { before, after }) => format!("{before} -> {after}"),
+        None => entry.action.to_string(),
+    }
 }
 
 pub(super) fn second(timestamp: Timestamp) -> String {

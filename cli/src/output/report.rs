@@ -78,8 +78,12 @@ pub(crate) enum Report {
         runs: usize,
         folder: PathBuf,
     },
-    /// By alias zone.
-    Serials(Vec<(DnsName, ZoneSerials)>),
+    Serials {
+        /// By alias zone.
+        zones: Vec<(DnsName, ZoneSerials)>,
+        /// The zones whose current serial could not be read.
+        unread: Vec<DnsName>,
+    },
     /// The movements that the ledger counts as explained from now on, by alias zone.
     SerialsExplained(Vec<(DnsName, ZoneSerials)>),
     Reconciled(Reconciliation),
@@ -186,9 +190,12 @@ impl Report {
             Report::Offboarding(left) if !left.steps.is_empty() || left.unknown.is_some() => {
                 return Part::Delegation.exit_code();
             }
-            Report::Serials(zones) if zones.iter().any(|(_, zone)| !zone.foreign.is_empty()) => {
+            Report::Serials { zones, .. }
+                if zones.iter().any(|(_, zone)| !zone.foreign.is_empty()) =>
+            {
                 return Part::Unexpected.exit_code();
             }
+            Report::Serials { unread, .. } if !unread.is_empty() => return Part::Dns.exit_code(),
             Report::Rehearsed {
                 failed,
                 interrupted: true,

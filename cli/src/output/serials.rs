@@ -4,6 +4,7 @@ use acme_alias_core::ledger::{ForeignMovement, ZoneSerials};
 use acme_alias_core::name::DnsName;
 
 use super::ledger::second;
+use super::words::counted;
 
 /// The serials of all zones on record.
 pub(super) fn compared(zones: &[(DnsName, ZoneSerials)]) -> String {
@@ -13,9 +14,9 @@ pub(super) fn compared(zones: &[(DnsName, ZoneSerials)]) -> String {
     let mut text: String = zones.iter().map(|(zone, of)| serials(zone, of)).collect();
     if zones.iter().any(|(_, of)| !of.foreign.is_empty()) {
         text.push_str(
-            "help: somebody has changed a zone, with our key or another one, or the server has\n      \
-             signed it anew; the server's log of updates tells with which key. Once you know,\n      \
-             record it: acme-alias ledger diff-serial --acknowledge \"new NS records\"\n",
+            "help: somebody changed a zone, with our key or another one, or the server signed it anew. The log of \
+             updates of the server names the key. To record that you know it:\n      \
+             acme-alias ledger diff-serial --acknowledge \"new NS records\"\n",
         );
     }
     text
@@ -43,8 +44,8 @@ fn serials(zone: &DnsName, of: &ZoneSerials) -> String {
     });
     let foreign = foreign.collect::<Vec<_>>().concat();
     format!(
-        "{zone}: {} changes of ours, the last with serial {} at {}\n{foreign}",
-        of.steps,
+        "{zone}: {}, the last with serial {} at {} UTC\n{foreign}",
+        counted(of.steps, "change of ours", "changes of ours"),
         of.last,
         second(of.time)
     )
@@ -52,8 +53,12 @@ fn serials(zone: &DnsName, of: &ZoneSerials) -> String {
 
 fn movement(foreign: &ForeignMovement) -> String {
     let when = match foreign.until {
-        Some(until) => format!("between {} and {}", second(foreign.after), second(until)),
-        None => format!("since {}", second(foreign.after)),
+        Some(until) => format!(
+            "between {} and {} UTC",
+            second(foreign.after),
+            second(until)
+        ),
+        None => format!("since {} UTC", second(foreign.after)),
     };
     format!("  {} -> {} {when}\n", foreign.from, foreign.to)
 }

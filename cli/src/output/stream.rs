@@ -1,5 +1,6 @@
 //! Standard output and standard error.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 
 use super::layout;
@@ -17,7 +18,16 @@ pub(super) fn result(text: &str) {
 
 /// Prints text for people that is no result.
 pub(super) fn message(text: &str) {
-    finished_message(&layout::wrapped(text));
+    finished_message(&fitted(text));
+}
+
+/// The text in 80 columns. In the journal of systemd a message is one line, however long it is.
+pub(super) fn fitted(text: &str) -> Cow<'_, str> {
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(layout::wrapped(text))
+    }
 }
 
 /// The same, for text whose lines are as they should be.

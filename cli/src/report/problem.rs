@@ -58,7 +58,7 @@ fn of_process(snapshot: &Snapshot) -> Vec<Problem> {
     health.into_iter().chain(refused).collect()
 }
 
-/// The delegations with which the next renewal would fail. Certificates that have failed already tell it themselves.
+/// The delegations with which the next renewal would fail. Certificates that have failed already have a problem of their own.
 fn of_delegations(snapshot: &Snapshot) -> Vec<Problem> {
     let process = snapshot.status.as_ref();
     let delegations = process.and_then(|status| status.delegations.as_ref());

@@ -1,6 +1,7 @@
 //! How a process is that renews certificates, for those who watch it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::store::CertificateId;
@@ -32,7 +33,7 @@ pub(crate) struct Status {
     /// Why the settings files as they are now cannot be used. Those that were read before are in force.
     pub(crate) refused: Option<Trouble>,
     /// The result of the last check of all delegations.
-    pub(crate) delegations: Option<Delegations>,
+    pub(crate) delegations: Option<Arc<Delegations>>,
 }
 
 /// What a process does.

@@ -29,6 +29,8 @@ pub struct ZoneSerials {
     pub time: Timestamp,
     /// The kind of the provider that made it.
     pub provider: String,
+    /// Whether a change of ours that was not read back may have moved it since.
+    pub may_have_moved: bool,
     /// Movements that none of our changes explains.
     pub foreign: Vec<ForeignMovement>,
 }
@@ -47,9 +49,9 @@ pub struct ForeignMovement {
 }
 
 impl ZoneSerials {
-    /// Adds a movement if the serial that the zone has now is another one.
+    /// Adds a movement if the serial that the zone has now is another one, and no change of ours may be the cause.
     pub fn compare(&mut self, current: u32) {
-        if current != self.last {
+        if current != self.last && !self.may_have_moved {
             self.foreign.push(ForeignMovement {
                 from: self.last,
                 to: current,
@@ -139,13 +141,20 @@ impl Chain {
         None
     }
 
-    /// The operator knows of every movement up to here.
+    /// The operator knows of every movement up to here. The step begins at the last serial that was on record then.
     fn explain(&mut self, line: &Line, step: SerialStep) {
-        self.foreign.clear();
-        let moved_since = self.last.is_some_and(|(last, _)| last.after != step.before);
-        if !moved_since {
-            let (before, after) = (step.after, step.after);
-            self.last = Some((SerialStep { before, after }, line.time));
+        match self.last {
+            // Changes of ours were recorded meanwhile. What they reveal beyond the step was not seen.
+            Some((last, _)) if last.after != step.before => {
+                self.foreign
+                    .retain(|foreign| foreign.from == step.before && !is_between(step, foreign.to));
+            }
+            last => {
+                self.foreign.clear();
+                let moved = step.after != step.before;
+                let time = last.filter(|_| !moved).map_or(line.time, |(_, time)| time);
+                self.last = Some((step, time));
+            }
         }
     }
 
@@ -155,11 +164,16 @@ impl Chain {
         let mut explained = step;
         self.last = Some(match self.last {
             // The records of one change, or two runs at the same time.
-            Some((last, time)) if is_between(last, step.before) => {
+            Some((last, time)) if overlap(last, step) => {
                 let follows = step.before == last.after;
                 self.steps += usize::from(follows && step.before != step.after);
+                let is_earlier = later(last.before, step.before) == last.before;
                 let joint = SerialStep {
-                    before: if follows { step.before } else { last.before },
+                    before: if follows || is_earlier {
+                        step.before
+                    } else {
+                        last.before
+                    },
                     after: later(last.after, step.after),
                 };
                 let moved = joint.after != last.after;
@@ -193,6 +207,7 @@ impl Chain {
             last: step.after,
             time,
             provider: self.provider,
+            may_have_moved: self.is_broken || !self.open.is_empty(),
             foreign: self.foreign,
         })
     }
@@ -200,7 +215,17 @@ impl Chain {
 
 /// Whether `serial` is one that the zone had during the step.
 pub(super) fn is_between(step: SerialStep, serial: u32) -> bool {
-    serial.wrapping_sub(step.before) <= step.after.wrapping_sub(step.before)
+    let length = step.after.wrapping_sub(step.before);
+    if length >= 1 << 31 {
+        // A step back would contain almost every serial.
+        return [step.before, step.after].contains(&serial);
+    }
+    serial.wrapping_sub(step.before) <= length
+}
+
+/// Whether two steps were made at the same time, or the second one follows the first.
+fn overlap(first: SerialStep, second: SerialStep) -> bool {
+    is_between(first, second.before) || is_between(second, first.before)
 }
 
 /// The later of two serials (RFC 1982 §3.2).
@@ -327,10 +352,38 @@ mod tests {
         // What follows is not explained.
         let after = format!("{explained}\nc intent\nc verified 13-14");
         assert_eq!(foreign(&after).await, [(12, 13)]);
+        // The same change of ours, recorded after the explanation.
+        let beside = "a intent\na verified 7-8\na intent\nb explained 8-9\na verified 8-9";
+        assert_eq!(foreign(beside).await, []);
+        // A movement that nobody has seen before the explanation was recorded.
+        let unseen = "a intent\na verified 7-8\na intent\na verified 10-11\nb explained 8-9";
+        assert_eq!(foreign(unseen).await, [(8, 10)]);
+        // Nothing but what was known is explained where the server could not be read.
+        let unread = "a intent\na verified 7-8\nb explained 8-8\na intent\na verified 9-10";
+        assert_eq!(foreign(unread).await, [(8, 9)]);
         // A change of ours between the look at the serial and the explanation.
         let between = "a intent\na verified 7-8\na intent\na verified 9-10\nb explained 8-9\n\
                        a intent\na verified 10-11";
         assert_eq!(foreign(between).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_slow_run_overlaps_with_faster_ones() {
+        let text = "b intent\na intent\na verified 7-8\na intent\na verified 8-10\nb verified 7-10";
+        assert_eq!(foreign(text).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_step_back_hides_no_movement() {
+        let text = "a intent\na verified 20-5\na intent\na verified 30-31";
+        assert_eq!(foreign(text).await, [(5, 30)]);
+    }
+
+    #[tokio::test]
+    async fn what_a_change_of_ours_may_have_moved_is_not_foreign_now() {
+        let mut serials = story("a intent\na verified 7-8\na intent").await;
+        serials.compare(9);
+        assert_eq!(serials.foreign, []);
     }
 
     #[tokio::test]

@@ -14,6 +14,8 @@ use crate::report::Delegations;
 
 /// The time between two checks.
 const EVERY: SignedDuration = SignedDuration::from_hours(12);
+/// The same after a check with errors, or one that failed: somebody may have repaired them.
+const AFTER_ERRORS: SignedDuration = SignedDuration::from_hours(1);
 
 /// The check that is running, and when the last one began. A running check ends when this is dropped.
 #[derive(Debug, Default)]
@@ -35,9 +37,14 @@ impl DelegationChecks {
             .running
             .as_ref()
             .is_some_and(|check| !check.is_finished());
+        let pause = if status.has_good_delegations() {
+            EVERY
+        } else {
+            AFTER_ERRORS
+        };
         let is_recent = self
             .began
-            .is_some_and(|began| now.duration_since(began).abs() < EVERY);
+            .is_some_and(|began| now.duration_since(began).abs() < pause);
         if is_running || is_recent {
             return;
         }

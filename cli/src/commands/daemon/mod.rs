@@ -117,8 +117,6 @@ impl Daemon<'_> {
         while !self.cancel.is_cancelled() {
             let next = self.run_once().await;
             if let Some(next) = next {
-                self.delegation_checks
-                    .start_if_due(&self.configuration, &self.status, self.output);
                 let next = Next::new(next, self.configuration.now());
                 self.wait(&next).await;
             }
@@ -200,6 +198,8 @@ impl Daemon<'_> {
             if rest.is_zero() {
                 return;
             }
+            self.delegation_checks
+                .start_if_due(&self.configuration, &self.status, self.output);
             let is_wanted = tokio::select! {
                 () = self.cancel.cancelled() => return,
                 _ = self.hangup.recv() => true,

@@ -60,6 +60,15 @@ impl SharedStatus {
         end(&mut self.lock(), now, 0, Some(Trouble::from(failure)));
     }
 
+    /// Whether the last check of the delegations found no error.
+    pub(super) fn has_good_delegations(&self) -> bool {
+        let status = self.lock();
+        status
+            .delegations
+            .as_ref()
+            .is_some_and(|one| one.errors == 0)
+    }
+
     /// Stores the result of a check of all delegations. Returns the findings that the check before did not have.
     pub(super) fn checked(&self, delegations: Delegations) -> Vec<Finding> {
         let mut status = self.lock();
@@ -69,7 +78,7 @@ impl SharedStatus {
         let findings = delegations.findings.iter();
         let new = findings.filter(|one| !known.contains(&(one.kind, &one.name)));
         let new = new.cloned().collect();
-        status.delegations = Some(delegations);
+        status.delegations = Some(Arc::new(delegations));
         new
     }
 

@@ -31,7 +31,12 @@ pub(super) fn metrics(snapshot: &Snapshot) -> Vec<Metric> {
     metrics.extend(of_cas(&snapshot.budgets));
     if let Some(status) = &snapshot.status {
         metrics.extend(of_process(snapshot, status));
-        metrics.extend(status.delegations.iter().flat_map(of_delegations));
+        metrics.extend(
+            status
+                .delegations
+                .iter()
+                .flat_map(|all| of_delegations(all)),
+        );
     }
     metrics
 }

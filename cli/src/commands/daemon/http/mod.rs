@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::guard::Allowed;
@@ -27,10 +27,12 @@ use super::status::SharedStatus;
 use crate::failure::Failure;
 use crate::settings::Listen;
 
-/// Connections at a time. One more ends the oldest of them.
+/// Connections at a time.
 const CONNECTIONS_MAX: usize = 32;
 /// How long a client may take to send its request.
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection may last if there is no room for more.
+const OTHERS_WAIT: Duration = Duration::from_secs(10);
 /// How long a connection may last, with its answer.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(30);
 /// The longest request, in octets, and the most headers of one. It has no body that is read.
@@ -113,24 +115,39 @@ impl Server {
     }
 }
 
-/// Accepts connections, each served by a task of its own: one that panics ends that connection. If there are too many,
-/// the oldest one ends, so that slow clients keep nobody waiting.
+/// Accepts connections, each served by a task of its own: one that panics ends that connection.
 async fn serve(listener: Listener, router: Router) {
-    let mut connections: VecDeque<AbortOnDropHandle<()>> = VecDeque::new();
+    let mut connections = Connections::default();
     loop {
         match listener.accept().await {
             Ok(stream) => {
-                connections.retain(|connection| !connection.is_finished());
-                if connections.len() >= CONNECTIONS_MAX {
-                    connections.pop_front();
-                }
+                connections.make_room().await;
                 let answer = tokio::spawn(answer(stream, router.clone()));
-                connections.push_back(AbortOnDropHandle::new(answer));
+                let answer = AbortOnDropHandle::new(answer);
+                connections.0.push_back((Instant::now(), answer));
             }
             Err(error) => {
                 tracing::debug!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_AGAIN).await;
             }
+        }
+    }
+}
+
+/// The connections, the oldest first. They end when this is dropped.
+#[derive(Default)]
+struct Connections(VecDeque<(Instant, AbortOnDropHandle<()>)>);
+
+impl Connections {
+    /// Waits until there is room for one more, or until the oldest one has lasted too long for others to wait.
+    async fn make_room(&mut self) {
+        self.0.retain(|(_, answer)| !answer.is_finished());
+        if self.0.len() < CONNECTIONS_MAX {
+            return;
+        }
+        if let Some((since, oldest)) = self.0.pop_front() {
+            // If it takes too long, it ends here.
+            let _ = timeout_at(since + OTHERS_WAIT, oldest).await;
         }
     }
 }
