@@ -288,23 +288,23 @@ fn an_address_that_cannot_be_used_is_an_error_with_a_remedy() -> Result {
 #[test]
 fn a_cname_that_has_gone_is_reported_before_the_renewal_that_needs_it() -> Result {
     let gone = "www.example.com";
-    let bed = TestBed::builder()
-        .delegate(&["example.com", gone])
-        .start()?;
+    let names = ["example.com", gone, "unseen.example.com"];
+    let bed = TestBed::builder().delegate(&names).start()?;
     let lines = |name: &str| format!("domains = ['{name}']\nchallenge-alias = '{ALIAS_ZONE}'");
     let settings = bed
         .settings()
         .certificate("stays", &lines("example.com"))
         .certificate("goes", &lines(gone))
-        // Its zone may be seen by the CA only.
+        // Its zone may be out of reach from here.
         .certificate(
-            "elsewhere",
-            &format!("{}\nskip-preflight = true", lines("elsewhere.example.com")),
+            "unseen",
+            &format!("{}\nskip-preflight = true", lines("unseen.example.com")),
         );
     let program = bed.program(settings)?;
     program.run(&["renew"])?.assert_success();
     bed.update_main_zones(&format!(
-        "zone example.com.\nupdate delete _acme-challenge.{gone}. CNAME\nsend\n"
+        "zone example.com.\nupdate delete _acme-challenge.{gone}. CNAME\n\
+         update delete _acme-challenge.unseen.example.com. CNAME\nsend\n"
     ))?;
     let port = bed.dead_port()?;
     let address = port.address();
@@ -328,6 +328,6 @@ fn a_cname_that_has_gone_is_reported_before_the_renewal_that_needs_it() -> Resul
     let ended = running.wait()?;
     ended.assert_success();
     ended.assert_said(&[&format!("error: {gone}"), &record]);
-    assert_eq!(bed.orders()?, 2);
+    assert_eq!(bed.orders()?, 3);
     Ok(())
 }
