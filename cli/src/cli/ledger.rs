@@ -32,7 +32,7 @@ pub(crate) struct DiffSerialArgs {
     /// Only this alias zone
     pub(crate) zone: Option<DnsName>,
     /// Record in the ledger that the changes found are known, with a note, such as "new NS records"
-    #[arg(long, value_name = "NOTE")]
+    #[arg(long, value_name = "NOTE", value_parser = parse_note)]
     pub(crate) acknowledge: Option<TxtValue>,
 }
 
@@ -57,7 +57,23 @@ pub(crate) struct LedgerFilter {
     /// Only changes at this alias name
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<DnsName>,
-    /// Only changes from this time on, such as 2026-11-24T00:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Only changes from this time on, such as 2026-11-24 or 2026-11-24T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) since: Option<Timestamp>,
+}
+
+/// A note is kept like the value of a TXT record.
+fn parse_note(text: &str) -> Result<TxtValue, &'static str> {
+    let problem = "a note has 1 to 255 letters, digits and punctuation marks, all of them ASCII";
+    text.parse().map_err(|_| problem)
+}
+
+/// A moment, or the beginning of a day in UTC.
+fn parse_time(text: &str) -> Result<Timestamp, &'static str> {
+    let moment = text
+        .parse()
+        .or_else(|_| format!("{text}T00:00:00Z").parse());
+    moment.map_err(|_: jiff::Error| {
+        "a time is a day, such as 2026-11-24, or a moment, such as 2026-11-24T00:00:00Z"
+    })
 }

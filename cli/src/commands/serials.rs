@@ -1,5 +1,6 @@
 //! `acme-alias ledger diff-serial`: changes of alias zones that nobody explains.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::{fs, io};
@@ -7,6 +8,7 @@ use std::{fs, io};
 use acme_alias_core::engine::{Engine, RunError};
 use acme_alias_core::ledger::{self, FileLedger, Ledger, OtherHosts, ZoneSerials};
 use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::few;
 use acme_alias_core::txt::TxtValue;
 use acme_alias_core::zone::ConfiguredProvider;
 use tokio_util::sync::CancellationToken;
@@ -34,10 +36,16 @@ pub(crate) async fn compare(
             },
         });
     };
+    let environment = setup.environment()?;
     let mut zones = ledger::serials(&*ledger).await?;
+    if let Some(only) = &args.zone
+        && !zones.contains_key(only)
+        && !environment.alias_zones().apexes().contains(only)
+    {
+        return Err(unknown_zone(only, environment.alias_zones().apexes()));
+    }
     zones.retain(|zone, _| args.zone.as_ref().is_none_or(|only| only == zone));
     let others = other_hosts(setup, zones.keys()).await?;
-    let environment = setup.environment()?;
     let (mut compared, mut unread) = (Vec::new(), Vec::new());
     for (zone, mut serials) in zones {
         let mut alias_zones = environment.alias_zones().iter();
@@ -77,6 +85,17 @@ pub(crate) async fn compare(
             .map(|(zone, serials, _)| (zone, serials))
             .collect(),
     ))
+}
+
+fn unknown_zone(zone: &DnsName, known: &BTreeSet<DnsName>) -> Failure {
+    let known: Vec<_> = known.iter().map(DnsName::as_str).collect();
+    let remedy = match known.as_slice() {
+        [] => "add `[[alias-zones]]` to the settings".to_owned(),
+        known => format!("name one of these: {}", few(known, ", ")),
+    };
+    let message =
+        format!("{zone} is no alias zone of the settings, and the ledger has no change there");
+    Failure::new(Part::Settings, &message, remedy)
 }
 
 /// Records the note for each zone.

@@ -63,6 +63,11 @@ pub(crate) fn page(text: &str) {
     stream::stdout(text);
 }
 
+/// Prints text for people that no result follows.
+pub(crate) fn notice(text: &str) {
+    stream::message(text);
+}
+
 /// Where everything that is printed goes through.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {

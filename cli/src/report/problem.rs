@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use acme_alias_core::delegation::Severity;
+use acme_alias_core::delegation::{Finding, Severity};
 use acme_alias_core::engine::WantedBy;
 use acme_alias_core::printable::few;
 
@@ -58,18 +58,22 @@ fn of_process(snapshot: &Snapshot) -> Vec<Problem> {
     health.into_iter().chain(refused).collect()
 }
 
-/// The delegations with which the next renewal would fail. Certificates that have failed already have a problem of their own.
-fn of_delegations(snapshot: &Snapshot) -> Vec<Problem> {
+/// What is wrong with delegations, as far as the next renewal would fail.
+fn broken_delegations(snapshot: &Snapshot) -> impl Iterator<Item = &Finding> {
     let process = snapshot.status.as_ref();
     let delegations = process.and_then(|status| status.delegations.as_ref());
     let findings = delegations.into_iter().flat_map(|all| &all.findings);
+    findings.filter(|finding| finding.severity == Severity::Error)
+}
+
+/// The delegations with which the next renewal would fail. Certificates that have failed already have a problem of their own.
+fn of_delegations(snapshot: &Snapshot) -> Vec<Problem> {
     let failing = snapshot.listing.all.iter();
     let failing = failing.filter(|listed| listed.attempts().is_some());
     let failing: BTreeSet<_> = failing.flat_map(|listed| &listed.overview.names).collect();
-    let errors = findings.filter(|finding| {
+    let errors = broken_delegations(snapshot).filter(|finding| {
         let mut domains = finding.domains.iter();
-        finding.severity == Severity::Error
-            && domains.any(|domain| !failing.contains(&domain.to_string()))
+        domains.any(|domain| !failing.contains(&domain.to_string()))
     });
     let problems = errors.map(|finding| {
         let domains: Vec<_> = finding.domains.iter().map(ToString::to_string).collect();
@@ -97,16 +101,22 @@ fn of_certificate(snapshot: &Snapshot, listed: &Listed) -> Option<Problem> {
     let id = &listed.overview.id;
     let known = snapshot.status.as_ref();
     let known = known.and_then(|status| status.failures.get(id));
+    let found = broken_delegations(snapshot);
+    let found = found.filter(|finding| {
+        let mut domains = finding.domains.iter().map(ToString::to_string);
+        domains.any(|domain| listed.overview.names.contains(&domain))
+    });
+    let found = found.map(status::remedy).collect();
     Some(Problem {
         subject: Some(id.to_string()),
         is_urgent,
         what,
-        remedies: remedies(listed, known),
+        remedies: remedies(listed, known, found),
     })
 }
 
-/// What to do. `known` is what this process knows of the last failure.
-fn remedies(listed: &Listed, known: Option<&Trouble>) -> Vec<String> {
+/// What to do. `known` is what this process knows of the last failure, and `found` are the remedies for its delegations.
+fn remedies(listed: &Listed, known: Option<&Trouble>, found: Vec<String>) -> Vec<String> {
     let id = &listed.overview.id;
     let remedy = |text: String| vec![text];
     if listed.overview.wanted_by == WantedBy::Nobody {
@@ -123,6 +133,8 @@ fn remedies(listed: &Listed, known: Option<&Trouble>) -> Vec<String> {
     }
     match known {
         Some(trouble) if !trouble.remedies.is_empty() => trouble.remedies.clone(),
+        // The failure of an earlier process, and the check of this one found its cause.
+        _ if listed.attempts().is_some() && !found.is_empty() => found,
         _ if listed.attempts().is_some() => remedy(format!(
             "Remove the cause. To try at once, run `acme-alias renew --force {id}`: it prints the remedy if it fails \
              again."

@@ -118,6 +118,11 @@ fn a_change_that_the_operator_acknowledges_is_not_reported_again() -> Result {
         "{nothing}"
     );
 
+    let unknown = bed.run(&["ledger", "diff-serial", "auht.example.net"])?;
+    unknown.assert_failure(2, &["auht.example.net is no alias zone", ALIAS_ZONE]);
+    let note = ["ledger", "diff-serial", "--acknowledge", "Einträge"];
+    bed.run(&note)?.assert_failure(2, &["a note has 1 to 255"]);
+
     bed.add_foreign_txt(ALIAS_ZONE, ALIAS_NAME, "ours")?;
     let outcome = bed.run(&diff)?;
     outcome.assert_failure(1, &[]);
@@ -127,8 +132,8 @@ fn a_change_that_the_operator_acknowledges_is_not_reported_again() -> Result {
     assert!(outcome.stdout.contains("3 -> 4 since"), "{outcome}");
     bed.run(&diff)?.assert_success();
     bed.run(&["ledger", "verify"])?.assert_success();
-    let shown = bed.run(&["ledger", "show"])?;
-    assert!(shown.stdout.contains("new NS records"), "{shown}");
+    let shown = bed.run(&["ledger", "show", "--since", "2026-01-31"])?;
+    shown.assert_printed(&["serial-explained 3 -> 4", "new NS records"]);
 
     // The next change of ours continues from there, and the next change of others is reported.
     bed.run(&["renew", "--force"])?.assert_success();
@@ -156,6 +161,14 @@ fn hosts_that_share_an_alias_zone_recognise_each_others_changes() -> Result {
     first.run(&ISSUE)?.assert_success();
     let missing = first.run(&diff)?;
     missing.assert_failure(6, &["second-host/ledger", "`other-ledgers`"]);
+    // The state folder in place of the ledger in it.
+    let folder = format!("other-ledgers = ['{}']", bed.folder().display());
+    let wrong = bed.program(Settings {
+        top: folder,
+        ..bed.settings()
+    })?;
+    let wrong = wrong.run(&diff)?;
+    wrong.assert_failure(6, &["no `.jsonl` file", "`other-ledgers`"]);
 
     second.run(&["issue", "example.org"])?.assert_success();
     first.run(&["renew", "--force"])?.assert_success();

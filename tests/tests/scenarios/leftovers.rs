@@ -127,11 +127,16 @@ fn a_value_that_is_forgotten_is_not_reported_again() -> Result {
 #[test]
 fn every_signal_that_ends_a_run_withdraws_its_records() -> Result {
     type Send = fn(&Running) -> Result;
-    let signals: [(&str, Send); 4] = [
+    let signals: [(&str, Send); 5] = [
         ("SIGINT", Running::interrupt),
         ("SIGTERM", Running::terminate),
         ("SIGHUP", Running::hang_up),
         ("SIGQUIT", Running::quit),
+        // As `timeout` does it: to the process, and to its group.
+        ("two at once", |running| {
+            running.terminate()?;
+            running.interrupt()
+        }),
     ];
     let zones = TwoZones::start()?;
     let stuck = zones.bed.stuck_server()?;
