@@ -81,14 +81,30 @@ fn table(rights: &[Right]) -> String {
         let before = format!("  {allowed:11}  {needed:7}  ");
         fill(text, WIDTH, &before, &" ".repeat(before.len())) + "\n"
     };
-    let rows = rights.iter().map(|right| {
-        let needed = match right.weight {
-            Weight::Needed => "yes",
-            _ => "no",
-        };
-        let text = format!("{}: {}", right.right, right.evidence);
-        row(&right.verdict.to_string(), needed, &text)
-    });
-    let head = row("allowed?", "needed?", "right, and the evidence");
-    std::iter::once(head).chain(rows).collect()
+    let mut text = row("allowed?", "needed?", "rights, and the evidence");
+    let of = |right: &Right| {
+        (
+            right.verdict,
+            right.weight == Weight::Needed,
+            right.evidence.clone(),
+        )
+    };
+    // The same evidence is printed once.
+    for group in rights.chunk_by(|one, next| of(one) == of(next)) {
+        let Some(first) = group.first() else { continue };
+        let (mut allowed, mut needed) = (
+            first.verdict.to_string(),
+            if first.weight == Weight::Needed {
+                "yes"
+            } else {
+                "no"
+            },
+        );
+        for right in group {
+            text.push_str(&row(&allowed, needed, &right.right));
+            (allowed, needed) = (String::new(), "");
+        }
+        text.push_str(&row("", "", &format!("({})", first.evidence)));
+    }
+    text
 }

@@ -38,6 +38,8 @@ fn widths<const N: usize>(columns: &[Column; N], rows: &[[String; N]], width: us
     let room = width.saturating_sub(GAP * N.saturating_sub(1));
     while widths.iter().sum::<usize>() > room {
         let spare = widths.iter_mut().zip(columns);
+        // A number that is cut is another number.
+        let spare = spare.filter(|(_, column)| !column.is_number);
         let spare = spare.map(|(width, column)| (width.saturating_sub(column.min), width));
         match spare.max_by_key(|(spare, _)| *spare) {
             Some((spare, width)) if spare > 0 => *width -= 1,
@@ -133,6 +135,16 @@ mod tests {
             "a-certificate-with-a-long-id\n     b                       1",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_number_is_never_cut() {
+        let long = "x".repeat(60);
+        let lines = table(&[[&long, &long, "-1825 days"]], 60);
+        assert!(
+            lines.iter().any(|line| line.ends_with("-1825 days")),
+            "{lines:?}"
+        );
     }
 
     #[test]
