@@ -4,6 +4,7 @@ use acme_alias_core::acme::AcmeError;
 use acme_alias_core::engine::Environment;
 use acme_alias_core::ledger::GitExport;
 
+use super::serials;
 use crate::failure::{Failure, Part, git_export_remedy};
 use crate::output::{FoundSecret, Report};
 use crate::settings::{self, Mistake, SettingsError, local_mistakes};
@@ -45,6 +46,11 @@ pub(crate) async fn check(setup: &Setup) -> Result<Report, Failure> {
     }
     mistakes.extend(local_mistakes(&setup.tree()?, settings).await);
     mistakes.extend(audit(setup).await);
+    for folder in &settings.other_ledgers {
+        if let Err(failure) = serials::check_copy(folder) {
+            mistakes.push(mistake(failure)?);
+        }
+    }
     mistakes.extend(settings.mistakes());
     if let Some(error) = SettingsError::all(mistakes.iter()) {
         return Err(error.into());

@@ -130,16 +130,24 @@ async fn other_hosts(
 ) -> Result<OtherHosts, Failure> {
     let mut ledgers = Vec::new();
     for folder in &setup.settings.other_ledgers {
-        // Without its lines, every change of that host would look foreign.
-        if let Err(error) = has_lines(folder) {
-            let message = format!("the ledger of another host, {}: {error}", folder.display());
-            let remedy = "copy the folder `ledger` of that host's state folder there, or correct `other-ledgers`";
-            return Err(Failure::new(Part::Store, &message, remedy.to_owned()));
-        }
+        check_copy(folder)?;
         ledgers.push(FileLedger::open_read_only(folder));
     }
     let ledgers = ledgers.iter().map(|ledger| ledger as &dyn Ledger);
     Ok(OtherHosts::read(ledgers, zones).await?)
+}
+
+/// Fails if a folder has no ledger: without its lines, every change of that host would look foreign.
+pub(super) fn check_copy(folder: &Path) -> Result<(), Failure> {
+    has_lines(folder).map_err(|error| {
+        let message = format!(
+            "`other-ledgers`: {} is no ledger of another host: {error}",
+            folder.display()
+        );
+        let remedy =
+            "copy the folder `ledger` of that host's state folder there, or correct the path";
+        Failure::new(Part::Settings, &message, remedy.to_owned())
+    })
 }
 
 /// Fails if a folder has no file of a ledger.

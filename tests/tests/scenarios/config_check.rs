@@ -140,6 +140,17 @@ fn an_audit_folder_that_can_be_no_repository_is_named() -> Result {
 }
 
 #[test]
+fn a_folder_that_is_no_ledger_of_another_host_is_named() -> Result {
+    let bed = bed()?;
+    for path in [bed.folder().join("missing"), bed.folder().to_owned()] {
+        let other = format!("other-ledgers = [\"{}\"]", path.display());
+        let outcome = checked(&bed, |settings| settings.top = other)?;
+        outcome.assert_failure(2, &["`other-ledgers`", &path.display().to_string()]);
+    }
+    Ok(())
+}
+
+#[test]
 fn external_accounts_and_contacts_of_a_wrong_form_are_named() -> Result {
     let bed = bed()?;
     let other = "[cas.other]\ndirectory = \"https://ca.example/dir\"\n";
