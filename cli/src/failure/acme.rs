@@ -173,8 +173,8 @@ fn validation_remedy(kind: &str) -> Option<&'static str> {
             "let the CA reach the name servers of the domain and of the alias zone: port 53, UDP and TCP"
         }
         "unauthorized" => {
-            "all name servers had the value, but the CA saw another one, perhaps from its cache; \
-             run the same command again later"
+            "all name servers had the value, but the CA did not see it: it may have an older answer in its cache, or \
+             not reach these servers. Run the same command again later"
         }
         "incorrectResponse" => {
             "all name servers had the value, but the CA found another one: look with `acme-alias check` whether \
