@@ -82,24 +82,16 @@ fn table(rights: &[Right]) -> String {
         fill(text, WIDTH, &before, &" ".repeat(before.len())) + "\n"
     };
     let mut text = row("allowed?", "needed?", "rights, and the evidence");
-    let of = |right: &Right| {
-        (
-            right.verdict,
-            right.weight == Weight::Needed,
-            right.evidence.clone(),
-        )
+    let is_needed = |right: &Right| right.weight == Weight::Needed;
+    let is_same = |one: &Right, next: &Right| {
+        let verdicts = one.verdict == next.verdict && one.evidence == next.evidence;
+        verdicts && is_needed(one) == is_needed(next)
     };
     // The same evidence is printed once.
-    for group in rights.chunk_by(|one, next| of(one) == of(next)) {
+    for group in rights.chunk_by(is_same) {
         let Some(first) = group.first() else { continue };
-        let (mut allowed, mut needed) = (
-            first.verdict.to_string(),
-            if first.weight == Weight::Needed {
-                "yes"
-            } else {
-                "no"
-            },
-        );
+        let mut allowed = first.verdict.to_string();
+        let mut needed = if is_needed(first) { "yes" } else { "no" };
         for right in group {
             text.push_str(&row(&allowed, needed, &right.right));
             (allowed, needed) = (String::new(), "");

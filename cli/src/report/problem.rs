@@ -1,6 +1,6 @@
 //! What is wrong, and what to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use acme_alias_core::delegation::{Finding, Severity};
 use acme_alias_core::engine::WantedBy;
@@ -23,8 +23,9 @@ pub(super) struct Problem {
 
 /// The problems, those of the process first, then delegations, and then certificates in the order of the list.
 pub(super) fn problems(snapshot: &Snapshot) -> Vec<Problem> {
+    let broken = broken_by_name(snapshot);
     let certificates = snapshot.listing.all.iter();
-    let certificates = certificates.filter_map(|listed| of_certificate(snapshot, listed));
+    let certificates = certificates.filter_map(|listed| of_certificate(snapshot, listed, &broken));
     let mut problems = of_process(snapshot);
     problems.extend(of_delegations(snapshot));
     let (urgent, others): (Vec<_>, Vec<_>) = certificates.partition(|one| one.is_urgent);
@@ -66,7 +67,8 @@ fn broken_delegations(snapshot: &Snapshot) -> impl Iterator<Item = &Finding> {
     findings.filter(|finding| finding.severity == Severity::Error)
 }
 
-/// The delegations with which the next renewal would fail. Certificates that have failed already have a problem of their own.
+/// The delegations with which the next renewal would fail. Certificates that have failed already have a problem of their
+/// own.
 fn of_delegations(snapshot: &Snapshot) -> Vec<Problem> {
     let failing = snapshot.listing.all.iter();
     let failing = failing.filter(|listed| listed.attempts().is_some());
@@ -87,7 +89,21 @@ fn of_delegations(snapshot: &Snapshot) -> Vec<Problem> {
     problems.collect()
 }
 
-fn of_certificate(snapshot: &Snapshot, listed: &Listed) -> Option<Problem> {
+/// The same by the names of certificates: one alias zone may concern all of them.
+fn broken_by_name(snapshot: &Snapshot) -> HashMap<String, &Finding> {
+    let findings = broken_delegations(snapshot);
+    let by_name = findings.flat_map(|finding| {
+        let domains = finding.domains.iter();
+        domains.map(move |domain| (domain.to_string(), finding))
+    });
+    by_name.collect()
+}
+
+fn of_certificate(
+    snapshot: &Snapshot,
+    listed: &Listed,
+    broken: &HashMap<String, &Finding>,
+) -> Option<Problem> {
     let now = snapshot.at;
     let alarm = listed.alarm(now, Warn::default());
     let is_urgent = alarm.is_some();
@@ -101,17 +117,16 @@ fn of_certificate(snapshot: &Snapshot, listed: &Listed) -> Option<Problem> {
     let id = &listed.overview.id;
     let known = snapshot.status.as_ref();
     let known = known.and_then(|status| status.failures.get(id));
-    let found = broken_delegations(snapshot);
-    let found = found.filter(|finding| {
-        let mut domains = finding.domains.iter().map(ToString::to_string);
-        domains.any(|domain| listed.overview.names.contains(&domain))
-    });
-    let found = found.map(status::remedy).collect();
+    let names = listed.overview.names.iter();
+    let found: BTreeSet<_> = names
+        .filter_map(|name| broken.get(name))
+        .map(|finding| status::remedy(finding))
+        .collect();
     Some(Problem {
         subject: Some(id.to_string()),
         is_urgent,
         what,
-        remedies: remedies(listed, known, found),
+        remedies: remedies(listed, known, found.into_iter().collect()),
     })
 }
 

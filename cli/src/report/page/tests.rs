@@ -1,8 +1,12 @@
 //! The page with text from others in every place, and with many certificates.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::sample::{all_states, attempts, many, snapshot, with_left};
+use acme_alias_core::delegation::{Finding, FindingKind, Severity};
+
+use super::super::delegations::Delegations;
+use super::super::sample::{all_states, attempts, many, now, snapshot, with_left};
 use super::super::status::Trouble;
 use super::*;
 
@@ -133,6 +137,48 @@ fn problems_come_first_with_their_remedies() {
     });
     assert!(good.contains("<h1>All is well</h1>"));
     assert!(!good.contains("id=\"problems\""));
+}
+
+/// A snapshot after a check that found this delegation broken.
+fn with_broken(listed: Listed, domain: &str, answer: &str) -> Snapshot {
+    let name = format!("_acme-challenge.{domain}");
+    let mut delegations = Delegations::new(now());
+    delegations.errors = 1;
+    delegations.findings = vec![Finding {
+        severity: Severity::Error,
+        kind: FindingKind::MissingCname,
+        domains: vec![domain.parse().unwrap()],
+        name: name.parse().unwrap(),
+        server: None,
+        answer: answer.to_owned(),
+        remedy: "add this record".to_owned(),
+        record: Some(format!("{name}. 600 IN CNAME a.example.net.")),
+    }];
+    let mut snapshot = snapshot(vec![listed]);
+    if let Some(status) = &mut snapshot.status {
+        status.failures.clear();
+        status.delegations = Some(Arc::new(delegations));
+    }
+    snapshot
+}
+
+#[test]
+fn a_broken_delegation_is_one_problem_with_its_record() {
+    let domain = "web.example.com";
+    let record = "_acme-challenge.web.example.com. 600 IN CNAME a.example.net.";
+    let healthy = render(&with_broken(with_left("web", 80), domain, HOSTILE));
+    // The last failure was in an earlier process.
+    let mut listed = with_left("web", 3);
+    listed.overview.attempts = Some(attempts("no CNAME"));
+    let failed = render(&with_broken(listed, domain, HOSTILE));
+    for page in [&healthy, &failed] {
+        elements(page);
+        assert!(page.contains("<h1>1 problem</h1>"), "{page}");
+        assert_eq!(page.matches(record).count(), 1, "{page}");
+        assert!(page.contains("1 that would fail"), "{page}");
+        assert!(!page.contains("<script"), "{page}");
+    }
+    assert!(!failed.contains("renew --force web"), "{failed}");
 }
 
 #[test]
