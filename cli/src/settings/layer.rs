@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use acme_alias_core::printable::{is_unprintable, printable};
 use acme_alias_core::trusted::{self, Access, Links};
 use config::{Config, Map, Source, Value, ValueKind};
-use miette::{NamedSource, SourceSpan};
+use miette::SourceSpan;
 use secrecy::{ExposeSecret, SecretString};
 use toml::Table;
 use toml::de::{DeTable, DeValue};
@@ -18,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 use super::mask::mask_secrets;
 use super::mistake::Mistake;
 use super::schema::secret_keys;
+use super::source_text::SourceText;
 
 /// No settings file is larger: ten thousand certificates take about a megabyte.
 const SIZE_MAX: u64 = 16 << 20;
@@ -39,7 +40,7 @@ pub(crate) struct Layer {
 #[derive(Debug)]
 struct Text {
     /// What may be shown of it: secrets are overwritten.
-    masked: Arc<NamedSource<String>>,
+    masked: Arc<SourceText>,
     plain: SecretString,
     /// The place of every value, found when the first mistake is shown: a file may have many
     /// thousand certificates, and their places take more memory than their settings.
@@ -97,7 +98,7 @@ impl Layer {
 
     /// Reads the text of a file.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Mistake> {
-        let masked = Arc::new(NamedSource::new(name, harmless(&mask_secrets(text))));
+        let masked = Arc::new(SourceText::new(name, harmless(&mask_secrets(text))));
         let wrong = |error: toml::de::Error| {
             let span = error.span().unwrap_or(0..0);
             Mistake::new(error.message().trim())

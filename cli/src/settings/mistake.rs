@@ -9,11 +9,11 @@ use std::sync::Arc;
 use acme_alias_core::printable::printable;
 use acme_alias_core::trusted::Untrusted;
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
-    SourceSpan,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, SourceSpan,
 };
 use textwrap::{WordSeparator, WordSplitter};
 
+use super::source_text::SourceText;
 use crate::fill::WIDTH;
 use crate::trust;
 
@@ -30,7 +30,7 @@ const MISTAKES_MAX: usize = 20;
 pub(crate) struct Mistake {
     problem: String,
     help: Option<String>,
-    place: Option<(Arc<NamedSource<String>>, SourceSpan)>,
+    place: Option<(Arc<SourceText>, SourceSpan)>,
 }
 
 impl Mistake {
@@ -64,8 +64,8 @@ impl Mistake {
     }
 
     /// The same, at its place in a text: where the first line of `span` is.
-    pub(super) fn at(mut self, source: Arc<NamedSource<String>>, span: SourceSpan) -> Self {
-        let text = source.inner().get(span.offset()..).unwrap_or_default();
+    pub(super) fn at(mut self, source: Arc<SourceText>, span: SourceSpan) -> Self {
+        let text = source.text().get(span.offset()..).unwrap_or_default();
         let line = text.find('\n').unwrap_or(text.len()).min(span.len());
         self.place = Some((source, (span.offset(), line).into()));
         self

@@ -25,6 +25,7 @@ mod same_files;
 mod schema;
 mod secret;
 mod show;
+mod source_text;
 #[cfg(test)]
 mod tests;
 mod unknown_keys;
