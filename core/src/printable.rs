@@ -3,7 +3,7 @@
 /// Items of a long list that are shown.
 pub(crate) const SHOWN_MAX: usize = 3;
 /// Characters of a record or a value that are shown: a string in a TXT record has as many (RFC 1035 §3.3).
-pub(crate) const TEXT_MAX: usize = 255;
+pub const TEXT_MAX: usize = 255;
 
 /// Returns the text on one line. Characters that control a terminal or the direction of text are
 /// escaped.

@@ -5,6 +5,10 @@ use std::fmt;
 use crate::name::DnsName;
 use crate::printable::printable;
 
+/// Names of the servers of a zone that a provider returns; a backend has two to eight. The others add nothing to the
+/// comparison with the delegation.
+pub const NAME_SERVERS_MAX: usize = 16;
+
 /// One of several zones of one name at a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendZone {

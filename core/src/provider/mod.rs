@@ -10,7 +10,7 @@ mod local;
 mod options;
 mod shared;
 
-pub use self::backend_zone::BackendZone;
+pub use self::backend_zone::{BackendZone, NAME_SERVERS_MAX};
 pub use self::contract::{
     Applied, Guarantees, Identity, Limits, Reading, TxtProvider, ValueChanges, Variant,
 };

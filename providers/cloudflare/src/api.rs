@@ -1,7 +1,11 @@
 //! The API's calls that this provider needs, and their types.
 
+use std::collections::BTreeSet;
+use std::slice;
+
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{BackendZone, ProviderError};
+use acme_alias_core::printable::{TEXT_MAX, shortened};
+use acme_alias_core::provider::{BackendZone, NAME_SERVERS_MAX, ProviderError};
 use acme_alias_core::txt::quoting::{self, Digits};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,6 +19,8 @@ const SINGLE_QUERIES_MAX: usize = 3;
 const RECORDS_PER_PAGE: &str = "1000";
 /// Pages of a list that are read: 200,000 records. One without an end must not keep a run from its end.
 const PAGES_MAX: u32 = 200;
+/// Octets of the records that are kept: 80,000 values of challenges.
+const RECORDS_MAX: usize = 16 * 1024 * 1024;
 /// The status of a zone that is delegated to Cloudflare
 /// (<https://developers.cloudflare.com/dns/zone-setups/reference/domain-status/>).
 const ACTIVE: &str = "active";
@@ -49,7 +55,8 @@ impl Zone {
     pub(crate) fn servers(&self) -> Vec<DnsName> {
         let names = [&self.name_servers, &self.vanity_name_servers];
         let names = names.into_iter().flatten().flatten();
-        names.filter_map(|name| name.parse().ok()).collect()
+        let names = names.filter_map(|name| name.parse().ok());
+        names.take(NAME_SERVERS_MAX).collect()
     }
 
     /// Its id and the names of its servers.
@@ -145,33 +152,37 @@ impl Client {
 
     /// All zones that the token may list, and why there may be more.
     pub(crate) async fn zones(&self) -> (Vec<Zone>, Result<(), RequestError>) {
-        self.list("/zones", &[("per_page", ZONES_PER_PAGE)]).await
+        let mut zones = Vec::new();
+        let take = |page| {
+            zones.extend(page);
+            Ok(())
+        };
+        let listed = self.list("/zones", &[("per_page", ZONES_PER_PAGE)], take);
+        let listed = listed.await;
+        (zones, listed)
     }
 
-    /// The items of a list on several pages, and why there may be more.
+    /// Gives the items of each page of a list to `take`, until it fails. If there is an error, there may be more.
     async fn list<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, &str)],
-    ) -> (Vec<T>, Result<(), RequestError>) {
-        let mut items = Vec::new();
+        mut take: impl FnMut(Vec<T>) -> Result<(), RequestError>,
+    ) -> Result<(), RequestError> {
         for page in 1..=PAGES_MAX {
             let number = page.to_string();
             let query = [query, &[("page", number.as_str())]].concat();
-            let envelope = match self.get::<Vec<T>>(path, &query).await {
-                Ok(envelope) => envelope,
-                Err(error) => return (items, Err(error)),
-            };
+            let envelope = self.get::<Vec<T>>(path, &query).await?;
             let is_last = envelope.is_last(page);
             let found = envelope.result.unwrap_or_default();
             let is_empty = found.is_empty();
-            items.extend(found);
+            take(found)?;
             if is_last || is_empty {
-                return (items, Ok(()));
+                return Ok(());
             }
         }
         let problem = format!("the list has more than {PAGES_MAX} pages");
-        (items, Err(RequestError::NoAnswer(problem.into())))
+        Err(RequestError::NoAnswer(problem.into()))
     }
 
     /// A zone. The token needs Zone:Read.
@@ -201,31 +212,53 @@ impl Client {
         Ok(domain.map(|domain| domain.trim().trim_end_matches('.').to_owned()))
     }
 
-    /// The TXT records at `names`, and perhaps others.
+    /// The TXT records at `names`.
     pub(crate) async fn txt_records(
         &self,
         zone: &ZoneId,
         names: &[DnsName],
     ) -> Result<Vec<Record>, RequestError> {
         if names.len() > SINGLE_QUERIES_MAX {
-            return self.list_txt_records(zone, None).await;
+            return self.list_txt_records(zone, names).await;
         }
         let mut records = Vec::new();
         for name in names {
-            records.extend(self.list_txt_records(zone, Some(name)).await?);
+            let at_name = self.list_txt_records(zone, slice::from_ref(name)).await?;
+            records.extend(at_name);
         }
         Ok(records)
     }
 
+    /// Asks for the records at one name, or for all records of the zone if there are several names.
     async fn list_txt_records(
         &self,
         zone: &ZoneId,
-        name: Option<&DnsName>,
+        names: &[DnsName],
     ) -> Result<Vec<Record>, RequestError> {
         let mut query = vec![("type", "TXT"), ("per_page", RECORDS_PER_PAGE)];
-        query.extend(name.map(|name| ("name.exact", name.as_str())));
-        let (records, all) = self.list(&records_path(zone), &query).await;
-        all.map(|()| records)
+        if let [only] = names {
+            query.push(("name.exact", only.as_str()));
+        }
+        let names: BTreeSet<_> = names.iter().collect();
+        let (mut records, mut octets) = (Vec::new(), 0);
+        let take = |page: Vec<Record>| {
+            let of_names = page.into_iter().filter(|record| {
+                let name = record.name.parse::<DnsName>();
+                name.is_ok_and(|name| names.contains(&name))
+            });
+            for record in of_names {
+                octets += size_of::<Record>() + record.id.len() + record.content.len();
+                if octets > RECORDS_MAX {
+                    let problem =
+                        format!("the records at these names take more than {RECORDS_MAX} octets");
+                    return Err(RequestError::NoAnswer(problem.into()));
+                }
+                records.push(record);
+            }
+            Ok(())
+        };
+        self.list(&records_path(zone), &query, take).await?;
+        Ok(records)
     }
 
     /// Carries out a batch; returns the records that were made.
@@ -283,7 +316,7 @@ impl Client {
         match self.verify_token().await {
             Ok(Some(Verification { status, .. })) if status == "active" => TokenState::Active,
             Ok(Some(Verification { status, .. })) => {
-                TokenState::Inactive(status.escape_debug().to_string())
+                TokenState::Inactive(shortened(&status, TEXT_MAX))
             }
             Err(error) if error.is_unknown_token() => TokenState::Unknown,
             _ => TokenState::NotChecked,

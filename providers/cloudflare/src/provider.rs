@@ -1,6 +1,5 @@
 //! The provider: reads the records, and changes what differs.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -273,18 +272,15 @@ impl TxtProvider for Cloudflare {
             Ok(records) => records,
             Err(error) => return Err(self.client.provider_error(error, zone).await.of_reading()),
         };
-        let names: BTreeSet<_> = names.iter().collect();
         let mut sets = TxtSets::new();
         for record in records {
-            let Ok(name) = record.name.parse::<DnsName>() else {
+            let Ok(name) = record.name.parse() else {
                 continue;
             };
-            if names.contains(&name) {
-                let value = record.text().parse().ok();
-                sets.entry(name)
-                    .or_default()
-                    .add(record.cache_time(), value);
-            }
+            let value = record.text().parse().ok();
+            sets.entry(name)
+                .or_default()
+                .add(record.cache_time(), value);
         }
         Ok(sets)
     }

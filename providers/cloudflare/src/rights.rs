@@ -3,6 +3,7 @@
 
 use acme_alias_core::dns::Server;
 use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::{TEXT_MAX, shortened};
 use acme_alias_core::provider::ProviderError;
 use acme_alias_core::rights::{Audit, Grant, KeyRights, Policy, Right, Subject, Verdict, Weight};
 use async_trait::async_trait;
@@ -63,7 +64,7 @@ impl Cloudflare {
         for zone in zones.iter().filter(|zone| zone.id != id).take(ZONES_MAX) {
             let (verdict, evidence) = self.may_edit(&zone.id).await;
             rights.push(Right {
-                right: format!("every record of {}", zone.name.escape_debug()),
+                right: format!("every record of {}", shortened(&zone.name, TEXT_MAX)),
                 weight: weight(&zone.name),
                 verdict,
                 evidence,
@@ -117,9 +118,11 @@ impl Cloudflare {
     async fn token_in_words(&self) -> String {
         match self.client().verify_token().await {
             Ok(Some(Verification { status, expires_on })) => {
-                let status = status.escape_debug();
+                let status = shortened(&status, TEXT_MAX);
                 match expires_on {
-                    Some(end) => format!("the token is {status} until {}", end.escape_debug()),
+                    Some(end) => {
+                        format!("the token is {status} until {}", shortened(&end, TEXT_MAX))
+                    }
                     None => format!("the token is {status} and never expires"),
                 }
             }

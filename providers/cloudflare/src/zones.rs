@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::{TEXT_MAX, shortened};
 use acme_alias_core::provider::{BackendZone, Failure, ProviderError};
 use tokio::sync::Mutex;
 use tracing::debug;
@@ -208,7 +209,7 @@ fn inactive(zone: &DnsName, found: &[Zone]) -> ProviderError {
 
 /// The id is that of the zone `found`, or of a zone that contains it.
 pub(crate) fn wrong_zone(zone: &DnsName, found: &str) -> ProviderError {
-    let found = found.escape_debug();
+    let found = shortened(found, TEXT_MAX);
     ProviderError::new(
         Failure::Rejected,
         format!("`zone-id` is not that of {zone}: that zone contains {found}"),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::{TEXT_MAX, shortened};
 use acme_alias_core::provider::{
     Applied, Failure, Guarantees, Identity, Limits, ProviderError, Reading, TxtProvider,
     ValueChanges, check_within,
@@ -112,7 +113,7 @@ impl PowerDns {
                 format!(
                     "{zone} is a secondary zone at {} (kind {})",
                     self.client.config().url,
-                    found.kind.escape_debug()
+                    shortened(&found.kind, TEXT_MAX)
                 ),
                 "set `url` to the API of its primary",
             ));

@@ -1,6 +1,9 @@
 //! The calls to Route 53 that this provider needs.
 
+use std::collections::BTreeSet;
+
 use acme_alias_core::name::DnsName;
+use acme_alias_core::provider::NAME_SERVERS_MAX;
 use aws_sdk_route53::Client as Api;
 use aws_sdk_route53::types::{
     ChangeBatch, ChangeStatus, HostedZone, HostedZoneConfig, ResourceRecordSet, RrType,
@@ -15,6 +18,51 @@ const SINGLE_QUERIES_MAX: usize = 4;
 const SETS_PER_PAGE: i32 = 300;
 /// Pages of a list that are read: 60,000 sets. One without an end must not keep a run from its end.
 const PAGES_MAX: usize = 200;
+/// Octets of the sets that are kept; those of one name have 32,000 characters at most.
+const SETS_MAX: usize = 16 * 1024 * 1024;
+/// Hosted zones of one name that are kept. More than one are a mistake.
+const ZONES_MAX: usize = 16;
+
+/// The TXT sets at some names.
+struct Found<'a> {
+    names: BTreeSet<&'a DnsName>,
+    sets: Vec<ResourceRecordSet>,
+    octets: usize,
+}
+
+impl<'a> Found<'a> {
+    fn new(names: &'a [DnsName]) -> Self {
+        Found {
+            names: names.iter().collect(),
+            sets: Vec::new(),
+            octets: 0,
+        }
+    }
+
+    /// Takes those at the names from a page.
+    fn add(&mut self, page: Vec<ResourceRecordSet>) -> Result<(), CallError> {
+        for set in page {
+            let is_at_names = || {
+                let name = set.name().parse::<DnsName>();
+                name.is_ok_and(|name| self.names.contains(&name))
+            };
+            if *set.r#type() != RrType::Txt || !is_at_names() {
+                continue;
+            }
+            let records = set.resource_records().iter();
+            let records: usize = records
+                .map(|record| size_of_val(record) + record.value().len())
+                .sum();
+            self.octets += size_of_val(&set) + records;
+            if self.octets > SETS_MAX {
+                let problem = format!("the sets at these names take more than {SETS_MAX} octets");
+                return Err(CallError::NoAnswer(problem));
+            }
+            self.sets.push(set);
+        }
+        Ok(())
+    }
+}
 
 /// The hosted zones of one name.
 #[derive(Debug, Default)]
@@ -56,7 +104,7 @@ impl Client {
         let records = sets.iter().filter(is_apex);
         let records = records.flat_map(ResourceRecordSet::resource_records);
         let names = records.filter_map(|record| record.value().parse().ok());
-        Ok(names.collect())
+        Ok(names.take(NAME_SERVERS_MAX).collect())
     }
 
     /// The hosted zones of this name.
@@ -75,25 +123,28 @@ impl Client {
             } else {
                 &mut zones.public
             };
-            of_its_kind.extend(found.id().parse::<HostedZoneId>());
+            if of_its_kind.len() < ZONES_MAX {
+                of_its_kind.extend(found.id().parse::<HostedZoneId>());
+            }
         }
         Ok(zones)
     }
 
-    /// The sets at `names`, and perhaps others.
+    /// The TXT sets at `names`.
     pub(crate) async fn record_sets(
         &self,
         zone: &HostedZoneId,
         names: &[DnsName],
     ) -> Result<Vec<ResourceRecordSet>, CallError> {
+        let mut found = Found::new(names);
         if names.len() > SINGLE_QUERIES_MAX {
-            return self.list(zone).await;
+            self.list(zone, &mut found).await?;
+        } else {
+            for name in names {
+                found.add(self.list_from(zone, name, RrType::Txt).await?)?;
+            }
         }
-        let mut sets = Vec::new();
-        for name in names {
-            sets.extend(self.list_from(zone, name, RrType::Txt).await?);
-        }
-        Ok(sets)
+        Ok(found.sets)
     }
 
     /// The set of this type at `name`, or the set that follows.
@@ -115,9 +166,8 @@ impl Client {
         Ok(listed.resource_record_sets)
     }
 
-    /// All sets of the zone.
-    async fn list(&self, zone: &HostedZoneId) -> Result<Vec<ResourceRecordSet>, CallError> {
-        let mut sets = Vec::new();
+    /// Searches all sets of the zone.
+    async fn list(&self, zone: &HostedZoneId, found: &mut Found<'_>) -> Result<(), CallError> {
         let mut next = (None, None, None);
         for _ in 0..PAGES_MAX {
             let send = |api: &Api| {
@@ -131,9 +181,9 @@ impl Client {
                     .send()
             };
             let page = self.call(send, CallError::new).await?;
-            sets.extend(page.resource_record_sets);
+            found.add(page.resource_record_sets)?;
             if !page.is_truncated {
-                return Ok(sets);
+                return Ok(());
             }
             next = (
                 page.next_record_name,

@@ -1,6 +1,5 @@
 //! The provider: reads record sets, and swaps them if they have not changed since.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use acme_alias_core::provider::{
 use acme_alias_core::txt::{self, TxtChange, TxtSets};
 use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_sdk_route53::types::RrType;
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -154,16 +152,11 @@ impl Route53 {
 
     /// The TXT record sets at `names`.
     async fn sets(&self, id: &HostedZoneId, names: &[DnsName]) -> Result<TxtRecordSets, ReadError> {
-        let listed = self.client.record_sets(id, names).await?;
-        let names: BTreeSet<_> = names.iter().collect();
         let mut sets = TxtRecordSets::new();
-        for set in listed {
+        for set in self.client.record_sets(id, names).await? {
             let Ok(name) = set.name().parse::<DnsName>() else {
                 continue;
             };
-            if *set.r#type() != RrType::Txt || !names.contains(&name) {
-                continue;
-            }
             if set.set_identifier().is_some() || set.alias_target().is_some() {
                 return Err(ReadError::Routed(name));
             }

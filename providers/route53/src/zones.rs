@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::{TEXT_MAX, few, shortened};
 use acme_alias_core::provider::{BackendZone, Failure, ProviderError};
 use tokio::sync::Mutex;
 use tracing::debug;
@@ -77,7 +78,7 @@ async fn check_id(client: &Client, zone: &DnsName, id: &HostedZoneId) -> Result<
             Failure::Rejected,
             format!(
                 "`hosted-zone-id` is not that of {zone}: it is that of {}",
-                apex.escape_debug()
+                shortened(&apex, TEXT_MAX)
             ),
             format!(
                 "set `hosted-zone-id` to the id in the list of hosted zones, or remove it to look up \
@@ -112,7 +113,7 @@ async fn check_public(
     } else {
         format!(
             "set `hosted-zone-id` to the id of the public one: {}",
-            public.join(", ")
+            few(&public, ", ")
         )
     };
     Err(ProviderError::new(
@@ -149,7 +150,7 @@ async fn look_up(client: &Client, zone: &DnsName) -> Result<HostedZoneId, Provid
                 format!(
                     "there are {} public hosted zones {zone}: {}",
                     zones.len(),
-                    shown.join(", ")
+                    few(&shown, ", ")
                 ),
                 "choose the one that is delegated to by `hosted-zone-id`".to_owned(),
             );

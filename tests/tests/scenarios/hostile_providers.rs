@@ -1,6 +1,9 @@
 //! Backends of alias zones whose lists have no end, or whose answers are too large.
 
+use std::iter;
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
@@ -14,11 +17,25 @@ use crate::route53::provider_at;
 
 /// What a run takes at most.
 const TIME: Duration = Duration::from_mins(1);
-/// A page of a list of Route 53, after which there is always another one.
-const PAGE: &str = "<ListResourceRecordSetsResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
-    <ResourceRecordSets></ResourceRecordSets><IsTruncated>true</IsTruncated><MaxItems>300</MaxItems>\
-    <NextRecordName>a.auth.example.net.</NextRecordName><NextRecordType>TXT</NextRecordType>\
-    </ListResourceRecordSetsResponse>";
+/// The namespace of the answers of Route 53.
+const XML: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
+
+/// A page of a list of Route 53 with one set; `more` if another page follows.
+fn page(name: &str, kind: &str, values: impl Iterator<Item = String>, more: bool) -> String {
+    let records =
+        values.map(|value| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>"));
+    let records: String = records.collect();
+    let next = if more {
+        "<NextRecordName>a.auth.example.net.</NextRecordName><NextRecordType>TXT</NextRecordType>"
+    } else {
+        ""
+    };
+    format!(
+        "<ListResourceRecordSetsResponse xmlns=\"{XML}\"><ResourceRecordSets><ResourceRecordSet><Name>{name}</Name>\
+         <Type>{kind}</Type><TTL>60</TTL><ResourceRecords>{records}</ResourceRecords></ResourceRecordSet>\
+         </ResourceRecordSets><IsTruncated>{more}</IsTruncated>{next}<MaxItems>300</MaxItems></ListResourceRecordSetsResponse>"
+    )
+}
 
 /// Runs with a good certificate that has a hook, and one whose alias zone is at a Cloudflare that answers with this
 /// item on each page of a list.
@@ -44,6 +61,12 @@ fn run_with_pages_of(item: &'static str) -> Result {
     Ok(())
 }
 
+/// The names by which a provider reads the whole zone.
+fn twenty_names() -> Vec<DnsName> {
+    let names = (0..20).map(|n| format!("n{n}.auth.example.net").parse().unwrap());
+    names.collect()
+}
+
 #[test]
 fn a_list_of_cloudflare_without_an_end_keeps_no_certificate_of_others_from_its_hook() -> Result {
     run_with_pages_of("")?;
@@ -52,14 +75,14 @@ fn a_list_of_cloudflare_without_an_end_keeps_no_certificate_of_others_from_its_h
 
 #[tokio::test]
 async fn a_list_of_route_53_without_an_end_is_given_up() -> Result {
-    let stub = Stub::start(|_| Reply::Answer(200, PAGE.to_owned()))?;
+    let stub = Stub::start(|_| {
+        let page = page("auth.example.net.", "TXT", iter::empty(), true);
+        Reply::Answer(200, page)
+    })?;
     let provider = provider_at(stub.address())
         .with_hosted_zone_id("Z1".parse().unwrap())
         .with_requests_per_second(NonZeroU32::MAX);
-    // So many that the whole zone is listed.
-    let names = (0..20).map(|n| format!("n{n}.auth.example.net").parse());
-    let names: Vec<DnsName> = names.collect::<std::result::Result<_, _>>()?;
-    let zone = zone_name();
+    let (zone, names) = (zone_name(), twenty_names());
     let values = tokio::time::timeout(TIME, provider.values(&zone, &names));
     let error = values.await?.unwrap_err();
     assert!(error.to_string().contains("more than 200 pages"), "{error}");
@@ -122,4 +145,64 @@ fn run_with_many_servers(zones: usize, status: &str) -> Result {
 fn tens_of_thousands_of_name_servers_of_a_zone_at_cloudflare_are_not_kept() -> Result {
     run_with_many_servers(1, "pending")?;
     run_with_many_servers(2, "active")
+}
+
+#[tokio::test]
+async fn tens_of_thousands_of_name_servers_and_zones_at_route_53_cause_few_requests() -> Result {
+    let zones = (0..10_000).map(|id| {
+        format!("<HostedZone><Id>/hostedzone/Z{id}</Id><Name>auth.example.net.</Name><CallerReference>a</CallerReference></HostedZone>")
+    });
+    let zones = format!(
+        "<ListHostedZonesByNameResponse xmlns=\"{XML}\"><HostedZones>{}</HostedZones><IsTruncated>false</IsTruncated>\
+         <MaxItems>100</MaxItems></ListHostedZonesByNameResponse>",
+        zones.collect::<String>()
+    );
+    let servers = (0..20_000).map(|number| format!("n{number}.example."));
+    let servers = page("auth.example.net.", "NS", servers, false);
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let stub = Stub::start(move |request| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let is_of_zones = request.path.starts_with("/2013-04-01/hostedzonesbyname");
+        Reply::Answer(
+            200,
+            if is_of_zones {
+                zones.clone()
+            } else {
+                servers.clone()
+            },
+        )
+    })?;
+    let provider = provider_at(stub.address()).with_requests_per_second(NonZeroU32::MAX);
+    let zone = zone_name();
+    let reading = provider.values(&zone, &[]);
+    let error = tokio::time::timeout(TIME, reading).await?.unwrap_err();
+    assert!(error.to_string().contains("public hosted zones"), "{error}");
+    assert!(error.to_string().len() < 5_000, "{error}");
+    assert!(error.zones.iter().all(|zone| zone.name_servers.len() <= 16));
+    let requests = requests.load(Ordering::Relaxed);
+    assert!(requests <= 17, "{requests} requests");
+    Ok(())
+}
+
+#[tokio::test]
+async fn sets_of_route_53_at_wanted_names_that_take_much_memory_are_not_kept() -> Result {
+    let values = (0..1_000).map(|number| format!("\"{number:01000}\""));
+    let large = page("n1.auth.example.net.", "TXT", values, true);
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let stub = Stub::start(move |request| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let is_list = request.path.contains("maxitems=300");
+        let first = || page("auth.example.net.", "SOA", iter::empty(), true);
+        Reply::Answer(200, if is_list { large.clone() } else { first() })
+    })?;
+    let provider = provider_at(stub.address())
+        .with_hosted_zone_id("Z1".parse().unwrap())
+        .with_requests_per_second(NonZeroU32::MAX);
+    let error = provider.values(&zone_name(), &twenty_names()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("more than 16777216 octets"), "{error}");
+    assert!(requests.load(Ordering::Relaxed) < 25);
+    Ok(())
 }
