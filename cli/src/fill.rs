@@ -12,7 +12,7 @@ pub(crate) const LABELS: [&str; 4] = ["error:", "warning:", "help:", "also:"];
 const GLUE: char = '\u{a0}';
 
 /// The text in lines of their own, broken between words, each begun with `first` or `next`. Longer words stay whole. No
-/// line but the first begins with one of the [`LABELS`].
+/// line but the first begins with one of the [`LABELS`], and no row of a terminal in which a long word goes on.
 pub(crate) fn fill(text: &str, width: usize, first: &str, next: &str) -> String {
     let options = Options::new(width)
         .initial_indent(first)
@@ -26,9 +26,21 @@ pub(crate) fn fill(text: &str, width: usize, first: &str, next: &str) -> String 
         if !words.is_empty() {
             words.push(if begins_with_label(word) { GLUE } else { ' ' });
         }
-        words.push_str(word);
+        // A terminal breaks such a word where a line of it is full.
+        if word.len() + next.len() > width {
+            words.push_str(&without_labels(word));
+        } else {
+            words.push_str(word);
+        }
     }
     textwrap::fill(&words, options).replace(GLUE, " ")
+}
+
+/// The word with the colons of the [`LABELS`] in it escaped.
+fn without_labels(word: &str) -> String {
+    LABELS.iter().fold(word.to_owned(), |word, label| {
+        word.replace(label, &label.replace(':', "\\u{3a}"))
+    })
 }
 
 fn begins_with_label(word: &str) -> bool {
@@ -44,6 +56,15 @@ mod tests {
         let text = fill("one two\tthree  four", 14, "    ", "      ");
         assert_eq!(text, "    one two\n      three\n      four");
         assert_eq!(fill("a-very-long-word b", 5, "", ""), "a-very-long-word\nb");
+    }
+
+    #[test]
+    fn no_row_of_a_long_word_begins_with_a_label() {
+        let word = format!("{}help:warning:{}", "x".repeat(80), "y".repeat(80));
+        let filled = fill(&format!("error: {word}"), 80, "", "       ");
+        assert!(filled.starts_with("error:"), "{filled}");
+        assert!(filled.contains("help\\u{3a}warning\\u{3a}yyy"), "{filled}");
+        assert_eq!(fill("a:help:b", 80, "", ""), "a:help:b");
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::fill::{LABELS, WIDTH, fill};
 /// Lines that are indented just so far are records and commands to copy. They stay as they are.
 const TO_COPY: &str = "      ";
 
+/// What begins the lines that a program printed.
+const PRINTED: &str = "      | ";
+
 /// A column that begins later is too narrow for text.
 const COLUMN_MAX: usize = 40;
 
@@ -30,18 +33,26 @@ pub(super) fn wrapped(text: &str) -> String {
         if content.len() <= WIDTH || is_to_copy(content) {
             wrapped.push_str(content);
         } else {
-            let (first, next, words) = parts(content);
-            wrapped.push_str(&fill(words, WIDTH, first, &" ".repeat(next)));
+            wrapped.push_str(&filled(content));
         }
         wrapped.push_str(end);
     }
     wrapped
 }
 
+/// The line in lines of at most 80 columns.
+fn filled(line: &str) -> String {
+    if let Some(printed) = line.strip_prefix(PRINTED) {
+        return fill(printed, WIDTH, PRINTED, PRINTED);
+    }
+    let (first, next, words) = parts(line);
+    fill(words, WIDTH, first, &" ".repeat(next))
+}
+
 /// Whether a line is a record or a command.
 fn is_to_copy(line: &str) -> bool {
     let words = line.strip_prefix(TO_COPY);
-    words.is_some_and(|words| !words.starts_with(' '))
+    words.is_some_and(|words| !words.starts_with(' ')) && !line.starts_with(PRINTED)
 }
 
 /// What a line begins with, how far its other lines are indented, and the words that are wrapped: what follows a label,
@@ -132,6 +143,20 @@ mod tests {
         );
         let record = format!("{TO_COPY}_acme-challenge.example.com. 600 IN CNAME {word}\n");
         assert_eq!(wrapped(&record), record);
+    }
+
+    #[test]
+    fn lines_that_a_program_printed_are_wrapped_behind_their_bar() {
+        let line = format!("{PRINTED}{}help: do it\n", "word ".repeat(14));
+        let lines = wrapped(&line);
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        assert!(
+            lines
+                .lines()
+                .all(|line| line.starts_with(PRINTED) && line.len() <= WIDTH)
+        );
+        let short = format!("{PRINTED}  indented\n");
+        assert_eq!(wrapped(&short), short);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{BufWriter, Stdout, Write, stdout};
 
 use crate::failure::forget_command;
+use crate::fill::{WIDTH, fill};
 use acme_alias_core::engine::LeftValue;
 use acme_alias_core::ledger::{Entry, Event, Line, SerialStep};
 use acme_alias_core::printable::printable;
@@ -71,7 +72,13 @@ fn in_words(line: &Line) -> String {
         printable(entry.origin.certificate.as_deref().unwrap_or("-")),
     );
     if let Some(response) = entry.response.as_deref().map(printable) {
-        text.push_str(&format!("        {response}\n"));
+        let answer = fill(
+            &format!("answer: {response}"),
+            WIDTH,
+            "        ",
+            "          ",
+        );
+        text.push_str(&format!("{answer}\n"));
     }
     text
 }
@@ -115,6 +122,6 @@ mod tests {
         let text = in_words(&serde_json::from_str(line).unwrap());
         let (first, second) = text.split_once('\n').unwrap();
         assert!(first.ends_with("  \\u{1b}[2J"), "{first}");
-        assert_eq!(second, "        first second\\u{1b}[2J\n");
+        assert_eq!(second, "        answer: first second\\u{1b}[2J\n");
     }
 }
