@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 
 use crate::error::{Context, Result};
 use crate::pebble::Pebble;
@@ -42,6 +43,8 @@ pub enum Spoilt {
     Cut,
     /// The CA gets the request, and its answer comes octet by octet.
     Slow,
+    /// The CA gets the request, and its answer begins with this text and has no end.
+    Endless(String),
     /// The CA gets the request, and its answer comes so much later.
     Late(Duration),
     /// The CA gets the request, and this is the body of the answer.
@@ -140,6 +143,7 @@ impl Between {
         Ok(match (self.spoil)(&exchange) {
             Spoilt::Cut => cut(status, headers, &body),
             Spoilt::Slow => slow(status, headers, body),
+            Spoilt::Endless(text) => endless(status, headers, text),
             Spoilt::Late(pause) => {
                 tokio::time::sleep(pause).await;
                 (status, headers, body).into_response()
@@ -162,6 +166,13 @@ fn slow(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response {
         Some((Ok::<_, std::io::Error>(octet), (body, at + 1)))
     });
     (status, headers, Body::from_stream(octets)).into_response()
+}
+
+/// An answer of which only the beginning comes.
+fn endless(status: StatusCode, headers: HeaderMap, text: String) -> Response {
+    let beginning = futures_util::stream::iter([Ok::<_, std::io::Error>(text)]);
+    let body = beginning.chain(futures_util::stream::pending());
+    (status, headers, Body::from_stream(body)).into_response()
 }
 
 /// Half of an answer.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{LOCATION, USER_AGENT};
 use http::{HeaderValue, Request, Response};
+use tokio::sync::Semaphore;
 
 use super::cause::causes;
 use super::error::TransportError;
@@ -14,6 +15,10 @@ use crate::printable::shortened;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Certificate chains are a few kilobytes; a directory with all its metadata is less.
 const BODY_MAX: usize = 1024 * 1024;
+/// A larger body waits for its turn while others are read. An order of 100 names has 15 KB, a chain 10 KB.
+const SMALL_MAX: usize = 32 * 1024;
+/// Larger bodies that are read at the same time.
+const LARGE_AT_ONCE: usize = 8;
 /// The longest URL of an account or an order, and the longest one in an order, in octets. A run keeps those of all its
 /// orders, and the ledger has them in each line.
 pub(super) const LOCATION_MAX: usize = 2_000;
@@ -45,6 +50,8 @@ impl Default for Timeouts {
 pub(super) struct Transport {
     client: reqwest::Client,
     timeouts: Timeouts,
+    /// Turns of large bodies: thousands of requests may be under way, and a body of each would not fit into memory.
+    large: Semaphore,
 }
 
 impl Transport {
@@ -67,7 +74,11 @@ impl Transport {
         let client = builder.build().map_err(|error| TransportError::Setup {
             source: Arc::new(error),
         })?;
-        Ok(Transport { client, timeouts })
+        Ok(Transport {
+            client,
+            timeouts,
+            large: Semaphore::new(LARGE_AT_ONCE),
+        })
     }
 
     /// Sends a request. Returns the whole answer, whatever its status is.
@@ -92,13 +103,16 @@ impl Transport {
         if octets > LOCATION_MAX {
             return Err(TransportError::LongLocation { url, octets });
         }
-        let mut body = BytesMut::new();
+        let (mut body, mut turn) = (BytesMut::new(), None);
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > BODY_MAX {
                 return Err(TransportError::TooLarge {
                     url,
                     limit: BODY_MAX,
                 });
+            }
+            if turn.is_none() && body.len() + chunk.len() > SMALL_MAX {
+                turn = self.large.acquire().await.ok();
             }
             body.extend_from_slice(&chunk);
         }
