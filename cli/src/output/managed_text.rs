@@ -60,7 +60,7 @@ pub(super) fn certificate(shown: &ShownCertificate) -> String {
     if *has_order {
         text.push_str(&row(
             "order",
-            "an order is under way; the next run resumes it",
+            "an order is kept; the next run resumes it if the CA still has it",
         ));
     }
     if let Some(failed) = &status.attempts {
