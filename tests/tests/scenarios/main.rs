@@ -46,6 +46,7 @@ mod hostile_ca;
 mod hostile_certificates;
 mod hostile_clients;
 mod hostile_delegations;
+mod hostile_git_folder;
 mod hostile_imports;
 mod hostile_ledgers;
 mod hostile_providers;

@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use super::error::GitExportError;
 use crate::child_environment::is_inherited;
-use crate::platform;
+use crate::platform::{self, Confinement};
 
 /// A `git` that takes longer hangs.
 pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
@@ -63,6 +63,8 @@ pub(super) struct Git {
     environment: Vec<(OsString, OsString)>,
     /// More settings, and their values.
     settings: Vec<(OsString, OsString)>,
+    /// Where commands may write. Others may have put links into the repository.
+    confinement: Arc<Confinement>,
 }
 
 impl Git {
@@ -71,7 +73,18 @@ impl Git {
             folder,
             environment: std::env::vars_os().collect(),
             settings: Vec::new(),
+            confinement: Arc::default(),
         }
+    }
+
+    /// Lets commands write in these folders, and nowhere else.
+    pub(super) fn confine(&mut self, folders: &[PathBuf]) -> Result<(), GitExportError> {
+        let confinement = Confinement::new(folders).map_err(|error| GitExportError::File {
+            path: self.folder.clone(),
+            source: Arc::new(error),
+        })?;
+        self.confinement = Arc::new(confinement);
+        Ok(())
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -205,7 +218,8 @@ impl GitCommand<'_> {
             source: Arc::new(error),
         };
         let input = std::mem::take(&mut self.input);
-        let mut child = self.prepare().spawn().map_err(not_run)?;
+        let mut command = self.prepare();
+        let mut child = git.confinement.spawn(&mut command).map_err(not_run)?;
         // Others may have filled the repository so that git would take all memory of the machine.
         platform::limit_memory(&child, MEMORY_MAX);
         let ended = async {
