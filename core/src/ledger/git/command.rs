@@ -15,11 +15,14 @@ use tokio::process::Command;
 use super::error::GitExportError;
 use crate::child_environment::is_inherited;
 use crate::platform::{self, Confinement};
+use crate::printable::shortened;
 
 /// A `git` that takes longer hangs.
 pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
 /// The most that a command may print, in octets. The trailers of half a million runs are less.
 const OUTPUT_MAX: u64 = 64 * 1024 * 1024;
+/// Characters of what a command prints about an error that are shown.
+const STDERR_MAX: usize = 1000;
 /// The most memory that a command may use beside the files of the repository that it maps, in octets. A commit of a few
 /// kilobytes can have millions of files; with a million, git needs a third of this.
 const MEMORY_MAX: u64 = 512 << 20;
@@ -198,11 +201,13 @@ impl GitCommand<'_> {
         let (git, name) = (self.git, self.name());
         let output = self.output().await?;
         if !output.status.success() {
+            // It quotes what others may have written, on lines of their own.
+            let stderr = String::from_utf8_lossy(&output.stderr);
             return Err(GitExportError::Failed {
                 folder: git.folder.clone(),
                 command: name,
                 status: output.status.to_string(),
-                stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+                stderr: shortened(stderr.trim(), STDERR_MAX),
             });
         }
         let text = String::from_utf8_lossy(&output.stdout);
