@@ -128,3 +128,30 @@ fn a_text_in_the_configuration_of_the_audit_repository_begins_no_line_like_ours(
     }
     Ok(())
 }
+
+#[test]
+fn secrets_of_another_repository_are_not_packed_where_others_can_read_them() -> Result {
+    let (bed, program, audit) = exported()?;
+    let private = bed.folder().join("private");
+    fs::create_dir(&private)?;
+    fs::set_permissions(&private, Permissions::from_mode(0o700))?;
+    git(&private, &["init", "--quiet"])?;
+    fs::write(private.join("secret"), "canary")?;
+    let secret = git(&private, &["hash-object", "-w", "secret"])?;
+    let objects = audit.join(".git/objects");
+    fs::set_permissions(&objects, Permissions::from_mode(0o777))?;
+    git(&audit, &["config", "maintenance.loose-objects.auto", "-1"])?;
+    let folder = &secret[..2];
+    plant(
+        &private.join(".git/objects").join(folder),
+        &objects.join(folder),
+    )?;
+    // An object of the export may belong in the same folder. Then the export fails.
+    for _ in 0..3 {
+        program.run(&["renew", "--force"])?.assert_success();
+    }
+    fs::remove_file(objects.join(folder))?;
+    assert!(git(&private, &["cat-file", "-e", secret.trim()]).is_ok());
+    assert!(git(&audit, &["cat-file", "-e", secret.trim()]).is_err());
+    Ok(())
+}

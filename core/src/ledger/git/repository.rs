@@ -35,6 +35,8 @@ pub(super) struct Repository {
     git: Git,
     /// Where git keeps the repository.
     git_folder: PathBuf,
+    /// The folder of its objects.
+    objects: PathBuf,
     /// The path of the folder in the repository, with a `/` at its end; empty at its top.
     prefix: Vec<u8>,
     /// The index for our trees.
@@ -71,6 +73,7 @@ impl Repository {
         let (around, common) = (canonical(&folder)?, canonical(&folder.join(common))?);
         let checked = check_git_folders(&around, &git_folder, &common);
         checked.map_err(|error| file_error(&git_folder, error))?;
+        let objects = common.join("objects");
         git.confine(&[git_folder.clone(), common, canonical(index.path())?])?;
         git.disable_configured_hooks().await?;
         let lock = lock(&git).await?;
@@ -85,6 +88,7 @@ impl Repository {
         Ok(Repository {
             git,
             git_folder,
+            objects,
             prefix,
             index: Index {
                 folder: index,
@@ -137,8 +141,13 @@ impl Repository {
     }
 
     /// Lets git pack its objects when they are many. If that fails, nothing is lost. Not `gc`, which runs a
-    /// program of the configuration (`gc.recentObjectsHook`) and deletes what others may need.
+    /// program of the configuration (`gc.recentObjectsHook`) and deletes what others may need. Not where others could
+    /// have put links to the objects of a repository that they cannot read: git would pack them for all to read.
     pub(super) async fn maintain(&self) {
+        if let Err(error) = check_objects(&self.objects) {
+            tracing::debug!(%error, "git is not asked to tidy up");
+            return;
+        }
         let maintenance = [
             "maintenance",
             "run",
@@ -301,6 +310,17 @@ fn check_git_folders(folder: &Path, git_folder: &Path, common: &Path) -> io::Res
     let top = around.find(|around| around.join(".git").symlink_metadata().is_ok());
     for folder in top.into_iter().chain([git_folder]) {
         trusted::check_folder(folder, Links::Refused)?;
+    }
+    Ok(())
+}
+
+/// Fails if others can put something into the folder of the objects, into one in it, or in its place.
+fn check_objects(objects: &Path) -> io::Result<()> {
+    for around in objects.parent().into_iter().chain([objects]) {
+        trusted::check_folder(around, Links::Refused)?;
+    }
+    for entry in std::fs::read_dir(objects)? {
+        trusted::check_folder(&entry?.path(), Links::Refused)?;
     }
     Ok(())
 }
