@@ -70,6 +70,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "job_isolation",
             "local_files",
             "local_programs",
+            "local_reports",
         ],
     ),
 ];

@@ -68,6 +68,7 @@ mod lifetimes;
 mod listing;
 mod local_files;
 mod local_programs;
+mod local_reports;
 mod looking;
 mod machine;
 mod managing;
