@@ -1,6 +1,10 @@
 //! What Linux has and other systems have not, or have in another way. Nothing else in this crate depends on the system.
 
+mod confinement;
+
 use tokio::process::Child;
+
+pub(crate) use self::confinement::Confinement;
 
 /// Limits the memory of a child to so many octets, where that can be done from outside of it.
 #[cfg(target_os = "linux")]

@@ -5,6 +5,7 @@ use acme_alias_core::engine::{NotDue, Undeployed, Waiting};
 use acme_alias_core::issue::Plan;
 use acme_alias_core::ledger::ZoneSerials;
 use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::is_unprintable;
 use acme_alias_core::provider::OptionKind;
 use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::rights::Policy;
@@ -22,7 +23,23 @@ use crate::settings::Shown;
 pub(super) fn print(value: &Value) {
     use std::io::Write as _;
     // A reader that went away has seen what it wanted.
-    let _ = writeln!(std::io::stdout(), "{value}");
+    let _ = writeln!(std::io::stdout(), "{}", text(value));
+}
+
+/// The value as text that controls no terminal. Outside of strings JSON has no such characters, and in strings it allows
+/// them as they are and escaped.
+pub(super) fn text(value: &Value) -> String {
+    let raw = value.to_string();
+    let mut text = String::with_capacity(raw.len());
+    for c in raw.chars() {
+        if is_unprintable(c) {
+            // All of them are in the first plane of Unicode.
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 pub(super) fn report(report: &Report) -> Value {

@@ -10,6 +10,7 @@ use acme_alias_core::printable::printable;
 use jiff::Timestamp;
 
 use super::format::Format;
+use super::json;
 
 /// Prints lines as they come.
 pub(crate) struct LedgerPrinter {
@@ -37,7 +38,7 @@ impl LedgerPrinter {
             Format::Json => {
                 let separator = if self.lines == 0 { "" } else { "," };
                 // A line is made of texts and numbers, which are JSON in any case.
-                format!("{separator}{}", serde_json::json!(line))
+                format!("{separator}{}", json::text(&serde_json::json!(line)))
             }
         };
         self.print(&text);

@@ -1,11 +1,15 @@
 //! Writing a file that others read while it is replaced.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use acme_alias_core::trusted::{self, Untrusted};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
+
 use crate::failure::{Failure, Part};
+use crate::trust;
 
 /// Everybody may read it: monitoring is another user.
 const MODE: u32 = 0o644;
@@ -15,7 +19,11 @@ const NEW: &str = ".acme-alias-new-";
 /// Writes a file (644) in one step: those who read it see the old text or the new one.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     replace(path, text).map_err(|error| {
-        // Its text has the name of the new file, which nobody knows.
+        if let Some(untrusted) = Untrusted::in_error(&error) {
+            let message = format!("could not write {}: {untrusted}", path.display());
+            return Failure::new(Part::Unexpected, &message, trust::remedy(untrusted, "go-w"));
+        }
+        // In words, without its number.
         let cause = io::Error::from(error.kind());
         let message = format!("could not write {}: {cause}", path.display());
         let folder = folder_of(path).display();
@@ -31,17 +39,25 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
+/// The folder may belong to the monitoring, but nobody else can lead the file to another one.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(NEW)
-        .suffix(".tmp")
-        .tempfile_in(folder_of(path))?;
-    file.write_all(text.as_bytes())?;
-    // Whatever the umask is.
-    let permissions = Permissions::from_mode(MODE);
-    file.as_file().set_permissions(permissions)?;
-    file.persist(path)?;
-    Ok(())
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let folder = trusted::open_folder_of_anyone(folder_of(path))?;
+    let new = format!("{NEW}{:016x}.tmp", rand::random::<u64>());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut file = File::from(openat(&folder, &new, flags, Mode::RUSR | Mode::WUSR)?);
+    let mut write = || {
+        file.write_all(text.as_bytes())?;
+        // Whatever the umask is.
+        file.set_permissions(Permissions::from_mode(MODE))?;
+        Ok(renameat(&folder, &new, &folder, name)?)
+    };
+    let written = write();
+    if written.is_err() {
+        // The first error matters.
+        let _ = unlinkat(&folder, &new, AtFlags::empty());
+    }
+    written
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -65,7 +81,7 @@ mod tests {
         let path = folder.path().join("acme-alias.prom");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let before = fs::File::open(&path).unwrap();
+        let before = File::open(&path).unwrap();
         write(&path, "new").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(io::read_to_string(before).unwrap(), "old");

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
@@ -27,14 +28,37 @@ const STICKY: u32 = 0o1000;
 /// Nobody else can therefore lead a file that is written through the descriptor to another place.
 pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
     let (_, folder) = walk(path, owner, Goal::Folder)?;
+    reopened(&folder)
+}
+
+/// Opens the folder of a path, whoever owns it and can write in it, to write in it through the descriptor.
+///
+/// Only its owner can have led the way to it, beside the effective user and root: the folders and links above are checked
+/// as by [`open_folder`] for this owner.
+pub fn open_folder_of_anyone(path: &Path) -> io::Result<File> {
+    let path = std::path::absolute(path)?;
+    let owner = path.metadata()?.uid();
+    let (path, folder) = walk(&path, Some(owner), Goal::Found)?;
+    let stat = rustix::fs::fstat(&folder)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Err(Untrusted::new(&path, Distrust::NotAFolder).into());
+    }
+    // It may have been exchanged meanwhile.
+    if stat.st_uid != owner {
+        check_owner(&path, stat.st_uid)?;
+    }
+    reopened(&folder)
+}
+
+fn reopened(folder: &OwnedFd) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(&folder, ".", flags, Mode::empty())?.into())
+    Ok(rustix::fs::openat(folder, ".", flags, Mode::empty())?.into())
 }
 
 /// Fails if others can change a file, or put another one in its place: by any folder or link on the way to it. Nobody
 /// else can therefore change what is run by this path after the check. The file need not be readable.
 pub fn check_way(path: &Path) -> io::Result<()> {
-    let (path, file) = walk(&std::path::absolute(path)?, None, Goal::File)?;
+    let (path, file) = walk(&std::path::absolute(path)?, None, Goal::Found)?;
     Ok(check_file_at(&path, &File::from(file).metadata()?)?)
 }
 
@@ -42,12 +66,12 @@ pub fn check_way(path: &Path) -> io::Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {
     Folder,
-    /// A file, which the caller checks.
-    File,
+    /// Anything, which the caller checks.
+    Found,
 }
 
 /// Opens what an absolute path leads to, without reading it, and returns its path without links. All folders and
-/// links on the way are checked; what is no folder is not.
+/// links on the way are checked; what the path leads to is checked if a folder is wanted.
 fn walk(path: &Path, owner: Option<u32>, goal: Goal) -> io::Result<(PathBuf, OwnedFd)> {
     let mut at = PathBuf::from("/");
     let mut folder = open(CWD, OsStr::new("/"))?;
@@ -76,7 +100,7 @@ fn walk(path: &Path, owner: Option<u32>, goal: Goal) -> io::Result<(PathBuf, Own
             ahead.extend(components(target)?);
             continue;
         }
-        if goal == Goal::File && ahead.is_empty() {
+        if goal == Goal::Found && ahead.is_empty() {
             return Ok((here, next));
         }
         check_folder(&here, &stat, owner)?;

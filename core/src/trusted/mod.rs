@@ -17,7 +17,7 @@ mod tests;
 mod untrusted;
 
 pub use self::creatable::creatable_in;
-pub use self::folder::{check_way, open_folder};
+pub use self::folder::{check_way, open_folder, open_folder_of_anyone};
 pub(crate) use self::open::sync_open_folder;
 pub use self::open::{Links, Read, check_folder, open, open_in_place, read, sync_folder};
 pub use self::owner::Access;

@@ -16,8 +16,9 @@ use tracing::debug;
 /// How often a lock that another process has is tried.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Where the locks of root are. Every user who can read a program could hold a lock on the program itself for ever.
-const LOCKS: &str = "/run/acme-alias";
+/// Where the locks of root are: not in `/run/acme-alias`, which systemd gives to the user of the unit. Every user who can
+/// read a program could hold a lock on the program itself for ever.
+const LOCKS: &str = "/run/acme-alias-locks";
 
 /// By the path of the program.
 static PROGRAMS: Shared<PathBuf, Mutex<()>> = Shared::new();

@@ -59,6 +59,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_certificates",
             "hostile_clients",
             "hostile_delegations",
+            "hostile_git_folder",
             "hostile_imports",
             "hostile_ledgers",
             "hostile_providers",
@@ -69,6 +70,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "job_isolation",
             "local_files",
             "local_programs",
+            "local_reports",
         ],
     ),
 ];

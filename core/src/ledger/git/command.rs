@@ -14,12 +14,15 @@ use tokio::process::Command;
 
 use super::error::GitExportError;
 use crate::child_environment::is_inherited;
-use crate::platform;
+use crate::platform::{self, Confinement};
+use crate::printable::shortened;
 
 /// A `git` that takes longer hangs.
 pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
 /// The most that a command may print, in octets. The trailers of half a million runs are less.
 const OUTPUT_MAX: u64 = 64 * 1024 * 1024;
+/// Characters of what a command prints about an error that are shown.
+const STDERR_MAX: usize = 1000;
 /// The most memory that a command may use beside the files of the repository that it maps, in octets. A commit of a few
 /// kilobytes can have millions of files; with a million, git needs a third of this.
 const MEMORY_MAX: u64 = 512 << 20;
@@ -63,6 +66,8 @@ pub(super) struct Git {
     environment: Vec<(OsString, OsString)>,
     /// More settings, and their values.
     settings: Vec<(OsString, OsString)>,
+    /// Where commands may write. Others may have put links into the repository.
+    confinement: Arc<Confinement>,
 }
 
 impl Git {
@@ -71,7 +76,18 @@ impl Git {
             folder,
             environment: std::env::vars_os().collect(),
             settings: Vec::new(),
+            confinement: Arc::default(),
         }
+    }
+
+    /// Lets commands write in these folders, and nowhere else.
+    pub(super) fn confine(&mut self, folders: &[PathBuf]) -> Result<(), GitExportError> {
+        let confinement = Confinement::new(folders).map_err(|error| GitExportError::File {
+            path: self.folder.clone(),
+            source: Arc::new(error),
+        })?;
+        self.confinement = Arc::new(confinement);
+        Ok(())
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -185,11 +201,13 @@ impl GitCommand<'_> {
         let (git, name) = (self.git, self.name());
         let output = self.output().await?;
         if !output.status.success() {
+            // It quotes what others may have written, on lines of their own.
+            let stderr = String::from_utf8_lossy(&output.stderr);
             return Err(GitExportError::Failed {
                 folder: git.folder.clone(),
                 command: name,
                 status: output.status.to_string(),
-                stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+                stderr: shortened(stderr.trim(), STDERR_MAX),
             });
         }
         let text = String::from_utf8_lossy(&output.stdout);
@@ -205,7 +223,8 @@ impl GitCommand<'_> {
             source: Arc::new(error),
         };
         let input = std::mem::take(&mut self.input);
-        let mut child = self.prepare().spawn().map_err(not_run)?;
+        let mut command = self.prepare();
+        let mut child = git.confinement.spawn(&mut command).map_err(not_run)?;
         // Others may have filled the repository so that git would take all memory of the machine.
         platform::limit_memory(&child, MEMORY_MAX);
         let ended = async {

@@ -22,7 +22,7 @@ use super::runs::RunExport;
 use super::work_tree;
 use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
-use crate::trusted::creatable_in;
+use crate::trusted::{self, Links, creatable_in};
 
 /// Digits of the hash of a line.
 const HASH_DIGITS: usize = 64;
@@ -35,6 +35,8 @@ pub(super) struct Repository {
     git: Git,
     /// Where git keeps the repository.
     git_folder: PathBuf,
+    /// The folder of its objects.
+    objects: PathBuf,
     /// The path of the folder in the repository, with a `/` at its end; empty at its top.
     prefix: Vec<u8>,
     /// The index for our trees.
@@ -61,8 +63,18 @@ impl Repository {
         if !is_repository(&mut git).await? {
             // No template: it could have hooks.
             let init = ["init", "--quiet", "--template=", "--initial-branch=main"];
+            git.confine(&[canonical(&folder)?])?;
             git.command(&init).run().await?;
         }
+        let index = tempfile::tempdir();
+        let index = index.map_err(|error| file_error(&std::env::temp_dir(), error))?;
+        let git_folder = path(&git, &["rev-parse", "--absolute-git-dir"]).await?;
+        let common = path(&git, &["rev-parse", "--git-common-dir"]).await?;
+        let (around, common) = (canonical(&folder)?, canonical(&folder.join(common))?);
+        let checked = check_git_folders(&around, &git_folder, &common);
+        checked.map_err(|error| file_error(&git_folder, error))?;
+        let objects = common.join("objects");
+        git.confine(&[git_folder.clone(), common, canonical(index.path())?])?;
         git.disable_configured_hooks().await?;
         let lock = lock(&git).await?;
         let merge = ["rev-parse", "--quiet", "--verify", "MERGE_HEAD"];
@@ -73,17 +85,15 @@ impl Repository {
             .await?
             .into_os_string()
             .into_vec();
-        let git_folder = path(&git, &["rev-parse", "--absolute-git-dir"]).await?;
-        let index = Index {
-            folder: tempfile::tempdir()
-                .map_err(|error| file_error(&std::env::temp_dir(), error))?,
-            commit: None,
-        };
         Ok(Repository {
             git,
             git_folder,
+            objects,
             prefix,
-            index,
+            index: Index {
+                folder: index,
+                commit: None,
+            },
             _lock: lock,
         })
     }
@@ -131,8 +141,13 @@ impl Repository {
     }
 
     /// Lets git pack its objects when they are many. If that fails, nothing is lost. Not `gc`, which runs a
-    /// program of the configuration (`gc.recentObjectsHook`) and deletes what others may need.
+    /// program of the configuration (`gc.recentObjectsHook`) and deletes what others may need. Not where others could
+    /// have put links to the objects of a repository that they cannot read: git would pack them for all to read.
     pub(super) async fn maintain(&self) {
+        if let Err(error) = check_objects(&self.objects) {
+            tracing::debug!(%error, "git is not asked to tidy up");
+            return;
+        }
         let maintenance = [
             "maintenance",
             "run",
@@ -282,6 +297,37 @@ async fn ask(git: &Git) -> Result<String, GitExportError> {
     git.command(&["rev-parse", "--is-inside-work-tree"])
         .run()
         .await
+}
+
+/// Fails if others could have chosen the folder of the repository, or the one that its work trees share: by a link, a file
+/// `.git` or a file `commondir`.
+fn check_git_folders(folder: &Path, git_folder: &Path, common: &Path) -> io::Result<()> {
+    let mut usual = folder.ancestors().map(|around| around.join(".git"));
+    if usual.any(|usual| usual == git_folder) && common == git_folder {
+        return Ok(());
+    }
+    let mut around = folder.ancestors();
+    let top = around.find(|around| around.join(".git").symlink_metadata().is_ok());
+    for folder in top.into_iter().chain([git_folder]) {
+        trusted::check_folder(folder, Links::Refused)?;
+    }
+    Ok(())
+}
+
+/// Fails if others can put something into the folder of the objects, into one in it, or in its place.
+fn check_objects(objects: &Path) -> io::Result<()> {
+    for around in objects.parent().into_iter().chain([objects]) {
+        trusted::check_folder(around, Links::Refused)?;
+    }
+    for entry in std::fs::read_dir(objects)? {
+        trusted::check_folder(&entry?.path(), Links::Refused)?;
+    }
+    Ok(())
+}
+
+/// The path without links.
+fn canonical(path: &Path) -> Result<PathBuf, GitExportError> {
+    path.canonicalize().map_err(|error| file_error(path, error))
 }
 
 /// A path that git prints.

@@ -161,6 +161,14 @@ fn a_lock_that_another_user_holds_on_a_program_delays_nothing() -> Result {
     let program = program(&bed, &options)?;
     program.run(&["renew"])?.assert_success();
     assert_eq!(bed.txt()?, []);
+    // The folder that systemd makes for the user of the unit, beside which root runs the program.
+    let given =
+        "mkdir -p /run/acme-alias && mount -t tmpfs -o uid=54321,mode=755 tmpfs /run/acme-alias";
+    let beside_unit = program.before(&format!(
+        "exec unshare --mount sh -c '{given} && exec \"$0\" \"$@\"' \"$0\" \"$@\""
+    ));
+    beside_unit.run(&["renew", "--force"])?.assert_success();
+    assert_eq!(bed.txt()?, []);
     Ok(())
 }
 
