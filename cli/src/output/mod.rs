@@ -55,7 +55,7 @@ use crate::failure::Failure;
 /// The list of certificates as `list --output json` prints it.
 #[cfg(feature = "http")]
 pub(crate) fn list_as_json(listing: &Listing) -> String {
-    listing_json::listing(listing).to_string()
+    json::text(&listing_json::listing(listing))
 }
 
 /// Prints a page that is no result.
