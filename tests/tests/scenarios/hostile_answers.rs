@@ -1,0 +1,52 @@
+//! Answers of name servers, and names of customers, that take far more memory than octets.
+
+use acme_alias_tests::{HostileAnswer, HostileServer, Outcome, Result};
+use hickory_proto::op::Message;
+use hickory_proto::rr::rdata::NS;
+use hickory_proto::rr::{RData, Record, RecordType};
+
+use super::hostile_zones::{GOOD, HOSTILE, Neighbours, TTL, name, none, soa, with};
+
+/// Renews with little memory, the good certificates and those for so many names with so many labels more, whose zone
+/// has this server.
+fn renew(names: usize, labels: usize, server: &HostileServer) -> Result<Outcome> {
+    let neighbours = Neighbours::start()?;
+    let labels = vec!["b"; labels].join(".");
+    let mut settings = neighbours.settings(&[], server.address());
+    for n in 0..names {
+        let domains = format!("domains = [\"{labels}.a{n}.{HOSTILE}\"]");
+        settings = settings.certificate(&format!("a{n}"), &domains);
+    }
+    let program = neighbours.bed.program(settings)?;
+    let program = program.before(
+        "ulimit -n 1024 && ulimit -d 262144; export ACME_ALIAS_ACME__CAA_ISSUER=ca.example",
+    );
+    let outcome = program.run(&["renew"])?;
+    println!("{:?}", outcome.usage);
+    assert_eq!(neighbours.ca.certificates(), GOOD, "{outcome}");
+    Ok(outcome)
+}
+
+/// Adds so many records with two long names each, which take two octets each in the answer.
+fn inflated(mut answer: Message, records: usize) -> Message {
+    let labels = vec!["a"; 118].join(".");
+    let long = name(&format!("{labels}.{HOSTILE}"));
+    let record = Record::from_rdata(long.clone(), TTL, RData::NS(NS(long)));
+    answer.additionals = vec![record; records];
+    answer
+}
+
+#[test]
+fn answers_with_one_long_name_many_times_do_not_fill_the_cache() -> Result {
+    let server = HostileServer::start(|asked, kind, answer| {
+        let zone = name(HOSTILE);
+        if kind == RecordType::SOA && *asked == zone {
+            return with(answer, asked, [soa(asked)]);
+        }
+        match none(answer, &zone) {
+            HostileAnswer::Now(answer) => HostileAnswer::Now(inflated(answer, 125)),
+            other => other,
+        }
+    })?;
+    renew(40, 80, &server).map(drop)
+}
