@@ -50,3 +50,17 @@ fn answers_with_one_long_name_many_times_do_not_fill_the_cache() -> Result {
     })?;
     renew(40, 80, &server).map(drop)
 }
+
+#[test]
+fn names_with_a_hundred_labels_do_not_fill_memory() -> Result {
+    let server = HostileServer::start(|asked, kind, answer| {
+        let zone = name(HOSTILE);
+        match kind {
+            RecordType::CAA if *asked != zone => HostileAnswer::Never,
+            _ => none(answer, &zone),
+        }
+    })?;
+    let peak = renew(100, 105, &server)?.usage.peak_memory;
+    assert!(peak < 200 << 20, "{peak} octets");
+    Ok(())
+}
