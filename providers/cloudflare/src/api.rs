@@ -1,5 +1,7 @@
 //! The API's calls that this provider needs, and their types.
 
+use std::collections::HashSet;
+
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{BackendZone, ProviderError};
 use acme_alias_core::txt::quoting::{self, Digits};
@@ -15,6 +17,10 @@ const SINGLE_QUERIES_MAX: usize = 3;
 const RECORDS_PER_PAGE: &str = "1000";
 /// Pages of a list that are read: 200,000 records. One without an end must not keep a run from its end.
 const PAGES_MAX: u32 = 200;
+/// Octets of TXT records that are kept: no name server answers with more than 64 KiB for a name.
+const RECORDS_MAX: usize = 256 * 1024;
+/// Octets of zones that are kept. Each has about 200.
+const ZONES_MAX: usize = 16 * 1024 * 1024;
 /// The status of a zone that is delegated to Cloudflare
 /// (<https://developers.cloudflare.com/dns/zone-setups/reference/domain-status/>).
 const ACTIVE: &str = "active";
@@ -145,16 +151,25 @@ impl Client {
 
     /// All zones that the token may list, and why there may be more.
     pub(crate) async fn zones(&self) -> (Vec<Zone>, Result<(), RequestError>) {
-        self.list("/zones", &[("per_page", ZONES_PER_PAGE)]).await
+        let octets = |zone: &Zone| {
+            let servers = [&zone.name_servers, &zone.vanity_name_servers];
+            let servers = servers.into_iter().flatten().flatten();
+            Some(zone.id.len() + zone.name.len() + servers.map(String::len).sum::<usize>())
+        };
+        let query = [("per_page", ZONES_PER_PAGE)];
+        self.list("/zones", &query, ZONES_MAX, octets).await
     }
 
-    /// The items of a list on several pages, and why there may be more.
+    /// The items of a list on several pages, and why there may be more. `octets` are those of an item, at most `max`
+    /// together; an item without is left out.
     async fn list<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, &str)],
+        max: usize,
+        octets: impl Fn(&T) -> Option<usize>,
     ) -> (Vec<T>, Result<(), RequestError>) {
-        let mut items = Vec::new();
+        let (mut items, mut kept) = (Vec::new(), 0);
         for page in 1..=PAGES_MAX {
             let number = page.to_string();
             let query = [query, &[("page", number.as_str())]].concat();
@@ -165,7 +180,17 @@ impl Client {
             let is_last = envelope.is_last(page);
             let found = envelope.result.unwrap_or_default();
             let is_empty = found.is_empty();
-            items.extend(found);
+            for item in found {
+                let Some(octets) = octets(&item) else {
+                    continue;
+                };
+                kept += octets + size_of::<T>();
+                if kept > max {
+                    let problem = format!("the list has more than {max} octets");
+                    return (items, Err(RequestError::NoAnswer(problem.into())));
+                }
+                items.push(item);
+            }
             if is_last || is_empty {
                 return (items, Ok(()));
             }
@@ -201,30 +226,40 @@ impl Client {
         Ok(domain.map(|domain| domain.trim().trim_end_matches('.').to_owned()))
     }
 
-    /// The TXT records at `names`, and perhaps others.
+    /// The TXT records at `names`.
     pub(crate) async fn txt_records(
         &self,
         zone: &ZoneId,
         names: &[DnsName],
     ) -> Result<Vec<Record>, RequestError> {
         if names.len() > SINGLE_QUERIES_MAX {
-            return self.list_txt_records(zone, None).await;
+            return self.list_txt_records(zone, None, names).await;
         }
         let mut records = Vec::new();
         for name in names {
-            records.extend(self.list_txt_records(zone, Some(name)).await?);
+            let at_name = std::slice::from_ref(name);
+            records.extend(self.list_txt_records(zone, Some(name), at_name).await?);
         }
         Ok(records)
     }
 
+    /// Lists the records at one name or at all, and keeps those at `names`.
     async fn list_txt_records(
         &self,
         zone: &ZoneId,
         name: Option<&DnsName>,
+        names: &[DnsName],
     ) -> Result<Vec<Record>, RequestError> {
         let mut query = vec![("type", "TXT"), ("per_page", RECORDS_PER_PAGE)];
         query.extend(name.map(|name| ("name.exact", name.as_str())));
-        let (records, all) = self.list(&records_path(zone), &query).await;
+        let names: HashSet<_> = names.iter().map(DnsName::as_str).collect();
+        let octets = |record: &Record| {
+            let name = record.name.trim_end_matches('.').to_ascii_lowercase();
+            let octets = record.id.len() + record.name.len() + record.content.len();
+            names.contains(name.as_str()).then_some(octets)
+        };
+        let path = records_path(zone);
+        let (records, all) = self.list(&path, &query, RECORDS_MAX, octets).await;
         all.map(|()| records)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::TxtProvider;
-use acme_alias_tests::{Injected, RecordingHook, Reply, Result, SECOND_ALIAS_ZONE, Stub};
+use acme_alias_tests::{Injected, Outcome, RecordingHook, Reply, Result, SECOND_ALIAS_ZONE, Stub};
 use serde_json::json;
 
 use crate::backend::zone_name;
@@ -122,4 +122,52 @@ fn run_with_many_servers(zones: usize, status: &str) -> Result {
 fn tens_of_thousands_of_name_servers_of_a_zone_at_cloudflare_are_not_kept() -> Result {
     run_with_many_servers(1, "pending")?;
     run_with_many_servers(2, "active")
+}
+
+/// A page of a list of Cloudflare, with these records and so many pages in all.
+fn page_of(records: &serde_json::Value, pages: u32) -> String {
+    json!({
+        "success": true, "errors": [], "messages": [], "result": records,
+        "result_info": { "page": 1, "total_pages": pages },
+    })
+    .to_string()
+}
+
+/// Runs with so many certificates whose alias zone is at a Cloudflare that answers with this page, and little memory.
+fn run_with_large_pages(certificates: usize, page: String) -> Result<Outcome> {
+    let clouds = Clouds::start()?;
+    clouds.cloudflare.inject(move |method, path| {
+        let is_list = method == "GET" && path.ends_with("/dns_records");
+        is_list.then(|| Injected::Answer(200, Vec::new(), page.clone()))
+    });
+    let certificates: String = (0..certificates)
+        .map(|id| format!("[certificates.c{id}]\ndomains = [\"example.org\"]\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let program = clouds.signed_in("", &certificates)?.limit(2 * TIME);
+    let outcome = program.run(&["renew"])?;
+    let peak = outcome.usage.peak_memory;
+    println!("{:?}, {} MB", outcome.usage.wall, peak >> 20);
+    assert!(peak < 200 << 20, "{peak} octets");
+    Ok(outcome)
+}
+
+#[test]
+fn large_pages_of_a_list_of_cloudflare_are_not_kept() -> Result {
+    // At the alias name, which all of them could be at, and at another one.
+    for (zone, limit) in [(SECOND_ALIAS_ZONE, "262144 octets"), ("other.example", "200 pages")] {
+        let records = (0..5_000).map(|number| {
+            json!({ "id": format!("{number:032}"), "name": format!("_acme-challenge.{zone}"),
+                "content": "x".repeat(1_000), "type": "TXT", "ttl": 60 })
+        });
+        let outcome = run_with_large_pages(1, page_of(&records.collect(), 4_000_000))?;
+        let given_up = format!("the list has more than {limit}");
+        outcome.assert_said(&[&given_up]);
+    }
+    Ok(())
+}
+
+#[test]
+fn large_answers_of_cloudflare_to_many_certificates_do_not_fill_memory() -> Result {
+    run_with_large_pages(40, " ".repeat(15 << 20)).map(drop)
 }
