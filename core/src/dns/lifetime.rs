@@ -131,7 +131,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_in_which_long_names_are_repeated_is_not_kept() {
-        let long: Name = format!("{}.example.com.", ["a"; 110].join(".")).parse().unwrap();
+        let long: Name = format!("{}.example.com.", ["a"; 110].join("."))
+            .parse()
+            .unwrap();
         let servers = |count| {
             let mut message = Message::query();
             let record = Record::from_rdata(long.clone(), 60, RData::NS(NS(long.clone())));

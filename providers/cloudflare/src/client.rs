@@ -312,7 +312,12 @@ mod tests {
 
     fn read_answer(status: u16, body: &[u8]) -> Result<Envelope<()>, RequestError> {
         let body = body.to_vec();
-        read(&Response { status, body }.successful(None)?)
+        let response = Response {
+            status,
+            body,
+            _place: None,
+        };
+        read(&response.successful(None)?)
     }
 
     #[test]

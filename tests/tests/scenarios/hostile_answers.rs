@@ -1,8 +1,10 @@
 //! Answers of name servers, and names of customers, that take far more memory than octets.
 
+use std::time::Duration;
+
 use acme_alias_tests::{HostileAnswer, HostileServer, Outcome, Result};
 use hickory_proto::op::Message;
-use hickory_proto::rr::rdata::NS;
+use hickory_proto::rr::rdata::{CNAME, NS};
 use hickory_proto::rr::{RData, Record, RecordType};
 
 use super::hostile_zones::{GOOD, HOSTILE, Neighbours, TTL, name, none, soa, with};
@@ -22,7 +24,6 @@ fn renew(names: usize, labels: usize, server: &HostileServer) -> Result<Outcome>
         "ulimit -n 1024 && ulimit -d 262144; export ACME_ALIAS_ACME__CAA_ISSUER=ca.example",
     );
     let outcome = program.run(&["renew"])?;
-    println!("{:?}", outcome.usage);
     assert_eq!(neighbours.ca.certificates(), GOOD, "{outcome}");
     Ok(outcome)
 }
@@ -63,4 +64,23 @@ fn names_with_a_hundred_labels_do_not_fill_memory() -> Result {
     let peak = renew(100, 105, &server)?.usage.peak_memory;
     assert!(peak < 200 << 20, "{peak} octets");
     Ok(())
+}
+
+#[test]
+fn answers_about_wildcards_are_not_kept_while_cnames_are_followed() -> Result {
+    let server = HostileServer::start(|asked, kind, mut answer| {
+        let record = |data| Record::from_rdata(asked.clone(), TTL, data);
+        if asked.to_ascii().starts_with('*') {
+            // It has 64 KB, and takes megabytes.
+            answer.answers = vec![record(RData::NS(NS(asked.clone())))];
+            return HostileAnswer::Repeated(4_500, answer);
+        }
+        if matches!(kind, RecordType::TXT | RecordType::CNAME) {
+            let target = asked.trim_to(30).prepend_label("c").unwrap_or_default();
+            answer.answers = vec![record(RData::CNAME(CNAME(target)))];
+            return HostileAnswer::Late(Duration::from_millis(900), answer);
+        }
+        none(answer, &name(HOSTILE))
+    })?;
+    renew(100, 80, &server).map(drop)
 }

@@ -147,7 +147,6 @@ fn run_with_large_pages(certificates: usize, page: String) -> Result<Outcome> {
     let program = clouds.signed_in("", &certificates)?.limit(2 * TIME);
     let outcome = program.run(&["renew"])?;
     let peak = outcome.usage.peak_memory;
-    println!("{:?}, {} MB", outcome.usage.wall, peak >> 20);
     assert!(peak < 200 << 20, "{peak} octets");
     Ok(outcome)
 }
@@ -155,7 +154,10 @@ fn run_with_large_pages(certificates: usize, page: String) -> Result<Outcome> {
 #[test]
 fn large_pages_of_a_list_of_cloudflare_are_not_kept() -> Result {
     // At the alias name, which all of them could be at, and at another one.
-    for (zone, limit) in [(SECOND_ALIAS_ZONE, "262144 octets"), ("other.example", "200 pages")] {
+    for (zone, limit) in [
+        (SECOND_ALIAS_ZONE, "262144 octets"),
+        ("other.example", "200 pages"),
+    ] {
         let records = (0..5_000).map(|number| {
             json!({ "id": format!("{number:032}"), "name": format!("_acme-challenge.{zone}"),
                 "content": "x".repeat(1_000), "type": "TXT", "ttl": 60 })
