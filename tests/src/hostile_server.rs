@@ -29,6 +29,8 @@ pub enum HostileAnswer {
     Now(Message),
     /// It sends this message after a while.
     Late(Duration, Message),
+    /// It sends this message, with its answer records so many times.
+    Repeated(usize, Message),
     /// It never answers.
     Never,
 }
@@ -101,6 +103,11 @@ impl Serving {
         let mut query = vec![0; MESSAGE_MAX];
         while let Ok((length, client)) = socket.recv_from(&mut query) {
             let (delay, answer) = match self.answer(&query[..length]) {
+                Some(HostileAnswer::Repeated(_, mut answer)) => {
+                    answer.metadata.truncation = true;
+                    answer.answers.clear();
+                    (Duration::ZERO, answer)
+                }
                 Some(HostileAnswer::Now(answer)) => (Duration::ZERO, answer),
                 Some(HostileAnswer::Late(delay, answer)) => (delay, answer),
                 Some(HostileAnswer::Never) | None => continue,
@@ -127,15 +134,16 @@ impl Serving {
             client.read_exact(&mut length)?;
             let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
             client.read_exact(&mut query)?;
-            let answer = match self.answer(&query) {
-                Some(HostileAnswer::Now(answer)) => answer,
+            let (times, answer) = match self.answer(&query) {
+                Some(HostileAnswer::Now(answer)) => (1, answer),
+                Some(HostileAnswer::Repeated(times, answer)) => (times, answer),
                 Some(HostileAnswer::Late(delay, answer)) => {
                     std::thread::sleep(delay);
-                    answer
+                    (1, answer)
                 }
                 Some(HostileAnswer::Never) | None => continue,
             };
-            let octets = compressed(answer).unwrap_or_default();
+            let octets = compressed(answer, times).unwrap_or_default();
             let length = u16::try_from(octets.len()).unwrap_or_default();
             client.write_all(&[&length.to_be_bytes(), octets.as_slice()].concat())?;
         }
@@ -155,11 +163,13 @@ impl Serving {
     }
 }
 
-/// The octets of an answer, each owner of an answer record as a pointer to the question (RFC 1035 section 4.1.4), so
-/// that as many records as possible fit.
-fn compressed(mut answer: Message) -> Option<Vec<u8>> {
+/// The octets of an answer, with its answer records so many times. Each owner of one, and each server of that name, is
+/// a pointer to the question (RFC 1035 section 4.1.4), so that as many records as possible fit.
+fn compressed(mut answer: Message, times: usize) -> Option<Vec<u8>> {
     const COUNT_OF_ANSWERS: std::ops::Range<usize> = 6..8;
     const POINTER_TO_QUESTION: [u8; 2] = [0xc0, 12];
+    /// Type, class and TTL.
+    const FIXED_FIELDS: usize = 8;
     let question = answer
         .queries
         .first()
@@ -170,13 +180,23 @@ fn compressed(mut answer: Message) -> Option<Vec<u8>> {
     }
     let records = std::mem::take(&mut answer.answers);
     let mut octets = answer.to_vec().ok()?;
-    let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
+    let count = u16::try_from(records.len() * times).unwrap_or(u16::MAX);
     octets[COUNT_OF_ANSWERS].copy_from_slice(&count.to_be_bytes());
+    let mut encoded = Vec::new();
     for record in records {
         let owner = record.name.to_bytes().ok()?.len();
-        octets.extend(POINTER_TO_QUESTION);
-        octets.extend(&record.to_bytes().ok()?[owner..]);
+        encoded.extend(POINTER_TO_QUESTION);
+        let rest = &record.to_bytes().ok()?[owner..];
+        match &record.data {
+            RData::NS(NS(server)) if *server == record.name => {
+                encoded.extend(&rest[..FIXED_FIELDS]);
+                encoded.extend([0, 2]);
+                encoded.extend(POINTER_TO_QUESTION);
+            }
+            _ => encoded.extend(rest),
+        }
     }
+    octets.extend(encoded.repeat(times));
     Some(octets)
 }
 

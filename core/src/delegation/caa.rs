@@ -1,14 +1,15 @@
 //! Who may issue: CAA records (RFC 8659). They count at the identifier and above it, never at the alias name.
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
+use std::pin::pin;
+
+use futures_util::stream::{self, StreamExt};
 use hickory_proto::rr::RecordType;
 
 use super::caa_identity::CaaIdentity;
 use super::caa_property::Property;
 use super::expectation::DelegationCheck;
 use super::finding::{Finding, FindingKind};
-use crate::dns::{Answer, Caa, Dns, DnsError, InfrastructureKind};
+use crate::dns::{ANCESTORS_AT_ONCE, Answer, Caa, Dns, DnsError, InfrastructureKind};
 use crate::name::{DnsName, Identifier};
 use crate::printable::{TEXT_MAX, few, shortened};
 use crate::txt::quoting::quoted_octets;
@@ -91,14 +92,14 @@ pub(super) async fn findings(dns: &Dns, check: &DelegationCheck<'_>) -> Vec<Find
 }
 
 /// The records that count for `base`. Those of the closest name that has any count alone (RFC 8659 §3). A record
-/// at `base` may have just been added, so it is queried now; the names above it are shared and cached. All are
+/// at `base` may have just been added, so it is queried now; the names above it are shared and cached. Several are
 /// queried at once, because most names have no records.
 async fn relevant(dns: &Dns, base: &DnsName) -> Relevant {
-    let asked = base.ancestors().map(async |name| {
+    let asked = base.ancestors().map(|name| async move {
         let found = records(dns, &name, name != *base).await;
         (name, found)
     });
-    let mut asked: FuturesOrdered<_> = asked.collect();
+    let mut asked = pin!(stream::iter(asked).buffered(ANCESTORS_AT_ONCE));
     while let Some((name, found)) = asked.next().await {
         match found {
             Ok(None) => return Relevant::None,

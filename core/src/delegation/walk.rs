@@ -30,7 +30,7 @@ pub(super) struct Walk<'a> {
     chain: CnameChain,
     has_ended: bool,
     /// The answer for the wildcard below the challenge name.
-    literal: Option<Answer>,
+    literal: Option<Literal>,
 }
 
 /// A walk that has ended, with the zones that the answers named on the way.
@@ -154,7 +154,11 @@ async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
     let txt = answer.as_ref().map(Answer::txt).unwrap_or_default();
     let answer = match answer {
         Ok(answer) if txt.is_empty() => answer,
-        _ => dns.ask(name, RecordType::CNAME).await?,
+        answer => {
+            // It may be large.
+            drop(answer);
+            dns.ask(name, RecordType::CNAME).await?
+        }
     };
     let server = answer.server.to_string();
     let Some(cname) = answer.cname() else {
@@ -185,8 +189,17 @@ async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
 pub(super) struct Probe<'a> {
     hop: Option<Hop>,
     /// The answer for the first literal name, if it is known already.
-    literal: Option<Answer>,
+    literal: Option<Literal>,
     limits: &'a NameLimits,
+}
+
+/// What matters in the answer for a literal name. It is kept as long as the walk takes, and answers may be large.
+#[derive(Clone, Debug)]
+struct Literal {
+    /// The target of its CNAME.
+    target: Option<DnsName>,
+    /// The zone that the answer named.
+    zone: Option<DnsName>,
 }
 
 /// What a probe found.
@@ -219,7 +232,7 @@ impl Probe<'_> {
 /// The answer for `name` itself does not show a wildcard, but those for literal names do (RFC 4592 §2.2.1,
 /// §3.3.1): `*.name` is made from the same wildcard, and does not exist if `name` itself exists; `*.parent` is
 /// the wildcard, or made from the same one further up. The answer that there is none also names the zone.
-async fn probe(dns: &Dns, name: &DnsName, target: &DnsName, known: Option<Answer>) -> Found {
+async fn probe(dns: &Dns, name: &DnsName, target: &DnsName, known: Option<Literal>) -> Found {
     let mut found = Found::default();
     let mut known = known;
     for ancestor in name.ancestors() {
@@ -230,11 +243,8 @@ async fn probe(dns: &Dns, name: &DnsName, target: &DnsName, known: Option<Answer
         let Some(answer) = answer else {
             break;
         };
-        let has_target = answer
-            .cname()
-            .is_some_and(|cname| cname.target.as_ref() == Ok(target));
-        if !has_target {
-            found.zone = answer.zone_of_denial().filter(|zone| name.is_within(zone));
+        if answer.target.as_ref() != Some(target) {
+            found.zone = answer.zone.filter(|zone| name.is_within(zone));
             break;
         }
         let wildcard = ancestor.child("*").ok();
@@ -244,7 +254,11 @@ async fn probe(dns: &Dns, name: &DnsName, target: &DnsName, known: Option<Answer
 }
 
 /// The answer for the literal name `*` below `name`; none if there is no such name, or no server answers.
-async fn literal(dns: &Dns, name: &DnsName) -> Option<Answer> {
+async fn literal(dns: &Dns, name: &DnsName) -> Option<Literal> {
     let literal = name.child("*").ok()?;
-    dns.ask(&literal, RecordType::CNAME).await.ok()
+    let answer = dns.ask(&literal, RecordType::CNAME).await.ok()?;
+    Some(Literal {
+        target: answer.cname().and_then(|cname| cname.target.ok()),
+        zone: answer.zone_of_denial(),
+    })
 }

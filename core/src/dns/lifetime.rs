@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, Record};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use tokio::time::Instant;
 
 /// The shortest lifetime.
@@ -17,10 +18,8 @@ const MAX: Duration = Duration::from_hours(1);
 /// The longest lifetime of a negative answer. It delays users who have just added a record.
 const MAX_NEGATIVE: Duration = Duration::from_mins(5);
 
-/// Records in an answer that is kept, in all its sections.
-const RECORDS_MAX: usize = 128;
-/// Octets of an answer that is kept.
-const OCTETS_MAX: usize = 8 * 1024;
+/// Memory that an answer may take that is kept, in octets. One with 13 servers and their addresses fits.
+const MEMORY_MAX: usize = 16 * 1024;
 
 /// The moment at which `message` must be asked for again. One that is large is not kept: anyone can fill
 /// answers about a zone, and thousands of them are kept.
@@ -32,11 +31,18 @@ pub(super) fn expiry(message: &Message) -> Instant {
 }
 
 fn is_large(message: &Message) -> bool {
+    memory(message).is_none_or(|octets| octets > MEMORY_MAX)
+}
+
+/// About how much memory a message takes, in octets; `None` if that is far too much. A name that occurs again takes
+/// two octets in an answer, and all its octets in memory.
+fn memory(message: &Message) -> Option<usize> {
+    let mut octets = Vec::new();
+    let mut encoder = BinEncoder::new(&mut octets);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    message.emit(&mut encoder).ok()?;
     let records = message.answers.len() + message.authorities.len() + message.additionals.len();
-    records > RECORDS_MAX
-        || message
-            .to_vec()
-            .is_ok_and(|octets| octets.len() > OCTETS_MAX)
+    Some(records * size_of::<Record>() + octets.len())
 }
 
 /// The moment at which records with this TTL, in seconds, must be asked for again.
@@ -77,7 +83,7 @@ fn seconds(ttl: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::rr::rdata::{A, SOA, TXT};
+    use hickory_proto::rr::rdata::{A, NS, SOA, TXT};
     use hickory_proto::rr::{Name, RData, Record};
 
     use super::*;
@@ -111,16 +117,32 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_large_answer_is_not_kept() {
         let is_kept = |message| expiry(&message) > Instant::now();
-        assert!(is_kept(addresses(&[60; RECORDS_MAX])));
-        assert!(!is_kept(addresses(&[60; RECORDS_MAX + 1])));
+        assert!(is_kept(addresses(&[60; 39])));
+        assert!(!is_kept(addresses(&[60; 100])));
         let text = |count| {
             let mut message = Message::query();
             let data = RData::TXT(TXT::new(vec!["x".repeat(250); count]));
             message.answers = vec![Record::from_rdata(name(), 60, data)];
             message
         };
-        assert!(is_kept(text(30)));
-        assert!(!is_kept(text(40)));
+        assert!(is_kept(text(60)));
+        assert!(!is_kept(text(70)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_in_which_long_names_are_repeated_is_not_kept() {
+        let long: Name = format!("{}.example.com.", ["a"; 110].join("."))
+            .parse()
+            .unwrap();
+        let servers = |count| {
+            let mut message = Message::query();
+            let record = Record::from_rdata(long.clone(), 60, RData::NS(NS(long.clone())));
+            message.answers = vec![record; count];
+            message
+        };
+        assert!(servers(38).to_vec().unwrap().len() < 1_024);
+        assert!(expiry(&servers(10)) > Instant::now());
+        assert!(expiry(&servers(38)) <= Instant::now());
     }
 
     #[test]

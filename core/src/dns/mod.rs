@@ -61,3 +61,4 @@ pub(crate) use self::signed::is_of_root;
 pub use self::special::SpecialAddress;
 pub(crate) use self::stragglers::ask_at_once;
 pub use self::trust_anchors::{TrustAnchorError, TrustAnchors};
+pub(crate) use self::zones::ANCESTORS_AT_ONCE;

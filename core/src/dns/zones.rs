@@ -1,9 +1,9 @@
 //! Which zone to begin with for a name, and which servers that zone has.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::{self, StreamExt};
 
 use super::cache::Timed;
 use super::client::Dns;
@@ -13,6 +13,10 @@ use super::records::Referral;
 use super::resolver::ResolverKind;
 use super::server::{Server, Zone};
 use crate::name::DnsName;
+
+/// Names above one another that are asked about at a time. A name may have more than a hundred labels, and each
+/// question takes kilobytes while it is asked.
+pub(crate) const ANCESTORS_AT_ONCE: usize = 8;
 
 impl Dns {
     /// The closest known zone that holds `name`: a configured one, a cached one, or one that a resolver finds.
@@ -33,12 +37,12 @@ impl Dns {
     /// exist yet.
     async fn first_zone_above(&self, name: &DnsName) -> Result<Arc<Zone>, DnsError> {
         let above = name.parent().unwrap_or_else(|| name.clone());
-        // All at once: resolvers know those of the zones above.
-        let asked = above.ancestors().map(async |candidate| {
+        // Several at once: resolvers know those of the zones above.
+        let asked = above.ancestors().map(|candidate| async move {
             let set = self.resolve(&candidate, ResolverKind::Ns).await;
             (candidate, set)
         });
-        let mut asked: FuturesOrdered<_> = asked.collect();
+        let mut asked = pin!(stream::iter(asked).buffered(ANCESTORS_AT_ONCE));
         while let Some((candidate, set)) = asked.next().await {
             let set = set?;
             let names = set.value.name_servers();

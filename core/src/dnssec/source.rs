@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
 use futures_util::{Stream, StreamExt, stream};
 use hickory_net::NetError;
 use hickory_net::runtime::TokioRuntimeProvider;
@@ -12,7 +12,7 @@ use hickory_proto::op::{DnsRequest, DnsResponse, Message};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::records::signatures;
-use crate::dns::Dns;
+use crate::dns::{ANCESTORS_AT_ONCE, Dns};
 use crate::name::DnsName;
 
 /// Answers with signatures.
@@ -33,21 +33,23 @@ impl Source {
         self.0.ask_signed(name, kind).await
     }
 
-    /// Asks for all keys and delegations on the way from the root to `zone` at the same time, so that they are
-    /// cached.
+    /// Asks for all keys and delegations on the way from the root to `zone`, several at the same time, so that they
+    /// are cached.
     pub(super) async fn fetch_chain(&self, zone: &DnsName) {
         let zones = zone
             .ancestors()
             .filter_map(|zone| Name::from_ascii(zone.fqdn()).ok());
-        let zones: Vec<_> = zones.chain([Name::root()]).collect();
-        let keys = zones.iter().map(|zone| self.ask(zone, RecordType::DNSKEY));
-        let delegations = zones.iter().filter(|zone| !zone.is_root());
-        let delegations = delegations.map(|zone| self.ask(zone, RecordType::DS));
-        join(
-            join_all(keys.collect::<Vec<_>>()),
-            join_all(delegations.collect::<Vec<_>>()),
-        )
-        .await;
+        let asked = zones.chain([Name::root()]).map(|zone| async move {
+            let delegation = async {
+                if !zone.is_root() {
+                    drop(self.ask(&zone, RecordType::DS).await);
+                }
+            };
+            let keys = async { drop(self.ask(&zone, RecordType::DNSKEY).await) };
+            join(keys, delegation).await;
+        });
+        let asked = stream::iter(asked).buffer_unordered(ANCESTORS_AT_ONCE);
+        asked.collect::<()>().await;
     }
 
     /// Whether validation is possible at all; the error says why not. Many resolvers drop signatures, and

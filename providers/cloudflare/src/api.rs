@@ -1,6 +1,6 @@
 //! The API's calls that this provider needs, and their types.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::slice;
 
 use acme_alias_core::name::DnsName;
@@ -19,8 +19,12 @@ const SINGLE_QUERIES_MAX: usize = 3;
 const RECORDS_PER_PAGE: &str = "1000";
 /// Pages of a list that are read: 200,000 records. One without an end must not keep a run from its end.
 const PAGES_MAX: u32 = 200;
-/// Octets of the records that are kept: 80,000 values of challenges.
-const RECORDS_MAX: usize = 16 * 1024 * 1024;
+/// Octets of TXT records that are kept, and as many again for each name. A value takes 300; a name server answers with
+/// at most 1,100 of them at a name.
+const RECORDS_MAX: usize = 512 * 1024;
+const RECORDS_OF_A_NAME_MAX: usize = 1024;
+/// Octets of zones that are kept. Each has about 200.
+const ZONES_MAX: usize = 16 * 1024 * 1024;
 /// The status of a zone that is delegated to Cloudflare
 /// (<https://developers.cloudflare.com/dns/zone-setups/reference/domain-status/>).
 const ACTIVE: &str = "active";
@@ -152,37 +156,52 @@ impl Client {
 
     /// All zones that the token may list, and why there may be more.
     pub(crate) async fn zones(&self) -> (Vec<Zone>, Result<(), RequestError>) {
-        let mut zones = Vec::new();
-        let take = |page| {
-            zones.extend(page);
-            Ok(())
+        let octets = |zone: &Zone| {
+            let servers = [&zone.name_servers, &zone.vanity_name_servers];
+            let servers = servers.into_iter().flatten().flatten();
+            Some(zone.id.len() + zone.name.len() + servers.map(String::len).sum::<usize>())
         };
-        let listed = self.list("/zones", &[("per_page", ZONES_PER_PAGE)], take);
-        let listed = listed.await;
-        (zones, listed)
+        let query = [("per_page", ZONES_PER_PAGE)];
+        self.list("/zones", &query, ZONES_MAX, octets).await
     }
 
-    /// Gives the items of each page of a list to `take`, until it fails. If there is an error, there may be more.
+    /// The items of a list on several pages, and why there may be more. `octets` are those of an item, at most `max`
+    /// together; an item without is left out.
     async fn list<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, &str)],
-        mut take: impl FnMut(Vec<T>) -> Result<(), RequestError>,
-    ) -> Result<(), RequestError> {
+        max: usize,
+        octets: impl Fn(&T) -> Option<usize>,
+    ) -> (Vec<T>, Result<(), RequestError>) {
+        let (mut items, mut kept) = (Vec::new(), 0);
         for page in 1..=PAGES_MAX {
             let number = page.to_string();
             let query = [query, &[("page", number.as_str())]].concat();
-            let envelope = self.get::<Vec<T>>(path, &query).await?;
+            let envelope = match self.get::<Vec<T>>(path, &query).await {
+                Ok(envelope) => envelope,
+                Err(error) => return (items, Err(error)),
+            };
             let is_last = envelope.is_last(page);
             let found = envelope.result.unwrap_or_default();
             let is_empty = found.is_empty();
-            take(found)?;
+            for item in found {
+                let Some(octets) = octets(&item) else {
+                    continue;
+                };
+                kept += octets + size_of::<T>();
+                if kept > max {
+                    let problem = format!("the list has more than {max} octets");
+                    return (items, Err(RequestError::NoAnswer(problem.into())));
+                }
+                items.push(item);
+            }
             if is_last || is_empty {
-                return Ok(());
+                return (items, Ok(()));
             }
         }
         let problem = format!("the list has more than {PAGES_MAX} pages");
-        Err(RequestError::NoAnswer(problem.into()))
+        (items, Err(RequestError::NoAnswer(problem.into())))
     }
 
     /// A zone. The token needs Zone:Read.
@@ -229,7 +248,7 @@ impl Client {
         Ok(records)
     }
 
-    /// Asks for the records at one name, or for all records of the zone if there are several names.
+    /// Lists the records at one name, or all of the zone for several names, and keeps those at the names.
     async fn list_txt_records(
         &self,
         zone: &ZoneId,
@@ -239,26 +258,16 @@ impl Client {
         if let [only] = names {
             query.push(("name.exact", only.as_str()));
         }
-        let names: BTreeSet<_> = names.iter().collect();
-        let (mut records, mut octets) = (Vec::new(), 0);
-        let take = |page: Vec<Record>| {
-            let of_names = page.into_iter().filter(|record| {
-                let name = record.name.parse::<DnsName>();
-                name.is_ok_and(|name| names.contains(&name))
-            });
-            for record in of_names {
-                octets += size_of::<Record>() + record.id.len() + record.content.len();
-                if octets > RECORDS_MAX {
-                    let problem =
-                        format!("the records at these names take more than {RECORDS_MAX} octets");
-                    return Err(RequestError::NoAnswer(problem.into()));
-                }
-                records.push(record);
-            }
-            Ok(())
+        let max = RECORDS_MAX + names.len() * RECORDS_OF_A_NAME_MAX;
+        let names: HashSet<_> = names.iter().map(DnsName::as_str).collect();
+        let octets = |record: &Record| {
+            let name = record.name.trim_end_matches('.').to_ascii_lowercase();
+            let octets = record.id.len() + record.name.len() + record.content.len();
+            names.contains(name.as_str()).then_some(octets)
         };
-        self.list(&records_path(zone), &query, take).await?;
-        Ok(records)
+        let path = records_path(zone);
+        let (records, all) = self.list(&path, &query, max, octets).await;
+        all.map(|()| records)
     }
 
     /// Carries out a batch; returns the records that were made.

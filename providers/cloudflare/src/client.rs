@@ -8,7 +8,7 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tracing::debug;
 
 use crate::budget::{Budget, LONGEST_WAIT};
@@ -17,6 +17,8 @@ use crate::error::{ApiError, Cause, RequestError};
 
 /// In octets. A page of 5,000 records has a few million.
 const BODY_MAX: usize = 16 * 1024 * 1024;
+/// Answers that are received and read at a time: large ones to many certificates must not fill the memory.
+const ANSWERS_AT_ONCE: usize = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Attempts if the API is overloaded.
 const ATTEMPTS: usize = 3;
@@ -29,6 +31,7 @@ pub(crate) struct Client {
     config: Config,
     http: OnceCell<reqwest::Client>,
     budget: OnceCell<Arc<Budget>>,
+    answers: Semaphore,
 }
 
 impl fmt::Debug for Client {
@@ -69,6 +72,7 @@ impl Client {
             config,
             http: OnceCell::new(),
             budget: OnceCell::new(),
+            answers: Semaphore::new(ANSWERS_AT_ONCE),
         }
     }
 
@@ -124,7 +128,7 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
         body: Option<&impl Serialize>,
-    ) -> Result<Response, RequestError> {
+    ) -> Result<Response<'_>, RequestError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
             let error = match self.send_once(method.clone(), path, query, body).await {
@@ -158,7 +162,7 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
         body: Option<&impl Serialize>,
-    ) -> Result<Response, RequestError> {
+    ) -> Result<Response<'_>, RequestError> {
         let budget = self.budget().await;
         if let Err(wait) = budget.turn().await {
             return Err(RequestError::Refused {
@@ -182,6 +186,8 @@ impl Client {
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let retry_after = budget.note(status, response.headers());
+        // Not before: a server that does not answer must not keep others waiting. It is never closed.
+        let place = self.answers.acquire().await.ok();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > BODY_MAX {
@@ -191,7 +197,12 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         debug!(path, status, octets = body.len(), "response");
-        Response { status, body }.successful(retry_after)
+        let response = Response {
+            status,
+            body,
+            _place: place,
+        };
+        response.successful(retry_after)
     }
 
     async fn budget(&self) -> &Budget {
@@ -230,14 +241,15 @@ fn build(config: &Config) -> Result<reqwest::Client, RequestError> {
         .map_err(|error| request_error(error, config.timeout))
 }
 
-/// An answer.
+/// An answer, with its place among those that are read.
 #[derive(Debug)]
-struct Response {
+struct Response<'a> {
     status: u16,
     body: Vec<u8>,
+    _place: Option<SemaphorePermit<'a>>,
 }
 
-impl Response {
+impl Response<'_> {
     /// The response, if its status reports success.
     fn successful(self, retry_after: Option<Duration>) -> Result<Self, RequestError> {
         if (200..300).contains(&self.status) {
@@ -253,7 +265,7 @@ impl Response {
 }
 
 /// The result in a response.
-fn read<T: DeserializeOwned>(response: &Response) -> Result<Envelope<T>, RequestError> {
+fn read<T: DeserializeOwned>(response: &Response<'_>) -> Result<Envelope<T>, RequestError> {
     match serde_json::from_slice::<Envelope<T>>(&response.body) {
         Ok(envelope) if envelope.success => Ok(envelope),
         Ok(envelope) => Err(RequestError::Refused {
@@ -300,7 +312,12 @@ mod tests {
 
     fn read_answer(status: u16, body: &[u8]) -> Result<Envelope<()>, RequestError> {
         let body = body.to_vec();
-        read(&Response { status, body }.successful(None)?)
+        let response = Response {
+            status,
+            body,
+            _place: None,
+        };
+        read(&response.successful(None)?)
     }
 
     #[test]

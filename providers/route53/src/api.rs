@@ -18,8 +18,10 @@ const SINGLE_QUERIES_MAX: usize = 4;
 const SETS_PER_PAGE: i32 = 300;
 /// Pages of a list that are read: 60,000 sets. One without an end must not keep a run from its end.
 const PAGES_MAX: usize = 200;
-/// Octets of the sets that are kept; those of one name have 32,000 characters at most.
-const SETS_MAX: usize = 16 * 1024 * 1024;
+/// Octets of the sets that are kept, and as many again for each name. A set with one value takes 500; one with 400
+/// values, the most that there can be, 40,000.
+const SETS_MAX: usize = 512 * 1024;
+const SETS_OF_A_NAME_MAX: usize = 4 * 1024;
 /// Hosted zones of one name that are kept. More than one are a mistake.
 const ZONES_MAX: usize = 16;
 
@@ -54,8 +56,9 @@ impl<'a> Found<'a> {
                 .map(|record| size_of_val(record) + record.value().len())
                 .sum();
             self.octets += size_of_val(&set) + records;
-            if self.octets > SETS_MAX {
-                let problem = format!("the sets at these names take more than {SETS_MAX} octets");
+            let max = SETS_MAX + self.names.len() * SETS_OF_A_NAME_MAX;
+            if self.octets > max {
+                let problem = format!("the sets at these names take more than {max} octets");
                 return Err(CallError::NoAnswer(problem));
             }
             self.sets.push(set);

@@ -15,7 +15,7 @@ use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::config::{Builder, Region, SharedCredentialsProvider};
 use aws_sdk_route53::error::SdkError;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tracing::debug;
 
 use crate::answer_limit::AnswerLimit;
@@ -26,6 +26,8 @@ use crate::parameters::EndpointUrl;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Attempts if Route 53 wants fewer requests: about 25 seconds in all.
 const ATTEMPTS: u32 = 7;
+/// Calls that are under way at a time: more large answers would not fit into memory.
+const CALLS_AT_ONCE: usize = 4;
 /// The pause after the first attempt; it doubles each time, and is made uneven.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 
@@ -48,6 +50,7 @@ pub(crate) struct Client {
     sdk: OnceCell<SdkConfig>,
     api: OnceCell<Api>,
     pace: OnceLock<Arc<DefaultDirectRateLimiter>>,
+    calls: Semaphore,
 }
 
 impl fmt::Debug for Client {
@@ -66,6 +69,7 @@ impl Client {
             sdk: OnceCell::new(),
             api: OnceCell::new(),
             pace: OnceLock::new(),
+            calls: Semaphore::new(CALLS_AT_ONCE),
         }
     }
 
@@ -102,9 +106,14 @@ impl Client {
         let api = self.api.get_or_init(|| self.connect()).await;
         let mut pause = FIRST_PAUSE;
         let rate = self.pace();
-        for _ in 1..ATTEMPTS {
+        let attempt = async || {
             rate.until_ready().await;
-            match send(api).await.map_err(|error| failed(&error)) {
+            // It is never closed.
+            let _turn = self.calls.acquire().await;
+            send(api).await.map_err(|error| failed(&error))
+        };
+        for _ in 1..ATTEMPTS {
+            match attempt().await {
                 Err(error) if error.is_throttled() => {
                     debug!(%error, ?pause, "the request is sent again");
                     // A back-off, because Route 53 asked for it.
@@ -114,8 +123,7 @@ impl Client {
                 outcome => return outcome,
             }
         }
-        rate.until_ready().await;
-        send(api).await.map_err(|error| failed(&error))
+        attempt().await
     }
 
     fn pace(&self) -> &DefaultDirectRateLimiter {

@@ -55,6 +55,7 @@ const PAGES: [(&str, &[&str]); 2] = [
         "hostile-inputs.md",
         &[
             "hostile",
+            "hostile_answers",
             "hostile_ca",
             "hostile_certificates",
             "hostile_clients",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::TxtProvider;
-use acme_alias_tests::{Injected, RecordingHook, Reply, Result, SECOND_ALIAS_ZONE, Stub};
+use acme_alias_tests::{Injected, Outcome, RecordingHook, Reply, Result, SECOND_ALIAS_ZONE, Stub};
 use serde_json::json;
 
 use crate::backend::zone_name;
@@ -62,8 +62,8 @@ fn run_with_pages_of(item: &'static str) -> Result {
 }
 
 /// The names by which a provider reads the whole zone.
-fn twenty_names() -> Vec<DnsName> {
-    let names = (0..20).map(|n| format!("n{n}.auth.example.net").parse().unwrap());
+fn twenty_names() -> Result<Vec<DnsName>> {
+    let names = (0..20).map(|n| Ok(format!("n{n}.auth.example.net").parse()?));
     names.collect()
 }
 
@@ -82,7 +82,7 @@ async fn a_list_of_route_53_without_an_end_is_given_up() -> Result {
     let provider = provider_at(stub.address())
         .with_hosted_zone_id("Z1".parse().unwrap())
         .with_requests_per_second(NonZeroU32::MAX);
-    let (zone, names) = (zone_name(), twenty_names());
+    let (zone, names) = (zone_name(), twenty_names()?);
     let values = tokio::time::timeout(TIME, provider.values(&zone, &names));
     let error = values.await?.unwrap_err();
     assert!(error.to_string().contains("more than 200 pages"), "{error}");
@@ -200,9 +200,59 @@ async fn sets_of_route_53_at_wanted_names_that_take_much_memory_are_not_kept() -
     let provider = provider_at(stub.address())
         .with_hosted_zone_id("Z1".parse().unwrap())
         .with_requests_per_second(NonZeroU32::MAX);
-    let error = provider.values(&zone_name(), &twenty_names()).await;
+    let error = provider.values(&zone_name(), &twenty_names()?).await;
     let error = error.unwrap_err().to_string();
-    assert!(error.contains("more than 16777216 octets"), "{error}");
+    assert!(error.contains("more than 606208 octets"), "{error}");
     assert!(requests.load(Ordering::Relaxed) < 25);
     Ok(())
+}
+
+/// A page of a list of Cloudflare, with these records and so many pages in all.
+fn page_of(records: &serde_json::Value, pages: u32) -> String {
+    json!({
+        "success": true, "errors": [], "messages": [], "result": records,
+        "result_info": { "page": 1, "total_pages": pages },
+    })
+    .to_string()
+}
+
+/// Runs with so many certificates whose alias zone is at a Cloudflare that answers with this page, and little memory.
+fn run_with_large_pages(certificates: usize, page: String) -> Result<Outcome> {
+    let clouds = Clouds::start()?;
+    clouds.cloudflare.inject(move |method, path| {
+        let is_list = method == "GET" && path.ends_with("/dns_records");
+        is_list.then(|| Injected::Answer(200, Vec::new(), page.clone()))
+    });
+    let certificates: String = (0..certificates)
+        .map(|id| format!("[certificates.c{id}]\ndomains = [\"example.org\"]\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let program = clouds.signed_in("", &certificates)?.limit(2 * TIME);
+    let outcome = program.run(&["renew"])?;
+    let peak = outcome.usage.peak_memory;
+    assert!(peak < 200 << 20, "{peak} octets");
+    Ok(outcome)
+}
+
+#[test]
+fn large_pages_of_a_list_of_cloudflare_are_not_kept() -> Result {
+    // At the alias name, which all of them could be at, and at another one.
+    for (zone, limit) in [
+        (SECOND_ALIAS_ZONE, "525312 octets"),
+        ("other.example", "200 pages"),
+    ] {
+        let records = (0..5_000).map(|number| {
+            json!({ "id": format!("{number:032}"), "name": format!("_acme-challenge.{zone}"),
+                "content": "x".repeat(1_000), "type": "TXT", "ttl": 60 })
+        });
+        let outcome = run_with_large_pages(1, page_of(&records.collect(), 4_000_000))?;
+        let given_up = format!("the list has more than {limit}");
+        outcome.assert_said(&[&given_up]);
+    }
+    Ok(())
+}
+
+#[test]
+fn large_answers_of_cloudflare_to_many_certificates_do_not_fill_memory() -> Result {
+    run_with_large_pages(40, " ".repeat(15 << 20)).map(drop)
 }

@@ -15,7 +15,7 @@ use hickory_proto::rr::rdata::{A, CAA, CNAME, NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// Good certificates beside the hostile ones.
-const GOOD: usize = 20;
+pub(super) const GOOD: usize = 20;
 /// The zone of an attacker.
 pub(super) const HOSTILE: &str = "hostile.example";
 /// Packets for one name: its queries, and what is sent again of sixteen queries under way.
@@ -55,7 +55,7 @@ pub(super) struct Neighbours {
 }
 
 impl Neighbours {
-    fn start() -> Result<Neighbours> {
+    pub(super) fn start() -> Result<Neighbours> {
         Neighbours::many(GOOD)
     }
 

@@ -42,6 +42,7 @@ mod first_certificate;
 mod guide_text;
 mod guides;
 mod hostile;
+mod hostile_answers;
 mod hostile_ca;
 mod hostile_certificates;
 mod hostile_clients;
