@@ -19,7 +19,6 @@ use super::held_lease::HeldLease;
 use super::prepared::{Prepared, SeenInstead};
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
-use crate::lease::LeaseId;
 use crate::name::DnsName;
 use crate::store::CertificateId;
 use crate::zone::{LockedNames, Round, Seat};
@@ -365,8 +364,8 @@ impl Group {
         let mut looks = Vec::new();
         while let Some(done) = jobs.join_next().await {
             match done {
-                Ok((done, lease)) if done.outcome.is_err() => looks.push(self.look_at(done, lease)),
-                Ok((done, _)) => self.report(done),
+                Ok(done) if done.outcome.is_err() => looks.push(self.look_at(done)),
+                Ok(done) => self.report(done),
                 // A job that panics is reported by `guarded`.
                 Err(_) => {}
             }
@@ -385,10 +384,8 @@ impl Group {
     }
 
     /// Whether the values of others may be why a certificate failed.
-    async fn look_at(&self, done: Done, lease: LeaseId) -> (Done, Option<SeenInstead>) {
-        let look = self
-            .engine
-            .seen_instead(&done.prepared, &lease, &done.outcome);
+    async fn look_at(&self, done: Done) -> (Done, Option<SeenInstead>) {
+        let look = self.engine.seen_instead(&done.prepared, &done.outcome);
         let seen = self.context.cancel.run_until_cancelled(look).await;
         (done, seen.flatten())
     }
@@ -398,14 +395,13 @@ impl Group {
         prepared: Prepared,
         lease: HeldLease,
         seat: Seat,
-    ) -> impl Future<Output = (Done, LeaseId)> + Send + 'static {
+    ) -> impl Future<Output = Done> + Send + 'static {
         let (engine, context) = (self.engine.clone(), self.context.clone());
-        let id = lease.id().clone();
         async move {
             // In a box, so that the tasks stay small.
             let obtained = Box::pin(engine.obtain(&prepared, &context, lease, seat));
             let outcome = guarded(prepared.id(), obtained).await;
-            (Done { prepared, outcome }, id)
+            Done { prepared, outcome }
         }
     }
 
