@@ -29,11 +29,11 @@ const PREPARED_AT_ONCE: usize = 50;
 /// A certificate that is followed for longer makes room for another one: its zones are slow, and those of others
 /// are not.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
-/// Certificates that are in rounds at a time.
+/// Certificates of one CA that are in rounds at a time.
 const IN_ROUNDS: usize = 100;
 /// Certificates in one round, so that a large group leaves room for others.
 const IN_ONE_ROUND: usize = 50;
-/// Certificates that were prepared and are not obtained yet, so that memory does not grow with their number.
+/// Certificates of one CA that were prepared and are not obtained yet, so that memory does not grow with their number.
 const PREPARED_AHEAD: usize = 400;
 /// How long certificates wait for others that may share an alias name with them.
 const GATHERING: Duration = Duration::from_secs(2);
@@ -60,11 +60,12 @@ struct Pipeline {
 }
 
 impl Engine {
-    /// Obtains certificates. Those that share an alias name are validated together, those of `failing` after the others.
+    /// Obtains certificates of one CA. Those that share an alias name are validated together, those of `failing` after the
+    /// others.
     pub(super) async fn obtain_all(
         &self,
         ids: Vec<CertificateId>,
-        failing: BTreeSet<CertificateId>,
+        failing: Arc<BTreeSet<CertificateId>>,
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
     ) -> Vec<JobReport> {
@@ -78,7 +79,7 @@ impl Engine {
             gathered: Vec::new(),
             until: None,
             groups: JoinSet::new(),
-            failing: Arc::new(failing),
+            failing,
             in_groups: BTreeSet::new(),
             sender,
             receiver,
