@@ -35,6 +35,8 @@ const IN_ROUNDS: usize = 100;
 const IN_ONE_ROUND: usize = 50;
 /// Certificates of one CA that were prepared and are not obtained yet, so that memory does not grow with their number.
 const PREPARED_AHEAD: usize = 400;
+/// How often in a run a certificate is tried once more without names that fail. The others are deployed when it ends.
+const REDUCED_MAX: usize = 10;
 /// How long certificates wait for others that may share an alias name with them.
 const GATHERING: Duration = Duration::from_secs(2);
 
@@ -248,11 +250,17 @@ impl Group {
             failed.push(done);
         }
         // Each time without at least one more name.
-        while !failed.is_empty() {
+        for _ in 0..REDUCED_MAX {
+            if failed.is_empty() {
+                break;
+            }
             let reduced = join_all(failed.into_iter().map(|done| self.reduced(done))).await;
             let reduced = reduced.into_iter().flatten().collect();
             let again = self.attempt(reduced, Duration::ZERO).await;
             failed = again.into_iter().map(|failed| failed.done).collect();
+        }
+        for done in failed {
+            self.report(done);
         }
     }
 

@@ -2,10 +2,14 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use acme_alias_tests::{Result, Settings, SimulatedCa, Spoilt, TestBed, Validation};
-use serde_json::Value;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
 use super::hostile_zones::{GOOD, Neighbours};
 use super::renewal_info::{PATH, with_info};
@@ -105,4 +109,49 @@ fn slow_answers_about_renewal_hold_up_no_deployment_for_another_ca() -> Result {
     bed.program(settings)?.run(&["renew"])?.assert_success();
     two.neighbours.good = good;
     two.assert_unharmed(two.settings(&proxy.directory(), &root))
+}
+
+/// The first name that a request to open an order has.
+fn first_name(request: &str) -> Option<Value> {
+    let request: Value = serde_json::from_str(request).ok()?;
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(request["payload"].as_str()?);
+    let payload: Value = serde_json::from_slice(&payload.ok()?).ok()?;
+    Some(payload["identifiers"][0].clone())
+}
+
+#[test]
+fn a_certificate_that_fails_for_one_name_after_the_other_holds_up_no_deployment() -> Result {
+    let names: Vec<_> = (0..100).map(|n| format!("n{n}.example.com")).collect();
+    let good = ["good.example.org".to_owned()];
+    let bed = TestBed::builder().delegate(&[&names[..], &good].concat());
+    let bed = bed.start()?;
+    let orders = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&orders);
+    let proxy = bed.acme_proxy(move |exchange| {
+        let first = first_name(&exchange.request);
+        let Some(first) = first.filter(|name| name["value"] != good[0]) else {
+            return Spoilt::No;
+        };
+        if exchange.path != "/order-plz" {
+            return Spoilt::No;
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(500));
+        let kind = "urn:ietf:params:acme:error:rejectedIdentifier";
+        let problem = json!({ "type": kind, "detail": "no", "subproblems": [
+            { "type": kind, "detail": "no", "identifier": first }
+        ]});
+        let content_type = ("content-type", "application/problem+json".to_owned());
+        Spoilt::Instead(403, vec![content_type], problem.to_string())
+    })?;
+    let partial = format!("domains = {names:?}\npartial = true");
+    let mut settings = bed.settings().certificate("hostile", &partial);
+    settings = settings.certificates(&["good.example.org"]);
+    settings.directory = proxy.directory();
+    let deployed = touched_by(&mut settings, &bed);
+    let running = bed.program(settings)?.spawn(&["renew"])?;
+    bed.wait_until("the deployment", |_| Ok(deployed.exists()))?;
+    running.kill()?;
+    assert!(orders.load(Ordering::Relaxed) <= 11);
+    Ok(())
 }
