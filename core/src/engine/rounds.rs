@@ -28,12 +28,14 @@ const PREPARED_AT_ONCE: usize = 50;
 /// A certificate that is followed for longer makes room for another one: its zones are slow, and those of others
 /// are not.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
-/// Certificates that are in rounds at a time.
+/// Certificates of one CA that are in rounds at a time.
 const IN_ROUNDS: usize = 100;
 /// Certificates in one round, so that a large group leaves room for others.
 const IN_ONE_ROUND: usize = 50;
-/// Certificates that were prepared and are not obtained yet, so that memory does not grow with their number.
+/// Certificates of one CA that were prepared and are not obtained yet, so that memory does not grow with their number.
 const PREPARED_AHEAD: usize = 400;
+/// How often in a run a certificate is tried once more without names that fail. The others are deployed when it ends.
+const REDUCED_MAX: usize = 10;
 /// How long certificates wait for others that may share an alias name with them.
 const GATHERING: Duration = Duration::from_secs(2);
 
@@ -59,11 +61,12 @@ struct Pipeline {
 }
 
 impl Engine {
-    /// Obtains certificates. Those that share an alias name are validated together, those of `failing` after the others.
+    /// Obtains certificates of one CA. Those that share an alias name are validated together, those of `failing` after the
+    /// others.
     pub(super) async fn obtain_all(
         &self,
         ids: Vec<CertificateId>,
-        failing: BTreeSet<CertificateId>,
+        failing: Arc<BTreeSet<CertificateId>>,
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
     ) -> Vec<JobReport> {
@@ -77,7 +80,7 @@ impl Engine {
             gathered: Vec::new(),
             until: None,
             groups: JoinSet::new(),
-            failing: Arc::new(failing),
+            failing,
             in_groups: BTreeSet::new(),
             sender,
             receiver,
@@ -246,11 +249,17 @@ impl Group {
             failed.push(done);
         }
         // Each time without at least one more name.
-        while !failed.is_empty() {
+        for _ in 0..REDUCED_MAX {
+            if failed.is_empty() {
+                break;
+            }
             let reduced = join_all(failed.into_iter().map(|done| self.reduced(done))).await;
             let reduced = reduced.into_iter().flatten().collect();
             let again = self.attempt(reduced, Duration::ZERO).await;
             failed = again.into_iter().map(|failed| failed.done).collect();
+        }
+        for done in failed {
+            self.report(done);
         }
     }
 
