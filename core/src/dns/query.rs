@@ -127,6 +127,7 @@ async fn exchange(
     }
 }
 
+/// The response over TCP. The tasks of the runtime end with it.
 async fn over_tcp(
     runtime: impl RuntimeProvider,
     server: SocketAddr,
@@ -134,7 +135,7 @@ async fn over_tcp(
     deadline: Instant,
     timeout: Duration,
 ) -> Result<DnsResponse, NetError> {
-    let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime);
+    let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime.clone());
     match timeout_at(deadline, tcp).await {
         Ok(Ok(tcp)) => first(tcp, question.request(), deadline).await,
         Ok(Err(error)) => Err(error),
