@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::output::Tail;
 pub(crate) use self::output::last_line;
-pub use self::output::without_secrets;
+pub use self::output::{in_log, without_secrets};
 use crate::child_environment;
 use crate::trusted::{self, Untrusted};
 

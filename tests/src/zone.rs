@@ -23,7 +23,8 @@ impl Zone {
             apex: apex.to_owned(),
             records: Vec::new(),
             broken: false,
-            negative_ttl: 60,
+            // The CA is asked once more when it may have cached that there is nothing.
+            negative_ttl: 1,
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::printable::shortened;
-use crate::program::{Program, ProgramError, last_line};
+use crate::program::{Program, ProgramError, in_log};
 use crate::store::StoredCertificate;
 
 /// The prefix of the variables that a command gets.
@@ -82,14 +82,7 @@ impl CommandTarget {
             ..Program::new(&self.command, self.timeout)
         };
         let output = program.run(cancel).await?;
-        tracing::info!(
-            "{self} succeeded{}",
-            match output.as_str() {
-                "" => String::new(),
-                output if output.contains('\n') => format!(":\n{output}"),
-                output => last_line(output),
-            }
-        );
+        tracing::info!("{self} succeeded{}", in_log(&output));
         Ok(())
     }
 }

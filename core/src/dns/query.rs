@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -19,6 +20,7 @@ use super::connected::Connected;
 use super::counter::QueryCounter;
 #[cfg(any(test, fuzzing))]
 use super::scripted;
+use super::sockets;
 
 /// How often a query is sent over UDP to a server that does not answer.
 pub(super) const SENT_MAX: u8 = 3;
@@ -113,16 +115,31 @@ async fn exchange(
         if let Some(budget) = budget {
             budget.charge_again(1);
         }
-        let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime.clone());
-        response = match timeout_at(deadline, tcp).await {
-            Ok(Ok(tcp)) => first(tcp, question.request(), deadline).await,
-            Ok(Err(error)) => Err(error),
+        let usage = budget.map(|budget| Arc::clone(&budget.usage));
+        response = match timeout_at(deadline, sockets::tcp_permit(usage)).await {
+            Ok(_turn) => over_tcp(runtime, server, question, deadline, timeout).await,
             Err(_) => Err(NetError::Timeout),
         };
     }
     match response {
         Ok(response) => Ok(response.into_message()),
         Err(error) => Err(in_words(&error, timeout)),
+    }
+}
+
+/// The response over TCP. The tasks of the runtime end with it.
+async fn over_tcp(
+    runtime: impl RuntimeProvider,
+    server: SocketAddr,
+    question: Question<'_>,
+    deadline: Instant,
+    timeout: Duration,
+) -> Result<DnsResponse, NetError> {
+    let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime.clone());
+    match timeout_at(deadline, tcp).await {
+        Ok(Ok(tcp)) => first(tcp, question.request(), deadline).await,
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(NetError::Timeout),
     }
 }
 

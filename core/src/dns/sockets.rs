@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 /// Queries under way at a time, in the whole process.
 const QUERIES_MAX: u64 = 256;
+/// Those of them over TCP. An answer of 64 KB takes megabytes of memory until it is used.
+const TCP_QUERIES_MAX: usize = 24;
 /// The sockets that one query may have open: one for each time that it is sent.
 const SOCKETS_OF_A_QUERY: u64 = 3;
 /// File descriptors that queries leave to others.
@@ -26,6 +28,14 @@ static SOCKETS: LazyLock<Arc<Sockets>> = LazyLock::new(|| {
     let queries = queries_at_once(limit.unwrap_or(u64::MAX));
     Arc::new(Sockets::new(usize::try_from(queries).unwrap_or(1)))
 });
+
+/// The turns of queries over TCP.
+static TCP: LazyLock<Arc<Sockets>> = LazyLock::new(|| Arc::new(Sockets::new(TCP_QUERIES_MAX)));
+
+/// Waits until a query that has its sockets may go on over TCP. `usage` is that of the name that it is for.
+pub(super) async fn tcp_permit(usage: Option<Arc<Usage>>) -> Permit {
+    TCP.permit(usage.unwrap_or_default()).await
+}
 
 /// Waits until a query may open its sockets. `usage` is that of the name that it is for, if there is one.
 pub(super) async fn permit(usage: Option<Arc<Usage>>) -> Permit {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use jiff::SignedDuration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::core::Engine;
 use super::decision::{Needed, Urgency};
@@ -18,10 +18,12 @@ use crate::lease::JobName;
 use crate::renewal::{Look, RenewalInfo};
 use crate::store::{CertificateId, StoreError, StoredCertificate};
 
-/// Looks at a time. A CA limits the requests of each address.
+/// Looks at a CA at a time. A CA limits the requests of each address.
 const AT_ONCE: usize = 20;
 /// How long one look may take, the directory included.
 const LIMIT: Duration = Duration::from_secs(20);
+/// How long a run looks at one CA. Thousands of answers may each be just in time.
+const ALL_LIMIT: Duration = Duration::from_mins(5);
 /// After so many looks without an answer, a CA is asked no more in this run.
 const UNANSWERED_MAX: u32 = 3;
 /// How long a CA is not asked that has no renewal information, or does not answer.
@@ -52,10 +54,14 @@ impl Looks {
         }
     }
 
-    /// Looks for these certificates, which need nothing as far as is known. Returns what they need now, if anything
+    /// Looks for these certificates of one CA, which need nothing as far as is known. Returns what they need now, if anything
     /// new is known.
     pub(super) async fn all(&self, ids: Vec<CertificateId>) -> Vec<(CertificateId, Needed)> {
+        let until = Instant::now() + ALL_LIMIT;
         let looks = ids.into_iter().map(|id| async move {
+            if Instant::now() > until {
+                return None;
+            }
             match self.one(&id).await {
                 Ok(needed) => needed.map(|needed| (id, needed)),
                 Err(error) => {

@@ -12,6 +12,7 @@
 
 mod budgets;
 mod builder;
+mod by_ca;
 mod certificates;
 mod contacts;
 mod context;
@@ -30,6 +31,7 @@ mod looks;
 mod next_run;
 mod notification;
 mod notify;
+mod obtain;
 mod options;
 mod overview;
 mod plan;

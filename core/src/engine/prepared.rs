@@ -10,7 +10,6 @@ use super::core::Engine;
 use super::report::{JobError, JobOutcome};
 use crate::acme::{AcmeError, ValidationFailure};
 use crate::issue::{CheckedDelegations, IssueError, IssueFailure, Plan};
-use crate::lease::LeaseId;
 use crate::name::{DnsName, Identifier};
 use crate::store::CertificateId;
 use crate::zone::cache_time;
@@ -95,12 +94,10 @@ impl Engine {
         Ok(Prepared { certificate, plan })
     }
 
-    /// What the CA may have seen instead of the values of a certificate that failed under this lease; `None` if
-    /// that is not why.
+    /// What the CA may have seen instead of the values of a certificate that failed; `None` if that is not why.
     pub(super) async fn seen_instead(
         &self,
         prepared: &Prepared,
-        lease: &LeaseId,
         outcome: &Result<JobOutcome, JobError>,
     ) -> Option<SeenInstead> {
         let Err(JobError::Issue(failure)) = outcome else {
@@ -135,7 +132,10 @@ impl Engine {
         let cached = sets.filter_map(|set| set.ttl).map(cache_time).max();
         // Another host may have written here as this one does, and withdrawn it again.
         let own = Some(zones.longest_ttl(&names).await).filter(|ttl| *ttl > 0);
-        let absence = zones.absence_cached(&names, lease).await;
+        // Anybody can make the CA ask for a name before our values are there, by an order of their own.
+        let is_empty = |name: &DnsName| !before.sets.contains_key(name);
+        let empty: Vec<_> = names.into_iter().filter(is_empty).collect();
+        let absence = zones.absence_cached(&empty).await;
         Some(SeenInstead {
             cached: cached.max(own.map(cache_time)).max(absence)?,
             has_others: cached.is_some(),

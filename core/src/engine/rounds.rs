@@ -19,7 +19,6 @@ use super::held_lease::HeldLease;
 use super::prepared::{Prepared, SeenInstead};
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
-use crate::lease::LeaseId;
 use crate::name::DnsName;
 use crate::store::CertificateId;
 use crate::zone::{LockedNames, Round, Seat};
@@ -29,12 +28,14 @@ const PREPARED_AT_ONCE: usize = 50;
 /// A certificate that is followed for longer makes room for another one: its zones are slow, and those of others
 /// are not.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
-/// Certificates that are in rounds at a time.
+/// Certificates of one CA that are in rounds at a time.
 const IN_ROUNDS: usize = 100;
 /// Certificates in one round, so that a large group leaves room for others.
 const IN_ONE_ROUND: usize = 50;
-/// Certificates that were prepared and are not obtained yet, so that memory does not grow with their number.
+/// Certificates of one CA that were prepared and are not obtained yet, so that memory does not grow with their number.
 const PREPARED_AHEAD: usize = 400;
+/// How often in a run a certificate is tried once more without names that fail. The others are deployed when it ends.
+const REDUCED_MAX: usize = 10;
 /// How long certificates wait for others that may share an alias name with them.
 const GATHERING: Duration = Duration::from_secs(2);
 
@@ -60,11 +61,12 @@ struct Pipeline {
 }
 
 impl Engine {
-    /// Obtains certificates. Those that share an alias name are validated together, those of `failing` after the others.
+    /// Obtains certificates of one CA. Those that share an alias name are validated together, those of `failing` after the
+    /// others.
     pub(super) async fn obtain_all(
         &self,
         ids: Vec<CertificateId>,
-        failing: BTreeSet<CertificateId>,
+        failing: Arc<BTreeSet<CertificateId>>,
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
     ) -> Vec<JobReport> {
@@ -78,7 +80,7 @@ impl Engine {
             gathered: Vec::new(),
             until: None,
             groups: JoinSet::new(),
-            failing: Arc::new(failing),
+            failing,
             in_groups: BTreeSet::new(),
             sender,
             receiver,
@@ -247,11 +249,17 @@ impl Group {
             failed.push(done);
         }
         // Each time without at least one more name.
-        while !failed.is_empty() {
+        for _ in 0..REDUCED_MAX {
+            if failed.is_empty() {
+                break;
+            }
             let reduced = join_all(failed.into_iter().map(|done| self.reduced(done))).await;
             let reduced = reduced.into_iter().flatten().collect();
             let again = self.attempt(reduced, Duration::ZERO).await;
             failed = again.into_iter().map(|failed| failed.done).collect();
+        }
+        for done in failed {
+            self.report(done);
         }
     }
 
@@ -365,8 +373,8 @@ impl Group {
         let mut looks = Vec::new();
         while let Some(done) = jobs.join_next().await {
             match done {
-                Ok((done, lease)) if done.outcome.is_err() => looks.push(self.look_at(done, lease)),
-                Ok((done, _)) => self.report(done),
+                Ok(done) if done.outcome.is_err() => looks.push(self.look_at(done)),
+                Ok(done) => self.report(done),
                 // A job that panics is reported by `guarded`.
                 Err(_) => {}
             }
@@ -385,10 +393,8 @@ impl Group {
     }
 
     /// Whether the values of others may be why a certificate failed.
-    async fn look_at(&self, done: Done, lease: LeaseId) -> (Done, Option<SeenInstead>) {
-        let look = self
-            .engine
-            .seen_instead(&done.prepared, &lease, &done.outcome);
+    async fn look_at(&self, done: Done) -> (Done, Option<SeenInstead>) {
+        let look = self.engine.seen_instead(&done.prepared, &done.outcome);
         let seen = self.context.cancel.run_until_cancelled(look).await;
         (done, seen.flatten())
     }
@@ -398,14 +404,13 @@ impl Group {
         prepared: Prepared,
         lease: HeldLease,
         seat: Seat,
-    ) -> impl Future<Output = (Done, LeaseId)> + Send + 'static {
+    ) -> impl Future<Output = Done> + Send + 'static {
         let (engine, context) = (self.engine.clone(), self.context.clone());
-        let id = lease.id().clone();
         async move {
             // In a box, so that the tasks stay small.
             let obtained = Box::pin(engine.obtain(&prepared, &context, lease, seat));
             let outcome = guarded(prepared.id(), obtained).await;
-            (Done { prepared, outcome }, id)
+            Done { prepared, outcome }
         }
     }
 

@@ -4,10 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::by_ca::DEPLOYED_TOGETHER;
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
@@ -37,6 +42,8 @@ pub struct Run {
     engine: Engine,
     id: RunId,
     lease: HeldLease,
+    /// Held while targets are done: commands run one after the other.
+    deploying: Mutex<()>,
 }
 
 impl Engine {
@@ -69,8 +76,7 @@ impl Engine {
             }
         };
         let mut done = Done::planned(&schedule);
-        let looks = run.look(schedule.looks.clone(), options);
-        let (jobs, late) = tokio::join!(run.work(schedule, options), looks);
+        let (jobs, late) = run.work_and_look(schedule, options).await;
         done.add(jobs, late);
         run.deploy(&mut done.jobs, done.deploy, options).await;
         let undeployed = self.undeployed(done.undeployed).await;
@@ -111,6 +117,7 @@ impl Engine {
             engine: self.clone(),
             id,
             lease,
+            deploying: Mutex::default(),
         })
     }
 
@@ -186,13 +193,42 @@ struct Late {
 }
 
 impl Run {
+    /// Works on what is due, and looks at the CAs beside that. If the looks take long, what was obtained is deployed
+    /// meanwhile.
+    async fn work_and_look(
+        &self,
+        schedule: Schedule,
+        options: &RunOptions,
+    ) -> (Vec<JobReport>, Late) {
+        let looked = CancellationToken::new();
+        let looks = schedule.looks.clone();
+        let work = async {
+            let mut jobs = self.work(schedule, options).await;
+            if timeout(DEPLOYED_TOGETHER, looked.cancelled())
+                .await
+                .is_err()
+            {
+                self.deploy(&mut jobs, Vec::new(), options).await;
+            }
+            jobs
+        };
+        let look = async {
+            let late = self.look(looks, options).await;
+            looked.cancel();
+            late
+        };
+        tokio::join!(work, look)
+    }
+
     /// Asks the CAs of these certificates when to renew them, and works on those that are due then.
     async fn look(&self, ids: Vec<CertificateId>, options: &RunOptions) -> Late {
         let looks = Looks::new(&self.engine, options);
-        let looked = options.cancel.run_until_cancelled(looks.all(ids)).await;
+        let by_ca = self.engine.by_ca(ids, None).await.into_iter();
+        let looked = join_all(by_ca.map(|ids| looks.all(ids)));
+        let looked = options.cancel.run_until_cancelled(looked).await;
         let mut schedule = Schedule::default();
         let mut ids = BTreeSet::new();
-        for (id, needed) in looked.unwrap_or_default() {
+        for (id, needed) in looked.into_iter().flatten().flatten() {
             ids.insert(id.clone());
             schedule.add(id, Ok(Some(needed)), options.rehearse);
         }
@@ -326,11 +362,10 @@ impl Run {
         }
         let observer = &self.engine.parts.observer;
         observer.planned(obtain.len() + rehearse.len());
-        let (given, context) = (options.given(), self.job_context(options));
-        let engine = &self.engine;
         let (obtained, rehearsed) = tokio::join!(
-            engine.obtain_all(obtain, failing, given.clone(), context.clone()),
-            self.rehearse_all(rehearse, given.clone(), context.clone())
+            // In a box, so that the type of the run stays within what the compiler evaluates.
+            self.obtain(obtain, failing, options).boxed(),
+            self.rehearse_all(rehearse, options.given(), self.job_context(options))
         );
         let mut reports = obtained;
         reports.extend(rehearsed);
@@ -340,7 +375,7 @@ impl Run {
     }
 
     /// The fourth phase: deploys what was obtained, now or in earlier runs.
-    async fn deploy(
+    pub(super) async fn deploy(
         &self,
         jobs: &mut Vec<JobReport>,
         earlier: Vec<CertificateId>,
@@ -354,10 +389,11 @@ impl Run {
             ..self.job_context(options)
         };
         let given = options.given();
+        let _turn = self.deploying.lock().await;
         self.engine.deploy(jobs, earlier, given, &context).await;
     }
 
-    fn job_context(&self, options: &RunOptions) -> JobContext {
+    pub(super) fn job_context(&self, options: &RunOptions) -> JobContext {
         JobContext {
             run: self.id.clone(),
             run_lease: self.lease.id().clone(),

@@ -90,9 +90,28 @@ pub(crate) fn last_line(output: &str) -> String {
     }
 }
 
+/// An output for the log: it begins no line there as the log does.
+pub fn in_log(output: &str) -> String {
+    match output {
+        "" => " and printed nothing".to_owned(),
+        output if output.contains('\n') => {
+            let lines = output.lines().map(|line| format!("\n  | {line}"));
+            format!(":{}", lines.collect::<String>())
+        }
+        output => last_line(output),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_in_the_log_are_behind_a_bar() {
+        assert_eq!(in_log("one"), ": one");
+        assert_eq!(in_log("one\nerror: two"), ":\n  | one\n  | error: two");
+        assert_eq!(in_log(""), " and printed nothing");
+    }
 
     #[test]
     fn the_end_of_an_output_is_kept_without_control_characters() {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all, try_join_all};
 use hickory_proto::rr::RecordType;
-use tracing::warn;
 
 use super::alias_zones::AliasZones;
 use super::configured_provider::ConfiguredProvider;
@@ -17,7 +16,6 @@ use super::recorder::ChangeContext;
 use super::writer::ZoneWriter;
 use super::writers::ZoneWriters;
 use crate::dns::Dns;
-use crate::lease::LeaseId;
 use crate::name::DnsName;
 use crate::txt::TxtRecord;
 
@@ -143,21 +141,9 @@ impl Zones {
         Ok(existing)
     }
 
-    /// How long a CA's resolver may have in its cache that there is nothing at these names; `None` if no other job
-    /// than that with this lease has removed values there a short time ago, as a run does after another was killed.
-    pub async fn absence_cached(
-        &self,
-        alias_names: &[DnsName],
-        lease: &LeaseId,
-    ) -> Option<Duration> {
-        match self.writers.were_removed(alias_names, lease).await {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(error) => {
-                warn!(%error, "it is not known which values were removed");
-                return None;
-            }
-        }
+    /// How long a CA's resolver that asked before may have in its cache that there is nothing at these names; `None` if it
+    /// keeps nothing.
+    pub async fn absence_cached(&self, alias_names: &[DnsName]) -> Option<Duration> {
         let by_zone = self.by_zone(alias_names.to_vec(), |name| name).await.ok()?;
         let ttls = by_zone.iter().map(async |(writer, _)| {
             let answer = self.dns.ask(writer.zone(), RecordType::SOA).await.ok()?;
@@ -166,7 +152,8 @@ impl Zones {
         });
         let ttls = join_all(ttls).await.into_iter();
         // A zone that does not tell is given the longest time.
-        ttls.map(|ttl| cache_time(ttl.unwrap_or(u32::MAX))).max()
+        let longest = ttls.map(|ttl| cache_time(ttl.unwrap_or(u32::MAX))).max();
+        longest.filter(|time| !time.is_zero())
     }
 
     /// The longest TTL, in seconds, that records have that are written at these names.

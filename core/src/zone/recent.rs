@@ -1,4 +1,4 @@
-//! TXT values that were removed a short time ago: a CA's resolver may have them, or their absence, in its cache.
+//! TXT values that were removed a short time ago: a CA's resolver may have them in its cache.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,13 +9,12 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::existing::cache_time;
 use crate::clock::Clock;
-use crate::lease::LeaseId;
 use crate::ledger::{Ledger, LedgerError, Line};
 use crate::name::DnsName;
 use crate::txt::Action;
 
-/// For how long removals are remembered. No cache of a CA keeps anything that long.
-const REMEMBERED: SignedDuration = SignedDuration::from_mins(2);
+/// How old a removal may be that is read. No cache of a CA keeps anything that long.
+const READ_BACK: SignedDuration = SignedDuration::from_mins(2);
 
 /// The values that any process with this ledger removed a short time ago. Lines are read once.
 pub(super) struct RecentSets {
@@ -28,16 +27,8 @@ pub(super) struct RecentSets {
 struct State {
     /// The time of the newest line that is known.
     newest: Option<Timestamp>,
-    removals: HashMap<DnsName, Vec<Removal>>,
-}
-
-/// The removal of a value.
-struct Removal {
-    time: Timestamp,
-    /// The TTL that the value had, in seconds.
-    ttl: u32,
-    /// The lease of the job that had written it.
-    lease: Option<LeaseId>,
+    /// Until when the values that were removed at a name may be cached.
+    cached_until: HashMap<DnsName, Timestamp>,
 }
 
 impl RecentSets {
@@ -56,40 +47,20 @@ impl RecentSets {
     ) -> Result<Vec<(DnsName, Timestamp)>, LedgerError> {
         let now = self.clock.now();
         let state = self.read(now).await?;
-        let until = |name: &DnsName| {
-            let removals = state.removals.get(name)?.iter();
-            let until = removals.map(Removal::cached_until).max()?;
-            (until > now).then(|| (name.clone(), until))
-        };
+        let until = |name: &DnsName| Some((name.clone(), *state.cached_until.get(name)?));
         Ok(names.iter().filter_map(until).collect())
     }
 
-    /// Whether values of other jobs than that with this lease were removed at one of the names: a CA that looked
-    /// in between may have cached that there is nothing.
-    pub(super) async fn were_removed(
-        &self,
-        names: &[DnsName],
-        lease: &LeaseId,
-    ) -> Result<bool, LedgerError> {
-        let state = self.read(self.clock.now()).await?;
-        let removals = names.iter().filter_map(|name| state.removals.get(name));
-        let is_other = |removal: &Removal| removal.lease.as_ref() != Some(lease);
-        Ok(removals.flatten().any(is_other))
-    }
-
-    /// The removals, after the newest lines were read.
+    /// What may be cached now, after the newest lines were read.
     async fn read(&self, now: Timestamp) -> Result<MutexGuard<'_, State>, LedgerError> {
         let mut state = self.state.lock().await;
         // Another line may have been written at the time of the newest one.
-        let since = state.newest.unwrap_or_default().max(now - REMEMBERED);
+        let since = state.newest.unwrap_or_default().max(now - READ_BACK);
         let mut lines = self.ledger.newest_lines(since);
         while let Some(line) = lines.next().await {
             state.add(line?, now);
         }
-        state.removals.retain(|_, removals| {
-            removals.retain(|removal| removal.time + REMEMBERED > now);
-            !removals.is_empty()
-        });
+        state.cached_until.retain(|_, until| *until > now);
         drop(lines);
         Ok(state)
     }
@@ -103,18 +74,11 @@ impl State {
         let entry = line.entry;
         // Until its removal a value is found in the zone itself.
         if entry.action == Action::Remove {
-            self.removals.entry(entry.name).or_default().push(Removal {
-                time,
-                ttl: entry.ttl.unwrap_or_default(),
-                lease: entry.origin.lease,
-            });
+            let cached = SignedDuration::try_from(cache_time(entry.ttl.unwrap_or_default()));
+            let until = time + cached.unwrap_or_default();
+            let known = self.cached_until.entry(entry.name).or_insert(until);
+            *known = until.max(*known);
         }
-    }
-}
-
-impl Removal {
-    fn cached_until(&self) -> Timestamp {
-        self.time + SignedDuration::try_from(cache_time(self.ttl)).unwrap_or_default()
     }
 }
 
@@ -147,18 +111,11 @@ mod tests {
         }
 
         async fn withdraw(&self, name: &str, ttl: Option<u32>) {
-            self.withdraw_under(name, ttl, None).await;
-        }
-
-        async fn withdraw_under(&self, name: &str, ttl: Option<u32>, lease: Option<LeaseId>) {
             let name: DnsName = name.parse().unwrap();
             let entry = Entry {
                 event: Event::Withdrawn,
                 action: Action::Remove,
-                origin: Origin {
-                    lease,
-                    ..Origin::default()
-                },
+                origin: Origin::default(),
                 zone: name.clone(),
                 provider: "memory".to_owned(),
                 provider_id: None,
@@ -205,24 +162,6 @@ mod tests {
         fixture.clock.advance(SignedDuration::from_secs(1));
         assert_eq!(fixture.cached("short.example").await, None);
         assert_eq!(fixture.cached("long.example").await, Some(30));
-    }
-
-    #[tokio::test]
-    async fn values_that_other_jobs_removed_are_remembered_for_two_minutes() {
-        let fixture = Fixture::new();
-        let names = ["a.example".parse().unwrap()];
-        let lease = LeaseId::random();
-        let removed = async || fixture.recent.were_removed(&names, &lease).await.unwrap();
-        assert!(!removed().await);
-        fixture.withdraw("b.example", Some(0)).await;
-        fixture
-            .withdraw_under("a.example", Some(0), Some(lease.clone()))
-            .await;
-        assert!(!removed().await, "its own values do not count");
-        fixture.withdraw("a.example", Some(0)).await;
-        assert!(removed().await);
-        fixture.clock.advance(REMEMBERED);
-        assert!(!removed().await);
     }
 
     #[tokio::test]

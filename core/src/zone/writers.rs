@@ -12,7 +12,6 @@ use super::recent::RecentSets;
 use super::writer::ZoneWriter;
 use crate::clock::Clock;
 use crate::dns::Dns;
-use crate::lease::LeaseId;
 use crate::ledger::{Ledger, LedgerError};
 use crate::name::DnsName;
 use crate::provider::{Reading, TxtProvider};
@@ -52,15 +51,6 @@ impl ZoneWriters {
         names: &[DnsName],
     ) -> Result<Vec<(DnsName, Timestamp)>, LedgerError> {
         self.recent.cached_until(names).await
-    }
-
-    /// Whether values of other jobs than that with this lease were removed at one of the names a short time ago.
-    pub(super) async fn were_removed(
-        &self,
-        names: &[DnsName],
-        lease: &LeaseId,
-    ) -> Result<bool, LedgerError> {
-        self.recent.were_removed(names, lease).await
     }
 
     /// The writer of `zone` through `provider`, which is opened if it is not yet. `dns` finds the servers of the zone, if

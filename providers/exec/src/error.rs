@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use acme_alias_core::program::ProgramError;
+use acme_alias_core::program::{ProgramError, in_log};
 use acme_alias_core::provider::{Failure, ProviderError};
 use tracing::info;
 
@@ -11,7 +11,7 @@ use tracing::info;
 pub(crate) fn of_program(label: &str, error: &ProgramError) -> ProviderError {
     let output = error.output();
     if !output.is_empty() {
-        info!("`{label}` printed:\n{output}");
+        info!("`{label}` failed{}", in_log(output));
     }
     let last = match output.lines().last() {
         Some(line) => format!(": {line}"),

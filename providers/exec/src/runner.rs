@@ -1,6 +1,6 @@
 //! Runs of the program of one provider: bounded, and with its own variables.
 
-use acme_alias_core::program::{Input, Program, ProgramError};
+use acme_alias_core::program::{Input, Program, ProgramError, in_log};
 use acme_alias_core::provider::ProviderError;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -27,7 +27,7 @@ impl Run {
         debug!("running `{label}`");
         let never = CancellationToken::new();
         let output = self.program(config).run(&never).await?;
-        debug!("`{label}` succeeded: {output}");
+        debug!("`{label}` succeeded{}", in_log(&output));
         Ok(())
     }
 

@@ -67,6 +67,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_repository",
             "hostile_text",
             "hostile_thousand",
+            "hostile_waits",
             "hostile_zones",
             "job_isolation",
             "local_files",

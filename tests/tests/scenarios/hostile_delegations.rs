@@ -1,6 +1,8 @@
 //! Zones of others that are delegated to the servers of the alias zone.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use acme_alias_tests::{HostileServer, QueryProxy, Result, SimulatedCa, TestBed, Validation};
@@ -24,7 +26,7 @@ fn a_server_of_the_alias_zone_that_zones_of_others_name_is_waited_for() -> Resul
     let neighbours = with_a_slow_transfer()?;
     let secondary = QueryProxy::start_at_dns_port(neighbours.bed.secondary(), |_, answer| {
         // It is farther away than the primary.
-        std::thread::sleep(Duration::from_millis(30));
+        thread::sleep(Duration::from_millis(30));
         vec![answer]
     })?;
     let hostile: Vec<_> = (0..ZONES).map(|n| format!("h{n}.{HOSTILE}")).collect();
@@ -58,4 +60,34 @@ fn a_server_of_the_alias_zone_that_zones_of_others_name_is_waited_for() -> Resul
     ]);
     assert_eq!(neighbours.ca.certificates(), 1, "{outcome}");
     neighbours.bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn an_alias_name_that_others_let_the_ca_ask_for_before_is_validated() -> Result {
+    let hosts: Vec<_> = (0..20).map(|n| format!("h{n}.example.com")).collect();
+    let builder = TestBed::builder().delegate_apart(&hosts);
+    let bed = builder.ttl(0).negative_ttl(5).start()?;
+    let ca = SimulatedCa::start(Validation::At(bed.ca_resolver()))?;
+    let program = bed.program(bed.settings_with(&ca).certificates(&hosts))?;
+    let ended = AtomicBool::new(false);
+    let outcome = thread::scope(|scope| {
+        // Orders of others for names that lead to the alias names do the same.
+        let asking = scope.spawn(|| -> Result {
+            while !ended.load(Ordering::Relaxed) {
+                for host in &hosts {
+                    let name = format!("_acme-challenge.{host}");
+                    bed.ask(bed.ca_resolver(), &name, "TXT")?;
+                }
+            }
+            Ok(())
+        });
+        let outcome = program.run(&["renew"]);
+        ended.store(true, Ordering::Relaxed);
+        let asked = asking.join();
+        assert!(matches!(asked, Ok(Ok(()))), "{asked:?}");
+        outcome
+    })?;
+    outcome.assert_success();
+    assert_eq!(ca.certificates(), 20, "{outcome}");
+    bed.assert_only_txt_was_touched(&[])
 }

@@ -276,14 +276,18 @@ fn programs_that_are_run_inherit_no_secret() -> Result {
     let programs = bed.folder().join("programs");
     fs::create_dir(&programs)?;
     let git = programs.join("git");
+    // Git can write in the folder of the repository only.
+    let audit = bed.folder().join("audit");
+    let of_git = audit.join(".git/environment");
+    let dump_of_git = format!("env >> {}", of_git.display());
     fs::write(
         &git,
-        format!("#!/bin/sh\n{dump}\nPATH=/usr/bin:/bin exec git \"$@\"\n"),
+        format!("#!/bin/sh\n{dump_of_git}\nPATH=/usr/bin:/bin exec git \"$@\"\n"),
     )?;
     set_mode(&git, 0o755)?;
     let mut settings = bed.settings();
     let secret = bed.secret_file("acme-key");
-    settings.top = format!("audit-git = '{}'", bed.folder().join("audit").display());
+    settings.top = format!("audit-git = '{}'", audit.display());
     let (key, primary) = (bed.key(ALIAS_ZONE)?, bed.primary());
     settings.providers.retain(|provider| provider.id != "first");
     settings.more = format!(
@@ -310,7 +314,7 @@ fn programs_that_are_run_inherit_no_secret() -> Result {
         program = program.env(name, "canary");
     }
     program.run(&["renew"])?.assert_success();
-    let dumped = fs::read_to_string(&dumps)?;
+    let dumped = fs::read_to_string(&dumps)? + &fs::read_to_string(&of_git)?;
     assert!(!dumped.contains("canary"), "{dumped}");
     assert!(!dumped.contains("ACME_ALIAS_DNS__TIMEOUT"), "{dumped}");
     assert!(!dumped.contains("CREDENTIALS_DIRECTORY"), "{dumped}");

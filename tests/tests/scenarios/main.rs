@@ -54,6 +54,7 @@ mod hostile_providers;
 mod hostile_repository;
 mod hostile_text;
 mod hostile_thousand;
+mod hostile_waits;
 mod hostile_zones;
 mod hosting;
 mod ids;

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 /// Where the proxy answers for the CA.
-const PATH: &str = "/renewal-info";
+pub(crate) const PATH: &str = "/renewal-info";
 
 /// What the proxy answers, and what it has seen.
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl Talk {
 }
 
 /// The directory with renewal information.
-fn with_info(directory: &str) -> Spoilt {
+pub(crate) fn with_info(directory: &str) -> Spoilt {
     let Ok(mut directory) = serde_json::from_str::<Value>(directory) else {
         return Spoilt::No;
     };

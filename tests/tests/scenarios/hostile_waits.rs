@@ -1,0 +1,157 @@
+//! What a certificate could make others wait for, at its CA.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use acme_alias_tests::{Result, Settings, SimulatedCa, Spoilt, TestBed, Validation};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::hostile_zones::{GOOD, Neighbours};
+use super::renewal_info::{PATH, with_info};
+
+/// Lets all certificates have a command, and returns the file that it makes.
+fn touched_by(settings: &mut Settings, bed: &TestBed) -> PathBuf {
+    let file = bed.folder().join("deployed");
+    let command = format!("command = [\"touch\", \"{}\"]", file.display());
+    settings.more += &format!("[[deploy]]\nkind = \"command\"\n{command}\n");
+    file
+}
+
+/// Good certificates of the usual CA, beside so many of another one.
+struct Two {
+    neighbours: Neighbours,
+    others: Vec<String>,
+}
+
+impl Two {
+    fn start(others: usize) -> Result<Two> {
+        let good: Vec<_> = (0..GOOD).map(|n| format!("good{n}.example.com")).collect();
+        let others: Vec<_> = (0..others).map(|n| format!("a{n}.example.com")).collect();
+        let all = [&good[..], &others].concat();
+        let neighbours = Neighbours {
+            bed: TestBed::builder().delegate_apart(&all).start()?,
+            ca: SimulatedCa::start(Validation::Trust)?,
+            good,
+        };
+        Ok(Two { neighbours, others })
+    }
+
+    /// Settings with the other CA. In the order of their names, its certificates come first.
+    fn settings(&self, directory: &str, root: &Path) -> Settings {
+        let mut settings = self.neighbours.bed.settings_with(&self.neighbours.ca);
+        for host in &self.others {
+            let lines = format!("domains = [\"{host}\"]\nca = \"other\"\ndeploy = []");
+            settings = settings.certificate(&host.replace('.', "-"), &lines);
+        }
+        let mut settings = settings.certificates(&self.neighbours.good);
+        settings.more += &format!(
+            "[cas.other]\ndirectory = \"{directory}\"\nca-file = \"{}\"\nagree-tos = true\n\
+             timeout = \"6s\"\norder-timeout = \"20s\"\n",
+            root.display()
+        );
+        settings
+    }
+
+    /// All good certificates are obtained and deployed in time, whatever the other CA does.
+    #[track_caller]
+    fn assert_unharmed(&self, mut settings: Settings) -> Result {
+        let Neighbours { bed, ca, .. } = &self.neighbours;
+        let deployed = touched_by(&mut settings, bed);
+        let running = bed.program(settings)?.spawn(&["renew"])?;
+        bed.wait_until("the good certificates", |_| Ok(ca.certificates() == GOOD))?;
+        bed.wait_until("the deployment", |_| Ok(deployed.exists()))?;
+        running.kill()
+    }
+}
+
+#[test]
+fn a_ca_that_never_answers_holds_up_no_certificate_of_another() -> Result {
+    let two = Two::start(450)?;
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let directory = format!("https://{}/dir", silent.local_addr()?);
+    let settings = two.settings(&directory, two.neighbours.ca.root());
+    two.assert_unharmed(settings)
+}
+
+#[test]
+fn orders_that_stay_pending_hold_up_no_certificate_of_another_ca() -> Result {
+    let two = Two::start(250)?;
+    let bed = &two.neighbours.bed;
+    let proxy = bed.acme_proxy(|exchange| {
+        if !exchange.path.starts_with("/my-order") || exchange.answer.is_empty() {
+            return Spoilt::No;
+        }
+        let mut answer: Value = serde_json::from_str(&exchange.answer).unwrap_or_default();
+        answer["status"] = "pending".into();
+        Spoilt::Changed(answer.to_string())
+    })?;
+    let root = bed.settings().ca_file.unwrap_or_default();
+    two.assert_unharmed(two.settings(&proxy.directory(), &root))
+}
+
+#[test]
+fn slow_answers_about_renewal_hold_up_no_deployment_for_another_ca() -> Result {
+    let mut two = Two::start(160)?;
+    let good = std::mem::take(&mut two.neighbours.good);
+    let bed = &two.neighbours.bed;
+    let proxy = bed.acme_proxy(|exchange| match exchange.path.as_str() {
+        "/dir" if !exchange.answer.is_empty() => with_info(&exchange.answer),
+        path if path.starts_with(PATH) => Spoilt::Late(Duration::from_secs(5)),
+        _ => Spoilt::No,
+    })?;
+    let root = bed.settings().ca_file.unwrap_or_default();
+    let settings = two.settings(&proxy.directory(), &root);
+    bed.program(settings)?.run(&["renew"])?.assert_success();
+    two.neighbours.good = good;
+    two.assert_unharmed(two.settings(&proxy.directory(), &root))
+}
+
+/// The first name that a request to open an order has.
+fn first_name(request: &str) -> Option<Value> {
+    let request: Value = serde_json::from_str(request).ok()?;
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(request["payload"].as_str()?);
+    let payload: Value = serde_json::from_slice(&payload.ok()?).ok()?;
+    Some(payload["identifiers"][0].clone())
+}
+
+#[test]
+fn a_certificate_that_fails_for_one_name_after_the_other_holds_up_no_deployment() -> Result {
+    let names: Vec<_> = (0..100).map(|n| format!("n{n}.example.com")).collect();
+    let good = ["good.example.org".to_owned()];
+    let bed = TestBed::builder().delegate(&[&names[..], &good].concat());
+    let bed = bed.start()?;
+    let orders = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&orders);
+    let proxy = bed.acme_proxy(move |exchange| {
+        let first = first_name(&exchange.request);
+        let Some(first) = first.filter(|name| name["value"] != good[0]) else {
+            return Spoilt::No;
+        };
+        if exchange.path != "/order-plz" {
+            return Spoilt::No;
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(500));
+        let kind = "urn:ietf:params:acme:error:rejectedIdentifier";
+        let problem = json!({ "type": kind, "detail": "no", "subproblems": [
+            { "type": kind, "detail": "no", "identifier": first }
+        ]});
+        let content_type = ("content-type", "application/problem+json".to_owned());
+        Spoilt::Instead(403, vec![content_type], problem.to_string())
+    })?;
+    let partial = format!("domains = {names:?}\npartial = true");
+    let mut settings = bed.settings().certificate("hostile", &partial);
+    settings = settings.certificates(&["good.example.org"]);
+    settings.directory = proxy.directory();
+    let deployed = touched_by(&mut settings, &bed);
+    let running = bed.program(settings)?.spawn(&["renew"])?;
+    bed.wait_until("the deployment", |_| Ok(deployed.exists()))?;
+    running.kill()?;
+    assert!(orders.load(Ordering::Relaxed) <= 11);
+    Ok(())
+}
