@@ -1,12 +1,15 @@
 //! An audit repository in whose folder `.git` others plant links.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use acme_alias_tests::{ALIAS_ZONE, Program, Result, TestBed, git};
 
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+
+/// Another user. The tests run as root.
+const STRANGER: Option<u32> = Some(65534);
 
 /// A bed, and its audit repository with the export of one certificate.
 fn exported() -> Result<(TestBed, Program, PathBuf)> {
@@ -103,6 +106,31 @@ fn a_git_folder_elsewhere_that_others_could_have_chosen_is_refused() -> Result {
     fs::set_permissions(&audit, Permissions::from_mode(0o755))?;
     program.run(&["renew", "--force"])?.assert_success();
     assert!(before()? > count);
+    Ok(())
+}
+
+#[test]
+fn a_link_of_another_user_leads_the_export_to_no_other_repository() -> Result {
+    let (bed, program, audit) = exported()?;
+    let (ours, new) = (bed.folder().join("ours"), bed.folder().join("new"));
+    for folder in [&ours, &new] {
+        fs::create_dir(folder)?;
+    }
+    git(&ours, &["init", "--quiet"])?;
+    fs::remove_dir_all(&audit)?;
+    // To a repository, and to a place for one.
+    for target in [&ours, &new] {
+        symlink(target, &audit)?;
+        lchown(&audit, STRANGER, None)?;
+        let entries = || fs::read_dir(target).map(Iterator::count);
+        let before = entries()?;
+        let outcome = program.run(&["renew", "--force"])?;
+        outcome.assert_success();
+        outcome.assert_said(&["could not export the ledger", "another user (uid 65534)"]);
+        assert_eq!(entries()?, before);
+        fs::remove_file(&audit)?;
+    }
+    assert!(git(&ours, &["log"]).is_err());
     Ok(())
 }
 

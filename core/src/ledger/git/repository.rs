@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub(super) struct Repository {
     git_folder: PathBuf,
     /// The folder of its objects.
     objects: PathBuf,
+    /// The folder that files are written in.
+    folder: Arc<File>,
     /// The path of the folder in the repository, with a `/` at its end; empty at its top.
     prefix: Vec<u8>,
     /// The index for our trees.
@@ -58,8 +61,7 @@ impl Repository {
     pub(super) async fn open(git: &Git) -> Result<Self, GitExportError> {
         let mut git = git.clone();
         let folder = git.folder().to_owned();
-        let created = tokio::fs::create_dir_all(&folder).await;
-        created.map_err(|error| file_error(&folder, error))?;
+        let opened = work_tree::open(&folder).map_err(|error| file_error(&folder, error))?;
         if !is_repository(&mut git).await? {
             // No template: it could have hooks.
             let init = ["init", "--quiet", "--template=", "--initial-branch=main"];
@@ -71,7 +73,7 @@ impl Repository {
         let git_folder = path(&git, &["rev-parse", "--absolute-git-dir"]).await?;
         let common = path(&git, &["rev-parse", "--git-common-dir"]).await?;
         let (around, common) = (canonical(&folder)?, canonical(&folder.join(common))?);
-        let checked = check_git_folders(&around, &git_folder, &common);
+        let checked = check_git_folders(&opened, &around, &git_folder, &common);
         checked.map_err(|error| file_error(&git_folder, error))?;
         let objects = common.join("objects");
         git.confine(&[git_folder.clone(), common, canonical(index.path())?])?;
@@ -89,6 +91,7 @@ impl Repository {
             git,
             git_folder,
             objects,
+            folder: Arc::new(opened),
             prefix,
             index: Index {
                 folder: index,
@@ -162,8 +165,8 @@ impl Repository {
     }
 
     async fn write(&self, file: &Path, text: &str) -> Result<(), GitExportError> {
-        let folder = self.git.folder().to_owned();
-        let path = folder.join(file);
+        let folder = Arc::clone(&self.folder);
+        let path = self.git.folder().join(file);
         let (file, text) = (file.to_owned(), text.to_owned());
         let write = move || work_tree::write(&folder, &file, text.as_bytes());
         let written = tokio::task::spawn_blocking(write).await;
@@ -254,8 +257,14 @@ pub(super) async fn check(git: &Git) -> Result<(), GitExportError> {
     let mut git = git.clone();
     let folder = git.folder().to_owned();
     match creatable_in(&folder) {
-        Ok(existing) if existing == folder => is_repository(&mut git).await.map(drop),
-        Ok(_) => Ok(()),
+        Ok(existing) => {
+            let opened = trusted::open_folder_of_anyone(existing);
+            opened.map_err(|error| file_error(&folder, error))?;
+            if existing == folder {
+                is_repository(&mut git).await?;
+            }
+            Ok(())
+        }
         Err(error) => Err(file_error(&folder, error)),
     }
 }
@@ -300,8 +309,17 @@ async fn ask(git: &Git) -> Result<String, GitExportError> {
 }
 
 /// Fails if others could have chosen the folder of the repository, or the one that its work trees share: by a link, a file
-/// `.git` or a file `commondir`.
-fn check_git_folders(folder: &Path, git_folder: &Path, common: &Path) -> io::Result<()> {
+/// `.git` or a file `commondir`; or if the folder that is open is not the one at `folder` any more.
+fn check_git_folders(
+    opened: &File,
+    folder: &Path,
+    git_folder: &Path,
+    common: &Path,
+) -> io::Result<()> {
+    let (there, opened) = (folder.metadata()?, opened.metadata()?);
+    if (there.dev(), there.ino()) != (opened.dev(), opened.ino()) {
+        return Err(io::Error::other("it was replaced"));
+    }
     let mut usual = folder.ancestors().map(|around| around.join(".git"));
     if usual.any(|usual| usual == git_folder) && common == git_folder {
         return Ok(());
@@ -310,6 +328,8 @@ fn check_git_folders(folder: &Path, git_folder: &Path, common: &Path) -> io::Res
     let top = around.find(|around| around.join(".git").symlink_metadata().is_ok());
     for folder in top.into_iter().chain([git_folder]) {
         trusted::check_folder(folder, Links::Refused)?;
+        // Nor could they have put another one there while git looked.
+        trusted::open_folder(folder, None)?;
     }
     Ok(())
 }

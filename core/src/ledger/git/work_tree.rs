@@ -8,12 +8,23 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::trusted;
+
+/// Opens a folder to write in, and makes it if it does not exist. Only its owner can have led the way to it, beside the
+/// effective user and root.
+pub(super) fn open(folder: &Path) -> io::Result<File> {
+    // Before anything is made where others lead.
+    trusted::open_folder_of_anyone(trusted::creatable_in(folder)?)?;
+    std::fs::create_dir_all(folder)?;
+    trusted::open_folder_of_anyone(folder)
+}
+
 /// Writes a file below a folder, in one step. Folders on the way to it are made.
-pub(super) fn write(folder: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
-    let mut inner = open_folder(CWD, folder, OFlags::empty())?;
+pub(super) fn write(folder: &File, file: &Path, text: &[u8]) -> io::Result<()> {
+    let mut inner = folder.as_fd().try_clone_to_owned()?;
     for part in file.parent().into_iter().flat_map(Path::components) {
         let Component::Normal(name) = part else {
             return Err(io::ErrorKind::InvalidFilename.into());
@@ -22,7 +33,7 @@ pub(super) fn write(folder: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        inner = match open_folder(inner.as_fd(), Path::new(name), OFlags::NOFOLLOW) {
+        inner = match open_folder(inner.as_fd(), Path::new(name)) {
             Err(Errno::LOOP | Errno::NOTDIR) => {
                 let name = name.display();
                 let problem = format!("{name} is a link or a file where a folder must be");
@@ -35,8 +46,8 @@ pub(super) fn write(folder: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
     replace(&inner, Path::new(name), text)
 }
 
-fn open_folder(at: impl AsFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+fn open_folder(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     rustix::fs::openat(at, path, flags, Mode::empty())
 }
 
@@ -83,7 +94,12 @@ mod tests {
         fs::create_dir_all(tree.join("zone")).unwrap();
         symlink(&victim, tree.join("zone/month")).unwrap();
         for text in ["one", "two"] {
-            write(&tree, Path::new("zone/month"), text.as_bytes()).unwrap();
+            write(
+                &open(&tree).unwrap(),
+                Path::new("zone/month"),
+                text.as_bytes(),
+            )
+            .unwrap();
             let month = fs::read_to_string(tree.join("zone/month")).unwrap();
             assert_eq!(month, text);
         }
@@ -98,9 +114,10 @@ mod tests {
         fs::create_dir(&tree).unwrap();
         fs::create_dir(&elsewhere).unwrap();
         symlink(&elsewhere, tree.join("zone")).unwrap();
-        let error = write(&tree, Path::new("zone/month"), b"text").unwrap_err();
+        let opened = open(&tree).unwrap();
+        let error = write(&opened, Path::new("zone/month"), b"text").unwrap_err();
         assert!(error.to_string().contains("zone is a link"), "{error}");
-        assert!(write(&tree, Path::new("../elsewhere/month"), b"text").is_err());
+        assert!(write(&opened, Path::new("../elsewhere/month"), b"text").is_err());
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
         symlink(elsewhere.join("lock"), tree.join("lock")).unwrap();
         assert!(open_lock(&tree.join("lock")).is_err());
