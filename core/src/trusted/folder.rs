@@ -31,7 +31,7 @@ pub fn open_folder(path: &Path, owner: Option<u32>) -> io::Result<File> {
     reopened(&folder)
 }
 
-/// Opens the folder of a path, whoever owns it and can write in it, to write in it through the descriptor.
+/// Opens a folder, so that files can be written in it through the descriptor. Anyone may own it and write in it.
 ///
 /// Only its owner can have led the way to it, beside the effective user and root: the folders and links above are checked
 /// as by [`open_folder`] for this owner.

@@ -2,28 +2,14 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use acme_alias_tests::{ALIAS_ZONE, Program, Result, TestBed, git};
+use acme_alias_tests::{Result, git};
 
-const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
+use super::hostile_repository::exported;
 
 /// Another user. The tests run as root.
 const STRANGER: Option<u32> = Some(65534);
-
-/// A bed, and its audit repository with the export of one certificate.
-fn exported() -> Result<(TestBed, Program, PathBuf)> {
-    let bed = TestBed::builder()
-        .delegate(&["example.com"])
-        .authorization_reuse(0)
-        .start()?;
-    let audit = bed.folder().join("audit");
-    let mut settings = bed.settings();
-    settings.top = format!("audit-git = '{}'", audit.display());
-    let program = bed.program(settings)?;
-    program.run(&ISSUE)?.assert_success();
-    Ok((bed, program, audit))
-}
 
 /// Puts a link to `target` in the place of what is at `path`.
 fn plant(target: &Path, path: &Path) -> Result {

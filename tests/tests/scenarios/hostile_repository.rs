@@ -10,7 +10,7 @@ use acme_alias_tests::{ALIAS_ZONE, Program, Result, TestBed, git};
 const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZONE];
 
 /// A bed, and its audit repository with the export of one certificate.
-fn exported() -> Result<(TestBed, Program, PathBuf)> {
+pub(super) fn exported() -> Result<(TestBed, Program, PathBuf)> {
     let bed = TestBed::builder()
         .delegate(&["example.com"])
         .authorization_reuse(0)
