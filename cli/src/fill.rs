@@ -12,7 +12,8 @@ pub(crate) const LABELS: [&str; 4] = ["error:", "warning:", "help:", "also:"];
 const GLUE: char = '\u{a0}';
 
 /// The text in lines of their own, broken between words, each begun with `first` or `next`. Longer words stay whole. No
-/// line but the first begins with one of the [`LABELS`], and no row of a terminal in which a long word goes on.
+/// line but the first begins with one of the [`LABELS`]. In a word that is longer than a line, their colons are escaped: a
+/// terminal breaks it anywhere.
 pub(crate) fn fill(text: &str, width: usize, first: &str, next: &str) -> String {
     let options = Options::new(width)
         .initial_indent(first)
