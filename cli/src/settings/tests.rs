@@ -1,6 +1,7 @@
 //! What the settings take, and what they say of what they do not take.
 
 mod csr;
+mod forms;
 mod layers;
 mod run;
 

@@ -1,6 +1,7 @@
 //! Keys in the settings that nothing reads.
 
 use acme_alias_core::registry;
+use config::ValueKind;
 
 use super::layer::Tree;
 use super::mistake::Mistake;
@@ -42,7 +43,29 @@ fn check_table(tree: &Tree, path: &str, known: &[Key], found: &mut Vec<Mistake>)
     }
 }
 
+/// How a table is to be written, if it is written in another form: nothing would read it.
+fn other_form(tree: &Tree, path: &str, shape: Shape) -> Option<String> {
+    let kind = &tree.at(path)?.kind;
+    let is_table = matches!(kind, ValueKind::Table(_));
+    match shape {
+        Shape::Tables(_) if !matches!(kind, ValueKind::Array(_)) => {
+            Some(format!("tables in double brackets, `[[{path}]]`"))
+        }
+        Shape::ById(_) | Shape::Providers if !is_table => {
+            Some(format!("a table with a name of your own, `[{path}.NAME]`"))
+        }
+        Shape::Table(_) if !is_table => Some(format!("a table, `[{path}]`")),
+        _ => None,
+    }
+}
+
 fn check_value(tree: &Tree, path: &str, shape: Shape, found: &mut Vec<Mistake>) {
+    if let Some(form) = other_form(tree, path, shape) {
+        let mistake = Mistake::new(format!("`{path}` is written in another form than it needs"));
+        let mistake = mistake.help(format!("write it as {form}"));
+        found.push(tree.locate(mistake, path, true));
+        return;
+    }
     match shape {
         Shape::Table(keys) => check_table(tree, path, keys, found),
         Shape::Secret => check_table(tree, path, SECRET, found),
