@@ -2,7 +2,7 @@
 //! from which Pebble builds its URLs.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 
 use crate::error::{Context, Result};
-use crate::pebble::Pebble;
 use crate::serve::{Running, Tls};
 
 const BODY_MAX: usize = 64 * 1024 * 1024;
@@ -64,33 +63,35 @@ pub struct AcmeProxy {
 
 #[derive(Clone)]
 struct Between {
-    pebble: SocketAddr,
+    ca: SocketAddr,
     client: reqwest::Client,
     spoil: Spoil,
 }
 
 impl AcmeProxy {
     pub(crate) fn start(
-        pebble: &Pebble,
+        ca: SocketAddr,
+        root: &Path,
         spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
     ) -> Result<AcmeProxy> {
-        let root = std::fs::read(pebble.root())?;
+        let roots = std::fs::read(root)?;
         // An error says that a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
             // HTTP/2 has no `Host`.
             .http1_only()
-            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&root)?)
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&roots)?)
             .build()?;
         let between = Between {
-            pebble: pebble.address(),
+            ca,
             client,
             spoil: Arc::new(spoil),
         };
         let app = Router::new().fallback(pass).with_state(between);
-        let (certificate, key): (PathBuf, PathBuf) = pebble.tls();
-        let tls = Tls::read(&certificate, &key)?;
+        // Its certificate holds for every port of this machine.
+        let file = |name| root.with_file_name(name);
+        let tls = Tls::read(&file("tls.pem"), &file("tls.key"))?;
         Ok(AcmeProxy {
             server: Running::start_tls(app, tls)?,
         })
@@ -126,7 +127,7 @@ impl Between {
             }
             return Ok(response);
         }
-        let url = format!("https://{}{}", self.pebble, parts.uri.path());
+        let url = format!("https://{}{}", self.ca, parts.uri.path());
         let forwarded = self
             .client
             .request(parts.method, url)

@@ -9,8 +9,6 @@ use hickory_proto::rr::RecordType;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use crate::acme_proxy::{AcmeProxy, Exchange, Spoilt};
-use crate::acme2certifier::Acme2certifier;
 use crate::ca::SimulatedCa;
 use crate::certificate::Certificate;
 use crate::error::{Context, Error, Result};
@@ -44,6 +42,8 @@ pub struct TestBed {
     pub(crate) faulty: Vec<FaultyServer>,
     pub(crate) ca_resolver: Unbound,
     pub(crate) pebble: Pebble,
+    /// The CA that is used in place of Pebble.
+    pub(crate) simulated_ca: Option<SimulatedCa>,
     pub(crate) main_zones: Vec<Zone>,
     /// The zones above all others, the root first.
     pub(crate) parent_zones: Vec<Zone>,
@@ -127,16 +127,6 @@ impl TestBed {
         self.ca_resolver.address()
     }
 
-    /// The URL of the CA's directory.
-    pub fn directory(&self) -> String {
-        self.pebble.directory()
-    }
-
-    /// The root of the CA's HTTPS.
-    pub fn ca_file(&self) -> &Path {
-        self.pebble.root()
-    }
-
     /// The key of an alias zone.
     pub fn key(&self, alias_zone: &str) -> Result<&Key> {
         let zone = self.alias_zones.iter().find(|z| z.zone.apex == alias_zone);
@@ -209,25 +199,10 @@ impl TestBed {
         }
     }
 
-    /// Puts the CA at this distance, and leaves everything else where it is.
-    pub fn far_ca(&self, rtt: Duration) -> Result<Far> {
-        let ca = [(BedServer::Ca, self.pebble.address())];
-        Far::start(rtt, &ca, &self.settings())
-    }
-
-    /// The same with a simulated CA in place of Pebble.
-    pub fn settings_with(&self, ca: &SimulatedCa) -> Settings {
-        Settings {
-            directory: ca.directory(),
-            ca_file: Some(ca.root().to_owned()),
-            ..self.settings()
-        }
-    }
-
     /// The servers of the bed at a distance: a packet to them and back takes `rtt`. Faulty servers, and the
     /// resolver of the CA with what it asks, stay near.
     pub fn far(&self, rtt: Duration) -> Result<Far> {
-        self.relay(rtt, self.pebble.address(), &self.settings())
+        self.relay(rtt, self.ca_address(), &self.settings())
     }
 
     /// Like [`TestBed::far`], with a simulated CA in place of Pebble.
@@ -353,44 +328,6 @@ impl TestBed {
             .into_iter()
             .map(|(name, server)| Ok((name, updates::parse(&server.log()?))))
             .collect()
-    }
-
-    /// Orders that were opened at the CA.
-    pub fn orders(&self) -> Result<usize> {
-        Ok(self.pebble.log()?.matches("Added order \"").count())
-    }
-
-    /// Requests that the CA got.
-    pub fn acme_requests(&self) -> Result<usize> {
-        Ok(self.pebble.log()?.matches("-> calling handler()").count())
-    }
-
-    /// Whether the CA has looked at any challenge.
-    pub fn has_validated(&self) -> Result<bool> {
-        Ok(self.pebble.log()?.contains("Starting 3 validations"))
-    }
-
-    /// Something between the program and the CA that spoils what is said.
-    pub fn acme_proxy(
-        &self,
-        spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
-    ) -> Result<AcmeProxy> {
-        AcmeProxy::start(&self.pebble, spoil)
-    }
-
-    /// Starts another CA, which looks names up as Pebble does, with more lines of its configuration.
-    pub fn acme2certifier(&self, more: &str) -> Result<Acme2certifier> {
-        Acme2certifier::start(self.folder(), &self.ca_resolver.resolv_conf(), more)
-    }
-
-    /// Starts the CA anew. It has forgotten every account, order and certificate.
-    pub fn restart_ca(&mut self) -> Result {
-        self.pebble.restart()
-    }
-
-    /// Ends the CA.
-    pub fn kill_ca(&mut self) {
-        self.pebble.kill();
     }
 
     /// Checks that the servers saw TXT changes in the alias zones and nothing else: the TXT

@@ -6,6 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::bed::TestBed;
+use crate::ca::{SimulatedCa, Validation};
 use crate::error::Result;
 use crate::faulty::{Fault, FaultyServer};
 use crate::named::{AliasServers, Launch, UpdatableZone};
@@ -31,6 +32,7 @@ pub struct Builder {
     faults: Vec<Fault>,
     ttl: Option<u32>,
     behaviour: Behaviour,
+    validates_each_time: bool,
     ca_view: CaView,
     profile: Profile,
     alias_records: Vec<String>,
@@ -62,6 +64,7 @@ impl Default for Builder {
             faults: Vec::new(),
             ttl: None,
             behaviour: Behaviour::default(),
+            validates_each_time: false,
             ca_view: CaView::default(),
             profile: Profile::Debug,
             alias_records: Vec::new(),
@@ -237,10 +240,18 @@ impl Builder {
         self
     }
 
-    /// Valid authorizations that the CA uses again, in percent.
+    /// Lets the CA use every valid authorization again.
     #[must_use]
-    pub fn authorization_reuse(mut self, percent: u8) -> Self {
-        self.behaviour.authorization_reuse = percent;
+    pub fn authorization_reuse(mut self) -> Self {
+        self.behaviour.authorization_reuse = 100;
+        self
+    }
+
+    /// Lets the CA validate each order. It is a simulated one, because Pebble uses one authorization in a hundred
+    /// again, whatever it is told.
+    #[must_use]
+    pub fn validates_each_time(mut self) -> Self {
+        self.validates_each_time = true;
         self
     }
 
@@ -360,6 +371,10 @@ impl Builder {
         let mut ca_resolver = Unbound::start(root, &stub_zones)?;
         let mut pebble = Pebble::start(root, &ca_resolver.resolv_conf(), self.behaviour)?;
 
+        let seen = Validation::At(ca_resolver.address());
+        let simulated_ca = self.validates_each_time.then(|| SimulatedCa::start(seen));
+        let simulated_ca = simulated_ca.transpose()?;
+
         main.wait_until_ready()?;
         primary.wait_until_ready()?;
         secondary.wait_until_ready()?;
@@ -383,6 +398,7 @@ impl Builder {
             faulty,
             ca_resolver,
             pebble,
+            simulated_ca,
             executable,
             folder,
         })

@@ -16,6 +16,7 @@
 mod acme2certifier;
 mod acme_proxy;
 mod bed;
+mod bed_ca;
 mod builder;
 mod ca;
 mod cargo;

@@ -93,17 +93,6 @@ impl Pebble {
         self.port.address()
     }
 
-    /// The files of its certificate and key, which hold for every port of this machine.
-    pub(crate) fn tls(&self) -> (PathBuf, PathBuf) {
-        let file = |name| self.root.with_file_name(name);
-        (file("tls.pem"), file("tls.key"))
-    }
-
-    /// The URL of its directory (RFC 8555 §7.1.1).
-    pub(crate) fn directory(&self) -> String {
-        format!("https://{}/dir", self.port.address())
-    }
-
     /// The file with the root certificate of its HTTPS.
     pub(crate) fn root(&self) -> &Path {
         &self.root

@@ -13,7 +13,7 @@ const ISSUE: [&str; 4] = ["issue", "example.com", "--challenge-alias", ALIAS_ZON
 pub(super) fn exported() -> Result<(TestBed, Program, PathBuf)> {
     let bed = TestBed::builder()
         .delegate(&["example.com"])
-        .authorization_reuse(0)
+        .validates_each_time()
         .start()?;
     let audit = bed.folder().join("audit");
     let mut settings = bed.settings();

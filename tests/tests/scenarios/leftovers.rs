@@ -15,6 +15,7 @@ impl TwoZones {
         let bed = TestBed::builder()
             .delegate(&["example.com"])
             .cname("_acme-challenge.example.org", &second_name)
+            .validates_each_time()
             .start()?;
         Ok(TwoZones { bed })
     }

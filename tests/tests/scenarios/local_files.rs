@@ -25,7 +25,7 @@ fn set_mode(path: &Path, mode: u32) -> Result {
 fn validating_each_time() -> Result<TestBed> {
     TestBed::builder()
         .delegate(&["example.com"])
-        .authorization_reuse(0)
+        .validates_each_time()
         .start()
 }
 

@@ -222,7 +222,7 @@ fn nonces_may_be_refused_nine_times_in_ten() -> Result {
 fn what_the_ca_knows_already_is_not_written_again() -> Result {
     let bed = TestBed::builder()
         .delegate(&["example.com"])
-        .authorization_reuse(100)
+        .authorization_reuse()
         .start()?;
     bed.run(&ISSUE)?.assert_success();
     let (first, serial) = (bed.certificate("example-com")?, bed.serial(ALIAS_ZONE)?);

@@ -186,7 +186,10 @@ fn a_certificate_is_reported_although_the_store_cannot_record_that_it_was_deploy
 
 #[test]
 fn issue_and_renew_send_updates_to_the_primary_of_the_alias_zone_only() -> Result {
-    let bed = TestBed::start()?;
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .validates_each_time()
+        .start()?;
     let far = bed.far(Duration::ZERO)?;
     let program = bed.program(far.settings())?;
     let runs: [&[&str]; 2] = [

@@ -14,7 +14,10 @@ fn assert_words(outcome: &Outcome, expected: &str) {
 
 #[test]
 fn caa_records_and_values_of_certificates_issued_by_flags_are_mended() -> Result {
-    let bed = TestBed::start()?;
+    let bed = TestBed::builder()
+        .delegate(&["example.com"])
+        .validates_each_time()
+        .start()?;
     // The CA of the settings names no domain for CAA records.
     let other_ca = bed.acme_proxy(|exchange| {
         if exchange.path != "/dir" || exchange.answer.is_empty() {
