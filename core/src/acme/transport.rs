@@ -19,6 +19,9 @@ const BODY_MAX: usize = 1024 * 1024;
 const SMALL_MAX: usize = 32 * 1024;
 /// Larger bodies that are read at the same time.
 const LARGE_AT_ONCE: usize = 8;
+/// Requests to one CA that are under way at a time. Each needs a connection of its own if the CA speaks HTTP/1.1 only, and
+/// a process may have 1,024 files open.
+const REQUESTS_AT_ONCE: usize = 64;
 /// The longest URL of an account or an order, and the longest one in an order, in octets. A run keeps those of all its
 /// orders, and the ledger has them in each line.
 pub(super) const LOCATION_MAX: usize = 2_000;
@@ -50,6 +53,8 @@ impl Default for Timeouts {
 pub(super) struct Transport {
     client: reqwest::Client,
     timeouts: Timeouts,
+    /// Turns of requests.
+    requests: Semaphore,
     /// Turns of large bodies: thousands of requests may be under way, and a body of each would not fit into memory.
     large: Semaphore,
 }
@@ -77,6 +82,7 @@ impl Transport {
         Ok(Transport {
             client,
             timeouts,
+            requests: Semaphore::new(REQUESTS_AT_ONCE),
             large: Semaphore::new(LARGE_AT_ONCE),
         })
     }
@@ -91,6 +97,8 @@ impl Transport {
             return Err(TransportError::NotHttps { url });
         }
         let failed = |error| self.failed(&url, error);
+        // The semaphore is never closed.
+        let _turn = self.requests.acquire().await.ok();
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
         request
             .headers_mut()
@@ -170,6 +178,11 @@ fn is_certificate_error(error: &reqwest::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+    use tokio::net::TcpListener;
+
     use super::*;
 
     fn transport(extra_root: Option<&[u8]>) -> Result<Transport, TransportError> {
@@ -187,6 +200,43 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, TransportError::NotHttps { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_ca_does_not_get_all_file_descriptors() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counted, seen) = (Arc::clone(&open), Arc::clone(&most));
+        let server = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let open = Arc::clone(&counted);
+                seen.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    // Until the client gives up.
+                    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        let timeouts = Timeouts {
+            request: Duration::from_secs(1),
+            ..Timeouts::default()
+        };
+        let transport = Transport::new(None, timeouts).unwrap();
+        let requests = (0..3 * REQUESTS_AT_ONCE).map(|_| {
+            let request = Request::get(&url).body(Bytes::new()).unwrap();
+            transport.exchange(request)
+        });
+        let answers = join_all(requests).await;
+        assert!(answers.iter().all(Result::is_err));
+        server.abort();
+        // The server may see late that a connection was closed.
+        let most = most.load(Ordering::SeqCst);
+        assert!(
+            (REQUESTS_AT_ONCE..2 * REQUESTS_AT_ONCE).contains(&most),
+            "{most}"
+        );
     }
 
     #[test]
