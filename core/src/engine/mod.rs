@@ -39,6 +39,7 @@ mod prepared;
 mod providers;
 mod reconcile;
 mod record;
+mod rehearsal;
 mod report;
 mod revoke;
 mod rounds;

@@ -447,7 +447,10 @@ struct Failed {
 }
 
 /// Gives up the place if the work takes long.
-async fn making_room<T>(work: impl Future<Output = T>, place: OwnedSemaphorePermit) -> T {
+pub(super) async fn making_room<T>(
+    work: impl Future<Output = T>,
+    place: OwnedSemaphorePermit,
+) -> T {
     let mut work = Box::pin(work);
     if let Ok(done) = timeout(SLOW_AFTER, &mut work).await {
         return done;

@@ -1,19 +1,16 @@
 //! One pass of the engine, from what earlier runs left to the export.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::by_ca::DEPLOYED_TOGETHER;
-use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
 use super::held_lease::HeldLease;
@@ -21,7 +18,6 @@ use super::looks::Looks;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
 use super::report::{JobReport, NotDue, Reconciliation, RunError, RunReport, Waiting};
-use super::rounds::guarded;
 use crate::lease::JobName;
 use crate::ledger::{Entry, Event, GitExport, OpenValue, Origin, RunId, SerialStep, ZoneSerials};
 use crate::name::DnsName;
@@ -29,9 +25,6 @@ use crate::renewal::Why;
 use crate::store::CertificateId;
 use crate::txt::{Action, TxtValue};
 use crate::zone::ChangeContext;
-
-/// Certificates that are rehearsed at a time.
-const AT_ONCE: usize = 20;
 
 /// How long an export may go on after the run was cancelled.
 const EXPORT_GRACE: Duration = Duration::from_secs(3);
@@ -402,31 +395,6 @@ impl Run {
             wait: options.wait,
             must_obtain: options.given().is_some(),
         }
-    }
-
-    /// Rehearses, many certificates at a time.
-    async fn rehearse_all(
-        &self,
-        ids: Vec<CertificateId>,
-        given: Option<Arc<CertificateConfig>>,
-        context: JobContext,
-    ) -> Vec<JobReport> {
-        let tasks = ids.into_iter().map(|id| {
-            let (engine, context, given) = (self.engine.clone(), context.clone(), given.clone());
-            async move {
-                if context.cancel.is_cancelled() {
-                    return None;
-                }
-                let outcome = guarded(&id, engine.rehearse(id.clone(), given, &context)).await;
-                engine.parts.observer.ended(&id);
-                Some(JobReport { id, outcome })
-            }
-        });
-        let done: Vec<_> = stream::iter(tasks)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        done.into_iter().flatten().collect()
     }
 }
 

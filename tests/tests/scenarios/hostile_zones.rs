@@ -24,6 +24,8 @@ const PACKETS_PER_NAME: usize = 120 + 16 * 2;
 pub(super) const GOOD_TIME: Duration = Duration::from_secs(15);
 pub(super) const TTL: u32 = 600;
 
+/// Hostile certificates whose servers are slow.
+const SLOW: usize = 80;
 /// The most octets of output for each certificate.
 const SAID_MAX: usize = 3 * 1024;
 
@@ -318,18 +320,36 @@ fn private_addresses_in_a_zone_can_be_refused() -> Result {
     Ok(())
 }
 
-#[test]
-fn many_slow_zones_delay_no_good_certificate() -> Result {
-    const SLOW: usize = 80;
-    let neighbours = Neighbours::start()?;
-    let server = HostileServer::start(|asked, kind, mut answer| {
+/// A server that leads from one name to the next, each time just before it is given up.
+fn slow_server() -> Result<HostileServer> {
+    HostileServer::start(|asked, kind, mut answer| {
         if matches!(kind, RecordType::TXT | RecordType::CNAME) {
             let target = asked.prepend_label("a").unwrap_or_default();
             let record = Record::from_rdata(asked.clone(), TTL, RData::CNAME(CNAME(target)));
             answer.answers = vec![record];
         }
         HostileAnswer::Late(Duration::from_millis(900), answer)
-    })?;
+    })
+}
+
+#[test]
+fn many_slow_zones_delay_no_rehearsal() -> Result {
+    let neighbours = Neighbours::start()?;
+    let server = slow_server()?;
+    let hostile: Vec<_> = (0..SLOW).map(|n| format!("a{n}.{HOSTILE}")).collect();
+    let settings = neighbours.settings(&hostile, server.address());
+    let program = neighbours.bed.program(settings)?;
+    let outcome = program.run(&["renew", "--dry-run", "--output", "json"])?;
+    let rehearsed = outcome.json()?["dry_run"].as_array().map(Vec::len);
+    assert_eq!(rehearsed, Some(GOOD), "{outcome}");
+    assert!(outcome.usage.wall < 2 * GOOD_TIME, "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn many_slow_zones_delay_no_good_certificate() -> Result {
+    let neighbours = Neighbours::start()?;
+    let server = slow_server()?;
     let hostile: Vec<_> = (0..SLOW).map(|n| format!("a{n}.{HOSTILE}")).collect();
     let settings = neighbours.settings(&hostile, server.address());
     let begun = Instant::now();
