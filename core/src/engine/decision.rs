@@ -8,7 +8,7 @@ use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::report::{JobError, NotDue, WaitReason, Waiting};
 use crate::deploy::digest_of;
-use crate::renewal::{self, Change, Due, Terms, Why};
+use crate::renewal::{self, Change, Due, Terms, WINDOWS, Why};
 use crate::store::{CertificateId, IndexEntry, IndexedRenewalInfo, IndexedVersion, StoreError};
 
 /// No two looks are further apart.
@@ -145,6 +145,10 @@ impl Engine {
         let info = info_of(entry, current);
         let window = info.and_then(|info| info.window);
         let in_window = window.map(|window| window.due(self.parts.runs_every));
+        let not_before = entry.status.no_window_before;
+        // One that is far away was written when the clock was ahead.
+        let not_before = not_before.filter(|at| *at <= self.parts.clock.now() + WINDOWS.per);
+        let in_window = in_window.map(|at| not_before.map_or(at, |not_before| at.max(not_before)));
         let renew_before = match configured {
             Some(certificate) => certificate.renew_before,
             None => self.parts.renew_before,

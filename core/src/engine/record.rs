@@ -14,7 +14,7 @@ use crate::delegation::{Finding, Severity};
 use crate::deploy::{Deployments, Progress};
 use crate::issue::{IssueError, LeftOut};
 use crate::lease::JobName;
-use crate::renewal::{Attempts, Failure};
+use crate::renewal::{Attempts, Failure, WINDOWS};
 use crate::store::{CertificateId, CertificateStatus, StoreError};
 
 /// Failures that are recorded at a time.
@@ -49,6 +49,13 @@ impl Engine {
                 .failed_validations
                 .clone_from(&known.failed_validations);
             fresh.no_validations_before = known.no_validations_before;
+            let window = known.renewal_info.as_ref().and_then(|info| info.window);
+            (fresh.in_windows, fresh.no_window_before) =
+                if window.is_some_and(|window| window.due(self.parts.runs_every) <= now) {
+                    WINDOWS.add(&known.in_windows, now)
+                } else {
+                    (known.in_windows.clone(), known.no_window_before)
+                };
             if let Some(rate) = certificate.environment.ca().config().limits.identical {
                 // Versions with other names count as well: that is more careful than the CA.
                 (fresh.identical, fresh.identical_until) = rate.add(&known.identical, now);

@@ -3,6 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+/// How often a CA may want a certificate to be renewed at once. One whose windows are always in the past would get each
+/// certificate renewed and deployed in each run.
+pub const WINDOWS: Rate = Rate {
+    count: 4,
+    per: SignedDuration::from_hours(24),
+};
+
 /// What a CA allows an account. A limit that is `None` is not known, or there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {

@@ -27,6 +27,12 @@ pub struct CertificateStatus {
     /// Before this time the CA allows no other validation of its names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_validations_before: Option<Timestamp>,
+    /// When versions were obtained because the window of the CA wanted it, as far back as they count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_windows: Vec<Timestamp>,
+    /// Before this time no window of the CA counts: there were too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_window_before: Option<Timestamp>,
     /// For a certificate with stored settings: a digest of what it took from the configuration when the current
     /// version was ordered.
     pub shared: Option<u64>,
@@ -65,6 +71,9 @@ pub struct IndexedStatus {
     /// As [`CertificateStatus::no_validations_before`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_validations_before: Option<Timestamp>,
+    /// As [`CertificateStatus::no_window_before`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_window_before: Option<Timestamp>,
     /// As [`CertificateStatus::shared`].
     pub shared: Option<u64>,
     /// What became of the targets of a version.
@@ -106,6 +115,7 @@ impl From<&CertificateStatus> for IndexedStatus {
             revoked: status.revoked,
             identical_until: status.identical_until,
             no_validations_before: status.no_validations_before,
+            no_window_before: status.no_window_before,
             shared: status.shared,
             deployments: status.deployments.as_ref().map(Into::into),
             failed: status

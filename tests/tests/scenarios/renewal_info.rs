@@ -66,8 +66,10 @@ impl WithInfo {
         let status = self.bed.folder().join("state/certificates/web/status.json");
         if let Ok(text) = std::fs::read_to_string(&status) {
             let mut known: Value = serde_json::from_str(&text).unwrap_or_default();
-            known["renewal_info"]["look_at"] = json!("2026-01-01T00:00:00Z");
-            std::fs::write(&status, known.to_string())?;
+            if let Some(info) = known["renewal_info"].as_object_mut() {
+                info.insert("look_at".to_owned(), json!("2026-01-01T00:00:00Z"));
+                std::fs::write(&status, known.to_string())?;
+            }
         }
         self.program.run(&["renew", "--output", "json"])
     }
@@ -167,6 +169,23 @@ fn a_window_in_the_future_is_waited_for_and_one_in_the_past_renews() -> Result {
     // The window was that of the version before.
     assert_eq!(ca.due(window(20, 24))?.1, "the CA's window");
     assert_eq!(ca.bed.orders()?, 2);
+    Ok(())
+}
+
+#[test]
+fn a_ca_that_always_wants_a_renewal_gets_four_a_day() -> Result {
+    let ca = WithInfo::start()?;
+    for orders in 2..=5 {
+        ca.renew(window(-4, -2))?.assert_success();
+        assert_eq!(ca.bed.orders()?, orders);
+    }
+    let (due, why) = ca.due(window(-4, -2))?;
+    assert_eq!(why, "the CA's window");
+    assert!(
+        day(1).duration_since(due) < SignedDuration::from_mins(10),
+        "{due}"
+    );
+    assert_eq!(ca.bed.orders()?, 5);
     Ok(())
 }
 
