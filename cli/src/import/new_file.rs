@@ -15,12 +15,12 @@ const FOLDER_MODE: u32 = 0o755;
 
 /// Fails if a file could not be written.
 pub(super) fn check(path: &Path) -> io::Result<()> {
-    written(&real(path)?, "").map(drop)
+    written(&place(&real(path)?)?, "").map(drop)
 }
 
 /// Writes a file in one step in place of an earlier one, whose mode and group stay.
 pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
-    let path = real(path)?;
+    let path = place(&real(path)?)?;
     let file = written(&path, content)?;
     if let Ok(metadata) = fs::metadata(&path) {
         let (user, group) = (metadata.uid(), metadata.gid());
@@ -36,8 +36,9 @@ pub(super) fn replace(path: &Path, content: &str) -> io::Result<()> {
 
 /// Writes a secret to a new file, and fails if there is one.
 pub(super) fn create(path: &Path, secret: &str) -> io::Result<()> {
-    written(path, secret)?.persist_noclobber(path)?;
-    sync(path)
+    let path = place(path)?;
+    written(&path, secret)?.persist_noclobber(&path)?;
+    sync(&path)
 }
 
 /// The path without links: a link leads to the file that is meant.
@@ -48,13 +49,26 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// A new file beside the place that it gets.
-fn written(path: &Path, content: &str) -> io::Result<NamedTempFile> {
-    let folder = folder_of(path);
+/// The path of a file, in a folder without links on its way. Nobody else can change this way. The folder is made if it
+/// does not exist.
+fn place(path: &Path) -> io::Result<PathBuf> {
+    let Some(name) = path.file_name() else {
+        return Err(ErrorKind::InvalidInput.into());
+    };
+    let folder = std::path::absolute(folder_of(path))?;
+    let above = trusted::creatable_in(&folder)?;
+    let missing = folder.strip_prefix(above).map_err(io::Error::other)?;
+    let above = fs::canonicalize(above)?;
+    trusted::open_folder(&above, None)?;
+    let folder = above.join(missing);
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(FOLDER_MODE).create(&folder)?;
-    // Nobody else can lead the file to another place.
-    trusted::open_folder(&fs::canonicalize(&folder)?, None)?;
+    Ok(folder.join(name))
+}
+
+/// A new file beside its place.
+fn written(path: &Path, content: &str) -> io::Result<NamedTempFile> {
+    let folder = folder_of(path);
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
         .permissions(Permissions::from_mode(MODE))
@@ -109,6 +123,23 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "one");
         let names = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(names, 1);
+    }
+
+    #[test]
+    fn a_folder_is_made_below_the_place_that_was_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (open, target) = (folder.path().join("open"), folder.path().join("target"));
+        fs::create_dir(&open).unwrap();
+        fs::create_dir(&target).unwrap();
+        fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+        for path in [open.join("new/secret"), open.join("new/newer/secret")] {
+            assert!(create(&path, "one").is_err());
+            assert_eq!(fs::read_dir(&open).unwrap().count(), 0);
+        }
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let path = place(&link.join("new/secret")).unwrap();
+        assert_eq!(path, fs::canonicalize(target).unwrap().join("new/secret"));
     }
 
     #[test]
