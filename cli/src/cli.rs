@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use acme_alias_core::name::{DnsName, Identifier};
+use acme_alias_core::printable::printable;
 use acme_alias_core::rights::Scope;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -324,14 +325,27 @@ fn leave(mut error: clap::Error) -> ! {
         let suggested = ContextValue::StyledStrs(vec![equivalent]);
         error.insert(ContextKind::Suggested, suggested);
     }
-    error.exit()
+    on_one_line(error).exit()
+}
+
+/// The error with what was given on one line: a line break in an argument must not begin a line that looks like ours.
+fn on_one_line(mut error: clap::Error) -> clap::Error {
+    let given = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(printable(text)))),
+        _ => None,
+    });
+    let given: Vec<_> = given.collect();
+    for (kind, text) in given {
+        error.insert(kind, text);
+    }
+    error
 }
 
 /// Reads the command line; leaves the program with code 2 if it is wrong.
 pub(crate) fn parse() -> Cli {
     let matches = command().try_get_matches();
     let matches = matches.unwrap_or_else(|error| leave(error));
-    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| leave(error));
     if config_flags(std::env::args_os()) > cli.global.config.len() {
         let message = "`--config` was given before and after the command; give all files in one of both places";
         command().error(ErrorKind::ArgumentConflict, message).exit();
@@ -369,6 +383,21 @@ mod tests {
             "--config",
         ];
         assert_eq!(config_flags(line.into_iter().map(OsString::from)), 2);
+    }
+
+    #[test]
+    fn a_line_break_in_an_argument_begins_no_line() {
+        for line in [
+            ["acme-alias", "check\nexample.com: ok"],
+            ["acme-alias", "--output=human\nexample.com: ok"],
+            ["acme-alias", "--unknown\nexample.com: ok"],
+            ["acme-alias", "--quiet=1\nexample.com: ok"],
+        ] {
+            let error = command().try_get_matches_from(line).unwrap_err();
+            let text = on_one_line(error).to_string();
+            assert!(!text.contains("\nexample.com"), "{text}");
+            assert!(text.contains(" example.com: ok"), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +48,16 @@ impl Mistake {
             Some(untrusted) => {
                 Mistake::new(untrusted.to_string()).help(trust::remedy(untrusted, mode))
             }
-            None => Mistake::new(format!("{} cannot be read: {error}", path.display())),
+            None => {
+                let mistake = Mistake::new(format!("{} cannot be read: {error}", path.display()));
+                match error.kind() {
+                    ErrorKind::NotFound => mistake.help("make this file, or correct its path"),
+                    ErrorKind::PermissionDenied => mistake.help(
+                        "let the user that acme-alias runs as read this file and enter the folders above it",
+                    ),
+                    _ => mistake,
+                }
+            }
         }
     }
 
