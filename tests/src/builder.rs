@@ -371,9 +371,7 @@ impl Builder {
         let mut ca_resolver = Unbound::start(root, &stub_zones)?;
         let mut pebble = Pebble::start(root, &ca_resolver.resolv_conf(), self.behaviour)?;
 
-        let seen = Validation::At(ca_resolver.address());
-        let simulated_ca = self.validates_each_time.then(|| SimulatedCa::start(seen));
-        let simulated_ca = simulated_ca.transpose()?;
+        let simulated_ca = self.simulated_ca(ca_resolver.address())?;
 
         main.wait_until_ready()?;
         primary.wait_until_ready()?;
@@ -402,6 +400,11 @@ impl Builder {
             executable,
             folder,
         })
+    }
+
+    fn simulated_ca(&self, resolver: SocketAddr) -> Result<Option<SimulatedCa>> {
+        let start = || SimulatedCa::start(Validation::At(resolver));
+        self.validates_each_time.then(start).transpose()
     }
 
     /// The zones above all others, which the server of the main zones has.
