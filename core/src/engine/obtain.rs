@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -13,9 +15,11 @@ use super::report::JobReport;
 use super::run::Run;
 use crate::store::CertificateId;
 
+/// How long what was obtained waits for others of the same CA before it is deployed.
+const DEPLOYED_AFTER: Duration = Duration::from_secs(30);
+
 impl Run {
-    /// Obtains certificates of several CAs at the same time. If those of one take long, what was obtained of others is
-    /// deployed meanwhile.
+    /// Obtains certificates of several CAs at the same time. If some take long, what was obtained is deployed meanwhile.
     pub(super) async fn obtain(
         &self,
         ids: Vec<CertificateId>,
@@ -23,22 +27,31 @@ impl Run {
         options: &RunOptions,
     ) -> Vec<JobReport> {
         let (given, failing) = (options.given(), Arc::new(failing));
+        let (sender, mut reports) = mpsc::unbounded_channel();
         let mut under_way = JoinSet::new();
         for ids in self.engine().by_ca(ids, given.as_ref()).await {
             let (engine, context) = (self.engine().clone(), self.job_context(options));
-            let (failing, given) = (Arc::clone(&failing), given.clone());
-            under_way.spawn(async move { engine.obtain_all(ids, failing, given, context).await });
+            let (failing, given, sender) = (Arc::clone(&failing), given.clone(), sender.clone());
+            under_way.spawn(async move {
+                let obtained = engine.obtain_all(ids, failing, given, context, sender);
+                obtained.await;
+            });
         }
         let (mut done, mut deploy_at) = (Vec::new(), None);
         loop {
             let at = deploy_at.unwrap_or_else(Instant::now);
             tokio::select! {
-                obtained = under_way.join_next() => match obtained {
-                    Some(obtained) => {
-                        done.extend(obtained.unwrap_or_else(|error| resume_unwind(error.into_panic())));
-                        deploy_at.get_or_insert_with(|| Instant::now() + DEPLOYED_TOGETHER);
+                Some(report) = reports.recv() => {
+                    done.push(report);
+                    deploy_at.get_or_insert_with(|| Instant::now() + DEPLOYED_AFTER);
+                }
+                ended = under_way.join_next() => match ended {
+                    Some(ended) => {
+                        ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                        let soon = Instant::now() + DEPLOYED_TOGETHER;
+                        deploy_at = Some(deploy_at.map_or(soon, |at| soon.min(at)));
                     }
-                    None => return done,
+                    None => break,
                 },
                 () = sleep_until(at), if deploy_at.is_some() => {
                     deploy_at = None;
@@ -46,5 +59,9 @@ impl Run {
                 }
             }
         }
+        while let Ok(report) = reports.try_recv() {
+            done.push(report);
+        }
+        done
     }
 }

@@ -34,7 +34,7 @@ const IN_ROUNDS: usize = 100;
 const IN_ONE_ROUND: usize = 50;
 /// Certificates of one CA that were prepared and are not obtained yet, so that memory does not grow with their number.
 const PREPARED_AHEAD: usize = 400;
-/// How often in a run a certificate is tried once more without names that fail. The others are deployed when it ends.
+/// How often in a run a certificate is tried once more without names that fail.
 const REDUCED_MAX: usize = 10;
 /// How long certificates wait for others that may share an alias name with them.
 const GATHERING: Duration = Duration::from_secs(2);
@@ -57,19 +57,21 @@ struct Pipeline {
     in_groups: BTreeSet<CertificateId>,
     sender: mpsc::UnboundedSender<JobReport>,
     receiver: mpsc::UnboundedReceiver<JobReport>,
-    reports: Vec<JobReport>,
+    /// Who waits for the reports of all.
+    reports: mpsc::UnboundedSender<JobReport>,
 }
 
 impl Engine {
     /// Obtains certificates of one CA. Those that share an alias name are validated together, those of `failing` after the
-    /// others.
+    /// others. Each is reported as soon as it is done.
     pub(super) async fn obtain_all(
         &self,
         ids: Vec<CertificateId>,
         failing: Arc<BTreeSet<CertificateId>>,
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
-    ) -> Vec<JobReport> {
+        reports: mpsc::UnboundedSender<JobReport>,
+    ) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let pipeline = Pipeline {
             engine: self.clone(),
@@ -84,18 +86,14 @@ impl Engine {
             in_groups: BTreeSet::new(),
             sender,
             receiver,
-            reports: Vec::new(),
+            reports,
         };
-        pipeline.run(ids, given).await
+        pipeline.run(ids, given).await;
     }
 }
 
 impl Pipeline {
-    async fn run(
-        mut self,
-        ids: Vec<CertificateId>,
-        given: Option<Arc<CertificateConfig>>,
-    ) -> Vec<JobReport> {
+    async fn run(mut self, ids: Vec<CertificateId>, given: Option<Arc<CertificateConfig>>) {
         let mut ids = ids.into_iter().peekable();
         loop {
             while let Some(place) = self.place()
@@ -125,12 +123,10 @@ impl Pipeline {
             self.reported(report);
         }
         // Only a defect ends a group before it has reported everything.
-        let lost = self.in_groups.into_iter().map(|id| JobReport {
-            outcome: Err(JobError::Defect { id: id.clone() }),
-            id,
-        });
-        self.reports.extend(lost);
-        self.reports
+        for id in std::mem::take(&mut self.in_groups) {
+            let outcome = Err(JobError::Defect { id: id.clone() });
+            self.report(JobReport { id, outcome });
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -168,7 +164,7 @@ impl Pipeline {
                 self.until.get_or_insert_with(|| Instant::now() + GATHERING);
                 self.gathered.push(prepared);
             }
-            Ok(Err(report)) => self.reports.push(report),
+            Ok(Err(report)) => self.report(report),
             // A task that panics is reported by `guarded`.
             Err(_) => {}
         }
@@ -176,7 +172,12 @@ impl Pipeline {
 
     fn reported(&mut self, report: JobReport) {
         self.in_groups.remove(&report.id);
-        self.reports.push(report);
+        self.report(report);
+    }
+
+    fn report(&self, report: JobReport) {
+        // Nobody waits for it if the run was dropped.
+        let _ = self.reports.send(report);
     }
 
     /// Lets the certificates that were gathered go on, in groups that share alias names.

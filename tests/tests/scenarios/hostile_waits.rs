@@ -4,9 +4,11 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use acme_alias_tests::{Result, Settings, SimulatedCa, Spoilt, TestBed, Validation};
+use acme_alias_tests::{
+    Result, SECOND_ALIAS_ZONE, Settings, SimulatedCa, Spoilt, TestBed, Validation,
+};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -109,6 +111,34 @@ fn slow_answers_about_renewal_hold_up_no_deployment_for_another_ca() -> Result {
     bed.program(settings)?.run(&["renew"])?.assert_success();
     two.neighbours.good = good;
     two.assert_unharmed(two.settings(&proxy.directory(), &root))
+}
+
+#[test]
+fn a_certificate_that_takes_long_holds_up_no_deployment_for_those_of_the_same_ca() -> Result {
+    let good: Vec<_> = (0..GOOD).map(|n| format!("good{n}.example.com")).collect();
+    let second_name = format!("_acme-challenge.{SECOND_ALIAS_ZONE}");
+    let bed = TestBed::builder()
+        .delegate_apart(&good)
+        .cname("_acme-challenge.example.org", &second_name)
+        .start()?;
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let stuck = bed.stuck_server()?;
+    let mut settings = bed.settings_with(&ca).certificates(&good);
+    settings = settings.certificate("slow", "domains = [\"example.org\"]");
+    settings.alias_zones[1].servers.push(stuck.address());
+    settings.propagation_timeout = "2m";
+    let deployed = touched_by(&mut settings, &bed);
+    let begun = Instant::now();
+    let running = bed.program(settings)?.spawn(&["renew"])?;
+    while !deployed.exists() && begun.elapsed() < Duration::from_mins(1) {
+        // Nothing tells when a program has run.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let until = begun.elapsed();
+    running.kill()?;
+    assert!(until < Duration::from_mins(1), "{until:?}");
+    assert_eq!(ca.certificates(), GOOD);
+    Ok(())
 }
 
 /// The first name that a request to open an order has.
