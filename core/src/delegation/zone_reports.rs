@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::zone_report::ZoneReport;
 use crate::dns::{Cache, Dns};
@@ -10,6 +11,8 @@ use crate::name::DnsName;
 
 /// Reports that are kept.
 const ZONES_KEPT: usize = 2048;
+/// How long a name waits for a report that another one makes. It takes some seconds if servers of the zone are dead.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What all checks share: the clients, and the reports of zones.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ impl ZoneReports {
         ZoneReports {
             validator: Validator::new(Arc::clone(&dns)),
             dns,
-            reports: Cache::new(ZONES_KEPT),
+            reports: Cache::with_patience(ZONES_KEPT, PATIENCE),
         }
     }
 

@@ -62,7 +62,8 @@ impl Budget {
             sent: AtomicU32::new(0),
             exhausted: CancellationToken::new(),
             under_way: Semaphore::new(AT_ONCE),
-            questions: Cache::new(usize::MAX),
+            // All are questions of one name, which nobody else waits for.
+            questions: Cache::with_patience(usize::MAX, Duration::MAX),
             usage: Arc::default(),
         }
     }
@@ -192,7 +193,7 @@ impl Spent {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use futures_util::future::join;
+    use futures_util::future::{join, join_all};
     use tokio::time::sleep;
 
     use super::*;
@@ -258,5 +259,32 @@ mod tests {
         assert_eq!(one.unwrap_err(), Spent::Queries(3));
         assert_eq!(other.unwrap().unwrap().value, 7);
         assert_eq!((hostile.sent(), good.sent()), (3, 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_whose_queries_are_all_slow_holds_up_no_name_that_waits_for_the_same_answer() {
+        let shared: Cache<&str, u32, String> = Cache::new(8);
+        let count = AtomicUsize::new(0);
+        let fetch = || async {
+            send(1, &count).await;
+            let expires = Instant::now() + LONG;
+            Ok(Timed { value: 7, expires })
+        };
+        let (hostile, good) = (NameLimits::new(100, LONG), NameLimits::new(20, LONG));
+        let slow = (0..AT_ONCE).map(|_| async {
+            let budget = Budget::current().unwrap();
+            let _turn = budget.turn().await;
+            sleep(LONG * 2).await;
+        });
+        let work = join(join_all(slow), shared.get_or_fetch(&"a", fetch()));
+        let one = hostile.scope(hostile.run(work));
+        let other = good.scope(good.run(shared.get_or_fetch(&"a", fetch())));
+        let waited = async {
+            let found = other.await;
+            (found.unwrap().unwrap().value, good.elapsed())
+        };
+        let (one, (value, waited)) = join(one, waited).await;
+        assert_eq!((one.unwrap_err(), value), (Spent::Time(LONG), 7));
+        assert!(waited < LONG / 10, "{waited:?}");
     }
 }

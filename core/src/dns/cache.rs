@@ -1,15 +1,23 @@
 //! A bounded cache with single flight.
 //!
 //! A caller that asks for a key during its fetch waits for that fetch and gets its result, an error
-//! included. Values stay until they expire; errors are not kept. Time is tokio's monotonic time.
+//! included. After a while it fetches by itself. Values stay until they expire; errors are not kept. Time is tokio's
+//! monotonic time.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How long a caller waits for the fetch of another one. Somebody may have chosen that the other one first waits for slow
+/// servers.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A value and the moment from which it must be fetched again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +42,7 @@ type Cell<V, E> = Arc<OnceCell<Result<Timed<V>, E>>>;
 /// Values by key.
 pub(crate) struct Cache<K, V, E> {
     capacity: usize,
+    patience: Duration,
     cells: Mutex<HashMap<K, Cell<V, E>>>,
 }
 
@@ -50,7 +59,16 @@ impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Cache<K, V, E> {
     pub(crate) fn new(capacity: usize) -> Self {
         Cache {
             capacity,
+            patience: PATIENCE,
             cells: Mutex::default(),
+        }
+    }
+
+    /// The same, in which a caller waits for the fetch of another one for this long.
+    pub(crate) fn with_patience(capacity: usize, patience: Duration) -> Self {
+        Cache {
+            patience,
+            ..Cache::new(capacity)
         }
     }
 
@@ -74,14 +92,32 @@ impl<K: Clone + Eq + Hash, V: Clone, E: Clone> Cache<K, V, E> {
     }
 
     /// The value of `key`: the one that is known, or else the result of `fetch`, which all concurrent
-    /// callers share. If the caller that fetches is dropped, another one starts its own fetch.
+    /// callers share. If the caller that fetches is dropped, another one starts its own fetch. So does each one that has
+    /// waited for long.
     pub(crate) async fn get_or_fetch(
         &self,
         key: &K,
         fetch: impl Future<Output = Result<Timed<V>, E>>,
     ) -> Result<Timed<V>, E> {
         let cell = self.cell(key);
-        let result = cell.get_or_init(|| fetch).await.clone();
+        let mut fetch = pin!(fetch);
+        let is_ours = AtomicBool::new(false);
+        let shared = {
+            let mut shared = pin!(cell.get_or_init(|| {
+                is_ours.store(true, Ordering::Relaxed);
+                fetch.as_mut()
+            }));
+            match timeout(self.patience, &mut shared).await {
+                Ok(result) => Some(result.clone()),
+                Err(_) if is_ours.load(Ordering::Relaxed) => Some(shared.await.clone()),
+                Err(_) => None,
+            }
+        };
+        let Some(result) = shared else {
+            let timed = fetch.await?;
+            self.insert(key.clone(), timed.clone());
+            return Ok(timed);
+        };
         if !is_current(&cell, Instant::now()) {
             let mut cells = self.cells();
             if cells.get(key).is_some_and(|kept| Arc::ptr_eq(kept, &cell)) {
@@ -163,8 +199,7 @@ fn is_usable<V, E>(cell: &Cell<V, E>, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
+    use std::sync::atomic::AtomicUsize;
 
     use futures_util::future::join_all;
     use tokio::time::{advance, sleep};
@@ -252,11 +287,54 @@ mod tests {
         let cache: Cache<_, _, Infallible> = Cache::new(8);
         let fetches = Fetches::default();
         let dropped = cache.get_or_fetch(&"a", fetches.fetch(Ok(7)));
-        let dropped = tokio::time::timeout(Duration::from_millis(500), dropped);
+        let dropped = timeout(Duration::from_millis(500), dropped);
         let patient = cache.get_or_fetch(&"a", fetches.fetch(Ok(8)));
         let (dropped, patient) = futures_util::future::join(dropped, patient).await;
         assert!(dropped.is_err());
         assert_eq!(patient.unwrap().value, 8);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_long_for_the_fetch_of_another() {
+        let cache: Cache<_, _, Infallible> = Cache::new(8);
+        let (begun, fetches) = (Instant::now(), Fetches::default());
+        let good = async {
+            let results = (0..3).map(|_| cache.get_or_fetch(&"a", fetches.fetch(Ok(7))));
+            let results = join_all(results).await;
+            assert!(
+                results
+                    .iter()
+                    .all(|result| result.as_ref().unwrap().value == 7)
+            );
+            begun.elapsed()
+        };
+        tokio::select! {
+            _ = cache.get_or_fetch(&"a", std::future::pending()) => {}
+            waited = good => assert!(waited < PATIENCE * 2, "{waited:?}"),
+        }
+        // What they found is kept.
+        assert_eq!(cache.get(&"a"), Some(7));
+        // The fetch of one who waits for long is not given up.
+        let cache: Cache<_, _, Infallible> = Cache::new(8);
+        let slow = async {
+            sleep(MINUTE).await;
+            fetches.fetch(Ok(9)).await
+        };
+        let found = tokio::join!(cache.get_or_fetch(&"b", slow), async {
+            sleep(MINUTE).await;
+            cache.get_or_fetch(&"b", fetches.fetch(Ok(8))).await
+        });
+        assert_eq!((found.0.unwrap().value, found.1.unwrap().value), (9, 9));
+        let cache: Cache<_, _, Infallible> = Cache::with_patience(8, Duration::MAX);
+        let slow = async {
+            sleep(MINUTE).await;
+            fetches.fetch(Ok(9)).await
+        };
+        let found = tokio::join!(
+            cache.get_or_fetch(&"b", slow),
+            cache.get_or_fetch(&"b", fetches.fetch(Ok(8)))
+        );
+        assert_eq!((found.0.unwrap().value, found.1.unwrap().value), (9, 9));
     }
 
     #[tokio::test(start_paused = true)]
@@ -281,7 +359,7 @@ mod tests {
         let cache: Cache<u64, u8, Infallible> = Cache::new(10);
         for key in 0..100 {
             let fetch = cache.get_or_fetch(&key, std::future::pending());
-            let _ = tokio::time::timeout(Duration::from_millis(1), fetch).await;
+            let _ = timeout(Duration::from_millis(1), fetch).await;
         }
         assert!(cache.len() <= 10, "{} cells", cache.len());
     }
