@@ -31,6 +31,8 @@ pub enum HostileAnswer {
     Late(Duration, Message),
     /// It sends this message, with its answer records so many times.
     Repeated(usize, Message),
+    /// It sends this message, with so many more records of its last section, which are encoded for where they begin.
+    Longer(Message, u16, fn(u16) -> Vec<u8>),
     /// It never answers.
     Never,
 }
@@ -108,6 +110,10 @@ impl Serving {
                     answer.answers.clear();
                     (Duration::ZERO, answer)
                 }
+                Some(HostileAnswer::Longer(mut answer, ..)) => {
+                    answer.metadata.truncation = true;
+                    (Duration::ZERO, answer)
+                }
                 Some(HostileAnswer::Now(answer)) => (Duration::ZERO, answer),
                 Some(HostileAnswer::Late(delay, answer)) => (delay, answer),
                 Some(HostileAnswer::Never) | None => continue,
@@ -134,16 +140,19 @@ impl Serving {
             client.read_exact(&mut length)?;
             let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
             client.read_exact(&mut query)?;
-            let (times, answer) = match self.answer(&query) {
-                Some(HostileAnswer::Now(answer)) => (1, answer),
-                Some(HostileAnswer::Repeated(times, answer)) => (times, answer),
+            let octets = match self.answer(&query) {
+                Some(HostileAnswer::Now(answer)) => compressed(answer, 1),
+                Some(HostileAnswer::Repeated(times, answer)) => compressed(answer, times),
+                Some(HostileAnswer::Longer(answer, records, encode)) => {
+                    longer(&answer, records, encode)
+                }
                 Some(HostileAnswer::Late(delay, answer)) => {
                     std::thread::sleep(delay);
-                    (1, answer)
+                    compressed(answer, 1)
                 }
                 Some(HostileAnswer::Never) | None => continue,
             };
-            let octets = compressed(answer, times).unwrap_or_default();
+            let octets = octets.unwrap_or_default();
             let length = u16::try_from(octets.len()).unwrap_or_default();
             client.write_all(&[&length.to_be_bytes(), octets.as_slice()].concat())?;
         }
@@ -197,6 +206,16 @@ fn compressed(mut answer: Message, times: usize) -> Option<Vec<u8>> {
         }
     }
     octets.extend(encoded.repeat(times));
+    Some(octets)
+}
+
+/// The octets of an answer with so many more records of its authority section.
+fn longer(answer: &Message, records: u16, encode: fn(u16) -> Vec<u8>) -> Option<Vec<u8>> {
+    const COUNT_OF_AUTHORITIES: std::ops::Range<usize> = 8..10;
+    let mut octets = answer.to_vec().ok()?;
+    let count = u16::try_from(answer.authorities.len()).ok()? + records;
+    octets[COUNT_OF_AUTHORITIES].copy_from_slice(&count.to_be_bytes());
+    octets.extend(encode(u16::try_from(octets.len()).ok()?));
     Some(octets)
 }
 

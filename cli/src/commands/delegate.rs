@@ -1,12 +1,13 @@
 //! `acme-alias delegate`: the records that the main zones need, beside those that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use acme_alias_core::delegation::{CaaIdentity, CnameChain, Compared, Presence, ZoneRecord};
 use acme_alias_core::dns::{Caa, Dns, DnsError};
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::Store;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use super::{check, sharing};
 use crate::cli::DelegateArgs;
@@ -47,21 +48,24 @@ pub(crate) async fn run(
     }
     let compared = stream::iter(&wanted).map(|wanted| wanted.compare(dns, args.ttl));
     let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
+    let compared = wanted.iter().zip(compared).map(|(wanted, compared)| {
+        let name = wanted.name().clone();
+        (name, compared.map_err(|error| nowhere(wanted, &error)))
+    });
+    let compared = those_found(compared, output)?;
     let mut records = Vec::new();
     let mut there = 0;
-    for (wanted, compared) in wanted.iter().zip(compared) {
-        for Compared { record, presence } in compared.map_err(|error| nowhere(wanted, &error))? {
-            match presence {
-                Presence::Present if !args.all => there += 1,
-                Presence::Present | Presence::Missing => records.push(record),
-                Presence::Unknown(error) => {
-                    let name = &record.name;
-                    output.warning(&format!("what is at {name} is not known: {error}"));
-                    records.push(record);
-                }
-                Presence::Impossible(why) => {
-                    output.warning(&format!("`{record}` is left out: {why}"));
-                }
+    for Compared { record, presence } in compared.into_iter().flat_map(|(_, compared)| compared) {
+        match presence {
+            Presence::Present if !args.all => there += 1,
+            Presence::Present | Presence::Missing => records.push(record),
+            Presence::Unknown(error) => {
+                let name = &record.name;
+                output.warning(&format!("what is at {name} is not known: {error}"));
+                records.push(record);
+            }
+            Presence::Impossible(why) => {
+                output.warning(&format!("`{record}` is left out: {why}"));
             }
         }
     }
@@ -72,6 +76,28 @@ pub(crate) async fn run(
         there,
         format: args.format,
     })
+}
+
+/// What was found for each name, with a warning for the others: the zone of one domain holds back the records of no
+/// other. Fails if nothing was found at all.
+fn those_found<K: Display, T>(
+    results: impl IntoIterator<Item = (K, Result<T, Failure>)>,
+    output: Output,
+) -> Result<Vec<(K, T)>, Failure> {
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    for (name, result) in results {
+        match result {
+            Ok(one) => found.push((name, one)),
+            Err(failure) => failed.push((name, failure)),
+        }
+    }
+    if found.is_empty() && !failed.is_empty() {
+        return Err(failed.swap_remove(0).1);
+    }
+    for (name, failure) in failed {
+        output.warning(&format!("{name} is left out: {failure}"));
+    }
+    Ok(found)
 }
 
 /// What there should be.
@@ -166,9 +192,10 @@ async fn aliases(
             }
         }
     };
-    let found = stream::iter(challenge_names)
-        .map(async |name| Ok::<_, Failure>(((*name).clone(), alias_name(name).await?)));
-    found.buffered(AT_ONCE).try_collect().await
+    let found =
+        stream::iter(challenge_names).map(async |name| ((*name).clone(), alias_name(name).await));
+    let found: Vec<_> = found.buffered(AT_ONCE).collect().await;
+    Ok(those_found(found, output)?.into_iter().collect())
 }
 
 /// A name of its own for each challenge name, kept in the state: one that nobody can guess, or that of the

@@ -14,6 +14,8 @@ use crate::name::DnsName;
 
 /// After this time a server is asked in its turn again.
 const FORGET_AFTER: Duration = Duration::from_mins(1);
+/// Servers that are remembered of each kind: anyone can name thousands in their zones.
+const KEPT_MAX: usize = 4096;
 
 /// The servers, each with the moment at which it is forgotten.
 #[derive(Debug, Default)]
@@ -31,7 +33,7 @@ impl Unresponsive {
     pub(super) fn add(&self, address: SocketAddr) {
         let now = Instant::now();
         let mut servers = locked(&self.slow);
-        servers.retain(|_, until| *until > now);
+        make_room(&mut servers, |until| *until > now);
         servers.insert(address, now + FORGET_AFTER);
     }
 
@@ -60,8 +62,8 @@ impl Unresponsive {
     pub(super) fn add_silent(&self, zone: &DnsName, server: &Server, answer: &str) {
         let now = Instant::now();
         let mut silent = locked(&self.silent);
-        silent.retain(|_, (until, _)| *until > now);
         for address in &server.addresses {
+            make_room(&mut silent, |(until, _)| *until > now);
             let of_zone = (zone.clone(), *address);
             silent.insert(of_zone, (now + FORGET_AFTER, answer.to_owned()));
         }
@@ -103,6 +105,18 @@ impl Unresponsive {
     }
 }
 
+/// Makes room for one more. What is not to be kept goes first; if that is not enough, all others go: to ask them once
+/// more costs little.
+fn make_room<K, V>(servers: &mut HashMap<K, V>, is_kept: impl Fn(&V) -> bool) {
+    if servers.len() < KEPT_MAX {
+        return;
+    }
+    servers.retain(|_, server| is_kept(server));
+    if servers.len() >= KEPT_MAX {
+        servers.clear();
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -140,6 +154,29 @@ mod tests {
         assert_eq!(unresponsive.last_silence(&other, &server), None);
         let last = unresponsive.last_silence(&one, &server);
         assert_eq!(last.as_deref(), Some("REFUSED"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_thousand_servers_that_do_not_answer_take_little_room() {
+        // A thousand names can have 120 servers queried each.
+        let servers =
+            (0..120_000_u32).map(|n| SocketAddr::from(((0x0900_0000 | n).to_be_bytes(), 53)));
+        let unresponsive = Unresponsive::default();
+        let zone = "example.com".parse().unwrap();
+        for address in servers {
+            unresponsive.add(address);
+            let server = Server::at(address);
+            unresponsive.add_silent(&zone, &server, "REFUSED");
+            let kept = [
+                locked(&unresponsive.slow).len(),
+                locked(&unresponsive.silent).len(),
+            ];
+            assert!(
+                kept.iter().all(|kept| (1..=KEPT_MAX).contains(kept)),
+                "{kept:?}"
+            );
+            assert!(unresponsive.last_silence(&zone, &server).is_some());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,10 @@ use super::records::signatures;
 use crate::dns::{ANCESTORS_AT_ONCE, Dns};
 use crate::name::DnsName;
 
+/// Records of one answer that are validated. hickory compares the name of each with those of all others, and does
+/// nothing else meanwhile. Keys or a CNAME have fewer, with all signatures and proofs.
+const RECORDS_MAX: usize = 128;
+
 /// Answers with signatures.
 #[derive(Clone)]
 pub(super) struct Source(Arc<Dns>);
@@ -96,6 +100,14 @@ impl DnsHandle for Source {
             let mut message = source.ask(query.name(), query.query_type()).await?;
             // Addresses of servers, which would be validated with chains of their own.
             message.additionals.clear();
+            let records = message.answers.len() + message.authorities.len();
+            if records > RECORDS_MAX {
+                return Err(NetError::from(format!(
+                    "the answer about {} records of {} has {records} records, more than {RECORDS_MAX}",
+                    query.query_type(),
+                    query.name().to_ascii()
+                )));
+            }
             message.answers.iter_mut().for_each(in_canonical_form);
             Ok(DnsResponse::from_message(message)?)
         };

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use acme_alias_tests::{HostileAnswer, HostileServer, Outcome, Result};
+use acme_alias_tests::{
+    ALIAS_ZONE, HostileAnswer, HostileServer, Outcome, Result, SignedTree, SignedZone, Signing,
+};
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::{CNAME, NS};
 use hickory_proto::rr::{RData, Record, RecordType};
 
-use super::hostile_zones::{GOOD, HOSTILE, Neighbours, TTL, name, none, soa, with};
+use super::hostile_zones::{GOOD, GOOD_TIME, HOSTILE, Neighbours, TTL, name, none, soa, with};
 
 /// Renews with little memory, the good certificates and those for so many names with so many labels more, whose zone
 /// has this server.
@@ -83,4 +85,83 @@ fn answers_about_wildcards_are_not_kept_while_cnames_are_followed() -> Result {
         none(answer, &name(HOSTILE))
     })?;
     renew(100, 80, &server).map(drop)
+}
+
+/// Sets of one record and a signature of a stranger that fit into an answer.
+const SETS: u16 = 1_130;
+
+/// These sets, at as many names below a long one.
+fn sets_signed_by_a_stranger(begin: u16) -> Vec<u8> {
+    const LABELS: usize = 110;
+    const TTL: [u8; 4] = [0, 0, 2, 88];
+    // An algorithm, no labels, and the times and the key tag of 0; then the signer.
+    const SIGNATURE: [u8; 21] = [
+        0, 43, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, b'x', 0,
+    ];
+    const DIGEST: [u8; 5] = [0, 1, 13, 2, 0];
+    let [high, low] = (begin + 3).to_be_bytes();
+    let pointer = [0xc0 | high, low];
+    let long = [[1, b'a'].repeat(LABELS), vec![0]].concat();
+    let sets = (0..SETS).flat_map(|set| {
+        let [first, second] = set.to_be_bytes();
+        let above = if set == 0 { &long } else { &pointer[..] };
+        let data = [(43, &DIGEST[..]), (46, &SIGNATURE)];
+        let records = data
+            .into_iter()
+            .enumerate()
+            .map(|(position, (kind, data))| {
+                let above = if position == 0 { above } else { &pointer };
+                let fixed = [
+                    &[0, kind, 0, 1][..],
+                    &TTL,
+                    &[0, u8::try_from(data.len()).unwrap_or(0)],
+                ]
+                .concat();
+                [&[2, first, second][..], above, &fixed, data].concat()
+            });
+        records.flatten().collect::<Vec<_>>()
+    });
+    sets.collect()
+}
+
+#[test]
+fn a_thousand_signed_sets_in_an_answer_are_not_validated() -> Result {
+    const NAMES: usize = 20;
+    let neighbours = Neighbours::start()?;
+    let zones = ["com", "net", "example"].map(|apex| SignedZone {
+        apex,
+        signing: Signing::Unsigned,
+        records: Vec::new(),
+    });
+    let tree = SignedTree::start(&zones)?;
+    let server = HostileServer::start(move |asked, kind, answer| {
+        let zone = asked.trim_to(3);
+        let answer = match kind {
+            RecordType::SOA if *asked == zone => with(answer, asked, [soa(asked)]),
+            RecordType::TXT | RecordType::CNAME if asked.num_labels() == 4 => {
+                let target = name(&format!("h.{ALIAS_ZONE}"));
+                return with(answer, asked, [RData::CNAME(CNAME(target))]);
+            }
+            _ => none(answer, &zone),
+        };
+        match answer {
+            HostileAnswer::Now(answer) => {
+                HostileAnswer::Longer(answer, 2 * SETS, sets_signed_by_a_stranger)
+            }
+            other => other,
+        }
+    })?;
+    let hostile: Vec<_> = (0..NAMES).map(|n| format!("h{n}.{HOSTILE}")).collect();
+    let mut settings = neighbours.settings(&hostile, server.address());
+    settings.resolver = tree.address();
+    settings.trust_anchor = Some(tree.trust_anchor());
+    let program = neighbours.bed.program(settings)?;
+    let outcome = program.run(&["renew"])?;
+    println!("{:?}", outcome.usage);
+    outcome.assert_success();
+    assert_eq!(neighbours.ca.certificates(), GOOD + NAMES, "{outcome}");
+    let check = program.run(&["check", &hostile[0]])?;
+    check.assert_printed(&["DNSSEC: not known: ", "more than 128"]);
+    assert!(outcome.usage.wall < GOOD_TIME, "{outcome}");
+    Ok(())
 }

@@ -77,3 +77,26 @@ fn a_socket_in_a_folder_that_others_can_change_is_refused() -> Result {
     assert!(!path.exists());
     Ok(())
 }
+
+#[test]
+fn clients_that_send_nothing_keep_nobody_waiting() -> Result {
+    let bed = bed()?;
+    let port = bed.dead_port()?;
+    let address = port.address();
+    let running = program(&bed, &address.to_string())?.spawn(&["run"])?;
+    bed.wait_until("it listens", |_| Ok(TcpStream::connect(address).is_ok()))?;
+    let clients = (0..10 * CLIENTS).map(|_| TcpStream::connect(address));
+    let clients = clients.collect::<std::io::Result<Vec<_>>>()?;
+    let begun = Instant::now();
+    assert_eq!(get(address, "/healthz")?, "ok\n");
+    println!("{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    drop(clients);
+    running.terminate()?;
+    running.wait()?;
+    Ok(())
+}

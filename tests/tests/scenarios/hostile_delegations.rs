@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use acme_alias_tests::{HostileServer, QueryProxy, Result, SimulatedCa, TestBed, Validation};
+use acme_alias_tests::{
+    ALIAS_ZONE, HostileServer, QueryProxy, Result, SimulatedCa, TestBed, Validation,
+};
 use hickory_proto::rr::rdata::{A, NS};
 use hickory_proto::rr::{RData, RecordType};
 
@@ -90,4 +92,31 @@ fn an_alias_name_that_others_let_the_ca_ask_for_before_is_validated() -> Result 
     outcome.assert_success();
     assert_eq!(ca.certificates(), 20, "{outcome}");
     bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_zone_that_nobody_serves_keeps_back_no_record_of_others() -> Result {
+    let hosts = [format!("www.{HOSTILE}"), "example.com".to_owned()];
+    let bed = TestBed::start()?;
+    let dead = bed.dead_port()?;
+    let mut settings = bed.settings().certificates(&hosts);
+    settings
+        .zones
+        .push((HOSTILE.to_owned(), vec![dead.address()]));
+    let program = bed.program(settings)?;
+    let all = program.run(&["delegate", "--all", "--challenge-alias", ALIAS_ZONE])?;
+    all.assert_success();
+    all.assert_said(&[&format!("_acme-challenge.{}", hosts[0]), "was not found"]);
+    all.assert_printed(&["_acme-challenge.example.com. 600 IN CNAME"]);
+    // Where customers remove their CNAMEs, and there are two alias zones, nobody knows which one is theirs.
+    let server = HostileServer::start(|_, _, answer| none(answer, &name(HOSTILE)))?;
+    let mut settings = bed.settings().certificates(&hosts);
+    settings
+        .zones
+        .push((HOSTILE.to_owned(), vec![server.address()]));
+    let all = bed.program(settings)?.run(&["delegate", "--all"])?;
+    all.assert_success();
+    all.assert_said(&[&format!("_acme-challenge.{} is left out", hosts[0])]);
+    all.assert_printed(&["_acme-challenge.example.com. 600 IN CNAME"]);
+    Ok(())
 }

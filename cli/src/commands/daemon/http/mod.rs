@@ -9,10 +9,12 @@ mod shared;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinHandle;
@@ -31,7 +33,10 @@ use crate::settings::Listen;
 const CONNECTIONS_MAX: usize = 32;
 /// How long a client may take to send its request.
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
-/// How long a connection may last if there is no room for more.
+/// How long a client may take to send its request if there is no room for more: it is sent as soon as there is a
+/// connection.
+const OTHERS_WAIT_FOR_REQUEST: Duration = Duration::from_millis(100);
+/// How long a connection with a request may last if there is no room for more.
 const OTHERS_WAIT: Duration = Duration::from_secs(10);
 /// How long a connection may last, with its answer.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(30);
@@ -122,9 +127,8 @@ async fn serve(listener: Listener, router: Router) {
         match listener.accept().await {
             Ok(stream) => {
                 connections.make_room().await;
-                let answer = tokio::spawn(answer(stream, router.clone()));
-                let answer = AbortOnDropHandle::new(answer);
-                connections.0.push_back((Instant::now(), answer));
+                let connection = Connection::begin(stream, router.clone());
+                connections.0.push_back(connection);
             }
             Err(error) => {
                 tracing::debug!(%error, "a connection could not be accepted");
@@ -134,33 +138,70 @@ async fn serve(listener: Listener, router: Router) {
     }
 }
 
-/// The connections, the oldest first. They end when this is dropped.
+/// A connection. It ends when this is dropped.
+struct Connection {
+    since: Instant,
+    has_asked: Arc<AtomicBool>,
+    answer: AbortOnDropHandle<()>,
+}
+
+impl Connection {
+    fn begin(stream: Box<dyn Stream>, router: Router) -> Self {
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let answer = tokio::spawn(answer(stream, router, Arc::clone(&has_asked)));
+        Connection {
+            since: Instant::now(),
+            has_asked,
+            answer: AbortOnDropHandle::new(answer),
+        }
+    }
+
+    fn has_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Relaxed)
+    }
+}
+
+/// The connections, the oldest first.
 #[derive(Default)]
-struct Connections(VecDeque<(Instant, AbortOnDropHandle<()>)>);
+struct Connections(VecDeque<Connection>);
 
 impl Connections {
-    /// Waits until there is room for one more, or until the oldest one has lasted too long for others to wait.
+    /// Waits until there is room for one more, or until the oldest one has lasted too long for others to wait. One
+    /// without a request goes first: anybody can have hundreds of them.
     async fn make_room(&mut self) {
-        self.0.retain(|(_, answer)| !answer.is_finished());
-        if self.0.len() < CONNECTIONS_MAX {
-            return;
-        }
-        if let Some((since, oldest)) = self.0.pop_front() {
-            // If it takes too long, it ends here.
-            let _ = timeout_at(since + OTHERS_WAIT, oldest).await;
+        loop {
+            self.0.retain(|one| !one.answer.is_finished());
+            if self.0.len() < CONNECTIONS_MAX {
+                return;
+            }
+            let idle = self.0.iter().position(|one| !one.has_asked());
+            let limit = idle.map_or(OTHERS_WAIT, |_| OTHERS_WAIT_FOR_REQUEST);
+            let Some(mut oldest) = self.0.remove(idle.unwrap_or(0)) else {
+                return;
+            };
+            let ended = timeout_at(oldest.since + limit, &mut oldest.answer).await;
+            if ended.is_ok() || idle.is_none() || !oldest.has_asked() {
+                // If it takes too long, it ends here.
+                return;
+            }
+            self.0.push_front(oldest);
         }
     }
 }
 
 /// Answers one request.
-async fn answer(stream: Box<dyn Stream>, router: Router) {
+async fn answer(stream: Box<dyn Stream>, router: Router, has_asked: Arc<AtomicBool>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
         .max_buf_size(REQUEST_MAX)
         .max_headers(HEADERS_MAX)
         .keep_alive(false);
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        has_asked.store(true, Ordering::Relaxed);
+        router.call(request)
+    });
     let connection = http.serve_connection(TokioIo::new(stream), service);
     match timeout(CONNECTION_WITHIN, connection).await {
         Ok(Ok(())) => {}
