@@ -25,6 +25,10 @@ use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
 use crate::trusted::{self, Links, creatable_in};
 
+/// The most that the trailers of all commits may have, in octets. Those of half a million runs are less.
+const TRAILERS_MAX: u64 = 64 << 20;
+/// The most trailers that are kept. Others may have written millions.
+const KEPT_MAX: usize = 500_000;
 /// Digits of the hash of a line.
 const HASH_DIGITS: usize = 64;
 /// The pause before a lock is tried again.
@@ -105,8 +109,12 @@ impl Repository {
     pub(super) async fn exported(&self) -> Result<HashSet<RunId>, GitExportError> {
         // The lines between, which name the commits, are no ids of runs.
         let trailers = trailers(&self.git, RUN_TRAILER).await?;
-        let runs = trailers.lines().filter_map(|line| line.trim().parse().ok());
-        Ok(runs.collect())
+        let mut runs = HashSet::new();
+        for run in lines(&trailers).filter_map(|line| line.parse().ok()) {
+            runs.insert(run);
+            not_too_many(runs.len(), self.git.folder())?;
+        }
+        Ok(runs)
     }
 
     /// Writes the files of a run and commits them.
@@ -221,27 +229,47 @@ pub(super) async fn recorded_lines(git: &Git) -> Result<Vec<RecordedLine>, GitEx
         return Ok(Vec::new());
     }
     let trailers = trailers(&git, LEDGER_TRAILER).await?;
-    let lines = trailers.lines().filter_map(|line| {
-        let (sequence, hash) = line.trim().split_once(' ')?;
+    let place: Arc<Path> = git.folder().into();
+    let mut recorded = Vec::new();
+    for line in lines(&trailers) {
         // Others may have written millions of short ones.
-        let hash = (hash.len() == HASH_DIGITS).then(|| hash.to_owned())?;
-        Some(RecordedLine {
-            sequence: sequence.parse().ok()?,
-            hash,
-            place: git.folder().to_owned(),
-        })
-    });
-    Ok(lines.collect())
+        if let Some((sequence, hash)) = line.split_once(' ')
+            && hash.len() == HASH_DIGITS
+            && let Ok(sequence) = sequence.parse()
+        {
+            recorded.push(RecordedLine {
+                sequence,
+                hash: hash.to_owned(),
+                place: Arc::clone(&place),
+            });
+            not_too_many(recorded.len(), git.folder())?;
+        }
+    }
+    Ok(recorded)
 }
 
 /// The values of a trailer in the commits on the branch that is checked out, with lines that name the commits.
-async fn trailers(git: &Git, trailer: &str) -> Result<String, GitExportError> {
+async fn trailers(git: &Git, trailer: &str) -> Result<Vec<u8>, GitExportError> {
     let Some(head) = head(git).await? else {
-        return Ok(String::new());
+        return Ok(Vec::new());
     };
     let format = format!("--format=%(trailers:key={trailer},valueonly)");
     let list = git.command(&["rev-list", &format, &head, "--", "."]);
-    list.run().await
+    list.may_print(TRAILERS_MAX).octets().await
+}
+
+/// The lines of trailers. What is no text is not ours.
+fn lines(trailers: &[u8]) -> impl Iterator<Item = &str> {
+    let lines = trailers.split(|octet| *octet == b'\n');
+    lines.filter_map(|line| Some(str::from_utf8(line).ok()?.trim()))
+}
+
+fn not_too_many(kept: usize, folder: &Path) -> Result<(), GitExportError> {
+    if kept <= KEPT_MAX {
+        return Ok(());
+    }
+    let problem = format!("its commits have more than {KEPT_MAX} trailers of the ledger");
+    Err(file_error(folder, io::Error::other(problem)))
 }
 
 async fn head(git: &Git) -> Result<Option<String>, GitExportError> {
