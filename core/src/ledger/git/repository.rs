@@ -29,6 +29,8 @@ use crate::trusted::{self, Links, creatable_in};
 const TRAILERS_MAX: u64 = 64 << 20;
 /// The most trailers that are kept. Others may have written millions.
 const KEPT_MAX: usize = 500_000;
+/// The file in the folder of the repository that is locked.
+const LOCK: &str = "acme-alias.lock";
 /// Digits of the hash of a line.
 const HASH_DIGITS: usize = 64;
 /// The pause before a lock is tried again.
@@ -82,7 +84,8 @@ impl Repository {
         let objects = common.join("objects");
         git.confine(&[git_folder.clone(), common, canonical(index.path())?])?;
         git.disable_configured_hooks().await?;
-        let lock = lock(&git).await?;
+        // Not where git says: others may have put a link in the place of the folder since it was checked.
+        let lock = lock(&git_folder).await?;
         let merge = ["rev-parse", "--quiet", "--verify", "MERGE_HEAD"];
         if git.command(&merge).output().await?.status.success() {
             return Err(GitExportError::MergeInProgress { folder });
@@ -386,9 +389,8 @@ async fn path(git: &Git, arguments: &[&str]) -> Result<PathBuf, GitExportError> 
 }
 
 /// Acquires the lock of the repository. No thread is blocked meanwhile.
-async fn lock(git: &Git) -> Result<File, GitExportError> {
-    let git_path = ["rev-parse", "--git-path", "acme-alias.lock"];
-    let path = git.folder().join(path(git, &git_path).await?);
+async fn lock(git_folder: &Path) -> Result<File, GitExportError> {
+    let path = git_folder.join(LOCK);
     let locked = lock_file(&path).await;
     locked.map_err(|error| file_error(&path, error))
 }
