@@ -207,3 +207,28 @@ fn an_audit_repository_that_lets_git_wait_for_each_file_delays_the_next_run_by_t
     assert_eq!(bed.orders()?, 2);
     Ok(())
 }
+
+#[test]
+fn the_name_of_a_git_folder_elsewhere_begins_no_line_like_ours() -> Result {
+    let (bed, program, audit) = exported()?;
+    let forged = bed
+        .folder()
+        .join("x\nerror: example.com is lost\nhelp: run this");
+    fs::rename(audit.join(".git"), &forged)?;
+    fs::write(
+        audit.join(".git"),
+        format!("gitdir: {}\n", forged.display()),
+    )?;
+    fs::set_permissions(&audit, Permissions::from_mode(0o777))?;
+    fs::set_permissions(&forged, Permissions::from_mode(0o777))?;
+    for command in [&["renew", "--force"][..], &["ledger", "export"]] {
+        let outcome = program.run(command)?;
+        outcome.assert_said(&["could not export the ledger", "has control characters"]);
+        let mut lines = outcome.stderr.lines();
+        let is_forged = |line: &str| {
+            line.starts_with("error: example.com") || line.starts_with("help: run this")
+        };
+        assert!(!lines.any(is_forged), "{outcome}");
+    }
+    Ok(())
+}

@@ -23,6 +23,7 @@ use super::runs::RunExport;
 use super::work_tree;
 use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
+use crate::printable::is_unprintable;
 use crate::trusted::{self, Links, creatable_in};
 
 /// The most that the trailers of all commits may have, in octets. Those of half a million runs are less.
@@ -80,7 +81,7 @@ impl Repository {
         let common = path(&git, &["rev-parse", "--git-common-dir"]).await?;
         let (around, common) = (canonical(&folder)?, canonical(&folder.join(common))?);
         let checked = check_git_folders(&opened, &around, &git_folder, &common);
-        checked.map_err(|error| file_error(&git_folder, error))?;
+        checked.map_err(|error| file_error(&folder, error))?;
         let objects = common.join("objects");
         git.confine(&[git_folder.clone(), common, canonical(index.path())?])?;
         git.disable_configured_hooks().await?;
@@ -354,6 +355,11 @@ fn check_git_folders(
     let mut usual = folder.ancestors().map(|around| around.join(".git"));
     if usual.any(|usual| usual == git_folder) && common == git_folder {
         return Ok(());
+    }
+    // Others may have chosen it, and errors show it.
+    if git_folder.to_string_lossy().chars().any(is_unprintable) {
+        let problem = "the path of its repository has control characters";
+        return Err(io::Error::other(problem));
     }
     let mut around = folder.ancestors();
     let top = around.find(|around| around.join(".git").symlink_metadata().is_ok());
