@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::by_ca::DEPLOYED_TOGETHER;
@@ -19,13 +19,17 @@ use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
 use super::report::{JobReport, NotDue, Reconciliation, RunError, RunReport, Waiting};
 use crate::lease::JobName;
-use crate::ledger::{Entry, Event, GitExport, OpenValue, Origin, RunId, SerialStep, ZoneSerials};
+use crate::ledger::{
+    Entry, Event, GitExport, GitExportError, OpenValue, Origin, RunId, SerialStep, ZoneSerials,
+};
 use crate::name::DnsName;
 use crate::renewal::Why;
 use crate::store::CertificateId;
 use crate::txt::{Action, TxtValue};
 use crate::zone::ChangeContext;
 
+/// How long an export may take. Others who can write in the repository can let git wait for each file that it reads.
+const EXPORT_MAX: Duration = Duration::from_mins(2);
 /// How long an export may go on after the run was cancelled.
 const EXPORT_GRACE: Duration = Duration::from_secs(3);
 
@@ -130,6 +134,15 @@ impl Engine {
             first_line < now && !live.contains(&JobName::run(run))
         };
         Ok(git.export(&*self.parts.ledger, is_ended).await?)
+    }
+
+    fn export_took_too_long(&self) -> Option<Result<usize, RunError>> {
+        let export = self.parts.export.as_ref()?;
+        let error = GitExportError::Unfinished {
+            folder: export.git.folder().to_owned(),
+            limit: EXPORT_MAX,
+        };
+        Some(Err(error.into()))
     }
 }
 
@@ -324,7 +337,7 @@ impl Run {
     }
 
     /// The last phase: the run ends and, if that is configured, is exported. After `cancel` the export has
-    /// a few seconds; the next run exports the rest.
+    /// a few seconds, and without it two minutes; the next run exports the rest.
     pub async fn end(self, cancel: &CancellationToken) -> Option<Result<usize, RunError>> {
         let Run { engine, lease, .. } = self;
         engine.parts.ledger.checkpoint().await;
@@ -334,6 +347,7 @@ impl Run {
         tokio::select! {
             exported = engine.export() => exported,
             () = cancelled_for(cancel, EXPORT_GRACE) => None,
+            () = sleep(EXPORT_MAX) => engine.export_took_too_long(),
         }
     }
 
@@ -401,5 +415,5 @@ impl Run {
 /// Ends this long after the token was cancelled.
 async fn cancelled_for(cancel: &CancellationToken, grace: Duration) {
     cancel.cancelled().await;
-    tokio::time::sleep(grace).await;
+    sleep(grace).await;
 }

@@ -1,8 +1,12 @@
 //! An audit repository in whose folder `.git` others plant links.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use acme_alias_tests::{Result, git};
 
@@ -167,5 +171,64 @@ fn secrets_of_another_repository_are_not_packed_where_others_can_read_them() -> 
     fs::remove_file(objects.join(folder))?;
     assert!(git(&private, &["cat-file", "-e", secret.trim()]).is_ok());
     assert!(git(&audit, &["cat-file", "-e", secret.trim()]).is_err());
+    Ok(())
+}
+
+/// Answers each question of git for the branch that is checked out, but late.
+fn answer_late(head: PathBuf) {
+    thread::spawn(move || {
+        while let Ok(mut asked) = File::options().write(true).open(&head) {
+            thread::sleep(Duration::from_secs(12));
+            asked.write_all(b"ref: refs/heads/main\n").ok();
+            drop(asked);
+            // The reader sees the end before somebody asks anew.
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+}
+
+#[test]
+fn an_audit_repository_that_lets_git_wait_for_each_file_delays_the_next_run_by_two_minutes()
+-> Result {
+    let (bed, program, audit) = exported()?;
+    let head = audit.join(".git/HEAD");
+    fs::remove_file(&head)?;
+    assert!(Command::new("mkfifo").arg(&head).status()?.success());
+    answer_late(head);
+    let program = program.limit(Duration::from_mins(6));
+    let outcome = program.run(&["renew", "--force"])?;
+    outcome.assert_success();
+    outcome.assert_said(&["could not export the ledger", "did not end within 120s"]);
+    assert!(
+        outcome.usage.wall < Duration::from_secs(150),
+        "{:?}",
+        outcome.usage
+    );
+    assert_eq!(bed.orders()?, 2);
+    Ok(())
+}
+
+#[test]
+fn the_name_of_a_git_folder_elsewhere_begins_no_line_like_ours() -> Result {
+    let (bed, program, audit) = exported()?;
+    let forged = bed
+        .folder()
+        .join("x\nerror: example.com is lost\nhelp: run this");
+    fs::rename(audit.join(".git"), &forged)?;
+    fs::write(
+        audit.join(".git"),
+        format!("gitdir: {}\n", forged.display()),
+    )?;
+    fs::set_permissions(&audit, Permissions::from_mode(0o777))?;
+    fs::set_permissions(&forged, Permissions::from_mode(0o777))?;
+    for command in [&["renew", "--force"][..], &["ledger", "export"]] {
+        let outcome = program.run(command)?;
+        outcome.assert_said(&["could not export the ledger", "has control characters"]);
+        let mut lines = outcome.stderr.lines();
+        let is_forged = |line: &str| {
+            line.starts_with("error: example.com") || line.starts_with("help: run this")
+        };
+        assert!(!lines.any(is_forged), "{outcome}");
+    }
     Ok(())
 }

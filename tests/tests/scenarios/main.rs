@@ -48,6 +48,7 @@ mod hostile_certificates;
 mod hostile_clients;
 mod hostile_delegations;
 mod hostile_git_folder;
+mod hostile_git_output;
 mod hostile_imports;
 mod hostile_ledgers;
 mod hostile_providers;

@@ -85,7 +85,7 @@ async fn a_line_that_is_recorded_elsewhere_is_missed() {
     let line = |hash: &str| RecordedLine {
         sequence: 1,
         hash: hash.to_owned(),
-        place: "audit".into(),
+        place: Path::new("audit").into(),
     };
     let ledger = FileLedger::open_read_only(folder.path());
     let text = fs::read_to_string(only_file(folder.path())).unwrap();

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::blocking::blocking;
 use super::folder::{Folder, LINE_MAX};
@@ -43,7 +44,7 @@ pub struct RecordedLine {
     /// Its hash.
     pub hash: String,
     /// Where it is recorded.
-    pub place: PathBuf,
+    pub place: Arc<Path>,
 }
 
 impl fmt::Display for RecordedLine {
@@ -139,7 +140,7 @@ struct Verifier {
     sequence: u64,
     hash: String,
     /// Lines that must still come.
-    expected: BTreeMap<(u64, String), PathBuf>,
+    expected: BTreeMap<(u64, String), Arc<Path>>,
 }
 
 impl Verifier {
@@ -150,7 +151,7 @@ impl Verifier {
         let ends = ends.filter(|end| end.sequence > 0).map(|end| RecordedLine {
             sequence: end.sequence,
             hash: end.hash,
-            place: Head::path(folder),
+            place: Head::path(folder).into(),
         });
         Ok(Verifier {
             expected: recorded

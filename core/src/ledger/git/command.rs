@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::process::Command;
 
 use super::error::GitExportError;
@@ -19,8 +19,8 @@ use crate::printable::shortened;
 
 /// A `git` that takes longer hangs.
 pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
-/// The most that a command may print, in octets. The trailers of half a million runs are less.
-const OUTPUT_MAX: u64 = 64 * 1024 * 1024;
+/// The most that a command may print, in octets, unless it may print more.
+const OUTPUT_MAX: u64 = 64 << 10;
 /// Characters of what a command prints about an error that are shown.
 const STDERR_MAX: usize = 1000;
 /// The most memory that a command may use beside the files of the repository that it maps, in octets. A commit of a few
@@ -102,6 +102,7 @@ impl Git {
             arguments: arguments.iter().map(OsString::from).collect(),
             input: Vec::new(),
             environment: Vec::new(),
+            output_max: OUTPUT_MAX,
         }
     }
 
@@ -168,6 +169,7 @@ pub(super) struct GitCommand<'a> {
     arguments: Vec<OsString>,
     input: Vec<u8>,
     environment: Vec<(&'static str, OsString)>,
+    output_max: u64,
 }
 
 impl GitCommand<'_> {
@@ -196,8 +198,21 @@ impl GitCommand<'_> {
         self
     }
 
+    /// Lets the command print so many octets.
+    pub(super) fn may_print(mut self, octets: u64) -> Self {
+        self.output_max = octets;
+        self
+    }
+
     /// Runs the command, which must succeed; returns what it printed, without the last line feed.
     pub(super) async fn run(self) -> Result<String, GitExportError> {
+        let octets = self.octets().await?;
+        let text = String::from_utf8_lossy(&octets);
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+
+    /// The same as octets, which need not be text: as one, they could take three times as much memory.
+    pub(super) async fn octets(self) -> Result<Vec<u8>, GitExportError> {
         let (git, name) = (self.git, self.name());
         let output = self.output().await?;
         if !output.status.success() {
@@ -210,8 +225,7 @@ impl GitCommand<'_> {
                 stderr: shortened(stderr.trim(), STDERR_MAX),
             });
         }
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+        Ok(output.stdout)
     }
 
     /// Runs the command, whether or not it succeeds.
@@ -222,7 +236,7 @@ impl GitCommand<'_> {
             command: name.clone(),
             source: Arc::new(error),
         };
-        let input = std::mem::take(&mut self.input);
+        let (input, max) = (std::mem::take(&mut self.input), self.output_max);
         let mut command = self.prepare();
         let mut child = git.confinement.spawn(&mut command).map_err(not_run)?;
         // Others may have filled the repository so that git would take all memory of the machine.
@@ -236,7 +250,7 @@ impl GitCommand<'_> {
                 }
             }
             let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-            let (stdout, stderr) = try_join(read(stdout), read(stderr)).await?;
+            let (stdout, stderr) = try_join(read(stdout, max), beginning(stderr)).await?;
             Ok(Output {
                 status: child.wait().await?,
                 stdout,
@@ -289,15 +303,27 @@ impl GitCommand<'_> {
 }
 
 /// What a command prints, if it is not too much: others may have filled the repository.
-async fn read(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+async fn read(stream: Option<impl AsyncRead + Unpin>, max: u64) -> io::Result<Vec<u8>> {
     let mut output = Vec::new();
     if let Some(stream) = stream {
-        let mut stream = stream.take(OUTPUT_MAX + 1);
-        stream.read_to_end(&mut output).await?;
+        stream.take(max + 1).read_to_end(&mut output).await?;
     }
-    if output.len() as u64 > OUTPUT_MAX {
-        let problem = format!("it printed more than {OUTPUT_MAX} octets");
+    if output.len() as u64 > max {
+        let problem = format!("it printed more than {max} octets");
         return Err(io::Error::other(problem));
+    }
+    Ok(output)
+}
+
+/// The beginning of what a command prints. The rest is read as well, so that it ends.
+async fn beginning(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut output = Vec::new();
+    if let Some(mut stream) = stream {
+        (&mut stream)
+            .take(OUTPUT_MAX)
+            .read_to_end(&mut output)
+            .await?;
+        copy(&mut stream, &mut sink()).await?;
     }
     Ok(output)
 }

@@ -60,6 +60,14 @@ pub enum GitExportError {
         /// How long it may take.
         limit: Duration,
     },
+    /// The export as a whole did not end in time. What was committed by then stays.
+    #[error("could not export the ledger: the export to {} did not end within {limit:?}", .folder.display())]
+    Unfinished {
+        /// The folder to export to.
+        folder: PathBuf,
+        /// How long it may take.
+        limit: Duration,
+    },
     /// A merge is in progress in the repository. A commit now would become part of it.
     #[error("could not export the ledger: a merge is in progress in {}", .folder.display())]
     MergeInProgress {

@@ -23,8 +23,15 @@ use super::runs::RunExport;
 use super::work_tree;
 use crate::ledger::file::RecordedLine;
 use crate::ledger::run_id::RunId;
+use crate::printable::is_unprintable;
 use crate::trusted::{self, Links, creatable_in};
 
+/// The most that the trailers of all commits may have, in octets. Those of half a million runs are less.
+const TRAILERS_MAX: u64 = 64 << 20;
+/// The most trailers that are kept. Others may have written millions.
+const KEPT_MAX: usize = 500_000;
+/// The file in the folder of the repository that is locked.
+const LOCK: &str = "acme-alias.lock";
 /// Digits of the hash of a line.
 const HASH_DIGITS: usize = 64;
 /// The pause before a lock is tried again.
@@ -74,11 +81,12 @@ impl Repository {
         let common = path(&git, &["rev-parse", "--git-common-dir"]).await?;
         let (around, common) = (canonical(&folder)?, canonical(&folder.join(common))?);
         let checked = check_git_folders(&opened, &around, &git_folder, &common);
-        checked.map_err(|error| file_error(&git_folder, error))?;
+        checked.map_err(|error| file_error(&folder, error))?;
         let objects = common.join("objects");
         git.confine(&[git_folder.clone(), common, canonical(index.path())?])?;
         git.disable_configured_hooks().await?;
-        let lock = lock(&git).await?;
+        // Not where git says: others may have put a link in the place of the folder since it was checked.
+        let lock = lock(&git_folder).await?;
         let merge = ["rev-parse", "--quiet", "--verify", "MERGE_HEAD"];
         if git.command(&merge).output().await?.status.success() {
             return Err(GitExportError::MergeInProgress { folder });
@@ -105,8 +113,12 @@ impl Repository {
     pub(super) async fn exported(&self) -> Result<HashSet<RunId>, GitExportError> {
         // The lines between, which name the commits, are no ids of runs.
         let trailers = trailers(&self.git, RUN_TRAILER).await?;
-        let runs = trailers.lines().filter_map(|line| line.trim().parse().ok());
-        Ok(runs.collect())
+        let mut runs = HashSet::new();
+        for run in lines(&trailers).filter_map(|line| line.parse().ok()) {
+            runs.insert(run);
+            not_too_many(runs.len(), self.git.folder())?;
+        }
+        Ok(runs)
     }
 
     /// Writes the files of a run and commits them.
@@ -221,27 +233,47 @@ pub(super) async fn recorded_lines(git: &Git) -> Result<Vec<RecordedLine>, GitEx
         return Ok(Vec::new());
     }
     let trailers = trailers(&git, LEDGER_TRAILER).await?;
-    let lines = trailers.lines().filter_map(|line| {
-        let (sequence, hash) = line.trim().split_once(' ')?;
+    let place: Arc<Path> = git.folder().into();
+    let mut recorded = Vec::new();
+    for line in lines(&trailers) {
         // Others may have written millions of short ones.
-        let hash = (hash.len() == HASH_DIGITS).then(|| hash.to_owned())?;
-        Some(RecordedLine {
-            sequence: sequence.parse().ok()?,
-            hash,
-            place: git.folder().to_owned(),
-        })
-    });
-    Ok(lines.collect())
+        if let Some((sequence, hash)) = line.split_once(' ')
+            && hash.len() == HASH_DIGITS
+            && let Ok(sequence) = sequence.parse()
+        {
+            recorded.push(RecordedLine {
+                sequence,
+                hash: hash.to_owned(),
+                place: Arc::clone(&place),
+            });
+            not_too_many(recorded.len(), git.folder())?;
+        }
+    }
+    Ok(recorded)
 }
 
 /// The values of a trailer in the commits on the branch that is checked out, with lines that name the commits.
-async fn trailers(git: &Git, trailer: &str) -> Result<String, GitExportError> {
+async fn trailers(git: &Git, trailer: &str) -> Result<Vec<u8>, GitExportError> {
     let Some(head) = head(git).await? else {
-        return Ok(String::new());
+        return Ok(Vec::new());
     };
     let format = format!("--format=%(trailers:key={trailer},valueonly)");
     let list = git.command(&["rev-list", &format, &head, "--", "."]);
-    list.run().await
+    list.may_print(TRAILERS_MAX).octets().await
+}
+
+/// The lines of trailers. What is no text is not ours.
+fn lines(trailers: &[u8]) -> impl Iterator<Item = &str> {
+    let lines = trailers.split(|octet| *octet == b'\n');
+    lines.filter_map(|line| Some(str::from_utf8(line).ok()?.trim()))
+}
+
+fn not_too_many(kept: usize, folder: &Path) -> Result<(), GitExportError> {
+    if kept <= KEPT_MAX {
+        return Ok(());
+    }
+    let problem = format!("its commits have more than {KEPT_MAX} trailers of the ledger");
+    Err(file_error(folder, io::Error::other(problem)))
 }
 
 async fn head(git: &Git) -> Result<Option<String>, GitExportError> {
@@ -324,6 +356,11 @@ fn check_git_folders(
     if usual.any(|usual| usual == git_folder) && common == git_folder {
         return Ok(());
     }
+    // Others may have chosen it, and errors show it.
+    if git_folder.to_string_lossy().chars().any(is_unprintable) {
+        let problem = "the path of its repository has control characters";
+        return Err(io::Error::other(problem));
+    }
     let mut around = folder.ancestors();
     let top = around.find(|around| around.join(".git").symlink_metadata().is_ok());
     for folder in top.into_iter().chain([git_folder]) {
@@ -358,9 +395,8 @@ async fn path(git: &Git, arguments: &[&str]) -> Result<PathBuf, GitExportError> 
 }
 
 /// Acquires the lock of the repository. No thread is blocked meanwhile.
-async fn lock(git: &Git) -> Result<File, GitExportError> {
-    let git_path = ["rev-parse", "--git-path", "acme-alias.lock"];
-    let path = git.folder().join(path(git, &git_path).await?);
+async fn lock(git_folder: &Path) -> Result<File, GitExportError> {
+    let path = git_folder.join(LOCK);
     let locked = lock_file(&path).await;
     locked.map_err(|error| file_error(&path, error))
 }

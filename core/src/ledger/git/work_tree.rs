@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::trusted;
@@ -16,24 +16,33 @@ use crate::trusted;
 /// Opens a folder to write in, and makes it if it does not exist. Only its owner can have led the way to it, beside the
 /// effective user and root.
 pub(super) fn open(folder: &Path) -> io::Result<File> {
-    // Before anything is made where others lead.
-    trusted::open_folder_of_anyone(trusted::creatable_in(folder)?)?;
-    std::fs::create_dir_all(folder)?;
-    trusted::open_folder_of_anyone(folder)
+    let folder = std::path::absolute(folder)?;
+    let existing = trusted::creatable_in(&folder)?;
+    // Nothing is made by a path: others may put links there meanwhile.
+    let opened = trusted::open_folder_of_anyone(existing)?;
+    let missing = folder.strip_prefix(existing).unwrap_or(Path::new(""));
+    Ok(enter(opened.into(), missing)?.into())
 }
 
 /// Writes a file below a folder, in one step. Folders on the way to it are made.
 pub(super) fn write(folder: &File, file: &Path, text: &[u8]) -> io::Result<()> {
-    let mut inner = folder.as_fd().try_clone_to_owned()?;
-    for part in file.parent().into_iter().flat_map(Path::components) {
+    let folder = folder.as_fd().try_clone_to_owned()?;
+    let inner = enter(folder, file.parent().unwrap_or(Path::new("")))?;
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    replace(&inner, Path::new(name), text)
+}
+
+/// Opens a folder below another one. Folders on the way to it, and itself, are made.
+fn enter(mut folder: OwnedFd, path: &Path) -> io::Result<OwnedFd> {
+    for part in path.components() {
         let Component::Normal(name) = part else {
             return Err(io::ErrorKind::InvalidFilename.into());
         };
-        match rustix::fs::mkdirat(&inner, name, Mode::from(0o755)) {
+        match rustix::fs::mkdirat(&folder, name, Mode::from(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        inner = match open_folder(inner.as_fd(), Path::new(name)) {
+        folder = match open_folder(folder.as_fd(), Path::new(name)) {
             Err(Errno::LOOP | Errno::NOTDIR) => {
                 let name = name.display();
                 let problem = format!("{name} is a link or a file where a folder must be");
@@ -42,8 +51,7 @@ pub(super) fn write(folder: &File, file: &Path, text: &[u8]) -> io::Result<()> {
             opened => opened?,
         };
     }
-    let name = file.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    replace(&inner, Path::new(name), text)
+    Ok(folder)
 }
 
 fn open_folder(at: impl AsFd, path: &Path) -> Result<OwnedFd, Errno> {
@@ -65,11 +73,23 @@ fn replace(folder: &OwnedFd, name: &Path, text: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Opens a file for locking, and makes it if it does not exist. A link is not followed, and nothing is waited for.
+/// Opens a file for locking, and makes it if it does not exist. No link is followed, not even on the way to it, and
+/// nothing is waited for. The path is absolute.
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut inner = rustix::fs::openat(CWD, "/", flags, Mode::empty())?;
+    for part in folder
+        .components()
+        .filter(|part| *part != Component::RootDir)
+    {
+        inner = rustix::fs::openat(&inner, part.as_os_str(), flags, Mode::empty())?;
+    }
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
     let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::from(0o600))?;
+    let file = rustix::fs::openat(&inner, name, flags, Mode::from(0o600))?;
     let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
     if kind == FileType::RegularFile {
         Ok(file.into())
@@ -81,7 +101,7 @@ pub(super) fn open_lock(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{lchown, symlink};
 
     use super::*;
 
@@ -121,6 +141,36 @@ mod tests {
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
         symlink(elsewhere.join("lock"), tree.join("lock")).unwrap();
         assert!(open_lock(&tree.join("lock")).is_err());
+        assert!(open_lock(&tree.join("zone/lock")).is_err());
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert!(open_lock(&tree.join("other")).is_ok());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_link_that_comes_while_a_folder_is_made_is_not_followed() {
+        use rustix::fs::{RenameFlags, renameat_with};
+
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name| folder.path().join(name);
+        let (around, elsewhere, link) = (at("around"), at("elsewhere"), at("link"));
+        fs::create_dir(&around).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        symlink(&elsewhere, &link).unwrap();
+        lchown(&link, Some(65534), Some(65534)).unwrap();
+        let tree = around.join("tree");
+        std::thread::scope(|scope| {
+            let swaps = scope.spawn(|| {
+                for _ in 0..10_000 {
+                    renameat_with(CWD, &around, CWD, &link, RenameFlags::EXCHANGE).unwrap();
+                }
+            });
+            while !swaps.is_finished() {
+                // It may be made or refused.
+                open(&tree).ok();
+                assert!(!elsewhere.join("tree").exists());
+                fs::remove_dir(&tree).ok();
+            }
+        });
     }
 }
