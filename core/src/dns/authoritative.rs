@@ -91,7 +91,9 @@ impl Dns {
             .unresponsive
             .last(servers, |server| server.addresses.first().copied());
         let attempts = servers.into_iter().map(|server| async move {
-            match self.ask_addresses(server, name, kind, signed).await {
+            // In a box that is made when the attempt begins.
+            let asked = Box::pin(self.ask_addresses(server, name, kind, signed));
+            match asked.await {
                 Ok(answer) if answer.is_authoritative() => Ok(Reply::Answer(answer)),
                 Ok(answer) => match answer.referral(&zone.apex) {
                     Some(referral) => Ok(Reply::Referral(referral)),

@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
@@ -24,7 +24,8 @@ pub(super) async fn race<T, E>(
         if silent == silent_max {
             break;
         }
-        running.push(async move { (position, attempt.await) });
+        // An async block would have room for the attempt twice.
+        running.push(attempt.map(move |result| (position, result)));
         let mut next = pin!(sleep(head_start));
         loop {
             tokio::select! {

@@ -82,7 +82,8 @@ impl Dns {
                 value: Answer::new(resolver, name.clone(), kind, message),
             })
         };
-        self.answers.get_or_fetch(&key, fetch).await
+        // In a box, so that the futures of those who ask are small.
+        self.answers.get_or_fetch(&key, Box::pin(fetch)).await
     }
 
     /// The addresses of a server. It is an error if not all of them could be looked up and none is known.

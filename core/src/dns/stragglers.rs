@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,7 +19,8 @@ pub(crate) async fn ask_at_once<T>(
     let mut running = FuturesUnordered::new();
     let mut results = Vec::new();
     for (position, query) in queries.into_iter().enumerate() {
-        running.push(async move { (position, query.await) });
+        // An async block would have room for the query twice.
+        running.push(query.map(move |result| (position, result)));
         results.push(None);
     }
     let mut deadline = None;
