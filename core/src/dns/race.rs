@@ -4,9 +4,9 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::sleep;
 
 /// Starts one attempt after the other: the next one as soon as `head_start` has passed since the last one

@@ -63,7 +63,10 @@ impl Dns {
             })
         };
         let key = (name.to_lowercase(), kind);
-        let timed = self.root_answers.get_or_fetch(&key, Box::pin(fetch)).await?;
+        let timed = self
+            .root_answers
+            .get_or_fetch(&key, Box::pin(fetch))
+            .await?;
         Ok(Message::clone(&timed.value))
     }
 

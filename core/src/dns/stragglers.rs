@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a server may take after another one has answered. A query is sent several times meanwhile.

@@ -61,6 +61,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_clients",
             "hostile_delegations",
             "hostile_git_folder",
+            "hostile_git_output",
             "hostile_imports",
             "hostile_ledgers",
             "hostile_providers",

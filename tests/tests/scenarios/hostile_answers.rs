@@ -13,12 +13,12 @@ use super::hostile_zones::{GOOD, GOOD_TIME, HOSTILE, Neighbours, TTL, name, none
 
 /// Renews with little memory, the good certificates and those for so many names with so many labels more, whose zone
 /// has this server.
-fn renew(names: usize, labels: usize, server: &HostileServer) -> Result<Outcome> {
+pub(super) fn renew(names: usize, labels: usize, server: &HostileServer) -> Result<Outcome> {
     let neighbours = Neighbours::start()?;
-    let labels = vec!["b"; labels].join(".");
+    let labels = "b.".repeat(labels);
     let mut settings = neighbours.settings(&[], server.address());
     for n in 0..names {
-        let domains = format!("domains = [\"{labels}.a{n}.{HOSTILE}\"]");
+        let domains = format!("domains = [\"{labels}a{n}.{HOSTILE}\"]");
         settings = settings.certificate(&format!("a{n}"), &domains);
     }
     let program = neighbours.bed.program(settings)?;

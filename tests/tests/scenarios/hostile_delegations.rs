@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, HostileServer, QueryProxy, Result, SimulatedCa, TestBed, Validation,
+    ALIAS_ZONE, HostileAnswer, HostileServer, QueryProxy, Result, SimulatedCa, TestBed, Validation,
 };
-use hickory_proto::rr::rdata::{A, NS};
+use hickory_proto::rr::rdata::{A, CNAME, NS};
 use hickory_proto::rr::{RData, RecordType};
 
+use super::hostile_answers::renew;
 use super::hostile_zones::{HOSTILE, Neighbours, name, none, soa, victims, with};
 
 /// A bed with one good certificate. The CA asks the secondary of the alias zone, which has a change seconds later.
@@ -119,4 +120,50 @@ fn a_zone_that_nobody_serves_keeps_back_no_record_of_others() -> Result {
     all.assert_said(&[&format!("_acme-challenge.{} is left out", hosts[0])]);
     all.assert_printed(&["_acme-challenge.example.com. 600 IN CNAME"]);
     Ok(())
+}
+
+#[test]
+fn servers_that_do_not_resolve_in_many_zones_on_the_way_do_not_fill_memory() -> Result {
+    const ZONES: usize = 5;
+    let server = HostileServer::start(|asked, kind, answer| {
+        // `_acme-challenge.a1.hostile.example` leads to `_acme-challenge.z1.a1.hostile.example`, and so on.
+        let below = usize::from(asked.num_labels()).saturating_sub(2);
+        let text = asked.to_ascii();
+        let is_challenge = text.starts_with("_acme-challenge.");
+        if matches!(kind, RecordType::TXT | RecordType::CNAME) && is_challenge {
+            let mut labels = text.trim_end_matches('.').split('.').skip(1);
+            let first = labels.next().unwrap_or_default();
+            let (zone, id) = match below {
+                2 => (0, first),
+                _ => (
+                    first[1..].parse().unwrap_or(ZONES),
+                    labels.next().unwrap_or_default(),
+                ),
+            };
+            let zone = zone.min(ZONES) + 1;
+            let target = format!("_acme-challenge.z{zone}.{id}.{HOSTILE}");
+            return with(answer, asked, [RData::CNAME(CNAME(name(&target)))]);
+        }
+        let zone = if below < 2 {
+            asked.trim_to(2)
+        } else {
+            asked.trim_to(4)
+        };
+        let answer = match kind {
+            RecordType::SOA if *asked == zone => with(answer, asked, [soa(&zone)]),
+            RecordType::NS if *asked == zone => with(
+                answer,
+                asked,
+                victims(8).map(|server| RData::NS(NS(server))),
+            ),
+            _ => none(answer, &zone),
+        };
+        match answer {
+            HostileAnswer::Now(answer) if below >= 2 => {
+                HostileAnswer::Late(Duration::from_millis(900), answer)
+            }
+            other => other,
+        }
+    })?;
+    renew(300, 0, &server).map(drop)
 }
