@@ -35,7 +35,7 @@ pub(crate) async fn run(
     let dns = environment.dns();
     let identifiers = identifiers(args, settings)?;
     let challenge_names: BTreeSet<_> = identifiers.iter().map(Identifier::challenge_name).collect();
-    let aliases = aliases(args, setup, dns, &challenge_names, output).await?;
+    let (aliases, mut left_out) = aliases(args, setup, dns, &challenge_names, output).await?;
     for note in sharing::notes(aliases.values()) {
         output.note(&note);
     }
@@ -52,7 +52,8 @@ pub(crate) async fn run(
         let name = wanted.name().clone();
         (name, compared.map_err(|error| nowhere(wanted, &error)))
     });
-    let compared = those_found(compared, output)?;
+    let (compared, not_compared) = those_found(compared, output)?;
+    left_out += not_compared;
     let mut records = Vec::new();
     let mut there = 0;
     for Compared { record, presence } in compared.into_iter().flat_map(|(_, compared)| compared) {
@@ -74,16 +75,17 @@ pub(crate) async fn run(
     Ok(Report::Records {
         records,
         there,
+        left_out,
         format: args.format,
     })
 }
 
-/// What was found for each name, with a warning for the others: the zone of one domain holds back the records of no
-/// other. Fails if nothing was found at all.
+/// What was found for each name, with a warning for the others, and how many these are: the zone of one domain holds
+/// back the records of no other. Fails if nothing was found at all.
 fn those_found<K: Display, T>(
     results: impl IntoIterator<Item = (K, Result<T, Failure>)>,
     output: Output,
-) -> Result<Vec<(K, T)>, Failure> {
+) -> Result<(Vec<(K, T)>, usize), Failure> {
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for (name, result) in results {
         match result {
@@ -94,10 +96,11 @@ fn those_found<K: Display, T>(
     if found.is_empty() && !failed.is_empty() {
         return Err(failed.swap_remove(0).1);
     }
+    let left_out = failed.len();
     for (name, failure) in failed {
         output.warning(&format!("{name} is left out: {failure}"));
     }
-    Ok(found)
+    Ok((found, left_out))
 }
 
 /// What there should be.
@@ -157,17 +160,18 @@ fn identifiers(args: &DelegateArgs, settings: &Settings) -> Result<BTreeSet<Iden
 }
 
 /// Where each challenge name should lead: by the flags, the settings, a label of its own, the records that are there
-/// and work, or the only alias zone.
+/// and work, or the only alias zone. And for how many of them that is not known.
 async fn aliases(
     args: &DelegateArgs,
     setup: &Setup,
     dns: &Dns,
     challenge_names: &BTreeSet<&DnsName>,
     output: Output,
-) -> Result<BTreeMap<DnsName, DnsName>, Failure> {
+) -> Result<(BTreeMap<DnsName, DnsName>, usize), Failure> {
     let settings = &setup.settings;
     if args.unique || args.by_domain {
-        return one_each(args, setup, dns, challenge_names, output).await;
+        let aliases = one_each(args, setup, dns, challenge_names, output).await?;
+        return Ok((aliases, 0));
     }
     let in_words = |error| Failure::new(Part::Settings, &error, None);
     let fallbacks = leads::fallbacks(settings);
@@ -195,7 +199,8 @@ async fn aliases(
     let found =
         stream::iter(challenge_names).map(async |name| ((*name).clone(), alias_name(name).await));
     let found: Vec<_> = found.buffered(AT_ONCE).collect().await;
-    Ok(those_found(found, output)?.into_iter().collect())
+    let (found, left_out) = those_found(found, output)?;
+    Ok((found.into_iter().collect(), left_out))
 }
 
 /// A name of its own for each challenge name, kept in the state: one that nobody can guess, or that of the

@@ -84,6 +84,7 @@ fn text(report: &Report, quiet: bool) -> String {
             records,
             there,
             format,
+            ..
         } => {
             if records.is_empty() && *there > 0 {
                 message(&in_place(*there));

@@ -70,7 +70,12 @@ pub(super) fn report(report: &Report) -> Value {
         Report::Offboarding(left) => {
             json!({ "domain": left.domain, "steps": left.steps, "unknown": left.unknown })
         }
-        Report::Records { records, there, .. } => json!({ "records": records, "there": there }),
+        Report::Records {
+            records,
+            there,
+            left_out,
+            ..
+        } => json!({ "records": records, "there": there, "left_out": left_out }),
         Report::Exported { runs, folder } => json!({ "commits": runs, "path": folder }),
         Report::Serials { zones, unread } => {
             json!({ "zones": all(zones, serials), "unread": unread })

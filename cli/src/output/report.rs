@@ -72,6 +72,8 @@ pub(crate) enum Report {
         records: Vec<ZoneRecord>,
         /// Records that are there already, and left out.
         there: usize,
+        /// Names of which it is not known what they need.
+        left_out: usize,
         format: RecordFormat,
     },
     Exported {
@@ -187,6 +189,7 @@ impl Report {
             Report::Checked(checked) if checked.has_errors() => {
                 return Part::Delegation.exit_code();
             }
+            Report::Records { left_out: 1.., .. } => return Part::Delegation.exit_code(),
             Report::Offboarding(left) if !left.steps.is_empty() || left.unknown.is_some() => {
                 return Part::Delegation.exit_code();
             }
