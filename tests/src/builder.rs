@@ -247,8 +247,7 @@ impl Builder {
         self
     }
 
-    /// Lets the CA validate each order. It is a simulated one, because Pebble uses one authorization in a hundred
-    /// again, whatever it is told.
+    /// Lets the CA validate each order. It is a simulated one: Pebble cannot be told to use no authorization again.
     #[must_use]
     pub fn validates_each_time(mut self) -> Self {
         self.validates_each_time = true;

@@ -160,7 +160,8 @@ fn identifiers(args: &DelegateArgs, settings: &Settings) -> Result<BTreeSet<Iden
 }
 
 /// Where each challenge name should lead: by the flags, the settings, a label of its own, the records that are there
-/// and work, or the only alias zone. And for how many of them that is not known.
+/// and work, or the only alias zone.
+/// The second value counts the names for which that is not known.
 async fn aliases(
     args: &DelegateArgs,
     setup: &Setup,
