@@ -2,6 +2,7 @@
 //! wait.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -149,6 +150,7 @@ impl Engine {
             let Some(certificate) = self.certificates().get(id) else {
                 continue;
             };
+            let certificate = self.at_ca_to_ask(Arc::clone(certificate)).await?;
             let ca = certificate.environment.ca();
             if let Some(rate) = ca.config().limits.orders {
                 let counted = by_ca.entry(ca.directory().to_owned());

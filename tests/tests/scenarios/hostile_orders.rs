@@ -1,0 +1,50 @@
+//! Certificates whose orders fail, and what is left of the orders that a CA allows.
+
+use acme_alias_tests::{AcmeProxy, Result, SimulatedCa, Spoilt, TestBed, Validation};
+
+use super::hostile_ca::orders;
+
+/// So many hosts, whose names begin with `bad`.
+fn bad(count: usize) -> Vec<String> {
+    let hosts = (0..count).map(|n| format!("bad{n}.example.com"));
+    hosts.collect()
+}
+
+/// A CA that refuses orders for names that begin with `bad`.
+fn refusing(bed: &TestBed) -> Result<AcmeProxy> {
+    bed.acme_proxy(|exchange| {
+        if !orders(exchange, "bad") {
+            return Spoilt::No;
+        }
+        let problem =
+            r#"{"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "no"}"#;
+        let content_type = ("content-type", "application/problem+json".to_owned());
+        Spoilt::Instead(403, vec![content_type], problem.to_owned())
+    })
+}
+
+#[test]
+fn orders_of_a_ca_that_is_asked_in_place_of_another_one_count_there() -> Result {
+    let bad = bad(10);
+    let bed = TestBed::builder().delegate_apart(&bad).start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let proxy = refusing(&bed)?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    for host in &bad {
+        let fallback = "fallback-ca = \"other\"\nfallback-after = 1";
+        let lines = format!("domains = [\"{host}\"]\n{fallback}");
+        settings = settings.certificate(&host.replace('.', "-"), &lines);
+    }
+    let (directory, root) = (other.directory(), other.root().display());
+    settings.more += &format!(
+        "[cas.other]\ndirectory = \"{directory}\"\nca-file = \"{root}\"\nagree-tos = true\n\
+         limits.orders = 5\n"
+    );
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_failure(5, &["no"]);
+    let second = program.clock("+62s").run(&["renew"])?;
+    second.assert_printed(&["because the CA allows no more orders now"]);
+    assert_eq!(other.orders(), 5, "{second}");
+    Ok(())
+}
