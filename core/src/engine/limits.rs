@@ -165,17 +165,22 @@ impl Engine {
         for (directory, mut counted) in by_ca {
             // What ends first comes first, and what is new comes later. Last comes what will probably fail once more, or
             // certificates that nobody can obtain any more would take all orders.
-            let place = |id: &CertificateId| {
-                let end = schedule.ends.get(id).copied();
-                let is_failing = schedule.failing.contains(id);
-                (is_failing, end.unwrap_or(Timestamp::MAX))
-            };
-            counted.wanted.sort_by_key(|(id, _)| place(id));
-            let (reserved, waiting) = self.reserve(directory, counted).await?;
-            let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
-            schedule.work.retain(|(id, _)| !late.contains(id));
-            schedule.waiting.extend(waiting);
-            all.extend(reserved);
+            let end = |id: &CertificateId| schedule.ends.get(id).copied();
+            let wanted = &mut counted.wanted;
+            wanted.sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
+            let is_failing = |(id, _): &(CertificateId, Why)| schedule.failing.contains(id);
+            let (failing, usual): (Vec<_>, Vec<_>) = wanted.drain(..).partition(is_failing);
+            for (rate, wanted) in [(counted.rate, usual), (counted.rate.for_repeats(), failing)] {
+                if wanted.is_empty() {
+                    continue;
+                }
+                let counted = Counted { rate, wanted };
+                let (reserved, waiting) = self.reserve(directory.clone(), counted).await?;
+                let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
+                schedule.work.retain(|(id, _)| !late.contains(id));
+                schedule.waiting.extend(waiting);
+                all.extend(reserved);
+            }
         }
         Ok(all)
     }
@@ -221,7 +226,7 @@ impl Engine {
         let Some(rate) = rate.filter(|_| is_counted) else {
             return true;
         };
-        match self.spend(ca.directory(), rate, 1).await {
+        match self.spend(ca.directory(), rate.for_repeats(), 1).await {
             Ok((spent, _)) => spent.count == 1,
             Err(error) => {
                 tracing::warn!(%error, "no other order is opened, as it could not be counted");
