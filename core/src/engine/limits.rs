@@ -140,11 +140,14 @@ impl Engine {
         let mut by_ca: BTreeMap<String, Counted> = BTreeMap::new();
         for (id, work) in &schedule.work {
             let Work::Obtain(why) = work else { continue };
-            // The CA does not count those that it asks for, and an order under way is counted.
-            if matches!(
-                why,
-                Why::Due(Reason::Window) | Why::Unfinished | Why::Forced
-            ) {
+            // The CA does not count those that it asks for, and an order under way is counted. After a failure the CA may
+            // have given it up, and another one follows.
+            let is_counted = match why {
+                Why::Due(Reason::Window) | Why::Forced => false,
+                Why::Unfinished => schedule.failing.contains(id),
+                _ => true,
+            };
+            if !is_counted {
                 continue;
             }
             let Some(certificate) = self.certificates().get(id) else {

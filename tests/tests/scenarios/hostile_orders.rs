@@ -1,6 +1,11 @@
 //! Certificates whose orders fail, and what is left of the orders that a CA allows.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use acme_alias_tests::{AcmeProxy, Result, SimulatedCa, Spoilt, TestBed, Validation};
+
+use serde_json::Value;
 
 use super::hostile_ca::orders;
 
@@ -67,5 +72,45 @@ fn certificates_that_fail_again_and_again_leave_orders_for_new_ones() -> Result 
     let program = bed.program(settings.certificates(&good))?;
     let outcome = program.clock("+70s").run(&["renew"])?;
     assert!(bed.certificate("good-example-com").is_ok(), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn orders_after_those_that_stayed_pending_and_failed_then_count() -> Result {
+    let bad = bad(10);
+    let bed = TestBed::builder().delegate_apart(&bad).start()?;
+    let usual = bed.program(bed.settings().certificates(&bad))?;
+    usual.run(&["renew"])?.assert_success();
+    // Their owners have servers that do not answer, and then have no records.
+    let have_failed = Arc::new(AtomicBool::new(false));
+    let opened = Arc::new(AtomicUsize::new(0));
+    let (failed, counted) = (Arc::clone(&have_failed), Arc::clone(&opened));
+    let proxy = bed.acme_proxy(move |exchange| {
+        if exchange.answer.is_empty() {
+            let opens = usize::from(orders(exchange, "bad"));
+            counted.fetch_add(opens, Ordering::Relaxed);
+            return Spoilt::No;
+        }
+        if !exchange.path.starts_with("/my-order") {
+            return Spoilt::No;
+        }
+        let answer = serde_json::from_str(&exchange.answer);
+        let mut answer: Value = answer.unwrap_or_default();
+        let has_failed = failed.load(Ordering::Relaxed);
+        answer["status"] = if has_failed { "invalid" } else { "pending" }.into();
+        Spoilt::Changed(answer.to_string())
+    })?;
+    let mut settings = bed.settings().certificates(&bad);
+    settings.directory = proxy.directory();
+    settings.more += "[acme.limits]\norders = 12\n";
+    let program = bed.program(settings)?;
+    let program = program.env("ACME_ALIAS_ACME__ORDER_TIMEOUT", "4s");
+    let pending = program.run(&["renew"])?;
+    pending.assert_failure(5, &["did not finish the validation in time"]);
+    assert_eq!(opened.load(Ordering::Relaxed), 10);
+    have_failed.store(true, Ordering::Relaxed);
+    let outcome = program.clock("+62s").run(&["renew"])?;
+    let opened = opened.load(Ordering::Relaxed);
+    assert!(opened <= 12, "{opened} orders: {outcome}");
     Ok(())
 }
