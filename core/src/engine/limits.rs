@@ -2,7 +2,6 @@
 //! wait.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -150,10 +149,11 @@ impl Engine {
             if !is_counted {
                 continue;
             }
-            let Some(certificate) = self.certificates().get(id) else {
+            // One that cannot be looked up is reported when it is prepared.
+            let Ok(certificate) = self.certificate(id).await else {
                 continue;
             };
-            let certificate = self.at_ca_to_ask(Arc::clone(certificate)).await?;
+            let certificate = self.at_ca_to_ask(certificate).await?;
             let ca = certificate.environment.ca();
             if let Some(rate) = ca.config().limits.orders {
                 let counted = by_ca.entry(ca.directory().to_owned());

@@ -114,3 +114,22 @@ fn orders_after_those_that_stayed_pending_and_failed_then_count() -> Result {
     assert!(opened <= 12, "{opened} orders: {outcome}");
     Ok(())
 }
+
+#[test]
+fn orders_of_certificates_that_no_settings_file_has_count_as_well() -> Result {
+    let bad = bad(10);
+    let bed = TestBed::builder().delegate_apart(&bad).start()?;
+    let proxy = refusing(&bed)?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    settings.more += "[acme.limits]\norders = 5\n";
+    let program = bed.program(settings)?;
+    for host in &bad {
+        program
+            .run(&["issue", host])?
+            .assert_failure(5, &["rejectedIdentifier"]);
+    }
+    let outcome = program.clock("+62s").run(&["renew"])?;
+    outcome.assert_printed(&["because the CA allows no more orders now"]);
+    Ok(())
+}
