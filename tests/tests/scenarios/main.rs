@@ -51,6 +51,8 @@ mod hostile_git_folder;
 mod hostile_git_output;
 mod hostile_imports;
 mod hostile_ledgers;
+mod hostile_orders;
+mod hostile_pending;
 mod hostile_providers;
 mod hostile_repository;
 mod hostile_text;
