@@ -51,6 +51,7 @@ mod hostile_git_folder;
 mod hostile_git_output;
 mod hostile_imports;
 mod hostile_ledgers;
+mod hostile_programs;
 mod hostile_providers;
 mod hostile_repository;
 mod hostile_text;
