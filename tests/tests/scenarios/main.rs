@@ -54,6 +54,7 @@ mod hostile_ledgers;
 mod hostile_programs;
 mod hostile_providers;
 mod hostile_repository;
+mod hostile_requests;
 mod hostile_text;
 mod hostile_thousand;
 mod hostile_waits;
