@@ -1,5 +1,6 @@
 //! What was found in the state folder of another client, in our terms.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use acme_alias_core::certificate::{Chain, ForeignKey, KeyType};
@@ -16,6 +17,9 @@ pub(crate) struct Found {
     pub(crate) providers: Vec<FoundProvider>,
     /// What cannot be taken over.
     pub(crate) problems: Vec<Problem>,
+    /// The ids of the certificates, each with the last number that others got to be told apart from it. The owners of
+    /// domains can let thousands have the same one.
+    pub(super) ids: HashMap<String, u32>,
 }
 
 /// What cannot be taken over, and why.
@@ -187,11 +191,7 @@ impl Found {
 
     /// Adds a certificate. If another one has its id, it gets the type of its key, or a number, at its end.
     pub(super) fn add_certificate(&mut self, mut certificate: FoundCertificate) {
-        let is_used = |id: &str| {
-            let mut others = self.certificates.iter();
-            others.any(|other| other.id.as_str() == id)
-        };
-        if is_used(certificate.id.as_str()) {
+        if self.ids.contains_key(certificate.id.as_str()) {
             let held = certificate.version.as_ref();
             let held = held.and_then(|version| version.chain.info.key_type);
             let with_type = match held.or(certificate.key_type) {
@@ -199,11 +199,27 @@ impl Found {
                 None => certificate.id.to_string(),
             };
             // One that is too long keeps its id, and its settings are refused.
-            if let Ok(id) = unused(&with_type, is_used).parse() {
+            if let Ok(id) = self.unused_id(&with_type).parse() {
                 certificate.id = id;
             }
         }
+        self.ids.entry(certificate.id.to_string()).or_insert(1);
         self.certificates.push(certificate);
+    }
+
+    /// The id, with a number if it is used.
+    fn unused_id(&mut self, id: &str) -> String {
+        let Some(mut number) = self.ids.get(id).copied() else {
+            return id.to_owned();
+        };
+        loop {
+            number += 1;
+            let numbered = format!("{id}-{number}");
+            if !self.ids.contains_key(&numbered) {
+                self.ids.insert(id.to_owned(), number);
+                return numbered;
+            }
+        }
     }
 }
 

@@ -18,6 +18,9 @@ use super::reader::Reader;
 
 /// No request is larger, not even one with a hundred long names that begins with the same in words.
 const SIZE_MAX: u64 = 256 << 10;
+/// Octets of one in DER. It is kept for each certificate, and somebody may have put anything into it; a hundred long names
+/// and a large key have less.
+const DER_MAX: usize = 32 << 10;
 /// What the settings of a certificate say of a key of ours.
 const OF_OWN_KEYS: [&str; 4] = ["key-type", "key", "key-mode", "key-group"];
 
@@ -227,6 +230,10 @@ pub(crate) fn read_csr(file: &Path) -> Result<CertificationRequest, Mistake> {
         let problem =
             format!("{shown} has {count} names, and a certificate takes {NAMES_MAX} at most");
         return Err(Mistake::new(problem).help("make several requests of it"));
+    }
+    if request.der().len() > DER_MAX {
+        let problem = format!("{shown} cannot be used: in DER, it has more than {DER_MAX} octets");
+        return Err(Mistake::new(problem).help("create a request with names only"));
     }
     Ok(request)
 }

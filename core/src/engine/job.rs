@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::certificates::CertificateConfig;
@@ -19,7 +21,10 @@ use crate::issue::{IssueError, IssueFailure, Issuer};
 use crate::lease::{JobName, LeaseId};
 use crate::renewal;
 use crate::store::{CertificateId, StoreError};
-use crate::zone::Seat;
+use crate::zone::{Seat, Withdrawal, ZoneError};
+
+/// How long a certificate that was obtained waits until its values are withdrawn.
+const WITHDRAWN_WITHIN: Duration = Duration::from_secs(15);
 
 impl Engine {
     /// Obtains a certificate that was prepared, under its lease. It concerns no other, however it ends.
@@ -133,7 +138,7 @@ impl Engine {
                 Err(error) => undeployed.push(Undeployed::because(&error)),
             }
         }
-        issued.left_behind = withdrawal.done().await;
+        issued.left_behind = withdrawn(withdrawal, certificate.id()).await;
         Ok(JobOutcome::Issued {
             due: renewal::due(issued.stored.validity(), None, certificate.renew_before),
             issued: Box::new(issued),
@@ -161,6 +166,22 @@ impl Engine {
             lease,
         }
     }
+}
+
+/// What the withdrawal leaves behind. The CA may take minutes for the others of the round, and what is obtained is not to
+/// wait for them: then it is logged.
+async fn withdrawn(withdrawal: Withdrawal, id: &CertificateId) -> Vec<ZoneError> {
+    let mut withdrawn = Box::pin(withdrawal.done());
+    if let Ok(left_behind) = timeout(WITHDRAWN_WITHIN, &mut withdrawn).await {
+        return left_behind;
+    }
+    let id = id.clone();
+    tokio::spawn(async move {
+        for error in withdrawn.await {
+            tracing::warn!(certificate = %id, %error, "a TXT value may be left behind");
+        }
+    });
+    Vec::new()
 }
 
 fn is_failed_validation(outcome: &Result<JobOutcome, JobError>) -> bool {

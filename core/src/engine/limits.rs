@@ -139,16 +139,21 @@ impl Engine {
         let mut by_ca: BTreeMap<String, Counted> = BTreeMap::new();
         for (id, work) in &schedule.work {
             let Work::Obtain(why) = work else { continue };
-            // The CA does not count those that it asks for, and an order under way is counted.
-            if matches!(
-                why,
-                Why::Due(Reason::Window) | Why::Unfinished | Why::Forced
-            ) {
+            // The CA does not count those that it asks for, and an order under way is counted. After a failure the CA may
+            // have given it up, and another one follows.
+            let is_counted = match why {
+                Why::Due(Reason::Window) | Why::Forced => false,
+                Why::Unfinished => schedule.failing.contains(id),
+                _ => true,
+            };
+            if !is_counted {
                 continue;
             }
-            let Some(certificate) = self.certificates().get(id) else {
+            // One that cannot be looked up is reported when it is prepared.
+            let Ok(certificate) = self.certificate(id).await else {
                 continue;
             };
+            let certificate = self.at_ca_to_ask(certificate).await?;
             let ca = certificate.environment.ca();
             if let Some(rate) = ca.config().limits.orders {
                 let counted = by_ca.entry(ca.directory().to_owned());
@@ -163,17 +168,22 @@ impl Engine {
         for (directory, mut counted) in by_ca {
             // What ends first comes first, and what is new comes later. Last comes what will probably fail once more, or
             // certificates that nobody can obtain any more would take all orders.
-            let place = |id: &CertificateId| {
-                let end = schedule.ends.get(id).copied();
-                let is_failing = schedule.failing.contains(id);
-                (is_failing, end.unwrap_or(Timestamp::MAX))
-            };
-            counted.wanted.sort_by_key(|(id, _)| place(id));
-            let (reserved, waiting) = self.reserve(directory, counted).await?;
-            let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
-            schedule.work.retain(|(id, _)| !late.contains(id));
-            schedule.waiting.extend(waiting);
-            all.extend(reserved);
+            let end = |id: &CertificateId| schedule.ends.get(id).copied();
+            let wanted = &mut counted.wanted;
+            wanted.sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
+            let is_failing = |(id, _): &(CertificateId, Why)| schedule.failing.contains(id);
+            let (failing, usual): (Vec<_>, Vec<_>) = wanted.drain(..).partition(is_failing);
+            for (rate, wanted) in [(counted.rate, usual), (counted.rate.for_repeats(), failing)] {
+                if wanted.is_empty() {
+                    continue;
+                }
+                let counted = Counted { rate, wanted };
+                let (reserved, waiting) = self.reserve(directory.clone(), counted).await?;
+                let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
+                schedule.work.retain(|(id, _)| !late.contains(id));
+                schedule.waiting.extend(waiting);
+                all.extend(reserved);
+            }
         }
         Ok(all)
     }
@@ -219,7 +229,7 @@ impl Engine {
         let Some(rate) = rate.filter(|_| is_counted) else {
             return true;
         };
-        match self.spend(ca.directory(), rate, 1).await {
+        match self.spend(ca.directory(), rate.for_repeats(), 1).await {
             Ok((spent, _)) => spent.count == 1,
             Err(error) => {
                 tracing::warn!(%error, "no other order is opened, as it could not be counted");

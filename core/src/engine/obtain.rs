@@ -22,10 +22,12 @@ impl Run {
     /// Obtains certificates of several CAs at the same time. If some take long, what was obtained is deployed meanwhile.
     pub(super) async fn obtain(
         &self,
-        ids: Vec<CertificateId>,
+        mut ids: Vec<CertificateId>,
         failing: BTreeSet<CertificateId>,
         options: &RunOptions,
     ) -> Vec<JobReport> {
+        // The CA may take long for those whose last attempt failed. The others do not wait for them.
+        ids.sort_by_key(|id| failing.contains(id));
         let (given, failing) = (options.given(), Arc::new(failing));
         let (sender, mut reports) = mpsc::unbounded_channel();
         let mut under_way = JoinSet::new();

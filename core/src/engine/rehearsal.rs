@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::report::JobReport;
-use super::rounds::{guarded, making_room};
+use super::rounds::{SLOW_AFTER, guarded, making_room};
 use super::run::Run;
 use crate::store::CertificateId;
 
@@ -36,7 +36,7 @@ impl Run {
                     return None;
                 }
                 let rehearsal = guarded(&id, engine.rehearse(id.clone(), given, &context));
-                let outcome = making_room(rehearsal, place).await;
+                let outcome = making_room(rehearsal, place, SLOW_AFTER).await;
                 engine.parts.observer.ended(&id);
                 Some(JobReport { id, outcome })
             }

@@ -27,9 +27,11 @@ use crate::zone::{LockedNames, Round, Seat};
 const PREPARED_AT_ONCE: usize = 50;
 /// A certificate that is followed for longer makes room for another one: its zones are slow, and those of others
 /// are not.
-const SLOW_AFTER: Duration = Duration::from_secs(2);
+pub(super) const SLOW_AFTER: Duration = Duration::from_secs(2);
 /// Certificates of one CA that are in rounds at a time.
 const IN_ROUNDS: usize = 100;
+/// A round that takes longer makes room for another one: the CA may look at it for minutes.
+const LONG_ROUND: Duration = Duration::from_secs(20);
 /// Certificates in one round, so that a large group leaves room for others.
 const IN_ONE_ROUND: usize = 50;
 /// Certificates of one CA that were prepared and are not obtained yet, so that memory does not grow with their number.
@@ -149,7 +151,7 @@ impl Pipeline {
         let (engine, context) = (self.engine.clone(), self.context.clone());
         self.preparing.spawn(async move {
             let prepared = engine.prepare(id.clone(), given, &context);
-            let prepared = making_room(guarded(&id, prepared), place).await;
+            let prepared = making_room(guarded(&id, prepared), place, SLOW_AFTER).await;
             prepared.map_err(|error| {
                 engine.parts.observer.ended(&id);
                 let outcome = Err(error);
@@ -290,15 +292,17 @@ impl Group {
             let next;
             (next, members) = next_round(members);
             let names = next.iter().flat_map(Prepared::alias_names).collect();
-            let turn = self.turn(&names, next.len()).await;
+            let (locked, room) = self.turn(&names, next.len()).await;
             let (leased, busy) = self.lease_all(next).await;
-            failed.extend(self.round(leased, minimum_wait).await);
-            drop(turn);
+            let round = self.round(leased, minimum_wait);
+            failed.extend(making_room(round, room, LONG_ROUND).await);
+            drop(locked);
             // Another process works on these: the others did not wait for it.
             for prepared in busy {
                 if let Some(leased) = self.lease(prepared, true).await {
-                    let _turn = self.turn(&leased.0.alias_names(), 1).await;
-                    failed.extend(self.round(vec![leased], minimum_wait).await);
+                    let (_locked, room) = self.turn(&leased.0.alias_names(), 1).await;
+                    let round = self.round(vec![leased], minimum_wait);
+                    failed.extend(making_room(round, room, LONG_ROUND).await);
                 }
             }
         }
@@ -447,13 +451,14 @@ struct Failed {
     seen: Option<SeenInstead>,
 }
 
-/// Gives up the place if the work takes long.
+/// Gives up the place if the work takes longer than this.
 pub(super) async fn making_room<T>(
     work: impl Future<Output = T>,
-    place: OwnedSemaphorePermit,
+    place: impl Sized,
+    limit: Duration,
 ) -> T {
     let mut work = Box::pin(work);
-    if let Ok(done) = timeout(SLOW_AFTER, &mut work).await {
+    if let Ok(done) = timeout(limit, &mut work).await {
         return done;
     }
     drop(place);

@@ -60,6 +60,14 @@ impl Limits {
 }
 
 impl Rate {
+    /// The part of it for what failed before: a quarter is left for others, who may come later.
+    pub fn for_repeats(self) -> Rate {
+        Rate {
+            count: self.count - self.count / 4,
+            ..self
+        }
+    }
+
     /// How many are left at `now`. What is older, or was noted when the clock was ahead, is forgotten.
     pub fn left(self, spent: &mut Vec<Spent>, now: Timestamp) -> u32 {
         spent.retain(|one| one.at <= now && one.at > now - self.per);
@@ -103,6 +111,17 @@ mod tests {
 
     fn time(text: &str) -> Timestamp {
         format!("2026-01-01T{text}:00Z").parse().unwrap()
+    }
+
+    #[test]
+    fn a_quarter_is_left_for_what_did_not_fail_before() {
+        for (count, for_repeats) in [(300, 225), (5, 4), (1, 1)] {
+            let rate = Rate {
+                count,
+                ..Limits::lets_encrypt().orders.unwrap()
+            };
+            assert_eq!(rate.for_repeats().count, for_repeats);
+        }
     }
 
     #[test]

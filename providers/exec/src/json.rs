@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::error::of_program;
+use crate::limited::Limited;
 use crate::parameters::Program;
 use crate::runner::Run;
 use crate::single::in_part;
@@ -21,6 +22,10 @@ use crate::single::in_part;
 const VERSION: u32 = 1;
 /// Records or names in one document.
 pub(crate) const BATCH: usize = 100;
+/// Octets of an answer, and those more for each record or name that the program is asked for: a hundred values of
+/// challenges have less. Answers to many certificates at once must not fill the memory.
+const ANSWER_MAX: usize = 512 << 10;
+const ANSWER_MAX_EACH: usize = 32 << 10;
 /// Characters of a document that are shown.
 const SHOWN: usize = 200;
 
@@ -44,6 +49,17 @@ enum Subject<'a> {
     Names(Vec<&'a str>),
 }
 
+impl Subject<'_> {
+    /// Octets that an answer may have.
+    fn answer_max(&self) -> usize {
+        let count = match self {
+            Subject::Records(records) => records.len(),
+            Subject::Names(names) => names.len(),
+        };
+        ANSWER_MAX + count * ANSWER_MAX_EACH
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Record<'a> {
     name: &'a str,
@@ -62,10 +78,10 @@ struct Answer {
     error: Option<AnswerError>,
     /// What became of each record, in the order of the request; none if all was done.
     #[serde(default)]
-    results: Option<Vec<RecordResult>>,
+    results: Option<Limited<RecordResult>>,
     /// The records that exist.
     #[serde(default)]
-    records: Option<Vec<Existing>>,
+    records: Option<Limited<Existing>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -184,7 +200,7 @@ impl Json<'_> {
         });
         let subject = Subject::Records(records.collect());
         let answer = self.ask(zone, word, subject).await?;
-        let Some(results) = answer.results else {
+        let Some(Limited(results)) = answer.results else {
             return Ok(());
         };
         if results.len() != batch.len() {
@@ -229,7 +245,7 @@ impl Json<'_> {
         for batch in names.chunks(BATCH) {
             let asked = batch.iter().map(DnsName::as_str).collect();
             let answer = self.ask(zone, "values", Subject::Names(asked)).await?;
-            let Some(records) = answer.records else {
+            let Some(Limited(records)) = answer.records else {
                 return Err(self.garbage("it has no `records`"));
             };
             for record in records {
@@ -253,6 +269,7 @@ impl Json<'_> {
         action: &'static str,
         subject: Subject<'_>,
     ) -> Result<Answer, ProviderError> {
+        let max = subject.answer_max();
         let request = Request {
             version: VERSION,
             action,
@@ -268,7 +285,7 @@ impl Json<'_> {
             input: Input::Text(input + "\n"),
             ..Run::default()
         };
-        let printed = run.answer(self.program.name(), self.config).await?;
+        let printed = run.answer(self.program.name(), self.config, max).await?;
         let answer: Answer = serde_json::from_slice(&printed).map_err(|error| {
             let text = String::from_utf8_lossy(&printed);
             let text = self.config.environment.hide(text.trim());

@@ -64,6 +64,7 @@ mod acme_sh;
 mod config;
 mod error;
 mod json;
+mod limited;
 mod parameters;
 mod provider;
 mod rights;

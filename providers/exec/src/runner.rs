@@ -8,9 +8,6 @@ use tracing::debug;
 use crate::config::Config;
 use crate::error::of_program;
 
-/// In octets. A hundred names with a hundred of the longest values are smaller.
-const ANSWER_MAX: usize = 8 << 20;
-
 /// One run.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
@@ -31,15 +28,16 @@ impl Run {
         Ok(())
     }
 
-    /// The same, and returns what the program printed on its standard output.
+    /// The same, and returns what the program printed on its standard output: `max` octets at most.
     pub(crate) async fn answer(
         self,
         label: &str,
         config: &Config,
+        max: usize,
     ) -> Result<Vec<u8>, ProviderError> {
         debug!("running `{label}`");
         let never = CancellationToken::new();
-        let answer = self.program(config).answer(ANSWER_MAX, &never).await;
+        let answer = self.program(config).answer(max, &never).await;
         answer.map_err(|error| of_program(label, &error))
     }
 

@@ -217,7 +217,7 @@ pub(crate) fn fail_before(state: &Path, domains: &[String]) -> Result {
 }
 
 /// Whether the request opens an order for a name that begins with this.
-fn orders(exchange: &Exchange, begin: &str) -> bool {
+pub(super) fn orders(exchange: &Exchange, begin: &str) -> bool {
     let request: Value = serde_json::from_str(&exchange.request).unwrap_or_default();
     let payload = request["payload"].as_str().unwrap_or_default();
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();

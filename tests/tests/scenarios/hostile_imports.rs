@@ -297,3 +297,22 @@ fn certificates_with_more_octets_together_than_memory_are_left_out() -> Result {
     assert!(text.contains("have more than 128 MiB"), "{text}");
     Ok(())
 }
+
+#[test]
+fn thousands_of_names_that_give_one_id_take_no_time() -> Result {
+    let import = Import::acme_sh()?;
+    for number in 0..4_096 {
+        let labels = (0..12).map(|bit| if number >> bit & 1 == 0 { "a." } else { "a-" });
+        let name = labels.collect::<String>() + "a.example";
+        import.conf(&name, &format!("Le_Domain='{name}'\nLe_Alt='no'\n"))?;
+    }
+    let begin = Instant::now();
+    let output = import.run(&[])?;
+    let text = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{text}");
+    assert!(begin.elapsed() < Duration::from_secs(30));
+    let settings: toml::Table = toml::from_str(&text)?;
+    let certificates = settings["certificates"].as_table();
+    assert_eq!(certificates.map_or(0, toml::Table::len), 4_097);
+    Ok(())
+}

@@ -17,7 +17,7 @@ use super::hostile_zones::{GOOD, Neighbours};
 use super::renewal_info::{PATH, with_info};
 
 /// Lets all certificates have a command, and returns the file that it makes.
-fn touched_by(settings: &mut Settings, bed: &TestBed) -> PathBuf {
+pub(super) fn touched_by(settings: &mut Settings, bed: &TestBed) -> PathBuf {
     let file = bed.folder().join("deployed");
     let command = format!("command = [\"touch\", \"{}\"]", file.display());
     settings.more += &format!("[[deploy]]\nkind = \"command\"\n{command}\n");

@@ -98,11 +98,11 @@ fn a_name_for_which_a_program_hangs_fails_its_certificate_only() -> Result {
 }
 
 #[test]
-fn a_reason_of_megabytes_is_shown_and_recorded_in_part() -> Result {
+fn a_reason_of_half_a_megabyte_is_shown_and_recorded_in_part() -> Result {
     let bed = bed()?;
     let text = "#!/bin/sh\ncase $(cat) in *'\"add\"'*) ;; *) echo '{\"version\": 1, \"records\": []}'; exit ;; esac\n\
                 printf '{\"version\": 1, \"error\": {\"kind\": \"denied\", \"message\": \"'\n\
-                head -c 7000000 /dev/zero | tr '\\0' x\nprintf '\"}}'\n";
+                head -c 500000 /dev/zero | tr '\\0' x\nprintf '\"}}'\n";
     let path = script(&bed.folder().join("talks"), text)?;
     let options = format!("command = '{}'\nttl = 0", path.display());
     let outcome = program(&bed, &options)?.run(&["renew"])?;

@@ -1,0 +1,135 @@
+//! Certificates whose orders fail, and what is left of the orders that a CA allows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use acme_alias_tests::{AcmeProxy, Result, SimulatedCa, Spoilt, TestBed, Validation};
+
+use serde_json::Value;
+
+use super::hostile_ca::orders;
+
+/// So many hosts, whose names begin with `bad`.
+fn bad(count: usize) -> Vec<String> {
+    let hosts = (0..count).map(|n| format!("bad{n}.example.com"));
+    hosts.collect()
+}
+
+/// A CA that refuses orders for names that begin with `bad`.
+fn refusing(bed: &TestBed) -> Result<AcmeProxy> {
+    bed.acme_proxy(|exchange| {
+        if !orders(exchange, "bad") {
+            return Spoilt::No;
+        }
+        let problem =
+            r#"{"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "no"}"#;
+        let content_type = ("content-type", "application/problem+json".to_owned());
+        Spoilt::Instead(403, vec![content_type], problem.to_owned())
+    })
+}
+
+#[test]
+fn orders_of_a_ca_that_is_asked_in_place_of_another_one_count_there() -> Result {
+    let bad = bad(10);
+    let bed = TestBed::builder().delegate_apart(&bad).start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let proxy = refusing(&bed)?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    for host in &bad {
+        let fallback = "fallback-ca = \"other\"\nfallback-after = 1";
+        let lines = format!("domains = [\"{host}\"]\n{fallback}");
+        settings = settings.certificate(&host.replace('.', "-"), &lines);
+    }
+    let (directory, root) = (other.directory(), other.root().display());
+    settings.more += &format!(
+        "[cas.other]\ndirectory = \"{directory}\"\nca-file = \"{root}\"\nagree-tos = true\n\
+         limits.orders = 5\n"
+    );
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_failure(5, &["no"]);
+    let second = program.clock("+62s").run(&["renew"])?;
+    second.assert_printed(&["because the CA allows no more orders now"]);
+    assert!((1..=5).contains(&other.orders()), "{second}");
+    Ok(())
+}
+
+#[test]
+fn certificates_that_fail_again_and_again_leave_orders_for_new_ones() -> Result {
+    let (bad, good) = (bad(10), ["good.example.com"]);
+    let builder = TestBed::builder().delegate_apart(&bad);
+    let bed = builder.delegate_apart(&good).start()?;
+    let proxy = refusing(&bed)?;
+    let mut settings = bed.settings().certificates(&bad);
+    settings.directory = proxy.directory();
+    settings.more += "[acme.limits]\norders = 20\n";
+    let program = bed.program(settings.clone())?;
+    for clock in ["+0s", "+62s"] {
+        let failed = program.clone().clock(clock).run(&["renew"])?;
+        failed.assert_failure(5, &["rejectedIdentifier"]);
+    }
+    // A customer who comes later.
+    let program = bed.program(settings.certificates(&good))?;
+    let outcome = program.clock("+70s").run(&["renew"])?;
+    assert!(bed.certificate("good-example-com").is_ok(), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn orders_after_those_that_stayed_pending_and_failed_then_count() -> Result {
+    let bad = bad(10);
+    let bed = TestBed::builder().delegate_apart(&bad).start()?;
+    let usual = bed.program(bed.settings().certificates(&bad))?;
+    usual.run(&["renew"])?.assert_success();
+    // Their owners have servers that do not answer, and then have no records.
+    let have_failed = Arc::new(AtomicBool::new(false));
+    let opened = Arc::new(AtomicUsize::new(0));
+    let (failed, counted) = (Arc::clone(&have_failed), Arc::clone(&opened));
+    let proxy = bed.acme_proxy(move |exchange| {
+        if exchange.answer.is_empty() {
+            let opens = usize::from(orders(exchange, "bad"));
+            counted.fetch_add(opens, Ordering::Relaxed);
+            return Spoilt::No;
+        }
+        if !exchange.path.starts_with("/my-order") {
+            return Spoilt::No;
+        }
+        let answer = serde_json::from_str(&exchange.answer);
+        let mut answer: Value = answer.unwrap_or_default();
+        let has_failed = failed.load(Ordering::Relaxed);
+        answer["status"] = if has_failed { "invalid" } else { "pending" }.into();
+        Spoilt::Changed(answer.to_string())
+    })?;
+    let mut settings = bed.settings().certificates(&bad);
+    settings.directory = proxy.directory();
+    settings.more += "[acme.limits]\norders = 12\n";
+    let program = bed.program(settings)?;
+    let program = program.env("ACME_ALIAS_ACME__ORDER_TIMEOUT", "4s");
+    let pending = program.run(&["renew"])?;
+    pending.assert_failure(5, &["did not finish the validation in time"]);
+    assert_eq!(opened.load(Ordering::Relaxed), 10);
+    have_failed.store(true, Ordering::Relaxed);
+    let outcome = program.clock("+62s").run(&["renew"])?;
+    let opened = opened.load(Ordering::Relaxed);
+    assert!(opened <= 12, "{opened} orders: {outcome}");
+    Ok(())
+}
+
+#[test]
+fn orders_of_certificates_that_no_settings_file_has_count_as_well() -> Result {
+    let bad = bad(10);
+    let bed = TestBed::builder().delegate_apart(&bad).start()?;
+    let proxy = refusing(&bed)?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    settings.more += "[acme.limits]\norders = 5\n";
+    let program = bed.program(settings)?;
+    for host in &bad {
+        program
+            .run(&["issue", host])?
+            .assert_failure(5, &["rejectedIdentifier"]);
+    }
+    let outcome = program.clock("+62s").run(&["renew"])?;
+    outcome.assert_printed(&["because the CA allows no more orders now"]);
+    Ok(())
+}

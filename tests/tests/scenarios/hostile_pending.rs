@@ -1,0 +1,77 @@
+//! Orders that stay pending at a CA, because it gets no answer from the servers of their owner, beside good certificates
+//! of the same CA.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use acme_alias_tests::{ALIAS_ZONE, Builder, Result, Settings, Spoilt, TestBed};
+use serde_json::Value;
+
+use super::hostile_waits::touched_by;
+use super::hostile_zones::GOOD;
+
+/// How long good certificates take at most. The others take five minutes.
+const TIME: Duration = Duration::from_mins(1);
+
+fn good() -> Vec<String> {
+    (0..GOOD).map(|n| format!("good{n}.example.com")).collect()
+}
+
+/// So many hosts, whose names begin with `a`.
+fn slow(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("a{n}.example.com")).collect()
+}
+
+/// All good certificates are obtained and deployed in time, while the orders for names that begin with `a` stay pending.
+#[track_caller]
+fn assert_unharmed(bed: Builder, certificates: impl Fn(Settings) -> Settings) -> Result {
+    let bed = bed.delegate_apart(&good()).start()?;
+    let proxy = bed.acme_proxy(|exchange| {
+        let answer = serde_json::from_str(&exchange.answer);
+        let mut answer: Value = answer.unwrap_or_default();
+        let name = answer["identifiers"][0]["value"].as_str();
+        if !name.is_some_and(|name| name.starts_with('a')) {
+            return Spoilt::No;
+        }
+        answer["status"] = "pending".into();
+        Spoilt::Changed(answer.to_string())
+    })?;
+    let mut settings = certificates(bed.settings()).certificates(&good());
+    settings.directory = proxy.directory();
+    let deployed = touched_by(&mut settings, &bed);
+    let begun = Instant::now();
+    let running = bed.program(settings)?.spawn(&["renew"])?;
+    let is_obtained = |host: &String| bed.certificate(&host.replace('.', "-")).is_ok();
+    while !(deployed.exists() && good().iter().all(is_obtained)) && begun.elapsed() < TIME {
+        // Nothing tells when a program has run.
+        thread::sleep(Duration::from_millis(100));
+    }
+    let obtained = good().iter().filter(|host| is_obtained(host)).count();
+    println!("{obtained} obtained after {:?}", begun.elapsed());
+    running.kill()?;
+    assert_eq!((obtained, deployed.exists()), (GOOD, true));
+    Ok(())
+}
+
+#[test]
+fn orders_that_stay_pending_hold_up_no_certificate_of_the_same_ca() -> Result {
+    let slow = slow(150);
+    let builder = TestBed::builder().delegate_apart(&slow);
+    assert_unharmed(builder, |settings| settings.certificates(&slow))
+}
+
+#[test]
+fn an_order_that_stays_pending_holds_up_no_deployment_of_those_to_whose_alias_names_it_leads()
+-> Result {
+    let slow = slow(GOOD);
+    let mut builder = TestBed::builder();
+    for (slow, good) in slow.iter().zip(good()) {
+        let (from, to) = (
+            format!("_acme-challenge.{slow}"),
+            format!("{good}.{ALIAS_ZONE}"),
+        );
+        builder = builder.cname(&from, &to);
+    }
+    let lines = format!("domains = {slow:?}");
+    assert_unharmed(builder, |settings| settings.certificate("first", &lines))
+}
