@@ -61,6 +61,7 @@ impl Limits {
 
 impl Rate {
     /// The part of it for what failed before: a quarter is left for others, who may come later.
+    #[must_use]
     pub fn for_repeats(self) -> Rate {
         Rate {
             count: self.count - self.count / 4,

@@ -47,7 +47,6 @@ fn assert_unharmed(bed: Builder, certificates: impl Fn(Settings) -> Settings) ->
         thread::sleep(Duration::from_millis(100));
     }
     let obtained = good().iter().filter(|host| is_obtained(host)).count();
-    println!("{obtained} obtained after {:?}", begun.elapsed());
     running.kill()?;
     assert_eq!((obtained, deployed.exists()), (GOOD, true));
     Ok(())
