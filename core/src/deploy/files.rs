@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -11,11 +12,15 @@ use serde::Serialize;
 
 use super::error::DeployError;
 use super::formats::Format;
+use super::in_time::in_time;
 use super::names::{group_id, user_id};
 use super::place::{Access, Staged, make_folder};
 use crate::crash::{self, Point};
 use crate::printable::few;
 use crate::store::VersionPem;
+
+/// How long the files of a target may take. The folder may be one of a customer, at a server that is down.
+const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// The files of a folder as certbot keeps them.
 const LIVE_FILES: [(Format, &str); 4] = [
@@ -91,12 +96,11 @@ impl FilesTarget {
             _ => None,
         };
         let (target, name) = (self.clone(), name.to_owned());
-        let written =
-            tokio::task::spawn_blocking(move || target.write_now(&pem, password.as_ref(), &name));
-        match written.await {
-            Ok(written) => written,
-            Err(error) => Err(failed(&PathBuf::new(), std::io::Error::other(error))),
-        }
+        let path = self.files.first().map(|file| file.path.clone());
+        let path = path.unwrap_or_default();
+        let write = move || target.write_now(&pem, password.as_ref(), &name);
+        let written = in_time(&path, WRITE_WITHIN, write).await;
+        written.map_err(|error| failed(&path, error))?
     }
 
     fn write_now(

@@ -9,6 +9,7 @@ mod error;
 mod files;
 mod formats;
 mod groups;
+mod in_time;
 mod names;
 mod place;
 mod progress;

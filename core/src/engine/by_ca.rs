@@ -30,8 +30,10 @@ impl Engine {
             let given = given.cloned();
             async move {
                 // One that cannot be looked up is reported when it is prepared.
-                let directory = engine.directory_of(&id, given).await.ok();
-                (directory, id)
+                let certificate = engine.at_its_ca(&id, given).await.ok();
+                let directory =
+                    |one: Arc<CertificateConfig>| one.environment.ca().directory().to_owned();
+                (certificate.map(directory), id)
             }
         });
         let mut found = stream::iter(found).buffered(AT_ONCE);
@@ -42,16 +44,33 @@ impl Engine {
         by_ca.into_values().collect()
     }
 
-    async fn directory_of(
+    /// The certificate at the CA that it is to be obtained from now. `given` is it, if it is not to be looked up.
+    async fn at_its_ca(
         &self,
         id: &CertificateId,
         given: Option<Arc<CertificateConfig>>,
-    ) -> Result<String, JobError> {
+    ) -> Result<Arc<CertificateConfig>, JobError> {
         let certificate = match given {
             Some(certificate) => certificate,
             None => self.certificate(id).await?,
         };
-        let certificate = self.at_ca_to_ask(certificate).await?;
-        Ok(certificate.environment.ca().directory().to_owned())
+        Ok(self.at_ca_to_ask(certificate).await?)
+    }
+
+    /// The certificates at the CAs that they are to be obtained from now. One that cannot be looked up is left out: it is
+    /// reported when it is prepared.
+    pub(super) async fn at_their_cas(
+        &self,
+        ids: Vec<CertificateId>,
+    ) -> Vec<(CertificateId, Arc<CertificateConfig>)> {
+        let found = ids.into_iter().map(|id| {
+            let engine = self.clone();
+            async move {
+                let certificate = engine.at_its_ca(&id, None).await.ok()?;
+                Some((id, certificate))
+            }
+        });
+        let found = stream::iter(found).buffered(AT_ONCE);
+        found.filter_map(std::future::ready).collect().await
     }
 }

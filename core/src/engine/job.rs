@@ -5,7 +5,6 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::certificates::CertificateConfig;
@@ -23,8 +22,8 @@ use crate::renewal;
 use crate::store::{CertificateId, StoreError};
 use crate::zone::{Seat, Withdrawal, ZoneError};
 
-/// How long a certificate that was obtained waits until its values are withdrawn.
-const WITHDRAWN_WITHIN: Duration = Duration::from_secs(15);
+/// How long a certificate that was obtained waits until no other of its round needs the values.
+const NEEDED_FOR: Duration = Duration::from_secs(15);
 
 impl Engine {
     /// Obtains a certificate that was prepared, under its lease. It concerns no other, however it ends.
@@ -170,14 +169,13 @@ impl Engine {
 
 /// What the withdrawal leaves behind. The CA may take minutes for the others of the round, and what is obtained is not to
 /// wait for them: then it is logged.
-async fn withdrawn(withdrawal: Withdrawal, id: &CertificateId) -> Vec<ZoneError> {
-    let mut withdrawn = Box::pin(withdrawal.done());
-    if let Ok(left_behind) = timeout(WITHDRAWN_WITHIN, &mut withdrawn).await {
-        return left_behind;
+async fn withdrawn(mut withdrawal: Withdrawal, id: &CertificateId) -> Vec<ZoneError> {
+    if withdrawal.begins_within(NEEDED_FOR).await {
+        return withdrawal.done().await;
     }
     let id = id.clone();
     tokio::spawn(async move {
-        for error in withdrawn.await {
+        for error in withdrawal.done().await {
             tracing::warn!(certificate = %id, %error, "a TXT value may be left behind");
         }
     });

@@ -136,33 +136,31 @@ impl Engine {
 
     /// Leaves as many certificates in the schedule as their CAs allow, the most urgent ones. The others wait.
     async fn keep_limits(&self, schedule: &mut Schedule) -> Result<Vec<Reserved>, StoreError> {
+        // The CA does not count those that it asks for, and an order under way is counted. After a failure the CA may have
+        // given it up, and another one follows.
+        let is_counted = |id: &CertificateId, why: &Why| match why {
+            Why::Due(Reason::Window) | Why::Forced => false,
+            Why::Unfinished => schedule.failing.contains(id),
+            _ => true,
+        };
+        let wanted = schedule.work.iter().filter_map(|(id, work)| match work {
+            Work::Obtain(why) if is_counted(id, why) => Some((id.clone(), why.clone())),
+            _ => None,
+        });
+        let mut whys: BTreeMap<_, _> = wanted.collect();
+        let ids = whys.keys().cloned().collect();
         let mut by_ca: BTreeMap<String, Counted> = BTreeMap::new();
-        for (id, work) in &schedule.work {
-            let Work::Obtain(why) = work else { continue };
-            // The CA does not count those that it asks for, and an order under way is counted. After a failure the CA may
-            // have given it up, and another one follows.
-            let is_counted = match why {
-                Why::Due(Reason::Window) | Why::Forced => false,
-                Why::Unfinished => schedule.failing.contains(id),
-                _ => true,
-            };
-            if !is_counted {
-                continue;
-            }
-            // One that cannot be looked up is reported when it is prepared.
-            let Ok(certificate) = self.certificate(id).await else {
-                continue;
-            };
-            let certificate = self.at_ca_to_ask(certificate).await?;
+        for (id, certificate) in self.at_their_cas(ids).await {
             let ca = certificate.environment.ca();
-            if let Some(rate) = ca.config().limits.orders {
-                let counted = by_ca.entry(ca.directory().to_owned());
-                let counted = counted.or_insert(Counted {
-                    rate,
-                    wanted: Vec::new(),
-                });
-                counted.wanted.push((id.clone(), why.clone()));
-            }
+            let Some((rate, why)) = ca.config().limits.orders.zip(whys.remove(&id)) else {
+                continue;
+            };
+            let counted = by_ca.entry(ca.directory().to_owned());
+            let counted = counted.or_insert(Counted {
+                rate,
+                wanted: Vec::new(),
+            });
+            counted.wanted.push((id, why));
         }
         let mut all = Vec::new();
         for (directory, mut counted) in by_ca {

@@ -53,28 +53,40 @@ impl Engine {
                 notices.push(self.notice(notify, entry, reasons).await);
             }
         }
-        if notices.is_empty() {
-            return Ok(0);
+        let mut rest = &notices[..];
+        let mut result = Ok(0);
+        while !rest.is_empty() && !options.cancel.is_cancelled() {
+            let together;
+            (together, rest) = rest.split_at(fitting(rest));
+            // One that fails is repeated by the next run, and keeps nobody from reading of the others.
+            let notified = self.notify_together(notify, together, options).await;
+            result = result.and_then(|count| notified.map(|()| count + together.len()));
         }
+        result
+    }
+
+    async fn notify_together(
+        &self,
+        notify: &Notify,
+        notices: &[Notice],
+        options: &RunOptions,
+    ) -> Result<(), NotifyError> {
         let ids: Vec<_> = notices.iter().map(|notice| notice.id.as_str()).collect();
         let message: String = notices.iter().map(|notice| notice.line.as_str()).collect();
-        let variable = |name: &str, text: &str| {
-            let end = text.floor_char_boundary(VARIABLE_MAX);
-            (format!("{VARIABLE_PREFIX}{name}"), text[..end].to_owned())
-        };
+        let variable = |name: &str, text: String| (format!("{VARIABLE_PREFIX}{name}"), text);
         let program = Program {
             variables: vec![
-                variable("CERTIFICATES", &ids.join(" ")),
-                variable("MESSAGE", &message),
+                variable("CERTIFICATES", ids.join(" ")),
+                variable("MESSAGE", message.clone()),
             ],
             input: Input::Text(message),
             ..Program::new(&notify.command, notify.timeout)
         };
         program.run(&options.cancel).await?;
-        for notice in &notices {
+        for notice in notices {
             self.record_notice(notice).await?;
         }
-        Ok(notices.len())
+        Ok(())
     }
 
     /// What is to be notified of; `None` if there is nothing, or it was notified of.
@@ -159,5 +171,39 @@ impl Engine {
         let recorded = recorded.await;
         lease.end().await;
         recorded
+    }
+}
+
+/// How many of these fit into the variables of one run of the program. The lines are longer than the ids.
+fn fitting(notices: &[Notice]) -> usize {
+    let sizes = notices.iter().scan(0, |size, notice| {
+        *size += notice.line.len();
+        Some(*size)
+    });
+    sizes
+        .take_while(|size| *size <= VARIABLE_MAX)
+        .count()
+        .max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_take_as_many_lines_as_fit() {
+        let notice = || Notice {
+            id: "web".parse().unwrap(),
+            notified: Notified::default(),
+            line: "e".repeat(1 << 10),
+        };
+        let notices: Vec<_> = (0..250).map(|_| notice()).collect();
+        let mut runs = Vec::new();
+        let mut rest = &notices[..];
+        while !rest.is_empty() {
+            runs.push(fitting(rest));
+            rest = &rest[fitting(rest)..];
+        }
+        assert_eq!(runs, [100, 100, 50]);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// A program that runs, without a shell, when certificates need the attention of somebody: once for all of a run, and
-/// once for each reason of a certificate.
+/// A program that runs, without a shell, when certificates need the attention of somebody: once for all of a run, as far
+/// as they fit into a variable, and once for each reason of a certificate.
 ///
 /// It reads a line for each certificate on its standard input. It gets variables: `ACME_ALIAS_HOOK_CERTIFICATES` (the
-/// ids, separated by spaces) and `ACME_ALIAS_HOOK_MESSAGE` (the first lines).
+/// ids, separated by spaces) and `ACME_ALIAS_HOOK_MESSAGE` (the same lines).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notify {
     /// The program and its arguments.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::info;
 
@@ -19,7 +19,7 @@ use super::error::{WriteError, ZoneError, ZoneFailure};
 use super::joint;
 use super::older_sets::OlderSets;
 use super::publication::{Publication, Published};
-use super::seat::{CacheWait, Message, Outcome, Progress, Seat};
+use super::seat::{CacheWait, Listener, Message, Outcome, Progress, Seat};
 use super::worker::ALWAYS_ACCEPTED;
 use super::writers::ZoneWriters;
 use crate::clock::Clock;
@@ -53,7 +53,7 @@ struct Inbox {
     /// Jobs whose values are to be published.
     members: Vec<Member>,
     /// Jobs that have given their values up, with those that listen to what may be left of them.
-    given_up: BTreeMap<usize, Option<oneshot::Sender<Vec<ZoneError>>>>,
+    given_up: BTreeMap<usize, Option<Listener>>,
 }
 
 /// A job that has handed its values in.
@@ -133,6 +133,7 @@ impl Round {
         };
         let kept = numbers.difference(&refused).copied().collect();
         inbox.all_given_up(&kept).await;
+        inbox.begin_withdrawal(&numbers);
         let left_behind = joint::withdraw(&publications).await;
         let mut again = Vec::new();
         for (member, left_behind) in part.into_iter().zip(left_behind) {
@@ -188,6 +189,17 @@ impl Inbox {
         }
     }
 
+    /// Tells these jobs, as far as they have given their values up, that the withdrawal begins.
+    fn begin_withdrawal(&mut self, jobs: &BTreeSet<usize>) {
+        let given_up = self.given_up.iter_mut();
+        let listeners = given_up.filter(|(job, _)| jobs.contains(job));
+        for (_, listener) in listeners {
+            if let Some(listener) = listener {
+                listener.begun = None;
+            }
+        }
+    }
+
     /// Answers those that gave their values up before anything was written.
     fn drop_given_up(&mut self) {
         let members = std::mem::take(&mut self.members).into_iter();
@@ -202,7 +214,7 @@ impl Inbox {
         };
         if let Some(listener) = listener {
             // A job that was cancelled does not listen.
-            let _ = listener.send(left_behind);
+            let _ = listener.done.send(left_behind);
         }
         true
     }

@@ -1,8 +1,10 @@
 //! The place of one job in a round.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::error::{WriteError, ZoneError, ZoneFailure};
 use super::publication::{Publication, Published};
@@ -28,7 +30,22 @@ pub struct Seat {
 
 /// A withdrawal under way.
 #[derive(Debug)]
-pub struct Withdrawal(Option<oneshot::Receiver<Vec<ZoneError>>>);
+pub struct Withdrawal(Option<Awaited>);
+
+#[derive(Debug)]
+struct Awaited {
+    /// Is closed when no other job needs the values any more.
+    begun: oneshot::Receiver<Infallible>,
+    done: oneshot::Receiver<Vec<ZoneError>>,
+}
+
+/// A job that has given its values up, and waits until they are withdrawn.
+#[derive(Debug)]
+pub(super) struct Listener {
+    /// Is dropped when the withdrawal begins.
+    pub(super) begun: Option<oneshot::Sender<Infallible>>,
+    pub(super) done: oneshot::Sender<Vec<ZoneError>>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -45,7 +62,7 @@ pub(super) enum Message {
     /// The job hands its values in, and listens to what becomes of them.
     HandIn(Publication, mpsc::UnboundedSender<Progress>),
     /// The values are no longer needed. The job listens to what may be left of them, unless it has ended.
-    GiveUp(Option<oneshot::Sender<Vec<ZoneError>>>),
+    GiveUp(Option<Listener>),
     /// The job ended before it handed anything in.
     Leave,
 }
@@ -99,9 +116,14 @@ impl Seat {
             return Withdrawal(None);
         }
         self.state = State::GivenUp;
-        let (done, withdrawn) = oneshot::channel();
-        self.send(Message::GiveUp(Some(done)));
-        Withdrawal(Some(withdrawn))
+        let (begun, is_begun) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        let begun = Some(begun);
+        self.send(Message::GiveUp(Some(Listener { begun, done })));
+        Withdrawal(Some(Awaited {
+            begun: is_begun,
+            done: is_done,
+        }))
     }
 
     fn send(&self, message: Message) {
@@ -121,10 +143,18 @@ impl Drop for Seat {
 }
 
 impl Withdrawal {
+    /// Returns whether it begins within `limit`. The CA may take minutes for the others of the round.
+    pub async fn begins_within(&mut self, limit: Duration) -> bool {
+        match &mut self.0 {
+            Some(awaited) => timeout(limit, &mut awaited.begun).await.is_ok(),
+            None => true,
+        }
+    }
+
     /// Returns when the values are withdrawn, with an error for each zone that may still have some.
     pub async fn done(self) -> Vec<ZoneError> {
         match self.0 {
-            Some(withdrawn) => withdrawn.await.unwrap_or_default(),
+            Some(awaited) => awaited.done.await.unwrap_or_default(),
             None => Vec::new(),
         }
     }

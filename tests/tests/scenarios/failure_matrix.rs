@@ -64,6 +64,8 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_git_output",
             "hostile_imports",
             "hostile_ledgers",
+            "hostile_orders",
+            "hostile_pending",
             "hostile_programs",
             "hostile_providers",
             "hostile_repository",
