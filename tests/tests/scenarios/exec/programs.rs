@@ -4,15 +4,24 @@ use std::fs::{self, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use acme_alias_tests::{ALIAS_ZONE, Error, Result, Settings, TestBed};
+use tempfile::NamedTempFile;
 
 use crate::guide_text::{blocks, read};
 
 /// Writes an executable script; only its owner can change it.
+///
+/// Another process writes it: no process that another test starts at the same time inherits the open file, which could not
+/// be executed meanwhile ("Text file busy").
 pub(crate) fn script(path: &Path, text: &str) -> Result<PathBuf> {
-    fs::write(path, text)?;
-    fs::set_permissions(path, Permissions::from_mode(0o755))?;
+    let draft = NamedTempFile::new()?;
+    fs::write(&draft, text)?;
+    let mut install = Command::new("install");
+    install.args(["--mode", "755"]).arg(draft.path()).arg(path);
+    let status = install.status()?;
+    assert!(status.success(), "{}: {status}", path.display());
     Ok(path.to_owned())
 }
 
