@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use acme_alias_tests::{HostileServer, Result, Settings};
+use acme_alias_tests::{
+    ALIAS_ZONE, HostileServer, Result, Settings, SimulatedCa, TestBed, Validation,
+};
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{RData, RecordType};
 
-use super::hostile_zones::{GOOD_TIME, HOSTILE, Neighbours, slow_server};
+use super::hostile_zones::{GOOD_TIME, HOSTILE, Neighbours, name, none, slow_server, soa, with};
 
 /// Adds so many certificates with so many names each in the zone of an attacker, which has this server. In the order of
 /// their names, they come before others.
@@ -49,4 +53,26 @@ fn certificates_with_a_hundred_slow_names_each_delay_no_good_certificate() -> Re
     let server = slow_server()?;
     let settings = neighbours.bed.settings_with(&neighbours.ca);
     assert_in_time(&neighbours, with_large(settings, 30, 100, &server))
+}
+
+#[test]
+fn many_values_of_others_at_an_alias_name_delay_no_good_certificate() -> Result {
+    let good = vec!["victim.example.com".to_owned()];
+    let builder = TestBed::builder().delegate_apart(&good);
+    let target = name(&format!("{}.{ALIAS_ZONE}", good[0]));
+    let neighbours = Neighbours {
+        // The values of each certificate wait for those of the one before.
+        bed: builder.ttl(1).start()?,
+        ca: SimulatedCa::start(Validation::Trust)?,
+        good,
+    };
+    let server = HostileServer::start(move |asked, kind, answer| match kind {
+        RecordType::TXT | RecordType::CNAME if asked.to_ascii().starts_with("_acme") => {
+            with(answer, asked, [RData::CNAME(CNAME(target.clone()))])
+        }
+        RecordType::SOA if *asked == name(HOSTILE) => with(answer, asked, [soa(asked)]),
+        _ => none(answer, &name(HOSTILE)),
+    })?;
+    let settings = neighbours.bed.settings_with(&neighbours.ca);
+    assert_in_time(&neighbours, with_large(settings, 50, 51, &server))
 }
