@@ -7,9 +7,14 @@ use super::limit_findings::TOO_MANY_QUERIES;
 use super::zone_file_mistakes::MissingDot;
 use crate::dns::DnsError;
 use crate::name::DnsName;
+use crate::printable::few;
 
 /// From this number of hops on, widespread validators give up (ACM follows four).
 const HOPS_MANY: usize = 5;
+/// The longest chain that is shown with all its names, in octets. A run keeps what it found about all names.
+const PATH_MAX: usize = 1_000;
+/// Between the names of a chain.
+const ARROW: &str = " -> ";
 /// Alias zones that a message lists.
 const ZONES_LISTED: usize = 5;
 
@@ -383,10 +388,17 @@ impl Comparison<'_> {
         )
     }
 
+    /// All names of the chain, or the first ones if they are long.
     fn path(&self) -> String {
         let names = std::iter::once(&self.chain.challenge_name)
             .chain(self.chain.hops.iter().map(|hop| &hop.target));
-        names.map(DnsName::as_str).collect::<Vec<_>>().join(" -> ")
+        let names: Vec<_> = names.map(DnsName::as_str).collect();
+        let all = names.join(ARROW);
+        if all.len() > PATH_MAX {
+            few(&names, ARROW)
+        } else {
+            all
+        }
     }
 
     fn last_server(&self) -> Option<&str> {

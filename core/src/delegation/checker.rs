@@ -1,12 +1,13 @@
 //! The checker that a process shares.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::alias_findings;
@@ -14,9 +15,10 @@ use super::expectation::DelegationCheck;
 use super::name_check::{self, Told};
 use super::report::DelegationReport;
 use super::zone_reports::ZoneReports;
-use crate::dns::Dns;
+use crate::dns::{Dns, Turn, Turns, Usage};
 
-/// Challenge names that are checked at a time, by all callers together.
+/// Challenge names that are checked at a time, by all callers together. Those of the certificate whose names have taken
+/// least time go first: one with a hundred names whose servers are slow must not hold up all others.
 const AT_ONCE: usize = 64;
 /// A check that takes longer makes room for another one.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
@@ -30,7 +32,7 @@ const SLOW_AT_ONCE: usize = 512;
 #[derive(Debug)]
 pub struct DelegationChecker {
     zones: ZoneReports,
-    permits: Semaphore,
+    turns: Arc<Turns>,
     slow: Semaphore,
 }
 
@@ -39,7 +41,7 @@ impl DelegationChecker {
     pub fn new(dns: Arc<Dns>) -> Self {
         DelegationChecker {
             zones: ZoneReports::new(dns),
-            permits: Semaphore::new(AT_ONCE),
+            turns: Arc::new(Turns::new(AT_ONCE)),
             slow: Semaphore::new(SLOW_AT_ONCE),
         }
     }
@@ -57,7 +59,11 @@ impl DelegationChecker {
         checks: &[DelegationCheck<'_>],
         told: Told<'_>,
     ) -> Vec<DelegationReport> {
-        let running = checks.iter().map(|check| self.check_and_tell(check, told));
+        let mut usages: BTreeMap<Option<&str>, Arc<Usage>> = BTreeMap::new();
+        let running = checks.iter().map(|check| {
+            let usage = Arc::clone(usages.entry(check.certificate).or_default());
+            self.check_and_tell(check, told, usage)
+        });
         let running: FuturesOrdered<_> = running.collect();
         let mut reports: Vec<_> = running.collect().await;
         alias_findings::add_large_answers(checks, &mut reports);
@@ -66,7 +72,7 @@ impl DelegationChecker {
 
     /// Checks one challenge name by itself. It always ends, with a report.
     pub async fn check(&self, check: &DelegationCheck<'_>) -> DelegationReport {
-        self.check_and_tell(check, &|_| {}).await
+        self.check_and_tell(check, &|_| {}, Arc::default()).await
     }
 
     /// In a box, so that the type of the future is small.
@@ -74,15 +80,15 @@ impl DelegationChecker {
         &'a self,
         check: &'a DelegationCheck<'_>,
         told: Told<'a>,
+        usage: Arc<Usage>,
     ) -> BoxFuture<'a, DelegationReport> {
         Box::pin(async move {
-            // The semaphores are never closed.
-            let permit = self.permits.acquire().await.ok();
+            let turn = self.turns.take(usage).await;
             let limits = self.zones.dns.name_limits();
             // In a box of its own, so that checks that wait for their turn take little memory.
             let checked = Box::pin(name_check::check(&self.zones, check, &limits, told));
             let report = self
-                .in_its_lane(Box::pin(limits.scope(checked)), permit)
+                .in_its_lane(Box::pin(limits.scope(checked)), turn)
                 .await;
             tracing::debug!(
                 name = %check.challenge_name,
@@ -96,10 +102,10 @@ impl DelegationChecker {
     }
 
     /// Runs a check. One that takes long makes room for another, so that slow zones do not delay others.
-    async fn in_its_lane<'a>(
-        &'a self,
+    async fn in_its_lane(
+        &self,
         mut checked: BoxFuture<'_, DelegationReport>,
-        permit: Option<SemaphorePermit<'a>>,
+        turn: Turn,
     ) -> DelegationReport {
         if let Ok(report) = timeout(SLOW_AFTER, &mut checked).await {
             return report;
@@ -107,7 +113,7 @@ impl DelegationChecker {
         match select(checked, Box::pin(self.slow.acquire())).await {
             Either::Left((report, _)) => report,
             Either::Right((_slow, checked)) => {
-                drop(permit);
+                drop(turn);
                 checked.await
             }
         }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Timed};
 use super::error::DnsError;
-use super::sockets::Usage;
+use super::turns::Usage;
 use crate::name::DnsName;
 
 /// Queries of one name under way at a time, so that one name never takes all sockets.

@@ -39,6 +39,7 @@ pub(crate) mod stub;
 #[cfg(test)]
 mod tests;
 mod trust_anchors;
+mod turns;
 mod unresponsive;
 mod zones;
 
@@ -61,4 +62,5 @@ pub(crate) use self::signed::is_of_root;
 pub use self::special::SpecialAddress;
 pub(crate) use self::stragglers::ask_at_once;
 pub use self::trust_anchors::{TrustAnchorError, TrustAnchors};
+pub(crate) use self::turns::{Turn, Turns, Usage};
 pub(crate) use self::zones::ANCESTORS_AT_ONCE;

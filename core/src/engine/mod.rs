@@ -28,6 +28,7 @@ mod job;
 mod left_out;
 mod limits;
 mod looks;
+mod next_round;
 mod next_run;
 mod notification;
 mod notify;

@@ -156,6 +156,26 @@ pub(super) struct SeenInstead {
 impl Prepared {
     /// A certificate with these alias names.
     pub(super) fn for_test(id: &str, alias_names: &[&str]) -> Self {
+        let aliases = alias_names.iter().map(|name| {
+            let name: DnsName = name.parse().unwrap();
+            (name.challenge_name().unwrap(), name)
+        });
+        Self::of_request(id, Vec::new(), aliases.collect())
+    }
+
+    /// A certificate with so many names that lead to one alias name.
+    pub(super) fn with_names(id: &str, names: usize) -> Self {
+        let names = (0..names).map(|n| format!("n{n}.{id}.example"));
+        let names: Vec<Identifier> = names.map(|name| name.parse().unwrap()).collect();
+        let alias: DnsName = "auth.example".parse().unwrap();
+        let aliases = names
+            .iter()
+            .map(|name| (name.challenge_name().clone(), alias.clone()));
+        let aliases = aliases.collect();
+        Self::of_request(id, names, aliases)
+    }
+
+    fn of_request(id: &str, names: Vec<Identifier>, aliases: crate::issue::Aliases) -> Self {
         use super::environment::{Environment, EnvironmentConfig};
         use crate::acme::CaConfig;
         use crate::clock::{Clock, SystemClock};
@@ -164,15 +184,11 @@ impl Prepared {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let config = EnvironmentConfig::new(CaConfig::lets_encrypt_staging());
         let environment = Environment::new(config, &clock).unwrap();
-        let request = CertificateRequest::new(id.parse().unwrap(), []);
-        let aliases = alias_names.iter().map(|name| {
-            let name: DnsName = name.parse().unwrap();
-            (name.challenge_name().unwrap(), name)
-        });
+        let request = CertificateRequest::new(id.parse().unwrap(), names);
         Prepared {
             certificate: Arc::new(CertificateConfig::new(request, Arc::new(environment))),
             plan: Arc::new(Plan {
-                aliases: aliases.collect(),
+                aliases,
                 chains: Vec::new(),
                 warnings: Vec::new(),
                 existing: Arc::default(),

@@ -16,6 +16,7 @@ use super::context::JobContext;
 use super::core::Engine;
 use super::groups::groups;
 use super::held_lease::HeldLease;
+use super::next_round::{IN_ONE_ROUND, next_round};
 use super::prepared::{Prepared, SeenInstead};
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
@@ -32,8 +33,6 @@ pub(super) const SLOW_AFTER: Duration = Duration::from_secs(2);
 const IN_ROUNDS: usize = 100;
 /// A round that takes longer makes room for another one: the CA may look at it for minutes.
 const LONG_ROUND: Duration = Duration::from_secs(20);
-/// Certificates in one round, so that a large group leaves room for others.
-const IN_ONE_ROUND: usize = 50;
 /// Certificates of one CA that were prepared and are not obtained yet, so that memory does not grow with their number.
 const PREPARED_AHEAD: usize = 400;
 /// How often in a run a certificate is tried once more without names that fail.
@@ -218,7 +217,9 @@ struct Done {
 impl Group {
     /// Obtains the certificates. Those that failed because the CA may have seen the values of others are tried
     /// once more, with new orders, when these have left its cache. Then come those that may do without some names.
-    async fn obtain(self, members: Vec<Prepared>) {
+    async fn obtain(self, mut members: Vec<Prepared>) {
+        // An alias name has room for the values of few certificates with many names, one after the other.
+        members.sort_by_key(|prepared| prepared.plan.aliases.iter().count());
         // The CA may take long for those whose last attempt failed. The others do not wait for them.
         let is_failing = |prepared: &Prepared| self.failing.contains(prepared.id());
         let (failing, good): (Vec<_>, Vec<_>) = members.into_iter().partition(is_failing);
@@ -427,21 +428,6 @@ impl Group {
             outcome: done.outcome,
         });
     }
-}
-
-/// The members of the next round, and the others. Of certificates with equal names a round has one: until the order of one
-/// is finalized, a CA may return the same order for the other (RFC 8555 §7.4 leaves that to the CA).
-fn next_round(members: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
-    let (mut next, mut others) = (Vec::new(), Vec::new());
-    let mut names = BTreeSet::new();
-    for prepared in members {
-        if next.len() < IN_ONE_ROUND && names.insert(prepared.identifiers()) {
-            next.push(prepared);
-        } else {
-            others.push(prepared);
-        }
-    }
-    (next, others)
 }
 
 /// A certificate that may be tried once more.

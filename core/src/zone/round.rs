@@ -101,6 +101,8 @@ impl Round {
         loop {
             self.inbox.gather().await;
             self.inbox.drop_given_up();
+            // Few values do not wait for many.
+            self.inbox.members.sort_by_key(Member::values);
             let part = next_part(&mut self.inbox.members);
             if part.is_empty() {
                 if self.inbox.awaited == 0 {

@@ -321,7 +321,7 @@ fn private_addresses_in_a_zone_can_be_refused() -> Result {
 }
 
 /// A server that leads from one name to the next, each time just before it is given up.
-fn slow_server() -> Result<HostileServer> {
+pub(super) fn slow_server() -> Result<HostileServer> {
     HostileServer::start(|asked, kind, mut answer| {
         if matches!(kind, RecordType::TXT | RecordType::CNAME) {
             let target = asked.prepend_label("a").unwrap_or_default();

@@ -57,6 +57,7 @@ mod hostile_programs;
 mod hostile_providers;
 mod hostile_repository;
 mod hostile_requests;
+mod hostile_sizes;
 mod hostile_text;
 mod hostile_thousand;
 mod hostile_waits;

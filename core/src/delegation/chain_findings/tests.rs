@@ -225,3 +225,17 @@ fn a_servfail_has_its_probable_cause() {
         assert!(found[0].remedy.contains(words), "{found:?}");
     }
 }
+
+#[test]
+fn a_loop_of_long_names_is_shown_in_part() {
+    let long = ["x"; 3].map(|label| label.repeat(60)).join(".");
+    let targets = (0..14).map(|n| format!("h{}.{long}.example", n % 13));
+    let targets: Vec<_> = targets.collect();
+    let targets: Vec<_> = targets.iter().map(String::as_str).collect();
+    let mut chain = chain(&targets);
+    chain.end = End::Loop(name(targets[0]));
+    let findings = findings(&chain, None, &[ZONE]);
+    let answer = &findings[0].answer;
+    assert!(answer.ends_with(" -> 12 more"), "{answer}");
+    assert!(answer.len() < 700, "{answer}");
+}

@@ -1,0 +1,78 @@
+//! Certificates of a customer with many names, beside good ones.
+
+use std::time::{Duration, Instant};
+
+use acme_alias_tests::{
+    ALIAS_ZONE, HostileServer, Result, Settings, SimulatedCa, TestBed, Validation,
+};
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{RData, RecordType};
+
+use super::hostile_zones::{GOOD_TIME, HOSTILE, Neighbours, name, none, slow_server, soa, with};
+
+/// Adds so many certificates with so many names each in the zone of an attacker, which has this server. In the order of
+/// their names, they come before others.
+fn with_large(
+    mut settings: Settings,
+    certificates: usize,
+    names: usize,
+    server: &HostileServer,
+) -> Settings {
+    let zone = (HOSTILE.to_owned(), vec![server.address()]);
+    settings.zones.push(zone);
+    for n in 0..certificates {
+        let names = (0..names).map(|i| format!("a{i}.b{n}.{HOSTILE}"));
+        let names: Vec<_> = names.collect();
+        settings = settings.certificate(&format!("a{n}"), &format!("domains = {names:?}"));
+    }
+    settings
+}
+
+/// All good certificates are obtained in time, however long the others take.
+#[track_caller]
+fn assert_in_time(neighbours: &Neighbours, settings: Settings) -> Result {
+    let Neighbours { bed, good, .. } = neighbours;
+    let begun = Instant::now();
+    let running = bed
+        .program(settings.certificates(good))?
+        .spawn(&["renew"])?;
+    let is_obtained = |host: &String| bed.certificate(&host.replace('.', "-")).is_ok();
+    while !good.iter().all(is_obtained) && begun.elapsed() < 2 * GOOD_TIME {
+        // Nothing tells when all are stored.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let took = begun.elapsed();
+    running.kill()?;
+    assert!(took < GOOD_TIME, "{took:?}");
+    Ok(())
+}
+
+#[test]
+fn certificates_with_a_hundred_slow_names_each_delay_no_good_certificate() -> Result {
+    let neighbours = Neighbours::start()?;
+    let server = slow_server()?;
+    let settings = neighbours.bed.settings_with(&neighbours.ca);
+    assert_in_time(&neighbours, with_large(settings, 30, 100, &server))
+}
+
+#[test]
+fn many_values_of_others_at_an_alias_name_delay_no_good_certificate() -> Result {
+    let good = vec!["victim.example.com".to_owned()];
+    let builder = TestBed::builder().delegate_apart(&good);
+    let target = name(&format!("{}.{ALIAS_ZONE}", good[0]));
+    let neighbours = Neighbours {
+        // The values of each certificate wait for those of the one before.
+        bed: builder.ttl(1).start()?,
+        ca: SimulatedCa::start(Validation::Trust)?,
+        good,
+    };
+    let server = HostileServer::start(move |asked, kind, answer| match kind {
+        RecordType::TXT | RecordType::CNAME if asked.to_ascii().starts_with("_acme") => {
+            with(answer, asked, [RData::CNAME(CNAME(target.clone()))])
+        }
+        RecordType::SOA if *asked == name(HOSTILE) => with(answer, asked, [soa(asked)]),
+        _ => none(answer, &name(HOSTILE)),
+    })?;
+    let settings = neighbours.bed.settings_with(&neighbours.ca);
+    assert_in_time(&neighbours, with_large(settings, 50, 51, &server))
+}
