@@ -1,7 +1,9 @@
 //! Turns of which there is a limited number. The one who has used them least goes first: those who hold each turn for as
 //! long as they can must not hold up all others.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -9,6 +11,8 @@ use tokio::time::Instant;
 
 /// What a turn that has not ended counts, in microseconds.
 const UNDER_WAY: u64 = 50_000;
+/// Those who have given up are not removed before so many wait.
+const SIFT_MIN: usize = 1_024;
 
 /// How long somebody has had turns, in microseconds.
 #[derive(Debug, Default)]
@@ -16,7 +20,7 @@ pub(crate) struct Usage(AtomicU64);
 
 impl Usage {
     fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Relaxed)
     }
 }
 
@@ -27,8 +31,22 @@ pub(crate) struct Turns(Mutex<State>);
 #[derive(Debug)]
 struct State {
     free: usize,
-    /// Those who wait, the first one first.
-    waiting: Vec<(Arc<Usage>, oneshot::Sender<Turn>)>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// How many have waited so far.
+    count: u64,
+    /// With more than these, those who have given up are removed.
+    sift_at: usize,
+}
+
+/// Somebody who waits. The smallest one goes first.
+#[derive(Debug)]
+struct Waiting {
+    /// What the usage was. It may have grown since then.
+    used: u64,
+    /// Their number: of equal ones, the first goes first.
+    number: u64,
+    usage: Arc<Usage>,
+    turn: oneshot::Sender<Turn>,
 }
 
 /// A turn, until this is dropped.
@@ -42,14 +60,18 @@ pub(crate) struct Turn {
 impl Turns {
     /// So many at a time.
     pub(crate) fn new(free: usize) -> Self {
-        let waiting = Vec::new();
-        Turns(Mutex::new(State { free, waiting }))
+        Turns(Mutex::new(State {
+            free,
+            waiting: BinaryHeap::new(),
+            count: 0,
+            sift_at: SIFT_MIN,
+        }))
     }
 
     /// Waits for a turn. The one whose usage is the smallest goes first.
     pub(crate) async fn take(self: &Arc<Self>, usage: Arc<Usage>) -> Turn {
         let (sender, turn) = oneshot::channel();
-        self.state().waiting.push((Arc::clone(&usage), sender));
+        self.state().wait(Arc::clone(&usage), sender);
         self.hand_out();
         match turn.await {
             Ok(turn) => turn,
@@ -60,23 +82,14 @@ impl Turns {
 
     /// Hands out what is free.
     fn hand_out(self: &Arc<Self>) {
-        while let Some((usage, turn)) = self.next() {
+        loop {
+            let next = self.state().next();
+            let Some(Waiting { usage, turn, .. }) = next else {
+                break;
+            };
             // If nobody waits for it any more, it is dropped, and handed out again.
             drop(turn.send(Turn::new(self, usage)));
         }
-    }
-
-    /// Takes the one out that goes first, if a turn is free.
-    fn next(&self) -> Option<(Arc<Usage>, oneshot::Sender<Turn>)> {
-        let mut state = self.state();
-        state.waiting.retain(|(_, turn)| !turn.is_closed());
-        if state.free == 0 {
-            return None;
-        }
-        let waiting = state.waiting.iter().enumerate();
-        let (first, _) = waiting.min_by_key(|(_, (usage, _))| usage.get())?;
-        state.free -= 1;
-        Some(state.waiting.remove(first))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,9 +97,68 @@ impl Turns {
     }
 }
 
+impl State {
+    fn wait(&mut self, usage: Arc<Usage>, turn: oneshot::Sender<Turn>) {
+        if self.waiting.len() >= self.sift_at {
+            self.waiting
+                .retain(|Reverse(waiting)| !waiting.turn.is_closed());
+            self.sift_at = SIFT_MIN.max(2 * self.waiting.len());
+        }
+        self.count += 1;
+        self.waiting.push(Reverse(Waiting {
+            used: usage.get(),
+            number: self.count,
+            usage,
+            turn,
+        }));
+    }
+
+    /// Takes the one out that goes first, if a turn is free.
+    fn next(&mut self) -> Option<Waiting> {
+        if self.free == 0 {
+            return None;
+        }
+        loop {
+            let Reverse(mut first) = self.waiting.pop()?;
+            let used = first.usage.get();
+            if first.turn.is_closed() {
+                continue;
+            }
+            // Others may come before it now.
+            if used > first.used {
+                first.used = used;
+                self.waiting.push(Reverse(first));
+                continue;
+            }
+            self.free -= 1;
+            return Some(first);
+        }
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.used, self.number).cmp(&(other.used, other.number))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
+
 impl Turn {
     fn new(turns: &Arc<Turns>, usage: Arc<Usage>) -> Self {
-        usage.0.fetch_add(UNDER_WAY, Ordering::Relaxed);
+        usage.0.fetch_add(UNDER_WAY, Relaxed);
         Turn {
             turns: Arc::clone(turns),
             usage,
@@ -99,8 +171,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let used = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         let Usage(usage) = &*self.usage;
-        usage.fetch_add(used, Ordering::Relaxed);
-        usage.fetch_sub(UNDER_WAY, Ordering::Relaxed);
+        usage.fetch_add(used, Relaxed);
+        usage.fetch_sub(UNDER_WAY, Relaxed);
         self.turns.state().free += 1;
         self.turns.hand_out();
     }
