@@ -1,6 +1,8 @@
 //! The API's calls that this provider needs, and their types:
 //! <https://doc.powerdns.com/authoritative/http-api/zone.html>.
 
+use std::collections::BTreeSet;
+
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::ProviderError;
 use acme_alias_core::txt::quoting::{self, Digits};
@@ -10,6 +12,7 @@ use tracing::debug;
 
 use crate::client::Client;
 use crate::error::{RequestError, ServerState};
+use crate::sets::{records, zone_with};
 
 /// A zone: <https://doc.powerdns.com/authoritative/http-api/zone.html#zone>.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -28,7 +31,8 @@ pub(crate) struct Zone {
     /// How the serial changes with each write.
     #[serde(default)]
     pub(crate) soa_edit_api: String,
-    #[serde(default)]
+    /// Those at the names that it was asked for.
+    #[serde(skip)]
     pub(crate) rrsets: Vec<RrSet>,
 }
 
@@ -68,7 +72,7 @@ pub(crate) struct RrSet {
     pub(crate) r#type: String,
     #[serde(default)]
     pub(crate) ttl: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "records")]
     pub(crate) records: Vec<Record>,
 }
 
@@ -129,10 +133,16 @@ struct Changes<'a> {
 struct TsigKey {}
 
 impl Client {
-    /// The zone with all its records. Not only those of some names, because PowerDNS leaves disabled
-    /// records out of such an answer, and they would be lost when their set is replaced.
-    pub(crate) async fn zone(&self, zone: &DnsName) -> Result<Zone, RequestError> {
-        self.get(&self.zone_path(zone)).await
+    /// The zone with its TXT and CNAME records at these names. All records are asked for, because PowerDNS leaves
+    /// disabled ones out of an answer about some names, and they would be lost when their set is replaced.
+    pub(crate) async fn zone(
+        &self,
+        zone: &DnsName,
+        names: &BTreeSet<&DnsName>,
+    ) -> Result<Zone, RequestError> {
+        let path = self.zone_path(zone);
+        self.get_with(&path, |octets| zone_with(octets, names))
+            .await
     }
 
     /// The zone without its records.

@@ -65,6 +65,7 @@ mod parameters;
 mod plan;
 mod provider;
 mod rights;
+mod sets;
 mod turns;
 
 use acme_alias_core::registry::{Provider, ProviderKind};

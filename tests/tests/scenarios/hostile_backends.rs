@@ -8,6 +8,8 @@ use acme_alias_tests::{ALIAS_ZONE, Reply, Result, SECOND_ALIAS_ZONE, Stub, TestB
 const TIME: Duration = Duration::from_mins(2);
 const CLOUDFLARE: &str =
     "kind = \"cloudflare\"\nbase-url = \"http://{address}\"\napi-token = { file = \"{key}\" }";
+const POWERDNS: &str =
+    "kind = \"powerdns\"\nurl = \"http://{address}\"\napi-key = { file = \"{key}\" }";
 
 /// A text of so many octets, in which an item is repeated.
 fn repeated(before: &str, item: &str, after: &str, octets: usize) -> String {
@@ -73,4 +75,10 @@ fn large_and_many_errors_of_cloudflare_are_not_kept() -> Result {
         run_with(CLOUDFLARE, 20, 500, answer)?;
     }
     Ok(())
+}
+
+#[test]
+fn large_errors_of_powerdns_are_not_kept() -> Result {
+    let error = repeated("{\"error\":\"", "x", "\"}", 31 << 20);
+    run_with(POWERDNS, 20, 500, error)
 }
