@@ -10,6 +10,10 @@ const CLOUDFLARE: &str =
     "kind = \"cloudflare\"\nbase-url = \"http://{address}\"\napi-token = { file = \"{key}\" }";
 const POWERDNS: &str =
     "kind = \"powerdns\"\nurl = \"http://{address}\"\napi-key = { file = \"{key}\" }";
+const ROUTE53: &str = "kind = \"route53\"\nendpoint-url = \"http://{address}\"\nhosted-zone-id = \"Z1\"\n\
+     requests-per-second = 1000";
+/// The namespace of the answers of Route 53.
+const XML: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
 
 /// A text of so many octets, in which an item is repeated.
 fn repeated(before: &str, item: &str, after: &str, octets: usize) -> String {
@@ -81,4 +85,16 @@ fn large_and_many_errors_of_cloudflare_are_not_kept() -> Result {
 fn large_errors_of_powerdns_are_not_kept() -> Result {
     let error = repeated("{\"error\":\"", "x", "\"}", 31 << 20);
     run_with(POWERDNS, 20, 500, error)
+}
+
+#[test]
+fn a_hundred_thousand_sets_in_an_answer_of_route_53_do_not_fill_memory() -> Result {
+    let before = format!("<ListResourceRecordSetsResponse xmlns=\"{XML}\"><ResourceRecordSets>");
+    let set = "<ResourceRecordSet><Name></Name><Type></Type></ResourceRecordSet>";
+    let after = "</ResourceRecordSets><IsTruncated>false</IsTruncated><MaxItems>300</MaxItems>\
+         </ListResourceRecordSetsResponse>";
+    for octets in [15 << 20, 4_000_000] {
+        run_with(ROUTE53, 20, 200, repeated(&before, set, after, octets))?;
+    }
+    Ok(())
 }
