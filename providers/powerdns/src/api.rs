@@ -1,8 +1,6 @@
 //! The API's calls that this provider needs, and their types:
 //! <https://doc.powerdns.com/authoritative/http-api/zone.html>.
 
-use std::collections::BTreeSet;
-
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::ProviderError;
 use acme_alias_core::txt::quoting::{self, Digits};
@@ -12,7 +10,7 @@ use tracing::debug;
 
 use crate::client::Client;
 use crate::error::{RequestError, ServerState};
-use crate::sets::{records, zone_with};
+use crate::limited::limited;
 
 /// A zone: <https://doc.powerdns.com/authoritative/http-api/zone.html#zone>.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -72,7 +70,7 @@ pub(crate) struct RrSet {
     pub(crate) r#type: String,
     #[serde(default)]
     pub(crate) ttl: u32,
-    #[serde(default, deserialize_with = "records")]
+    #[serde(default, deserialize_with = "limited")]
     pub(crate) records: Vec<Record>,
 }
 
@@ -133,18 +131,6 @@ struct Changes<'a> {
 struct TsigKey {}
 
 impl Client {
-    /// The zone with its TXT and CNAME records at these names. All records are asked for, because PowerDNS leaves
-    /// disabled ones out of an answer about some names, and they would be lost when their set is replaced.
-    pub(crate) async fn zone(
-        &self,
-        zone: &DnsName,
-        names: &BTreeSet<&DnsName>,
-    ) -> Result<Zone, RequestError> {
-        let path = self.zone_path(zone);
-        self.get_with(&path, |octets| zone_with(octets, names))
-            .await
-    }
-
     /// The zone without its records.
     pub(crate) async fn zone_alone(&self, zone: &DnsName) -> Result<Zone, RequestError> {
         self.get(&format!("{}?rrsets=false", self.zone_path(zone)))
@@ -208,7 +194,7 @@ impl Client {
         format!("/servers/{}", self.config().server_id)
     }
 
-    fn zone_path(&self, zone: &DnsName) -> String {
+    pub(crate) fn zone_path(&self, zone: &DnsName) -> String {
         format!("{}/zones/{}", self.server_path(), zone_id(zone))
     }
 }

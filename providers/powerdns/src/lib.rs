@@ -61,6 +61,7 @@ mod api;
 mod client;
 mod config;
 mod error;
+mod limited;
 mod parameters;
 mod plan;
 mod provider;

@@ -8,17 +8,31 @@ use acme_alias_core::name::DnsName;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::api::{Record, RrSet, Zone};
+use crate::api::{RrSet, Zone};
+use crate::client::Client;
+use crate::error::RequestError;
 
 /// The kinds of sets that matter.
 const KINDS: [&str; 2] = ["TXT", "CNAME"];
 /// Octets of a name as PowerDNS writes it: each of 253 may be a backslash and three digits.
 const NAME_MAX: usize = 4 * 254;
-/// Records of a set. A name server answers with at most 1,100 values at a name.
-const RECORDS_MAX: usize = 10_000;
+
+impl Client {
+    /// The zone with its TXT and CNAME records at these names. All records are asked for, because PowerDNS leaves
+    /// disabled ones out of an answer about some names, and they would be lost when their set is replaced.
+    pub(crate) async fn zone(
+        &self,
+        zone: &DnsName,
+        names: &BTreeSet<&DnsName>,
+    ) -> Result<Zone, RequestError> {
+        let path = self.zone_path(zone);
+        self.get_with(&path, |octets| zone_with(octets, names))
+            .await
+    }
+}
 
 /// Reads a zone, with the TXT and CNAME records at these names.
-pub(crate) fn zone_with(octets: &[u8], names: &BTreeSet<&DnsName>) -> serde_json::Result<Zone> {
+fn zone_with(octets: &[u8], names: &BTreeSet<&DnsName>) -> serde_json::Result<Zone> {
     let mut zone: Zone = serde_json::from_slice(octets)?;
     let mut parser = serde_json::Deserializer::from_slice(octets);
     zone.rrsets = InZone(names).deserialize(&mut parser)?;
@@ -100,36 +114,10 @@ impl<'de> Visitor<'de> for InList<'_> {
     }
 }
 
-/// Reads the records of a set. More than a name can have are an error.
-pub(crate) fn records<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Record>, D::Error> {
-    deserializer.deserialize_seq(Records)
-}
-
-struct Records;
-
-impl<'de> Visitor<'de> for Records {
-    type Value = Vec<Record>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of records")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut records = Vec::new();
-        while let Some(record) = list.next_element()? {
-            if records.len() == RECORDS_MAX {
-                let problem = format!("a set has more than {RECORDS_MAX} records");
-                return Err(Error::custom(problem));
-            }
-            records.push(record);
-        }
-        Ok(records)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limited::RECORDS_MAX;
 
     fn read(sets: &str) -> serde_json::Result<Zone> {
         let name: DnsName = "a.example".parse().unwrap();
