@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Envelope};
 use crate::error::{RequestError, TokenState};
+use crate::few::{Few, few_or_none};
 use crate::parameters::ZoneId;
 
 /// Up to this many names are queried one by one. For more, the zone's TXT records are listed.
@@ -42,10 +43,10 @@ pub(crate) struct Zone {
     #[serde(default)]
     pub(crate) status: Option<String>,
     /// The names of these servers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few_or_none")]
     pub(crate) name_servers: Option<Vec<String>>,
     /// Names in the owner's zones that may stand in place of these.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few_or_none")]
     pub(crate) vanity_name_servers: Option<Vec<String>>,
 }
 
@@ -150,8 +151,8 @@ pub(crate) struct Verification {
 impl Client {
     /// The zones of this name that the token may read.
     pub(crate) async fn zones_named(&self, name: &DnsName) -> Result<Vec<Zone>, RequestError> {
-        let found: Envelope<Vec<Zone>> = self.get("/zones", &[("name", name.as_str())]).await?;
-        Ok(found.result.unwrap_or_default())
+        let found: Envelope<Few<Zone>> = self.get("/zones", &[("name", name.as_str())]).await?;
+        Ok(found.result.map(|Few(zones)| zones).unwrap_or_default())
     }
 
     /// All zones that the token may list, and why there may be more.

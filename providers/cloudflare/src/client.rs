@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tracing::debug;
@@ -14,6 +14,7 @@ use tracing::debug;
 use crate::budget::{Budget, LONGEST_WAIT};
 use crate::config::Config;
 use crate::error::{ApiError, Cause, RequestError};
+use crate::few::few;
 
 /// In octets. A page of 5,000 records has a few million.
 const BODY_MAX: usize = 16 * 1024 * 1024;
@@ -46,7 +47,7 @@ impl fmt::Debug for Client {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Envelope<T> {
     success: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "few")]
     errors: Vec<ApiError>,
     pub(crate) result: Option<T>,
     result_info: Option<PageInfo>,
@@ -255,7 +256,7 @@ impl Response<'_> {
         if (200..300).contains(&self.status) {
             return Ok(self);
         }
-        let refusal: Option<Envelope<serde_json::Value>> = serde_json::from_slice(&self.body).ok();
+        let refusal: Option<Envelope<IgnoredAny>> = serde_json::from_slice(&self.body).ok();
         Err(RequestError::Refused {
             status: self.status,
             errors: refusal.map(|refusal| refusal.errors).unwrap_or_default(),

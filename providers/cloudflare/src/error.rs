@@ -6,12 +6,18 @@
 
 use std::error::Error;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::provider::{Failure, ProviderError};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+
+use crate::few::few;
+
+/// Characters of a message that are kept.
+const MESSAGE_MAX: usize = 500;
 
 /// An identical record exists: 81057 (`NewFuture/DDNS/issues/21`)
 /// and 81058 (`jeessy2/ddns-go/issues/1378`), with 400.
@@ -62,11 +68,37 @@ pub(crate) struct Cause {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct ApiError {
     pub(crate) code: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "beginning")]
     pub(crate) message: String,
     /// The reasons for this error.
-    #[serde(default)]
-    pub(crate) error_chain: Vec<ApiError>,
+    #[serde(default, deserialize_with = "few")]
+    pub(crate) error_chain: Vec<Reason>,
+}
+
+/// A reason for an error.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Reason {
+    pub(crate) code: u32,
+    #[serde(default, deserialize_with = "beginning")]
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    /// Codes and messages of the error and its reasons.
+    fn all(&self) -> impl Iterator<Item = (u32, &str)> {
+        let reasons = self.error_chain.iter();
+        let reasons = reasons.map(|reason| (reason.code, reason.message.as_str()));
+        iter::once((self.code, self.message.as_str())).chain(reasons)
+    }
+}
+
+/// Reads the beginning of a message: errors are kept while others wait for their turns.
+fn beginning<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let message = String::deserialize(deserializer)?;
+    Ok(match message.char_indices().nth(MESSAGE_MAX) {
+        Some((end, _)) => message[..end].to_owned(),
+        None => message,
+    })
 }
 
 /// The state of a token, as `GET /user/tokens/verify` reports it.
@@ -146,13 +178,11 @@ impl RequestError {
     }
 
     fn has(&self, codes: &[u32]) -> bool {
-        fn any(errors: &[ApiError], codes: &[u32]) -> bool {
-            errors
-                .iter()
-                .any(|error| codes.contains(&error.code) || any(&error.error_chain, codes))
-        }
         match self {
-            RequestError::Refused { errors, .. } => any(errors, codes),
+            RequestError::Refused { errors, .. } => {
+                let mut all = errors.iter().flat_map(ApiError::all);
+                all.any(|(code, _)| codes.contains(&code))
+            }
             _ => false,
         }
     }
@@ -280,8 +310,8 @@ fn in_words(errors: &[ApiError]) -> String {
     }
     let words: Vec<_> = errors
         .iter()
-        .flat_map(|error| std::iter::once(error).chain(&error.error_chain))
-        .map(|error| format!("{} (code {})", error.message.escape_debug(), error.code))
+        .flat_map(ApiError::all)
+        .map(|(code, message)| format!("{} (code {code})", message.escape_debug()))
         .collect();
     format!(": {}", words.join("; "))
 }

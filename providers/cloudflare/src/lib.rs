@@ -58,6 +58,7 @@ mod budget;
 mod client;
 mod config;
 mod error;
+mod few;
 mod parameters;
 mod plan;
 mod provider;

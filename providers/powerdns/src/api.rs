@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::client::Client;
 use crate::error::{RequestError, ServerState};
+use crate::limited::limited;
 
 /// A zone: <https://doc.powerdns.com/authoritative/http-api/zone.html#zone>.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -28,7 +29,8 @@ pub(crate) struct Zone {
     /// How the serial changes with each write.
     #[serde(default)]
     pub(crate) soa_edit_api: String,
-    #[serde(default)]
+    /// Those at the names that it was asked for.
+    #[serde(skip)]
     pub(crate) rrsets: Vec<RrSet>,
 }
 
@@ -68,7 +70,7 @@ pub(crate) struct RrSet {
     pub(crate) r#type: String,
     #[serde(default)]
     pub(crate) ttl: u32,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "limited")]
     pub(crate) records: Vec<Record>,
 }
 
@@ -129,12 +131,6 @@ struct Changes<'a> {
 struct TsigKey {}
 
 impl Client {
-    /// The zone with all its records. Not only those of some names, because PowerDNS leaves disabled
-    /// records out of such an answer, and they would be lost when their set is replaced.
-    pub(crate) async fn zone(&self, zone: &DnsName) -> Result<Zone, RequestError> {
-        self.get(&self.zone_path(zone)).await
-    }
-
     /// The zone without its records.
     pub(crate) async fn zone_alone(&self, zone: &DnsName) -> Result<Zone, RequestError> {
         self.get(&format!("{}?rrsets=false", self.zone_path(zone)))
@@ -198,7 +194,7 @@ impl Client {
         format!("/servers/{}", self.config().server_id)
     }
 
-    fn zone_path(&self, zone: &DnsName) -> String {
+    pub(crate) fn zone_path(&self, zone: &DnsName) -> String {
         format!("{}/zones/{}", self.server_path(), zone_id(zone))
     }
 }

@@ -20,6 +20,8 @@ use crate::parameters::LOCALHOST;
 const BODY_MAX: usize = 32 * 1024 * 1024;
 /// Answers that are received and read at a time: large zones of many certificates must not fill the memory.
 const ANSWERS_AT_ONCE: usize = 2;
+/// Octets of an error. It is kept while the request waits to be sent again. The text of a longer one is not read.
+const ERROR_MAX: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Attempts to read if the server is overloaded.
 const ATTEMPTS: usize = 3;
@@ -76,9 +78,19 @@ impl Client {
 
     /// Reads an object; again if the server is overloaded or the answer got lost.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RequestError> {
+        self.get_with(path, |octets| serde_json::from_slice(octets))
+            .await
+    }
+
+    /// The same, where `read` makes the object from an answer.
+    pub(crate) async fn get_with<T>(
+        &self,
+        path: &str,
+        read: impl Fn(&[u8]) -> serde_json::Result<T>,
+    ) -> Result<T, RequestError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.get_once(path).await {
+            match self.get_once(path, &read).await {
                 Err(error) if error.is_unknown() => {
                     debug!(path, ?error, "the request is sent again");
                     // A back-off, because the server is overloaded.
@@ -88,12 +100,16 @@ impl Client {
                 result => return result,
             }
         }
-        self.get_once(path).await
+        self.get_once(path, &read).await
     }
 
-    async fn get_once<T: DeserializeOwned>(&self, path: &str) -> Result<T, RequestError> {
+    async fn get_once<T>(
+        &self,
+        path: &str,
+        read: impl Fn(&[u8]) -> serde_json::Result<T>,
+    ) -> Result<T, RequestError> {
         let body = self.send(Method::GET, path, None::<&()>).await?;
-        serde_json::from_slice(&body.octets).map_err(|error| {
+        read(&body.octets).map_err(|error| {
             // A proxy or another web server answered.
             let cause = format!("the answer is not the API's: {error}");
             RequestError::NoAnswer(cause.into())
@@ -118,11 +134,14 @@ impl Client {
         let timeout = self.config.timeout;
         let failed = |error| request_error(error, timeout);
         let mut response = request.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
+        let (status, is_error) = (response.status().as_u16(), !response.status().is_success());
         // Not before: a server that does not answer must not keep others waiting. It is never closed.
         let place = self.answers.acquire().await.ok();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if is_error && body.len() + chunk.len() > ERROR_MAX {
+                return Err(RequestError::Refused { status, text: None });
+            }
             if body.len() + chunk.len() > BODY_MAX {
                 let cause = format!("the answer has more than {BODY_MAX} octets");
                 return Err(RequestError::NoAnswer(cause.into()));
@@ -130,7 +149,7 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         debug!(path, status, octets = body.len(), "response");
-        if (200..300).contains(&status) {
+        if !is_error {
             let octets = body;
             return Ok(Body {
                 octets,

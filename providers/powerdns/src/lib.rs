@@ -61,10 +61,12 @@ mod api;
 mod client;
 mod config;
 mod error;
+mod limited;
 mod parameters;
 mod plan;
 mod provider;
 mod rights;
+mod sets;
 mod turns;
 
 use acme_alias_core::registry::{Provider, ProviderKind};

@@ -1,6 +1,6 @@
 //! The difference between the values that are wanted and the record sets that exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::txt::{Action, TxtChange, TxtValue, quoting};
@@ -34,6 +34,11 @@ impl<'a> Wanted<'a> {
             values.insert(&change.value, change);
         }
         Wanted(wanted)
+    }
+
+    /// The names of the values.
+    pub(crate) fn names(&self) -> BTreeSet<&'a DnsName> {
+        self.0.keys().copied().collect()
     }
 
     /// A name at which a value has to be added and a CNAME is. The server finds that only if a set is

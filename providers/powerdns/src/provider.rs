@@ -101,8 +101,8 @@ impl PowerDns {
     }
 
     /// The zone, which must be one that can be written.
-    async fn writable(&self, zone: &DnsName) -> Result<Zone, ProviderError> {
-        let found = match self.client.zone(zone).await {
+    async fn writable(&self, zone: &DnsName, wanted: &Wanted<'_>) -> Result<Zone, ProviderError> {
+        let found = match self.client.zone(zone, &wanted.names()).await {
             Ok(found) => found,
             Err(error) => return Err(self.client.provider_error(error, zone).await.of_reading()),
         };
@@ -194,7 +194,7 @@ impl PowerDns {
         let (mut last, mut is_sent) = (None, false);
         for attempt in 0..ATTEMPTS {
             let start = Instant::now();
-            let found = self.writable(zone).await.map_err(|mut error| {
+            let found = self.writable(zone, wanted).await.map_err(|mut error| {
                 // What was sent and cannot be read back is neither done nor undone.
                 if is_sent {
                     error.failure = Failure::UnknownOutcome;
@@ -263,7 +263,7 @@ impl TxtProvider for PowerDns {
     }
 
     async fn values(&self, zone: &DnsName, names: &[DnsName]) -> Result<TxtSets, ProviderError> {
-        let found = match self.client.zone(zone).await {
+        let found = match self.client.zone(zone, &names.iter().collect()).await {
             Ok(found) => found,
             Err(error) => return Err(self.client.provider_error(error, zone).await.of_reading()),
         };

@@ -6,8 +6,8 @@ use aws_sdk_route53::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::Limited;
 
-/// In octets. A page of 300 sets has less than a megabyte.
-const BODY_MAX: usize = 16 * 1024 * 1024;
+/// In octets. A page of 300 sets has less than a megabyte; what the SDK makes of it may take ten times as much.
+const BODY_MAX: usize = 4 * 1024 * 1024;
 
 /// Ends an answer with an error where it is too large.
 #[derive(Debug)]

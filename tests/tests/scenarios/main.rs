@@ -43,6 +43,7 @@ mod guide_text;
 mod guides;
 mod hostile;
 mod hostile_answers;
+mod hostile_backends;
 mod hostile_ca;
 mod hostile_certificates;
 mod hostile_clients;
