@@ -13,6 +13,8 @@ use crate::store::CertificateId;
 
 /// Certificates that are looked up at a time.
 const AT_ONCE: usize = 20;
+/// Names of a certificate whose settings are not read yet.
+const NAMES_USUAL: usize = 10;
 /// How long what was obtained waits for certificates of other CAs, and for looks at CAs, so that identical commands run once
 /// for all.
 pub(super) const DEPLOYED_TOGETHER: Duration = Duration::from_secs(10);
@@ -42,6 +44,12 @@ impl Engine {
             by_ca.entry(directory).or_default().push(id);
         }
         by_ca.into_values().collect()
+    }
+
+    /// How many names a certificate has, or probably has if its settings are not read yet.
+    pub(super) fn names_of(&self, id: &CertificateId) -> usize {
+        let certificate = self.certificates().get(id);
+        certificate.map_or(NAMES_USUAL, |one| one.request.names.len())
     }
 
     /// The certificate at the CA that it is to be obtained from now. `given` is it, if it is not to be looked up.

@@ -10,6 +10,7 @@
 //! recorded in the ledger, and the reconciliation of the next run removes them. To stop without leaving
 //! anything, cancel the token of [`RunOptions`] and await the run.
 
+mod ahead;
 mod budgets;
 mod builder;
 mod by_ca;

@@ -26,8 +26,9 @@ impl Run {
         failing: BTreeSet<CertificateId>,
         options: &RunOptions,
     ) -> Vec<JobReport> {
-        // The CA may take long for those whose last attempt failed. The others do not wait for them.
-        ids.sort_by_key(|id| failing.contains(id));
+        // The CA may take long for those whose last attempt failed, and servers for those with many names. The others do not
+        // wait for them.
+        ids.sort_by_key(|id| (failing.contains(id), self.engine().names_of(id)));
         let (given, failing) = (options.given(), Arc::new(failing));
         let (sender, mut reports) = mpsc::unbounded_channel();
         let mut under_way = JoinSet::new();

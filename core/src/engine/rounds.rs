@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::ahead::Ahead;
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
@@ -33,8 +34,6 @@ pub(super) const SLOW_AFTER: Duration = Duration::from_secs(2);
 const IN_ROUNDS: usize = 100;
 /// A round that takes longer makes room for another one: the CA may look at it for minutes.
 const LONG_ROUND: Duration = Duration::from_secs(20);
-/// Certificates of one CA that were prepared and are not obtained yet, so that memory does not grow with their number.
-const PREPARED_AHEAD: usize = 400;
 /// How often in a run a certificate is tried once more without names that fail.
 const REDUCED_MAX: usize = 10;
 /// How long certificates wait for others that may share an alias name with them.
@@ -56,6 +55,7 @@ struct Pipeline {
     failing: Arc<BTreeSet<CertificateId>>,
     /// Certificates that are in groups and have no report yet.
     in_groups: BTreeSet<CertificateId>,
+    ahead: Ahead,
     sender: mpsc::UnboundedSender<JobReport>,
     receiver: mpsc::UnboundedReceiver<JobReport>,
     /// Who waits for the reports of all.
@@ -85,6 +85,7 @@ impl Engine {
             groups: JoinSet::new(),
             failing,
             in_groups: BTreeSet::new(),
+            ahead: Ahead::default(),
             sender,
             receiver,
             reports,
@@ -131,8 +132,7 @@ impl Pipeline {
     }
 
     fn has_room(&self) -> bool {
-        let ahead = self.preparing.len() + self.gathered.len() + self.in_groups.len();
-        ahead < PREPARED_AHEAD && !self.context.cancel.is_cancelled()
+        self.ahead.has_room() && !self.context.cancel.is_cancelled()
     }
 
     /// A place for one more certificate, if there is one.
@@ -147,6 +147,7 @@ impl Pipeline {
         given: Option<Arc<CertificateConfig>>,
         place: OwnedSemaphorePermit,
     ) {
+        self.ahead.begin(self.engine.names_of(&id));
         let (engine, context) = (self.engine.clone(), self.context.clone());
         self.preparing.spawn(async move {
             let prepared = engine.prepare(id.clone(), given, &context);
@@ -176,7 +177,8 @@ impl Pipeline {
         self.report(report);
     }
 
-    fn report(&self, report: JobReport) {
+    fn report(&mut self, report: JobReport) {
+        self.ahead.end(self.engine.names_of(&report.id));
         // Nobody waits for it if the run was dropped.
         let _ = self.reports.send(report);
     }

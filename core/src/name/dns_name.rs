@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +18,10 @@ const LABEL_MAX: usize = 63;
 ///
 /// Underscore labels are allowed, because challenge names have them. The root is not a
 /// `DnsName`. `Display` prints it without the final dot, as people write it in settings;
-/// [`DnsName::fqdn`] prints it as zone files need it.
+/// [`DnsName::fqdn`] prints it as zone files need it. Clones share the text: long chains of CNAMEs have each name twice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct DnsName(String);
+pub struct DnsName(Arc<str>);
 
 impl DnsName {
     /// Returns the name with its final dot, as zone files need it. Without the dot, an origin or a search list
@@ -41,9 +42,7 @@ impl DnsName {
 
     /// The name with its leftmost label removed; `None` for a top-level name.
     pub fn parent(&self) -> Option<DnsName> {
-        self.0
-            .split_once('.')
-            .map(|(_, rest)| DnsName(rest.to_owned()))
+        self.0.split_once('.').map(|(_, rest)| DnsName(rest.into()))
     }
 
     /// This name, then each of its ancestors up to the top-level name.
@@ -53,7 +52,7 @@ impl DnsName {
 
     /// Whether this name is `zone` or lies below it.
     pub fn is_within(&self, zone: &DnsName) -> bool {
-        match self.0.strip_suffix(&zone.0) {
+        match self.0.strip_suffix(&*zone.0) {
             Some(rest) => rest.is_empty() || rest.ends_with('.'),
             None => false,
         }
@@ -63,7 +62,7 @@ impl DnsName {
     pub fn child(&self, label: &str) -> Result<DnsName, NameError> {
         let name = format!("{}.{}", label.to_ascii_lowercase(), self.0);
         check_lengths(&name)?;
-        Ok(DnsName(name))
+        Ok(DnsName(name.into()))
     }
 
     /// The challenge name of a certificate for this name (RFC 8555 §8.4).
@@ -115,7 +114,7 @@ impl FromStr for DnsName {
                 return fail(Reason::Hyphen(label.to_owned()));
             }
         }
-        Ok(DnsName(ascii))
+        Ok(DnsName(ascii.into()))
     }
 }
 
@@ -129,7 +128,7 @@ impl TryFrom<String> for DnsName {
 
 impl From<DnsName> for String {
     fn from(name: DnsName) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 
