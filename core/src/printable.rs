@@ -9,23 +9,32 @@ pub const TEXT_MAX: usize = 255;
 /// escaped.
 pub fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' | '\t' => line.push(' '),
-            c if is_unprintable(c) => line.extend(c.escape_unicode()),
-            c => line.push(c),
+    text.chars().for_each(|c| add(&mut line, c));
+    line
+}
+
+/// The same for the beginning of a text that takes more than `max` octets on its line, where an escaped character takes
+/// eight; and how many characters are left out.
+pub fn shortened(text: &str, max: usize) -> String {
+    let mut line = String::new();
+    for (at, c) in text.char_indices() {
+        let end = line.len();
+        add(&mut line, c);
+        if line.len() > max {
+            line.truncate(end);
+            let more = text[at..].chars().count();
+            return format!("{line}… ({more} more characters)");
         }
     }
     line
 }
 
-/// The same for the first characters only, if there are more than `max`; and how many are left out.
-pub fn shortened(text: &str, max: usize) -> String {
-    let Some((end, _)) = text.char_indices().nth(max) else {
-        return printable(text);
-    };
-    let more = text[end..].chars().count();
-    format!("{}… ({more} more characters)", printable(&text[..end]))
+fn add(line: &mut String, c: char) {
+    match c {
+        '\n' | '\r' | '\t' => line.push(' '),
+        c if is_unprintable(c) => line.extend(c.escape_unicode()),
+        c => line.push(c),
+    }
 }
 
 /// Whether the character controls a terminal, or reorders or hides text.
@@ -77,6 +86,18 @@ mod tests {
         assert_eq!(printable("zwölf\nWörter"), "zwölf Wörter");
         assert_eq!(printable("\u{1b}[2J"), "\\u{1b}[2J");
         assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
+    }
+
+    #[test]
+    fn a_text_is_cut_where_its_line_is_full() {
+        assert_eq!(shortened("abcde", 5), "abcde");
+        assert_eq!(shortened("abcdef", 5), "abcde… (1 more characters)");
+        let hidden = "\u{202e}".repeat(3);
+        assert_eq!(
+            shortened(&hidden, 16),
+            "\\u{202e}\\u{202e}… (1 more characters)"
+        );
+        assert_eq!(shortened("ää", 3), "ä… (1 more characters)");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::lifetime::negative_ttl;
-use super::records::{Caa, Cname, Referral, Soa};
+use super::records::{Caa, Cname, GLUE_MAX, Referral, Soa};
 use crate::name::DnsName;
 use crate::printable::{TEXT_MAX, few, shortened};
 use crate::txt::{TxtSet, TxtValue};
@@ -212,7 +212,9 @@ impl Answer {
             let RData::NS(target) = &record.data else {
                 return None;
             };
-            let addresses = glue.get(&target.0).cloned().unwrap_or_default();
+            // A server may be named thousands of times, and have thousands of addresses.
+            let addresses = glue.get(&target.0).into_iter().flatten();
+            let addresses = addresses.take(GLUE_MAX).copied().collect();
             Some((dns_name(&target.0)?, addresses))
         });
         Some(Referral {
@@ -307,5 +309,35 @@ fn address(record: &Record) -> Option<IpAddr> {
         RData::A(a) => Some(IpAddr::V4(a.0)),
         RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::{MessageType, OpCode};
+    use hickory_proto::rr::rdata::{A, NS};
+
+    use super::*;
+
+    #[test]
+    fn one_server_many_times_with_many_addresses_takes_little_memory() {
+        const RECORDS: u16 = 2_000;
+        let [owner, server] = ["a.example.", "n."].map(|name| Name::from_ascii(name).unwrap());
+        let mut message = Message::new(1, MessageType::Response, OpCode::Query);
+        for number in 0..RECORDS {
+            let [high, low] = number.to_be_bytes();
+            let ns = RData::NS(NS(server.clone()));
+            let address = RData::A(A::new(192, 0, high, low));
+            let record = |name: &Name, data| Record::from_rdata(name.clone(), 60, data);
+            message.authorities.push(record(&owner, ns));
+            message.additionals.push(record(&server, address));
+        }
+        let at = "192.0.2.1:53".parse().unwrap();
+        let name = |text: &str| text.parse::<DnsName>().unwrap();
+        let answer = Answer::new(at, name("b.a.example"), RecordType::TXT, Arc::new(message));
+        let referral = answer.referral(&name("example")).unwrap();
+        let addresses = referral.servers.iter().map(|(_, glue)| glue.len());
+        let addresses: usize = addresses.sum();
+        assert!(addresses <= 20_000, "{addresses} addresses");
     }
 }

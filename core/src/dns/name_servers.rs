@@ -17,8 +17,6 @@ use crate::name::DnsName;
 
 /// Servers of one zone that are used. The root and the large registries have 13, and few zones have more than 8.
 const SERVERS_MAX: usize = 16;
-/// Addresses that come with the name of one server.
-const GLUE_MAX: usize = 8;
 
 impl Dns {
     /// The authoritative servers of the zone at `apex`: those configured, or else those of the NS set that the
@@ -115,7 +113,7 @@ impl Dns {
                 Err(_) => (Addresses::default(), Instant::now()),
             };
             if addresses.usable.is_empty() {
-                let glue = self.usable(glue.into_iter().take(GLUE_MAX));
+                let glue = self.usable(glue);
                 let refused = addresses.refused.or(glue.refused);
                 addresses = Addresses { refused, ..glue };
             }

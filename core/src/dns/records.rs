@@ -8,6 +8,9 @@ use serde::{Serialize, Serializer};
 use crate::name::DnsName;
 use crate::txt::quoting::quoted_octets;
 
+/// Addresses that come with the name of one server and are used.
+pub(super) const GLUE_MAX: usize = 8;
+
 /// A CNAME record. Its target may be a name that this program cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cname {

@@ -12,9 +12,10 @@ use acme_alias_core::txt::{Action, TxtChange, TxtSets};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::error::of_program;
+use crate::error::{no_turn, of_program};
 use crate::limited::Limited;
 use crate::parameters::Program;
+use crate::places::Places;
 use crate::runner::Run;
 use crate::single::in_part;
 
@@ -141,6 +142,7 @@ impl AnswerError {
 pub(crate) struct Json<'a> {
     pub(crate) config: &'a Config,
     pub(crate) program: &'a Program,
+    pub(crate) places: &'a Places,
 }
 
 impl Json<'_> {
@@ -285,7 +287,10 @@ impl Json<'_> {
             input: Input::Text(input + "\n"),
             ..Run::default()
         };
-        let printed = run.answer(self.program.name(), self.config, max).await?;
+        let (label, limit) = (self.program.name(), self.config.timeout);
+        let place = self.places.take(limit).await;
+        let _place = place.ok_or_else(|| no_turn(label, limit))?;
+        let printed = run.answer(label, self.config, max).await?;
         let answer: Answer = serde_json::from_slice(&printed).map_err(|error| {
             let text = String::from_utf8_lossy(&printed);
             let text = self.config.environment.hide(text.trim());

@@ -66,6 +66,7 @@ mod error;
 mod json;
 mod limited;
 mod parameters;
+mod places;
 mod provider;
 mod rights;
 mod runner;

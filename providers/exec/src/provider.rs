@@ -1,5 +1,6 @@
 //! The provider: puts configuration and protocols together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use crate::config::{self, Config, Protocol, clamped_ttl};
 use crate::json::{BATCH, Json};
 use crate::parameters::{AcmeSh, Environment, Program};
+use crate::places::Places;
 use crate::single::{Single, Tool, last_changes};
 
 /// The kind of this provider, as settings and flags name it.
@@ -54,6 +56,7 @@ pub(crate) const VARIANTS: &[Variant] = &[
 #[derive(Clone, Debug)]
 pub struct Exec {
     config: Config,
+    places: Arc<Places>,
 }
 
 /// How the program of a provider is called.
@@ -80,7 +83,10 @@ impl Exec {
 
     /// A provider with options that were read from settings.
     pub fn from_config(config: Config) -> Self {
-        Exec { config }
+        Exec {
+            config,
+            places: Arc::default(),
+        }
     }
 
     /// Sets variables of the program.
@@ -108,7 +114,13 @@ impl Exec {
     fn caller(&self) -> Caller<'_> {
         let config = &self.config;
         let tool = match &config.protocol {
-            Protocol::Json(program) => return Caller::Json(Json { config, program }),
+            Protocol::Json(program) => {
+                return Caller::Json(Json {
+                    config,
+                    program,
+                    places: &self.places,
+                });
+            }
             Protocol::Lego(program) => Tool::Lego(program),
             Protocol::AcmeSh(acme_sh) => Tool::AcmeSh(acme_sh),
         };

@@ -10,6 +10,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::config::Config;
@@ -20,6 +21,8 @@ use crate::parameters::LOCALHOST;
 const BODY_MAX: usize = 32 * 1024 * 1024;
 /// Answers that are received and read at a time: large zones of many certificates must not fill the memory.
 const ANSWERS_AT_ONCE: usize = 2;
+/// Requests that are under way at a time. Each takes a connection, and a process may have 1,024 files open.
+const REQUESTS_AT_ONCE: usize = 64;
 /// Octets of an error. It is kept while the request waits to be sent again. The text of a longer one is not read.
 const ERROR_MAX: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,6 +38,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(crate) struct Client {
     config: Config,
     http: OnceCell<reqwest::Client>,
+    requests: Semaphore,
     answers: Semaphore,
 }
 
@@ -63,6 +67,7 @@ impl Client {
         Client {
             config,
             http: OnceCell::new(),
+            requests: Semaphore::new(REQUESTS_AT_ONCE),
             answers: Semaphore::new(ANSWERS_AT_ONCE),
         }
     }
@@ -123,6 +128,7 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<Body<'_>, RequestError> {
+        let _turn = self.turn().await?;
         debug!(%method, path, "request");
         let url = self.config.url.join(path);
         let mut request = self.http().await?.request(method, url);
@@ -159,6 +165,16 @@ impl Client {
         let error: Option<ApiError> = serde_json::from_slice(&body).ok();
         let text = error.map(|error| error.error);
         Err(RequestError::Refused { status, text })
+    }
+
+    /// A turn for a request. Others end in time, or the server answers nobody.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, RequestError> {
+        let limit = self.config.timeout;
+        let turn = timeout(limit, self.requests.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            let cause = format!("other requests had no answer within {limit:?}");
+            RequestError::NotSent(cause.into())
+        })
     }
 
     async fn http(&self) -> Result<&reqwest::Client, RequestError> {

@@ -1,8 +1,13 @@
 //! Backends of alias zones whose answers take much more memory than octets, or have large errors.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
-use acme_alias_tests::{ALIAS_ZONE, Reply, Result, SECOND_ALIAS_ZONE, Stub, TestBed};
+use acme_alias_tests::{
+    ALIAS_ZONE, Reply, Result, SECOND_ALIAS_ZONE, SimulatedCa, Stub, TestBed, Validation,
+};
+
+use super::hostile_zones::GOOD;
 
 /// What a run takes at most.
 const TIME: Duration = Duration::from_mins(2);
@@ -96,5 +101,48 @@ fn a_hundred_thousand_sets_in_an_answer_of_route_53_do_not_fill_memory() -> Resu
     for octets in [15 << 20, 4_000_000] {
         run_with(ROUTE53, 20, 200, repeated(&before, set, after, octets))?;
     }
+    Ok(())
+}
+
+#[test]
+fn a_powerdns_that_never_answers_leaves_file_descriptors_to_others() -> Result {
+    const CAS: usize = 3;
+    let good: Vec<_> = (0..GOOD).map(|n| format!("good{n}.example.com")).collect();
+    let alias_name = format!("_acme-challenge.{SECOND_ALIAS_ZONE}");
+    let builder = TestBed::builder().delegate_apart(&good);
+    let bed = builder
+        .cname("_acme-challenge.example.org", &alias_name)
+        .start()?;
+    let cas = (0..CAS).map(|_| SimulatedCa::start(Validation::Trust));
+    let cas: Vec<_> = cas.collect::<Result<_>>()?;
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let address = silent.local_addr()?;
+    std::thread::spawn(move || silent.incoming().flatten().collect::<Vec<_>>());
+    let key = bed.write_secret("backend.key", "a-key")?;
+    let options = POWERDNS.replace("{address}", &address.to_string());
+    let options = options.replace("{key}", &key.display().to_string());
+    let mut settings = bed.settings_with(&cas[0]);
+    settings.alias_zones[1].provider = "bad";
+    settings.more = format!("[providers.bad]\n{options}\ntimeout = \"10s\"\n");
+    for number in 0..400 * CAS {
+        let ca = format!("ca = \"ca{}\"", number % CAS);
+        let lines = format!("domains = [\"example.org\"]\n{ca}");
+        settings = settings.certificate(&format!("bad{number}"), &lines);
+    }
+    let mut settings = settings.certificates(&good);
+    for (number, ca) in cas.iter().enumerate() {
+        let (directory, root) = (ca.directory(), ca.root().display());
+        settings.more += &format!(
+            "[cas.ca{number}]\ndirectory = \"{directory}\"\nca-file = \"{root}\"\nagree-tos = true\n"
+        );
+    }
+    let program = bed.program(settings)?.limit(TIME);
+    let outcome = program.before("ulimit -n 1024").run(&["renew"])?;
+    let is_short = outcome.stderr.contains("Too many open files");
+    assert_eq!(
+        (cas[0].certificates(), is_short),
+        (GOOD, false),
+        "{outcome}"
+    );
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use acme_alias_tests::{Outcome, Result, TestBed};
+use acme_alias_tests::{Outcome, Result, SECOND_ALIAS_ZONE, SimulatedCa, TestBed, Validation};
 
+use super::hostile_zones::GOOD;
 use crate::exec::programs::{script, settings};
 
 /// What a run takes at most.
@@ -52,5 +53,31 @@ fn millions_of_results_of_a_program_are_not_kept() -> Result {
 #[test]
 fn large_answers_of_a_program_to_many_certificates_do_not_fill_memory() -> Result {
     assert_is_bounded(&run_with(40, "values", "records", r#"["a.b",""]"#)?);
+    Ok(())
+}
+
+#[test]
+fn programs_that_hang_leave_file_descriptors_to_others() -> Result {
+    let good: Vec<_> = (0..GOOD).map(|n| format!("good{n}.example.com")).collect();
+    let alias_name = format!("_acme-challenge.{SECOND_ALIAS_ZONE}");
+    let builder = TestBed::builder().delegate_apart(&good);
+    let bed = builder
+        .cname("_acme-challenge.example.org", &alias_name)
+        .start()?;
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let path = script(&bed.folder().join("hangs"), "#!/bin/sh\nexec sleep 300\n")?;
+    let mut settings = bed.settings_with(&ca);
+    settings.alias_zones[1].provider = "hangs";
+    settings.more = format!(
+        "[providers.hangs]\nkind = 'exec'\ncommand = '{}'\ntimeout = '10s'\n",
+        path.display()
+    );
+    for number in 0..400 {
+        settings = settings.certificate(&format!("a{number}"), "domains = [\"example.org\"]");
+    }
+    let program = bed.program(settings.certificates(&good))?.limit(TIME);
+    let outcome = program.before("ulimit -n 1024").run(&["renew"])?;
+    let is_short = outcome.stderr.contains("Too many open files");
+    assert_eq!((ca.certificates(), is_short), (GOOD, false), "{outcome}");
     Ok(())
 }
