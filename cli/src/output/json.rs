@@ -243,7 +243,7 @@ fn end(end: &End) -> Value {
             ..
         } => json!({
             "kind": "at", "server": server, "answer": answer, "exists": exists,
-            "txt": txt.iter().take(TXT_MAX).collect::<Vec<_>>(), "txt_count": txt.len(),
+            "txt": txt.first.iter().take(TXT_MAX).collect::<Vec<_>>(), "txt_count": txt.count,
         }),
         End::Loop(name) => json!({ "kind": "loop", "name": name }),
         End::TooLong => json!({ "kind": "too-long" }),

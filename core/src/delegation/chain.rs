@@ -5,6 +5,9 @@ use serde::Serialize;
 use crate::dns::DnsError;
 use crate::name::DnsName;
 
+/// TXT values at a name that are kept when all were looked at.
+const VALUES_KEPT: usize = 10;
+
 /// CNAMEs that are followed. Unbound gives up after 11 (its default), and a loop has no end.
 pub const HOPS_MAX: usize = 16;
 
@@ -39,8 +42,8 @@ pub enum End {
         answer: String,
         /// Whether the name exists.
         exists: bool,
-        /// The TXT values there; empty if they could not be looked up.
-        txt: Vec<String>,
+        /// The TXT values there; none if they could not be looked up.
+        txt: FoundTxt,
         /// The zone that holds the name, if the answer named it.
         zone: Option<DnsName>,
     },
@@ -52,6 +55,34 @@ pub enum End {
     BadTarget(String),
     /// At a name about which no server answered.
     Unanswered(DnsError),
+}
+
+/// The TXT values that were found at a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundTxt {
+    /// The first of them. A name may have hundreds, and what was found is kept for many names at a time.
+    pub first: Vec<String>,
+    /// How many there are.
+    pub count: usize,
+    /// How many octets all of them have.
+    pub octets: usize,
+}
+
+impl FoundTxt {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl From<Vec<String>> for FoundTxt {
+    fn from(values: Vec<String>) -> Self {
+        FoundTxt {
+            count: values.len(),
+            octets: values.iter().map(String::len).sum(),
+            first: values,
+        }
+    }
 }
 
 impl End {
@@ -83,6 +114,14 @@ impl CnameChain {
             .map_or(&self.challenge_name, |hop| &hop.target)
     }
 
+    /// Forgets all TXT values but the first ones, when they were looked at.
+    pub(super) fn keep_few_values(&mut self) {
+        if let End::At { txt, .. } = &mut self.end {
+            txt.first.truncate(VALUES_KEPT);
+            txt.first.shrink_to_fit();
+        }
+    }
+
     /// Whether TXT records exist where the first CNAME must be: a server does not load a zone with both
     /// (RFC 1034 §3.6.2), so they have to be removed first.
     pub fn has_txt_in_its_way(&self) -> bool {
@@ -98,5 +137,32 @@ impl CnameChain {
     /// Whether the chain has passed `name` before.
     pub(super) fn has_passed(&self, name: &DnsName) -> bool {
         *name == self.challenge_name || self.hops.iter().any(|hop| hop.target == *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_values_the_first_ones_are_kept() {
+        let values = vec!["v".repeat(250); 200];
+        let mut chain = CnameChain {
+            challenge_name: "_acme-challenge.example.com".parse().unwrap(),
+            hops: Vec::new(),
+            end: End::At {
+                server: String::new(),
+                answer: String::new(),
+                exists: true,
+                txt: values.into(),
+                zone: None,
+            },
+        };
+        chain.keep_few_values();
+        assert!(chain.has_txt_in_its_way());
+        let End::At { txt, .. } = chain.end else {
+            unreachable!()
+        };
+        assert_eq!((txt.first.len(), txt.count, txt.octets), (10, 200, 50_000));
     }
 }

@@ -31,7 +31,7 @@ mod zone_report;
 mod zone_reports;
 
 pub use self::caa_identity::CaaIdentity;
-pub use self::chain::{CnameChain, End, HOPS_MAX, Hop};
+pub use self::chain::{CnameChain, End, FoundTxt, HOPS_MAX, Hop};
 pub use self::checker::DelegationChecker;
 pub use self::expectation::{DelegationCheck, Expectation};
 pub use self::finding::{Finding, FindingKind, Severity};

@@ -66,6 +66,7 @@ pub(super) async fn check(
     .await;
     report.findings.extend(caa);
     sort(&mut report.findings);
+    report.chain.keep_few_values();
     report
 }
 

@@ -166,7 +166,7 @@ async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
             server,
             answer: answer.to_string(),
             exists: answer.name_exists(),
-            txt,
+            txt: txt.into(),
             zone: answer.zone_of_denial(),
         };
         return Ok(Step::End(end));

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::delegation::chain::FoundTxt;
 use crate::delegation::finding::Severity;
 
 fn name(text: &str) -> DnsName {
@@ -28,7 +29,7 @@ fn chain(targets: &[&str]) -> CnameChain {
         server: "192.0.2.2:53".into(),
         answer: "NXDOMAIN".into(),
         exists: false,
-        txt: Vec::new(),
+        txt: FoundTxt::default(),
         zone: None,
     };
     CnameChain {
@@ -84,7 +85,7 @@ fn txt_records_at_the_challenge_name_must_be_removed_first() {
         server: "192.0.2.2:53".into(),
         answer: "the name exists, without CNAME records (NODATA)".into(),
         exists: true,
-        txt: vec!["left-over".into()],
+        txt: vec!["left-over".into()].into(),
         zone: None,
     };
     let found = findings(&chain, Some(ALIAS), &[ZONE]);
