@@ -23,8 +23,6 @@ const BODY_MAX: usize = 32 * 1024 * 1024;
 const ANSWERS_AT_ONCE: usize = 2;
 /// Requests that are under way at a time. Each takes a connection, and a process may have 1,024 files open.
 const REQUESTS_AT_ONCE: usize = 64;
-/// How many limits of time of requests one waits for its turn: those with large answers are read one after the other.
-const TIMEOUTS_OF_OTHERS: u32 = 4;
 /// Octets of an error. It is kept while the request waits to be sent again. The text of a longer one is not read.
 const ERROR_MAX: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -169,9 +167,9 @@ impl Client {
         Err(RequestError::Refused { status, text })
     }
 
-    /// A turn for a request. If there is none for so long, the server answers nobody.
+    /// A turn for a request. Others end in time, or the server answers nobody.
     async fn turn(&self) -> Result<SemaphorePermit<'_>, RequestError> {
-        let limit = self.config.timeout * TIMEOUTS_OF_OTHERS;
+        let limit = self.config.timeout;
         let turn = timeout(limit, self.requests.acquire()).await;
         turn.ok().and_then(Result::ok).ok_or_else(|| {
             let cause = format!("other requests had no answer within {limit:?}");
