@@ -233,7 +233,10 @@ fn a_signal_stops_a_command_and_the_next_run_repeats_it() -> Result {
     );
     let program = bed.program(with(&bed, &shell(&script)))?;
     let running = program.spawn(&["renew"])?;
-    bed.wait_until("the command runs", |_| Ok(ran.exists()))?;
+    // The file exists before it has a line.
+    bed.wait_until("the command runs", |_| {
+        Ok(fs::read(&ran).is_ok_and(|text| !text.is_empty()))
+    })?;
     running.interrupt()?;
     let outcome = running.wait()?;
     assert_eq!(outcome.code, Some(130), "{outcome}");

@@ -23,7 +23,7 @@ pub(super) fn renew(names: usize, labels: usize, server: &HostileServer) -> Resu
     }
     let program = neighbours.bed.program(settings)?;
     let program = program.before(
-        "ulimit -n 1024 && ulimit -d 262144; export ACME_ALIAS_ACME__CAA_ISSUER=ca.example",
+        "ulimit -n 1024 && ulimit -d 262144; export ACME_ALIAS_ACME__CAA_ISSUER=ca.example ACME_ALIAS_DNS__TIMEOUT=2s",
     );
     let outcome = program.run(&["renew"])?;
     assert_eq!(neighbours.ca.certificates(), GOOD, "{outcome}");
