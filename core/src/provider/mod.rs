@@ -6,6 +6,7 @@
 mod backend_zone;
 mod contract;
 mod error;
+mod lists;
 mod local;
 mod options;
 mod shared;
@@ -15,6 +16,7 @@ pub use self::contract::{
     Applied, Guarantees, Identity, Limits, Reading, TxtProvider, ValueChanges, Variant,
 };
 pub use self::error::{Failure, ProviderError, check_within};
+pub use self::lists::{Few, Limited, for_each_item};
 pub use self::local::LocalCheck;
 pub use self::options::{OptionError, OptionKind, OptionSpec, OptionValue, Options};
 pub use self::shared::Shared;

@@ -5,14 +5,13 @@ use std::slice;
 
 use acme_alias_core::name::DnsName;
 use acme_alias_core::printable::{TEXT_MAX, shortened};
-use acme_alias_core::provider::{BackendZone, NAME_SERVERS_MAX, ProviderError};
+use acme_alias_core::provider::{BackendZone, Few, NAME_SERVERS_MAX, ProviderError};
 use acme_alias_core::txt::quoting::{self, Digits};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Envelope};
 use crate::error::{RequestError, TokenState};
-use crate::few::{Few, few_or_none};
 use crate::parameters::ZoneId;
 
 /// Up to this many names are queried one by one. For more, the zone's TXT records are listed.
@@ -43,11 +42,11 @@ pub(crate) struct Zone {
     #[serde(default)]
     pub(crate) status: Option<String>,
     /// The names of these servers.
-    #[serde(default, deserialize_with = "few_or_none")]
-    pub(crate) name_servers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) name_servers: Option<Few<String>>,
     /// Names in the owner's zones that may stand in place of these.
-    #[serde(default, deserialize_with = "few_or_none")]
-    pub(crate) vanity_name_servers: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) vanity_name_servers: Option<Few<String>>,
 }
 
 impl Zone {
@@ -59,7 +58,7 @@ impl Zone {
     /// All names of its servers.
     pub(crate) fn servers(&self) -> Vec<DnsName> {
         let names = [&self.name_servers, &self.vanity_name_servers];
-        let names = names.into_iter().flatten().flatten();
+        let names = names.into_iter().flatten().flat_map(|few| few.iter());
         let names = names.filter_map(|name| name.parse().ok());
         names.take(NAME_SERVERS_MAX).collect()
     }
@@ -159,7 +158,7 @@ impl Client {
     pub(crate) async fn zones(&self) -> (Vec<Zone>, Result<(), RequestError>) {
         let octets = |zone: &Zone| {
             let servers = [&zone.name_servers, &zone.vanity_name_servers];
-            let servers = servers.into_iter().flatten().flatten();
+            let servers = servers.into_iter().flatten().flat_map(|few| few.iter());
             Some(zone.id.len() + zone.name.len() + servers.map(String::len).sum::<usize>())
         };
         let query = [("per_page", ZONES_PER_PAGE)];

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acme_alias_core::provider::Few;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -14,7 +15,6 @@ use tracing::debug;
 use crate::budget::{Budget, LONGEST_WAIT};
 use crate::config::Config;
 use crate::error::{ApiError, Cause, RequestError};
-use crate::few::few;
 
 /// In octets. A page of 5,000 records has a few million.
 const BODY_MAX: usize = 16 * 1024 * 1024;
@@ -47,8 +47,8 @@ impl fmt::Debug for Client {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Envelope<T> {
     success: bool,
-    #[serde(default, deserialize_with = "few")]
-    errors: Vec<ApiError>,
+    #[serde(default)]
+    errors: Few<ApiError>,
     pub(crate) result: Option<T>,
     result_info: Option<PageInfo>,
 }
@@ -259,7 +259,7 @@ impl Response<'_> {
         let refusal: Option<Envelope<IgnoredAny>> = serde_json::from_slice(&self.body).ok();
         Err(RequestError::Refused {
             status: self.status,
-            errors: refusal.map(|refusal| refusal.errors).unwrap_or_default(),
+            errors: refusal.map(|refusal| refusal.errors.0).unwrap_or_default(),
             retry_after,
         })
     }
@@ -271,7 +271,7 @@ fn read<T: DeserializeOwned>(response: &Response<'_>) -> Result<Envelope<T>, Req
         Ok(envelope) if envelope.success => Ok(envelope),
         Ok(envelope) => Err(RequestError::Refused {
             status: response.status,
-            errors: envelope.errors,
+            errors: envelope.errors.0,
             retry_after: None,
         }),
         // A proxy or load balancer answered, so the outcome is unknown.

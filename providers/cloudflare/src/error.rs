@@ -11,10 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::{Failure, ProviderError};
+use acme_alias_core::provider::{Failure, Few, ProviderError};
 use serde::{Deserialize, Deserializer};
-
-use crate::few::few;
 
 /// Characters of a message that are kept.
 const MESSAGE_MAX: usize = 500;
@@ -71,8 +69,8 @@ pub(crate) struct ApiError {
     #[serde(default, deserialize_with = "beginning")]
     pub(crate) message: String,
     /// The reasons for this error.
-    #[serde(default, deserialize_with = "few")]
-    pub(crate) error_chain: Vec<Reason>,
+    #[serde(default)]
+    pub(crate) error_chain: Few<Reason>,
 }
 
 /// A reason for an error.

@@ -58,7 +58,6 @@ mod budget;
 mod client;
 mod config;
 mod error;
-mod few;
 mod parameters;
 mod plan;
 mod provider;

@@ -185,7 +185,8 @@ fn inactive(zone: &DnsName, found: &[Zone]) -> ProviderError {
     let each: Vec<_> = each.collect();
     let servers = found
         .iter()
-        .flat_map(|found| found.name_servers.iter().flatten());
+        .filter_map(|found| found.name_servers.as_deref())
+        .flatten();
     let servers: Vec<_> = servers
         .map(|server| server.escape_debug().to_string())
         .collect();

@@ -7,13 +7,12 @@ use std::time::Duration;
 use acme_alias_core::name::DnsName;
 use acme_alias_core::printable::{few, printable, shortened};
 use acme_alias_core::program::{Input, check_runnable};
-use acme_alias_core::provider::{Applied, Failure, ProviderError};
+use acme_alias_core::provider::{Applied, Failure, Limited, ProviderError};
 use acme_alias_core::txt::{Action, TxtChange, TxtSets};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::error::{no_turn, of_program};
-use crate::limited::Limited;
 use crate::parameters::Program;
 use crate::places::Places;
 use crate::runner::Run;

@@ -64,7 +64,6 @@ mod acme_sh;
 mod config;
 mod error;
 mod json;
-mod limited;
 mod parameters;
 mod places;
 mod provider;

@@ -2,7 +2,7 @@
 //! <https://doc.powerdns.com/authoritative/http-api/zone.html>.
 
 use acme_alias_core::name::DnsName;
-use acme_alias_core::provider::ProviderError;
+use acme_alias_core::provider::{Limited, ProviderError};
 use acme_alias_core::txt::quoting::{self, Digits};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,6 @@ use tracing::debug;
 
 use crate::client::Client;
 use crate::error::{RequestError, ServerState};
-use crate::limited::limited;
 
 /// A zone: <https://doc.powerdns.com/authoritative/http-api/zone.html#zone>.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -70,8 +69,8 @@ pub(crate) struct RrSet {
     pub(crate) r#type: String,
     #[serde(default)]
     pub(crate) ttl: u32,
-    #[serde(default, deserialize_with = "limited")]
-    pub(crate) records: Vec<Record>,
+    #[serde(default)]
+    pub(crate) records: Limited<Record>,
 }
 
 /// A record: <https://doc.powerdns.com/authoritative/http-api/zone.html#record>.

@@ -61,7 +61,6 @@ mod api;
 mod client;
 mod config;
 mod error;
-mod limited;
 mod parameters;
 mod plan;
 mod provider;

@@ -61,7 +61,7 @@ impl<'a> Wanted<'a> {
         let mut changes = Vec::new();
         for (name, values) in &self.0 {
             let set = existing.get(*name).copied();
-            let old = set.map(|set| set.records.as_slice()).unwrap_or_default();
+            let old = set.map(|set| &*set.records).unwrap_or_default();
             let new = with_changes(old, values.values().copied());
             if old == new {
                 continue;
@@ -136,6 +136,8 @@ pub(crate) fn first_request(changes: &[Change]) -> &[Change] {
 
 #[cfg(test)]
 mod tests {
+    use acme_alias_core::provider::Limited;
+
     use super::*;
 
     fn change(action: Action, name: &str, value: &str) -> TxtChange {
@@ -160,7 +162,7 @@ mod tests {
                 name: "a.example.".to_owned(),
                 r#type: r#type.to_owned(),
                 ttl: 300,
-                records: records.to_vec(),
+                records: Limited(records.to_vec()),
             }],
             ..Zone::default()
         }

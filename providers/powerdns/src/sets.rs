@@ -1,14 +1,16 @@
 //! Reading a zone: of all its record sets, those at some names are kept. A set may take many times as much in memory as
 //! in the answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt;
 
 use acme_alias_core::name::DnsName;
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use acme_alias_core::provider::for_each_item;
+use serde::Deserialize;
+use serde::de::Error;
+use serde_json::value::RawValue;
 
-use crate::api::{RrSet, Zone};
+use crate::api::Zone;
 use crate::client::Client;
 use crate::error::RequestError;
 
@@ -31,93 +33,63 @@ impl Client {
     }
 }
 
+/// The record sets of a zone, not read yet.
+#[derive(Deserialize)]
+struct Sets<'a> {
+    #[serde(borrow, default)]
+    rrsets: Option<&'a RawValue>,
+}
+
+/// What tells whether a set matters.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+}
+
+impl Head<'_> {
+    fn is_at(&self, names: &BTreeSet<&DnsName>) -> bool {
+        KINDS.contains(&&*self.r#type)
+            && self.name.len() <= NAME_MAX
+            && self
+                .name
+                .parse()
+                .is_ok_and(|name: DnsName| names.contains(&name))
+    }
+}
+
 /// Reads a zone, with the TXT and CNAME records at these names.
 fn zone_with(octets: &[u8], names: &BTreeSet<&DnsName>) -> serde_json::Result<Zone> {
     let mut zone: Zone = serde_json::from_slice(octets)?;
-    let mut parser = serde_json::Deserializer::from_slice(octets);
-    zone.rrsets = InZone(names).deserialize(&mut parser)?;
+    let Sets { rrsets } = serde_json::from_slice(octets)?;
+    let Some(list) = rrsets else {
+        return Ok(zone);
+    };
+    let mut parser = serde_json::Deserializer::from_str(list.get());
+    for_each_item(&mut parser, |set: &RawValue| {
+        let head: Head<'_> = serde_json::from_str(set.get())?;
+        if !head.is_at(names) {
+            return Ok(());
+        }
+        if zone.rrsets.len() == KINDS.len() * names.len() {
+            return Err(serde_json::Error::custom(
+                "a name has several sets of one type",
+            ));
+        }
+        zone.rrsets.push(serde_json::from_str(set.get())?);
+        Ok(())
+    })?;
     Ok(zone)
-}
-
-/// Reads a zone, and keeps its sets at these names.
-struct InZone<'a>(&'a BTreeSet<&'a DnsName>);
-
-impl<'de> DeserializeSeed<'de> for InZone<'_> {
-    type Value = Vec<RrSet>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for InZone<'_> {
-    type Value = Vec<RrSet>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a zone")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut zone: A) -> Result<Self::Value, A::Error> {
-        let mut sets = Vec::new();
-        while let Some(key) = zone.next_key::<String>()? {
-            if key == "rrsets" {
-                sets = zone.next_value_seed(InList(self.0))?;
-            } else {
-                zone.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(sets)
-    }
-}
-
-/// Reads a list of sets, and keeps those at these names.
-struct InList<'a>(&'a BTreeSet<&'a DnsName>);
-
-impl InList<'_> {
-    fn has(&self, set: &RrSet) -> bool {
-        KINDS.contains(&set.r#type.as_str())
-            && set.name.len() <= NAME_MAX
-            && set
-                .name
-                .parse()
-                .is_ok_and(|name: DnsName| self.0.contains(&name))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for InList<'_> {
-    type Value = Vec<RrSet>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for InList<'_> {
-    type Value = Vec<RrSet>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of record sets")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut sets = Vec::new();
-        while let Some(set) = list.next_element()? {
-            if !self.has(&set) {
-                continue;
-            }
-            if sets.len() == KINDS.len() * self.0.len() {
-                return Err(Error::custom("a name has several sets of one type"));
-            }
-            sets.push(set);
-        }
-        Ok(sets)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limited::RECORDS_MAX;
+
+    /// Records that a set may have.
+    const RECORDS_MAX: usize = 10_000;
 
     fn read(sets: &str) -> serde_json::Result<Zone> {
         let name: DnsName = "a.example".parse().unwrap();
@@ -159,9 +131,11 @@ mod tests {
         let error = read(&format!("[{three}]")).unwrap_err().to_string();
         assert!(error.contains("several sets"), "{error}");
         assert!(read(&format!("[{}]", set("a.example.", "TXT", RECORDS_MAX))).is_ok());
-        let many = set("b.example.", "TXT", RECORDS_MAX + 1);
-        let error = read(&format!("[{many}]")).unwrap_err().to_string();
-        assert!(error.contains("more than 10000 records"), "{error}");
+        let many = |name| format!("[{}]", set(name, "TXT", RECORDS_MAX + 1));
+        let error = read(&many("a.example.")).unwrap_err().to_string();
+        assert!(error.contains("more than 10000 items"), "{error}");
+        // Those at other names are not read.
+        assert!(read(&many("b.example.")).is_ok_and(|zone| zone.rrsets.is_empty()));
         assert!(read("7").is_err());
     }
 }

@@ -450,9 +450,10 @@ fn hundreds_of_thousands_of_authorizations_in_orders_that_are_pending_are_not_ke
     Ok(())
 }
 
-/// Renews 150 certificates, while the CA refuses each order with this problem.
-fn renew_refused(problem: &Value) -> Result<Outcome> {
-    let hosts: Vec<_> = (0..150).map(|i| format!("h{i}.example.com")).collect();
+/// Renews so many certificates, while the CA refuses each order with this problem.
+pub(super) fn renew_refused(certificates: usize, problem: &Value) -> Result<Outcome> {
+    let hosts = (0..certificates).map(|i| format!("h{i}.example.com"));
+    let hosts: Vec<_> = hosts.collect();
     let bed = TestBed::builder().delegate_apart(&hosts).start()?;
     let problem = problem.to_string();
     let proxy = bed.acme_proxy(move |exchange| {
@@ -474,11 +475,14 @@ fn a_thousand_subproblems_of_each_refused_order_are_not_kept() -> Result {
         "detail": "d".repeat(800),
         "identifier": { "type": "dns", "value": "h1.example.com" },
     });
-    let outcome = renew_refused(&json!({
-        "type": "urn:ietf:params:acme:error:rejectedIdentifier",
-        "detail": "no",
-        "subproblems": vec![subproblem; 1000],
-    }))?;
+    let outcome = renew_refused(
+        150,
+        &json!({
+            "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+            "detail": "no",
+            "subproblems": vec![subproblem; 1000],
+        }),
+    )?;
     outcome.assert_failure(5, &["rejectedIdentifier"]);
     assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
     Ok(())

@@ -3,6 +3,8 @@
 use acme_alias_tests::{ALIAS_ZONE, Outcome, Result, Spoilt, TestBed};
 use serde_json::{Value, json};
 
+use super::hostile_ca::renew_refused;
+
 /// The beginnings of our lines.
 const LABELS: [&str; 4] = ["error:", "warning:", "help:", "also:"];
 
@@ -81,8 +83,6 @@ fn json_has_no_characters_that_control_a_terminal() -> Result {
 
 #[test]
 fn texts_that_take_eight_times_as_much_when_they_are_escaped_do_not_fill_memory() -> Result {
-    let hosts: Vec<_> = (0..400).map(|n| format!("h{n}.example.com")).collect();
-    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
     let hidden = |count| "\u{202e}".repeat(count);
     let subproblem = json!({
         "type": hidden(200), "detail": hidden(200), "identifier": { "type": "dns", "value": hidden(300) },
@@ -92,17 +92,7 @@ fn texts_that_take_eight_times_as_much_when_they_are_escaped_do_not_fill_memory(
         "detail": hidden(20_000),
         "subproblems": vec![subproblem; 100],
     });
-    let problem = problem.to_string();
-    let proxy = bed.acme_proxy(move |exchange| {
-        if exchange.path != "/order-plz" {
-            return Spoilt::No;
-        }
-        let json = ("content-type", "application/problem+json".to_owned());
-        Spoilt::Instead(403, vec![json], problem.clone())
-    })?;
-    let mut settings = bed.settings().certificates(&hosts);
-    settings.directory = proxy.directory();
-    let outcome = bed.program(settings)?.run(&["renew"])?;
+    let outcome = renew_refused(400, &problem)?;
     outcome.assert_failure(5, &["400 certificates failed"]);
     let peak = outcome.usage.peak_memory;
     assert!(peak < 200 << 20, "{peak} octets");
