@@ -229,9 +229,6 @@ fn checked(checked: &Checked) -> Value {
     })
 }
 
-/// TXT values at one name that are listed.
-const TXT_MAX: usize = 10;
-
 /// Where the CNAMEs end.
 fn end(end: &End) -> Value {
     match end {
@@ -243,7 +240,7 @@ fn end(end: &End) -> Value {
             ..
         } => json!({
             "kind": "at", "server": server, "answer": answer, "exists": exists,
-            "txt": txt.first.iter().take(TXT_MAX).collect::<Vec<_>>(), "txt_count": txt.count,
+            "txt": txt.first, "txt_count": txt.count,
         }),
         End::Loop(name) => json!({ "kind": "loop", "name": name }),
         End::TooLong => json!({ "kind": "too-long" }),

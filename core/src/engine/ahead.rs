@@ -1,9 +1,14 @@
 //! How much a run has begun and not ended yet, so that memory does not grow with the number of certificates.
 
+use super::core::Engine;
+use crate::store::CertificateId;
+
 /// Certificates of one CA that were begun and have no report yet.
 const CERTIFICATES_MAX: usize = 400;
 /// Names of these certificates: what is found on the way from each is kept until the report.
 const NAMES_MAX: usize = 4_000;
+/// Names of a certificate whose settings are not read yet.
+const NAMES_USUAL: usize = 10;
 
 /// Certificates that were begun and have no report yet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +33,14 @@ impl Ahead {
     pub(super) fn end(&mut self, names: usize) {
         self.certificates -= 1;
         self.names -= names;
+    }
+}
+
+impl Engine {
+    /// How many names a certificate has, or probably has if its settings are not read yet.
+    pub(super) fn names_of(&self, id: &CertificateId) -> usize {
+        let certificate = self.certificates().get(id);
+        certificate.map_or(NAMES_USUAL, |one| one.request.names.len())
     }
 }
 

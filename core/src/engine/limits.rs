@@ -150,7 +150,10 @@ impl Engine {
         let mut whys: BTreeMap<_, _> = wanted.collect();
         let ids = whys.keys().cloned().collect();
         let mut by_ca: BTreeMap<String, Counted> = BTreeMap::new();
-        for (id, certificate) in self.at_their_cas(ids).await {
+        for (id, certificate) in self.at_their_cas(ids, None).await {
+            let Some(certificate) = certificate else {
+                continue;
+            };
             let ca = certificate.environment.ca();
             let Some((rate, why)) = ca.config().limits.orders.zip(whys.remove(&id)) else {
                 continue;
