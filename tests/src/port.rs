@@ -11,7 +11,7 @@ use crate::error::{Context, Error, Result};
 
 /// Below the kernel's range for outgoing connections, so that none of those takes a port
 /// between its choice and its use.
-const RANGE: std::ops::Range<u16> = 12_000..32_000;
+pub(crate) const RANGE: std::ops::Range<u16> = 12_000..32_000;
 const ATTEMPTS: usize = 1_000;
 const DNS_PORT: u16 = 53;
 

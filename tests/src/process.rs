@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use crate::error::{Context, Error, Result};
 
 /// How long a server may take until it answers.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How long to pause between two questions to a server that starts.
 const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long to pause between two looks at a process that is to end.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dns;
 use crate::error::{Context, Result};
-use crate::port::ResolverAddress;
+use crate::port::{self, ResolverAddress};
 use crate::process::{self, Server};
 
 /// A zone that it knows by its own configuration, which answers at once.
@@ -74,10 +74,13 @@ impl Unbound {
 /// without it, Pebble would wait five seconds before it repeats what was lost.
 fn config(folder: &Path, address: SocketAddr, zones: &[StubZone<'_>]) -> Result<String> {
     let (folder, ip, port) = (folder.display(), address.ip(), address.port());
+    // It chooses among all ports otherwise, also those on which servers of beds are about to listen.
+    let avoided = format!("{}-{}", port::RANGE.start, port::RANGE.end);
     let mut config = format!(
         "server:
     interface: {ip}
     port: {port}
+    outgoing-port-avoid: {avoided}
     do-ip6: no
     access-control: 127.0.0.0/8 allow
     do-not-query-localhost: no

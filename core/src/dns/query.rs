@@ -104,6 +104,9 @@ async fn exchange(
     let udp = UdpClientStream::builder(server, runtime.clone())
         .with_timeout(Some(left))
         .with_max_retries(SENT_MAX)
+        // Nobody else can answer for a server of this machine, so the range of the kernel is large enough. It does
+        // not have the ports on which services listen, which may be about to start.
+        .with_os_port_selection(server.ip().is_loopback())
         .exchange();
     counter.count(question.kind);
     let mut response = first(udp, question.request(), deadline).await;
