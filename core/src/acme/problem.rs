@@ -20,6 +20,9 @@ const KIND_MAX: usize = 100;
 const DETAIL_MAX: usize = 12_000;
 /// The longest detail about one name that is kept beside that, in characters. A run keeps those of all its certificates.
 const DETAIL_OF_NAME_MAX: usize = 100;
+/// The details and names of all names together that are kept beside that, in octets: those of 100 names that are no
+/// longer than usual.
+const OF_NAMES_MAX: usize = 32 * 1024;
 /// The longest name, in characters (RFC 1035 §2.3.4).
 const NAME_MAX: usize = 255;
 /// Names in one order at most CAs; more subproblems are not read.
@@ -148,7 +151,15 @@ fn subproblems(problem: &Problem) -> Vec<ValidationFailure> {
             ),
         })
     };
-    problem.subproblems.iter().filter_map(of_name).collect()
+    let mut left = OF_NAMES_MAX;
+    let fits = |failure: &ValidationFailure| {
+        let octets = failure.identifier.len() + failure.kind.len() + failure.detail.len();
+        left.checked_sub(octets)
+            .inspect(|rest| left = *rest)
+            .is_some()
+    };
+    let all = problem.subproblems.iter().filter_map(of_name);
+    all.take_while(fits).collect()
 }
 
 impl From<instant_acme::Problem> for Problem {
@@ -189,4 +200,28 @@ fn detail(problem: &Problem) -> String {
         }
     }
     shortened(&detail, DETAIL_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    #[test]
+    fn what_a_ca_says_of_many_names_takes_little_memory() {
+        let subproblem = json!({
+            "type": "x".repeat(500),
+            "detail": "x".repeat(500),
+            "identifier": { "type": "dns", "value": "x".repeat(500) },
+        });
+        let problem = json!({ "subproblems": vec![subproblem; NAMES_MAX] });
+        let kept = subproblems(&serde_json::from_value(problem).unwrap());
+        let octets =
+            |one: &ValidationFailure| one.identifier.len() + one.kind.len() + one.detail.len();
+        let octets: usize = kept.iter().map(octets).sum();
+        assert!(
+            (OF_NAMES_MAX / 2..=OF_NAMES_MAX).contains(&octets),
+            "{octets}"
+        );
+    }
 }
