@@ -9,6 +9,7 @@ mod error;
 mod lists;
 mod local;
 mod options;
+mod requests;
 mod shared;
 
 pub use self::backend_zone::{BackendZone, NAME_SERVERS_MAX};
@@ -19,4 +20,5 @@ pub use self::error::{Failure, ProviderError, check_within};
 pub use self::lists::{Few, Limited, for_each_item};
 pub use self::local::LocalCheck;
 pub use self::options::{OptionError, OptionKind, OptionSpec, OptionValue, Options};
+pub use self::requests::Requests;
 pub use self::shared::Shared;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::provider::Few;
+use acme_alias_core::provider::{Few, Requests};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -18,6 +18,8 @@ use crate::error::{ApiError, Cause, RequestError};
 
 /// In octets. A page of 5,000 records has a few million.
 const BODY_MAX: usize = 16 * 1024 * 1024;
+/// Requests that are under way at a time.
+const REQUESTS_AT_ONCE: usize = 64;
 /// Answers that are received and read at a time: large ones to many certificates must not fill the memory.
 const ANSWERS_AT_ONCE: usize = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +34,7 @@ pub(crate) struct Client {
     config: Config,
     http: OnceCell<reqwest::Client>,
     budget: OnceCell<Arc<Budget>>,
+    requests: Requests,
     answers: Semaphore,
 }
 
@@ -73,6 +76,7 @@ impl Client {
             config,
             http: OnceCell::new(),
             budget: OnceCell::new(),
+            requests: Requests::at_once(REQUESTS_AT_ONCE),
             answers: Semaphore::new(ANSWERS_AT_ONCE),
         }
     }
@@ -172,6 +176,8 @@ impl Client {
                 retry_after: Some(wait),
             });
         }
+        let turn = self.requests.turn(self.config.timeout).await;
+        let _turn = turn.map_err(|cause| RequestError::NotSent(cause.into()))?;
         debug!(%method, path, "request");
         let url = self.config.base_url.join(path);
         let mut request = self.http().await?.request(method, url).query(query);

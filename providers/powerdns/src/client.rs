@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use acme_alias_core::provider::Requests;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
-use tokio::time::timeout;
 use tracing::debug;
 
 use crate::config::Config;
@@ -21,7 +21,7 @@ use crate::parameters::LOCALHOST;
 const BODY_MAX: usize = 32 * 1024 * 1024;
 /// Answers that are received and read at a time: large zones of many certificates must not fill the memory.
 const ANSWERS_AT_ONCE: usize = 2;
-/// Requests that are under way at a time. Each takes a connection, and a process may have 1,024 files open.
+/// Requests that are under way at a time.
 const REQUESTS_AT_ONCE: usize = 64;
 /// Octets of an error. It is kept while the request waits to be sent again. The text of a longer one is not read.
 const ERROR_MAX: usize = 64 * 1024;
@@ -38,7 +38,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(crate) struct Client {
     config: Config,
     http: OnceCell<reqwest::Client>,
-    requests: Semaphore,
+    requests: Requests,
     answers: Semaphore,
 }
 
@@ -67,7 +67,7 @@ impl Client {
         Client {
             config,
             http: OnceCell::new(),
-            requests: Semaphore::new(REQUESTS_AT_ONCE),
+            requests: Requests::at_once(REQUESTS_AT_ONCE),
             answers: Semaphore::new(ANSWERS_AT_ONCE),
         }
     }
@@ -128,7 +128,8 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<Body<'_>, RequestError> {
-        let _turn = self.turn().await?;
+        let turn = self.requests.turn(self.config.timeout).await;
+        let _turn = turn.map_err(|cause| RequestError::NotSent(cause.into()))?;
         debug!(%method, path, "request");
         let url = self.config.url.join(path);
         let mut request = self.http().await?.request(method, url);
@@ -165,16 +166,6 @@ impl Client {
         let error: Option<ApiError> = serde_json::from_slice(&body).ok();
         let text = error.map(|error| error.error);
         Err(RequestError::Refused { status, text })
-    }
-
-    /// A turn for a request. Others end in time, or the server answers nobody.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, RequestError> {
-        let limit = self.config.timeout;
-        let turn = timeout(limit, self.requests.acquire()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(|| {
-            let cause = format!("other requests had no answer within {limit:?}");
-            RequestError::NotSent(cause.into())
-        })
     }
 
     async fn http(&self) -> Result<&reqwest::Client, RequestError> {

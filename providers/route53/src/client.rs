@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use acme_alias_core::provider::Shared;
+use acme_alias_core::provider::{Requests, Shared};
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
@@ -15,7 +15,7 @@ use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::config::{Builder, Region, SharedCredentialsProvider};
 use aws_sdk_route53::error::SdkError;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tracing::debug;
 
 use crate::answer_limit::AnswerLimit;
@@ -50,7 +50,7 @@ pub(crate) struct Client {
     sdk: OnceCell<SdkConfig>,
     api: OnceCell<Api>,
     pace: OnceLock<Arc<DefaultDirectRateLimiter>>,
-    calls: Semaphore,
+    calls: Requests,
 }
 
 impl fmt::Debug for Client {
@@ -69,7 +69,7 @@ impl Client {
             sdk: OnceCell::new(),
             api: OnceCell::new(),
             pace: OnceLock::new(),
-            calls: Semaphore::new(CALLS_AT_ONCE),
+            calls: Requests::at_once(CALLS_AT_ONCE),
         }
     }
 
@@ -108,8 +108,8 @@ impl Client {
         let rate = self.pace();
         let attempt = async || {
             rate.until_ready().await;
-            // It is never closed.
-            let _turn = self.calls.acquire().await;
+            let turn = self.calls.turn(self.config.timeout).await;
+            let _turn = turn.map_err(CallError::NotSent)?;
             send(api).await.map_err(|error| failed(&error))
         };
         for _ in 1..ATTEMPTS {
