@@ -81,7 +81,7 @@ fn large_and_many_errors_of_cloudflare_are_not_kept() -> Result {
         repeated(&format!("{before}{after}["), "0,", "0]}", 15 << 20),
     ];
     for answer in errors {
-        run_with(CLOUDFLARE, 10, 500, answer)?;
+        run_with(CLOUDFLARE, 10, 400, answer)?;
     }
     Ok(())
 }
