@@ -1,12 +1,15 @@
 //! HTTPS to the certification authority, with limits on time and size.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{LOCATION, USER_AGENT};
+use http::uri::Authority;
 use http::{HeaderValue, Request, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
+use tower::limit::ConcurrencyLimitLayer;
 
 use super::cause::causes;
 use super::error::TransportError;
@@ -22,6 +25,14 @@ const LARGE_AT_ONCE: usize = 8;
 /// Requests to one CA that are under way at a time. Each needs a connection of its own if the CA speaks HTTP/1.1 only, and
 /// a process may have 1,024 files open.
 const REQUESTS_AT_ONCE: usize = 64;
+/// Connections to one CA that are opened at a time. Without HTTP/2 these are not only those of requests under way: one is
+/// opened until its end even if its request got another connection meanwhile.
+const OPENED_AT_ONCE: usize = 32;
+/// Hosts of one CA to which connections are kept when nobody uses them. CAs have one or two, and each URL of a hostile one
+/// may have another.
+const HOSTS_MAX: usize = 8;
+/// Connections to one host that are kept.
+const KEPT_MAX: usize = 8;
 /// The longest URL of an account or an order, and the longest one in an order, in octets. A run keeps those of all its
 /// orders, and the ledger has them in each line.
 pub(super) const LOCATION_MAX: usize = 2_000;
@@ -52,6 +63,11 @@ impl Default for Timeouts {
 #[derive(Debug)]
 pub(super) struct Transport {
     client: reqwest::Client,
+    /// The client for other hosts than those to which connections are kept.
+    keeping_none: OnceCell<reqwest::Client>,
+    /// The hosts to which connections are kept.
+    hosts: Mutex<HashSet<Authority>>,
+    extra_root: Option<Vec<u8>>,
     timeouts: Timeouts,
     /// Turns of requests.
     requests: Semaphore,
@@ -66,25 +82,31 @@ impl Transport {
         extra_root: Option<&[u8]>,
         timeouts: Timeouts,
     ) -> Result<Self, TransportError> {
-        // An error means that a crypto provider is installed already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .https_only(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeouts.request);
-        if let Some(pem) = extra_root {
-            builder = builder.tls_certs_merge(roots(pem)?);
-        }
-        let client = builder.build().map_err(|error| TransportError::Setup {
-            source: Arc::new(error),
-        })?;
         Ok(Transport {
-            client,
+            client: client(extra_root, timeouts, KEPT_MAX)?,
+            keeping_none: OnceCell::new(),
+            hosts: Mutex::default(),
+            extra_root: extra_root.map(<[u8]>::to_vec),
             timeouts,
             requests: Semaphore::new(REQUESTS_AT_ONCE),
             large: Semaphore::new(LARGE_AT_ONCE),
         })
+    }
+
+    /// The client for this host.
+    async fn client_for(
+        &self,
+        host: Option<&Authority>,
+    ) -> Result<&reqwest::Client, TransportError> {
+        let is_kept = host.is_none_or(|host| {
+            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            hosts.contains(host) || (hosts.len() < HOSTS_MAX && hosts.insert(host.clone()))
+        });
+        if is_kept {
+            return Ok(&self.client);
+        }
+        let build = async || client(self.extra_root.as_deref(), self.timeouts, 0);
+        self.keeping_none.get_or_try_init(build).await
     }
 
     /// Sends a request. Returns the whole answer, whatever its status is.
@@ -99,12 +121,13 @@ impl Transport {
         let failed = |error| self.failed(&url, error);
         // The semaphore is never closed.
         let _turn = self.requests.acquire().await.ok();
+        let client = self.client_for(request.uri().authority()).await?;
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
         request
             .headers_mut()
             .insert(USER_AGENT, HeaderValue::from_static(AGENT));
         tracing::debug!(method = %request.method(), url, "request");
-        let mut response = self.client.execute(request).await.map_err(failed)?;
+        let mut response = client.execute(request).await.map_err(failed)?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let octets = headers.get(LOCATION).map_or(0, HeaderValue::len);
@@ -153,6 +176,29 @@ impl Transport {
             TransportError::Unreachable { url, source }
         }
     }
+}
+
+/// An HTTPS client that keeps so many connections to each host.
+fn client(
+    extra_root: Option<&[u8]>,
+    timeouts: Timeouts,
+    kept: usize,
+) -> Result<reqwest::Client, TransportError> {
+    // An error means that a crypto provider is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .https_only(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(kept)
+        .connector_layer(ConcurrencyLimitLayer::new(OPENED_AT_ONCE))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(timeouts.request);
+    if let Some(pem) = extra_root {
+        builder = builder.tls_certs_merge(roots(pem)?);
+    }
+    builder.build().map_err(|error| TransportError::Setup {
+        source: Arc::new(error),
+    })
 }
 
 fn roots(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, TransportError> {
