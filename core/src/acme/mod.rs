@@ -11,6 +11,7 @@ mod ca_error;
 mod cause;
 mod client;
 mod config;
+mod connections;
 mod decode;
 mod directory;
 mod error;

@@ -1,21 +1,18 @@
 //! HTTPS to the certification authority, with limits on time and size.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{LOCATION, USER_AGENT};
-use http::uri::Authority;
 use http::{HeaderValue, Request, Response};
-use tokio::sync::{OnceCell, Semaphore};
-use tower::limit::ConcurrencyLimitLayer;
+use tokio::sync::Semaphore;
 
 use super::cause::causes;
+use super::connections::{CONNECT_TIMEOUT, Connections};
 use super::error::TransportError;
 use crate::printable::shortened;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Certificate chains are a few kilobytes; a directory with all its metadata is less.
 const BODY_MAX: usize = 1024 * 1024;
 /// A larger body waits for its turn while others are read. An order of 100 names has 15 KB, a chain 10 KB.
@@ -25,14 +22,6 @@ const LARGE_AT_ONCE: usize = 8;
 /// Requests to one CA that are under way at a time. Each needs a connection of its own if the CA speaks HTTP/1.1 only, and
 /// a process may have 1,024 files open.
 const REQUESTS_AT_ONCE: usize = 64;
-/// Connections to one CA that are opened at a time. Without HTTP/2 these are not only those of requests under way: one is
-/// opened until its end even if its request got another connection meanwhile.
-const OPENED_AT_ONCE: usize = 32;
-/// Hosts of one CA to which connections are kept when nobody uses them. CAs have one or two, and each URL of a hostile one
-/// may have another.
-const HOSTS_MAX: usize = 8;
-/// Connections to one host that are kept.
-const KEPT_MAX: usize = 8;
 /// The longest URL of an account or an order, and the longest one in an order, in octets. A run keeps those of all its
 /// orders, and the ledger has them in each line.
 pub(super) const LOCATION_MAX: usize = 2_000;
@@ -62,12 +51,7 @@ impl Default for Timeouts {
 /// the next one otherwise.
 #[derive(Debug)]
 pub(super) struct Transport {
-    client: reqwest::Client,
-    /// The client for other hosts than those to which connections are kept.
-    keeping_none: OnceCell<reqwest::Client>,
-    /// The hosts to which connections are kept.
-    hosts: Mutex<HashSet<Authority>>,
-    extra_root: Option<Vec<u8>>,
+    connections: Connections,
     timeouts: Timeouts,
     /// Turns of requests.
     requests: Semaphore,
@@ -83,30 +67,11 @@ impl Transport {
         timeouts: Timeouts,
     ) -> Result<Self, TransportError> {
         Ok(Transport {
-            client: client(extra_root, timeouts, KEPT_MAX)?,
-            keeping_none: OnceCell::new(),
-            hosts: Mutex::default(),
-            extra_root: extra_root.map(<[u8]>::to_vec),
+            connections: Connections::new(extra_root, timeouts.request)?,
             timeouts,
             requests: Semaphore::new(REQUESTS_AT_ONCE),
             large: Semaphore::new(LARGE_AT_ONCE),
         })
-    }
-
-    /// The client for this host.
-    async fn client_for(
-        &self,
-        host: Option<&Authority>,
-    ) -> Result<&reqwest::Client, TransportError> {
-        let is_kept = host.is_none_or(|host| {
-            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-            hosts.contains(host) || (hosts.len() < HOSTS_MAX && hosts.insert(host.clone()))
-        });
-        if is_kept {
-            return Ok(&self.client);
-        }
-        let build = async || client(self.extra_root.as_deref(), self.timeouts, 0);
-        self.keeping_none.get_or_try_init(build).await
     }
 
     /// Sends a request. Returns the whole answer, whatever its status is.
@@ -121,7 +86,7 @@ impl Transport {
         let failed = |error| self.failed(&url, error);
         // The semaphore is never closed.
         let _turn = self.requests.acquire().await.ok();
-        let client = self.client_for(request.uri().authority()).await?;
+        let client = self.connections.to(request.uri().authority()).await?;
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
         request
             .headers_mut()
@@ -176,41 +141,6 @@ impl Transport {
             TransportError::Unreachable { url, source }
         }
     }
-}
-
-/// An HTTPS client that keeps so many connections to each host.
-fn client(
-    extra_root: Option<&[u8]>,
-    timeouts: Timeouts,
-    kept: usize,
-) -> Result<reqwest::Client, TransportError> {
-    // An error means that a crypto provider is installed already, which is as good.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .https_only(true)
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(kept)
-        .connector_layer(ConcurrencyLimitLayer::new(OPENED_AT_ONCE))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(timeouts.request);
-    if let Some(pem) = extra_root {
-        builder = builder.tls_certs_merge(roots(pem)?);
-    }
-    builder.build().map_err(|error| TransportError::Setup {
-        source: Arc::new(error),
-    })
-}
-
-fn roots(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, TransportError> {
-    let invalid = |source| TransportError::ExtraRoot { source };
-    let roots = reqwest::Certificate::from_pem_bundle(pem);
-    let roots = roots.map_err(|error| invalid(Arc::new(error)))?;
-    if roots.is_empty() {
-        return Err(invalid(Arc::from(Box::from(
-            "there is no certificate in them",
-        ))));
-    }
-    Ok(roots)
 }
 
 fn is_certificate_error(error: &reqwest::Error) -> bool {

@@ -17,8 +17,9 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// With a clock that is further off, nothing is ordered.
 const EARLY_MAX: SignedDuration = SignedDuration::from_hours(24);
 
-/// More certificates are in no chain, even with all that do not belong to it. Each may have to be checked against each.
-const CERTIFICATES_MAX: usize = 50;
+/// More certificates are in no chain, even with some that do not belong to it: most have two or three. Each may have to be
+/// checked against each, which takes long with large keys.
+const CERTIFICATES_MAX: usize = 10;
 
 /// A verified chain, in PEM that we encoded ourselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
