@@ -18,6 +18,7 @@ use hickory_proto::rr::RecordType;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::acme;
+use crate::certificate;
 use crate::clock::SystemClock;
 use crate::delegation;
 use crate::dns::Answer;
@@ -150,9 +151,31 @@ pub fn acme_body(data: &[u8]) {
     }
 }
 
+/// Any chain of a CA can be verified, and what is shown of it is short and safe to print.
+pub fn chain(data: &[u8]) {
+    assert_short(certificate::fuzzing::chain(data), data);
+}
+
+/// Any certification request can be read, and what is shown of it is short and safe to print.
+pub fn certification_request(data: &[u8]) {
+    assert_short(certificate::fuzzing::request(data), data);
+}
+
 /// Any wait that a CA asks for is limited, and any link of a CA is an https:// URL.
 pub fn headers(data: &[u8]) {
     acme::fuzzing::headers(data);
+}
+
+/// Names are shown as they are, so that a text may be longer than the input.
+fn assert_short(shown: Vec<String>, data: &[u8]) {
+    for text in shown {
+        assert_shown(&text);
+        assert!(
+            text.len() < 10_000 + 4 * data.len(),
+            "{} octets",
+            text.len()
+        );
+    }
 }
 
 fn assert_shown(text: &str) {
@@ -209,6 +232,17 @@ mod tests {
     #[test]
     fn seeds_of_acme_problem() {
         seeds("acme_problem", acme_problem);
+    }
+
+    #[test]
+    fn seeds_of_chain() {
+        // Each run verifies signatures.
+        beginnings_of_seeds("chain", 17, chain);
+    }
+
+    #[test]
+    fn seeds_of_certification_request() {
+        seeds("certification_request", certification_request);
     }
 
     #[test]

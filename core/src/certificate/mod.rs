@@ -3,6 +3,8 @@
 mod csr;
 mod error;
 mod foreign_key;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod info;
 mod key;
 mod pem;

@@ -88,6 +88,15 @@ impl CertificationRequest {
     }
 }
 
+/// The names in a request (DER), whatever its signature is.
+#[cfg(any(test, fuzzing))]
+pub(super) fn unsigned_names(der: &[u8]) -> Result<Vec<Identifier>, CsrError> {
+    let request = X509CertificationRequest::from_der(der);
+    let (_, request) = request.map_err(|error| malformed(X509Error::from(error)))?;
+    check_key(&request.certification_request_info.subject_pki)?;
+    names(&request)
+}
+
 /// The only block of a PEM text, or the octets as they are if they are DER.
 fn decode(content: &[u8]) -> Result<Vec<u8>, CsrError> {
     let is_pem = content
