@@ -18,9 +18,7 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const OPENED_AT_ONCE: usize = 32;
 /// Hosts to which connections are kept when nobody uses them. CAs have one or two, and each URL of a hostile one may have
 /// another.
-const HOSTS_MAX: usize = 8;
-/// Connections to one host that are kept.
-const KEPT_MAX: usize = 8;
+const HOSTS_MAX: usize = 2;
 
 /// The HTTPS clients for one CA.
 #[derive(Debug)]
@@ -36,13 +34,15 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Clients that trust the system's root certificates, and `extra_root` (PEM) if given. They use the proxy in the
-    /// environment (`HTTPS_PROXY`, `NO_PROXY`).
+    /// environment (`HTTPS_PROXY`, `NO_PROXY`). There are so many requests at a time: as many connections to a host are kept,
+    /// because a new one takes much longer.
     pub(super) fn new(
         extra_root: Option<&[u8]>,
         request_timeout: Duration,
+        requests: usize,
     ) -> Result<Self, TransportError> {
         Ok(Connections {
-            keeping: client(extra_root, request_timeout, KEPT_MAX)?,
+            keeping: client(extra_root, request_timeout, requests)?,
             keeping_none: OnceCell::new(),
             hosts: Mutex::default(),
             extra_root: extra_root.map(<[u8]>::to_vec),

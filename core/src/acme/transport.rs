@@ -67,7 +67,7 @@ impl Transport {
         timeouts: Timeouts,
     ) -> Result<Self, TransportError> {
         Ok(Transport {
-            connections: Connections::new(extra_root, timeouts.request)?,
+            connections: Connections::new(extra_root, timeouts.request, REQUESTS_AT_ONCE)?,
             timeouts,
             requests: Semaphore::new(REQUESTS_AT_ONCE),
             large: Semaphore::new(LARGE_AT_ONCE),

@@ -18,8 +18,9 @@ use super::hostile_zones::GOOD;
 /// Certificates of the hostile CA, and the names of each.
 const CERTIFICATES: usize = 20;
 const NAMES: usize = 60;
-/// Connections to it, at most: 64 requests are under way at a time, 32 connections are opened, and 64 kept.
-const MOST: usize = 160;
+/// Connections to it, at most: 64 requests are under way at a time, 32 connections are opened, and 64 are kept to each of
+/// two hosts.
+const MOST: usize = 224;
 
 /// Ports in front of a server.
 #[derive(Default)]
