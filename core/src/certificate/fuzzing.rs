@@ -12,13 +12,14 @@ use crate::name::Identifier;
 /// What is shown of a certification request, and of one (DER) whose signature does not matter.
 pub(crate) fn request(data: &[u8]) -> Vec<String> {
     let parsed = CertificationRequest::parse(data).map(|request| request.names().to_vec());
-    [parsed, csr::unsigned_names(data)]
-        .into_iter()
-        .map(|names| match names {
-            Ok(names) => names.iter().map(|name| format!("{name} ")).collect(),
-            Err(error) => error.to_string(),
-        })
-        .collect()
+    let mut shown = Vec::new();
+    for names in [parsed, csr::unsigned_names(data)] {
+        match names {
+            Ok(names) => shown.extend(names.iter().map(ToString::to_string)),
+            Err(error) => shown.push(error.to_string()),
+        }
+    }
+    shown
 }
 
 /// What is shown of a chain, which is given as certificates (DER) one after the other. The first one is for the key and
