@@ -36,6 +36,14 @@ pub enum CertificateError {
         /// How many.
         count: usize,
     },
+    /// The certificates are larger than those of any chain.
+    #[error("the chain has {octets} octets; at most {limit} are accepted")]
+    TooLarge {
+        /// How many octets of DER.
+        octets: usize,
+        /// The most.
+        limit: usize,
+    },
     /// The certificate is for another key than the one in the certificate request.
     #[error("the certificate is for another key than the one in the request")]
     OtherKey,

@@ -21,6 +21,10 @@ const EARLY_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// checked against each, which takes long with large keys.
 const CERTIFICATES_MAX: usize = 10;
 
+/// The octets of DER of all certificates of a chain. With a hundred long names, or signatures that withstand quantum computers,
+/// one has some tens of kilobytes. Files of many certificates are written at a time, in several formats.
+const OCTETS_MAX: usize = 256 << 10;
+
 /// A verified chain, in PEM that we encoded ourselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
@@ -46,6 +50,11 @@ pub fn verify(
     let ders = decode(pem.as_bytes())?;
     if ders.len() > CERTIFICATES_MAX {
         return Err(CertificateError::TooMany { count: ders.len() });
+    }
+    let octets = ders.iter().map(Vec::len).sum();
+    if octets > OCTETS_MAX {
+        let limit = OCTETS_MAX;
+        return Err(CertificateError::TooLarge { octets, limit });
     }
     let certificates = ders
         .iter()
@@ -169,7 +178,7 @@ fn check_validity(info: &CertificateInfo, now: Timestamp) -> Result<(), Certific
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa, Issuer, KeyPair};
 
     use super::*;
     use crate::certificate::inspect;
@@ -342,6 +351,20 @@ mod tests {
         assert!(before.elapsed().as_secs() < 2);
         assert!(
             matches!(error, CertificateError::TooMany { count: 2_002 }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_chain_of_half_a_megabyte_is_refused() {
+        let mut fixture = fixture(&NAMES, (-1, 90));
+        let (mut params, key, _) = ca("issuer");
+        let large = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![7; 500_000]);
+        params.custom_extensions.push(large);
+        fixture.pem += &params.self_signed(&key).unwrap().pem();
+        let error = verified(&fixture, &NAMES).unwrap_err();
+        assert!(
+            matches!(error, CertificateError::TooLarge { .. }),
             "{error}"
         );
     }

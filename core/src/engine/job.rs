@@ -104,7 +104,9 @@ impl Engine {
         lease: &HeldLease,
         seat: Seat,
     ) -> Result<JobOutcome, JobError> {
-        let Prepared { certificate, plan } = prepared;
+        let Prepared {
+            certificate, plan, ..
+        } = prepared;
         // A job whose lease was lost stops as if it was interrupted, and withdraws.
         let cancel = context.cancel.child_token();
         let lost = lease.lost();

@@ -19,6 +19,8 @@ use crate::zone::cache_time;
 pub(super) struct Prepared {
     pub(super) certificate: Arc<CertificateConfig>,
     pub(super) plan: Arc<Plan>,
+    /// How long its earlier orders in this run took.
+    pub(super) took: Duration,
 }
 
 impl Prepared {
@@ -29,6 +31,12 @@ impl Prepared {
     pub(super) fn identifiers(&self) -> BTreeSet<Identifier> {
         let names = self.certificate.request.names.iter();
         names.map(|name| name.identifier.clone()).collect()
+    }
+
+    /// Whether its earlier orders took so long that another one would hold up the next run.
+    fn took_long(&self) -> bool {
+        let environment = &self.certificate.environment;
+        self.took > environment.ca().config().timeouts.order / 2
     }
 
     pub(super) fn alias_names(&self) -> BTreeSet<DnsName> {
@@ -75,7 +83,11 @@ impl Engine {
     ) -> Result<Prepared, IssueFailure> {
         let issuer = self.issuer(&certificate, context, &context.run_lease, &context.cancel);
         let plan = Arc::new(issuer.prepare(&certificate.request, seen).await?);
-        Ok(Prepared { certificate, plan })
+        Ok(Prepared {
+            certificate,
+            plan,
+            took: Duration::ZERO,
+        })
     }
 
     /// A certificate that failed, without the names that did, if it is to be obtained without them now.
@@ -85,13 +97,20 @@ impl Engine {
         failure: IssueFailure,
         context: &JobContext,
     ) -> Result<Prepared, IssueFailure> {
+        if failed.took_long() {
+            return Err(failure);
+        }
         let without = self.without_failed(&failed.certificate, failure.clone(), context.urgency);
         let certificate = without.await?;
         if !self.may_order_again(&certificate, context).await {
             return Err(failure);
         }
         let plan = Arc::new(failed.plan.only_for(&certificate.request));
-        Ok(Prepared { certificate, plan })
+        Ok(Prepared {
+            certificate,
+            plan,
+            took: failed.took,
+        })
     }
 
     /// What the CA may have seen instead of the values of a certificate that failed; `None` if that is not why.
@@ -193,6 +212,7 @@ impl Prepared {
                 warnings: Vec::new(),
                 existing: Arc::default(),
             }),
+            took: Duration::ZERO,
         }
     }
 }

@@ -409,15 +409,17 @@ impl Group {
 
     fn job(
         &self,
-        prepared: Prepared,
+        mut prepared: Prepared,
         lease: HeldLease,
         seat: Seat,
     ) -> impl Future<Output = Done> + Send + 'static {
         let (engine, context) = (self.engine.clone(), self.context.clone());
         async move {
+            let begun = Instant::now();
             // In a box, so that the tasks stay small.
             let obtained = Box::pin(engine.obtain(&prepared, &context, lease, seat));
             let outcome = guarded(prepared.id(), obtained).await;
+            prepared.took += begun.elapsed();
             Done { prepared, outcome }
         }
     }

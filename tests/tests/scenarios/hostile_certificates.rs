@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Mutex;
 
 use acme_alias_core::certificate;
@@ -62,10 +63,10 @@ fn renew_enlarged(enlarge: Enlarge) -> Result<Outcome> {
 }
 
 #[test]
-fn an_id_of_the_key_of_the_issuer_of_half_a_megabyte_is_not_kept() -> Result {
+fn an_id_of_the_key_of_the_issuer_of_200_kilobytes_is_not_kept() -> Result {
     let outcome = renew_enlarged(|params| {
-        // An octet string of half a megabyte with the tag 0 in a sequence.
-        let octets = 500_000_u32;
+        // An octet string of 200 KB with the tag 0 in a sequence.
+        let octets = 200_000_u32;
         let length = |octets: u32| [&[0x83][..], &octets.to_be_bytes()[1..]].concat();
         let id = [&[0x80][..], &length(octets), &vec![7; octets as usize]].concat();
         let content = [&[0x30][..], &length(octets + 5), &id].concat();
@@ -82,9 +83,9 @@ fn an_id_of_the_key_of_the_issuer_of_half_a_megabyte_is_not_kept() -> Result {
 }
 
 #[test]
-fn tens_of_thousands_of_names_in_certificates_that_are_set_aside_are_not_kept() -> Result {
+fn thousands_of_names_in_certificates_that_are_set_aside_are_not_kept() -> Result {
     let outcome = renew_enlarged(|params| {
-        let more = (0..40_000).map(|i| format!("n{i}.test").try_into().unwrap());
+        let more = (0..18_000).map(|i| format!("n{i}.test").try_into().unwrap());
         params.subject_alt_names.extend(more.map(SanType::DnsName));
     })?;
     outcome.assert_failure(5, &["instead of"]);
@@ -93,5 +94,36 @@ fn tens_of_thousands_of_names_in_certificates_that_are_set_aside_are_not_kept() 
         "{:?}",
         outcome.usage
     );
+    Ok(())
+}
+
+#[test]
+fn large_certificates_that_are_written_in_many_formats_do_not_fill_memory() -> Result {
+    let hosts = |kind: char, count| (0..count).map(move |n| format!("{kind}{n}.example.com"));
+    let all: Vec<_> = hosts('a', 80).chain(hosts('g', 20)).collect();
+    let bed = TestBed::builder().delegate_apart(&all).start()?;
+    let proxy = bed.acme_proxy(enlarged(|params| {
+        let name = params.subject_alt_names.first();
+        if matches!(name, Some(SanType::DnsName(name)) if name.as_str().starts_with('a')) {
+            let extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![7; 650_000]);
+            params.custom_extensions.push(extension);
+        }
+    }))?;
+    let folder = bed.folder().join("files");
+    fs::create_dir(&folder)?;
+    let password = bed.write_secret("password", "a password")?;
+    let mut settings = bed.settings().certificates(&all);
+    let files = "key = 'DIR/{id}.key'\nfullchain = 'DIR/{id}.pem'\ncombined = 'DIR/{id}.all'\n\
+                 certificate-der = 'DIR/{id}.der'\npkcs12 = 'DIR/{id}.p12'";
+    settings.more += &format!(
+        "[[deploy]]\nkind = 'files'\n{}\npassword = {{ file = '{}' }}\n",
+        files.replace("DIR", &folder.display().to_string()),
+        password.display()
+    );
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?.before("ulimit -d 262144");
+    let outcome = program.run(&["renew"])?;
+    outcome.assert_failure(5, &["at most 262144 are accepted"]);
+    assert_eq!(fs::read_dir(&folder)?.count(), 20 * 5, "{outcome}");
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! What a certificate could make others wait for, at its CA.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{
-    Result, SECOND_ALIAS_ZONE, Settings, SimulatedCa, Spoilt, TestBed, Validation,
+    BELOW, Exchange, Result, SECOND_ALIAS_ZONE, Settings, SimulatedCa, Spoilt, TestBed, Validation,
 };
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -183,5 +185,69 @@ fn a_certificate_that_fails_for_one_name_after_the_other_holds_up_no_deployment(
     bed.wait_until("the deployment", |_| Ok(deployed.exists()))?;
     running.kill()?;
     assert!(orders.load(Ordering::Relaxed) <= 11);
+    Ok(())
+}
+
+/// Lets each order stay pending for 15 seconds, and then refuses it because of its first name.
+fn refused_late() -> impl Fn(&Exchange) -> Spoilt + Send + Sync {
+    let orders: Mutex<BTreeMap<String, (Instant, Value)>> = Mutex::default();
+    move |exchange| {
+        let mut orders = orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let id_in = |url: &str| url.rsplit('/').next().unwrap_or_default().to_owned();
+        if exchange.path.starts_with("/finalize-order/") && exchange.answer.is_empty() {
+            let kind = "urn:ietf:params:acme:error:rejectedIdentifier";
+            let first = orders.get(&id_in(&exchange.path)).map(|(_, first)| first);
+            let problem = json!({ "type": kind, "detail": "no", "subproblems": [
+                { "type": kind, "detail": "no", "identifier": first }
+            ]});
+            let content_type = ("content-type", "application/problem+json".to_owned());
+            return Spoilt::Instead(403, vec![content_type], problem.to_string());
+        }
+        let answer = serde_json::from_str(&exchange.answer);
+        let mut answer: Value = answer.unwrap_or_default();
+        let Some(finalize) = answer["finalize"].as_str() else {
+            return Spoilt::No;
+        };
+        let first = answer["identifiers"][0].clone();
+        let order = orders.entry(id_in(finalize));
+        let (opened, _) = order.or_insert_with(|| (Instant::now(), first));
+        if opened.elapsed() > Duration::from_secs(15) {
+            return Spoilt::No;
+        }
+        answer["status"] = "pending".into();
+        Spoilt::Changed(answer.to_string())
+    }
+}
+
+#[test]
+fn a_certificate_that_takes_long_for_one_name_after_the_other_delays_no_added_one() -> Result {
+    let names: Vec<_> = (0..20).map(|n| format!("n{n}.example.com")).collect();
+    let good = ["good.example.org".to_owned()];
+    let bed = TestBed::builder().delegate(&[&names[..], &good].concat());
+    let bed = bed.always_valid().start()?;
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let proxy = bed.acme_proxy(refused_late())?;
+    let hostile = format!("domains = {names:?}\nca = \"other\"\npartial = true");
+    let mut settings = bed.settings_with(&ca).certificate("hostile", &hostile);
+    settings.more += &format!(
+        "[cas.other]\ndirectory = \"{}\"\nca-file = \"{}\"\nagree-tos = true\norder-timeout = \"20s\"\n",
+        proxy.directory(),
+        bed.settings().ca_file.unwrap_or_default().display()
+    );
+    let program = bed.program(settings)?;
+    let below = program.home().join(BELOW);
+    fs::write(&below, "")?;
+    let running = program.spawn(&["run"])?;
+    // The order of the hostile certificate is under way.
+    bed.wait_until("an order", |bed| Ok(bed.orders()? > 0))?;
+    fs::write(&below, format!("[certificates.good]\ndomains = {good:?}\n"))?;
+    let begun = Instant::now();
+    while ca.certificates() == 0 && begun.elapsed() < Duration::from_mins(3) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let waited = begun.elapsed();
+    running.kill()?;
+    // Twice the time that the CA may take for an order is ten minutes, with the usual settings.
+    assert!(waited < Duration::from_secs(40), "{waited:?}");
     Ok(())
 }
