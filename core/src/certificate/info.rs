@@ -128,6 +128,8 @@ pub(super) fn read(certificate: &X509Certificate<'_>) -> Result<CertificateInfo,
         .collect();
     let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
+    // A name may be there thousands of times, and what was read is kept for each certificate.
+    names.shrink_to_fit();
     let time = |seconds| Timestamp::from_second(seconds).map_err(malformed);
     Ok(CertificateInfo {
         names,
@@ -237,6 +239,17 @@ yNQwCgYIKoZIzj0EAwIDRwAwRAIge09+S5TZAlw5tgtiVvuERV6cT4mfutXIlwTb
         assert_eq!(info.names, ["b.example", "c.example", "a.example"]);
         info.order_names(&["a.example", "b.example"].map(|name| name.parse().unwrap()));
         assert_eq!(info.names, ["a.example", "b.example", "c.example"]);
+    }
+
+    #[test]
+    fn a_name_that_is_there_thousands_of_times_takes_the_memory_of_one() {
+        let mut params = CertificateParams::new(["example.com".to_owned()]).unwrap();
+        let name = params.subject_alt_names[0].clone();
+        params.subject_alt_names = vec![name; 10_000];
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let info = inspect(certificate.pem().as_bytes()).unwrap();
+        assert_eq!(info.names, ["example.com"]);
+        assert!(info.names.capacity() < 100, "{}", info.names.capacity());
     }
 
     #[test]
