@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use hickory_proto::dnssec::rdata::DNSSECRData;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, Record};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
@@ -21,6 +22,9 @@ const MAX_NEGATIVE: Duration = Duration::from_mins(5);
 /// Memory that an answer may take that is kept, in octets. One with 13 servers and their addresses fits.
 const MEMORY_MAX: usize = 16 * 1024;
 
+/// Memory that a small part of a record takes, such as one of the texts of a TXT record, in octets.
+const PART: usize = 48;
+
 /// The moment at which `message` must be asked for again. One that is large is not kept: anyone can fill
 /// answers about a zone, and thousands of them are kept.
 pub(super) fn expiry(message: &Message) -> Instant {
@@ -35,14 +39,29 @@ fn is_large(message: &Message) -> bool {
 }
 
 /// About how much memory a message takes, in octets; `None` if that is far too much. A name that occurs again takes
-/// two octets in an answer, and all its octets in memory.
+/// two octets in an answer, and all its octets in memory. A text of one octet takes two, and a type less than one.
 fn memory(message: &Message) -> Option<usize> {
     let mut octets = Vec::new();
     let mut encoder = BinEncoder::new(&mut octets);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
     message.emit(&mut encoder).ok()?;
-    let records = message.answers.len() + message.authorities.len() + message.additionals.len();
-    Some(records * size_of::<Record>() + octets.len())
+    let sections = [&message.answers, &message.authorities, &message.additionals];
+    let mut total = octets.len();
+    for record in sections.into_iter().flatten() {
+        total += size_of::<Record>() + parts(&record.data)? * PART;
+    }
+    Some(total)
+}
+
+/// Of how many small parts a record consists; `None` if it is of a kind with parts for which nobody asks.
+fn parts(data: &RData) -> Option<usize> {
+    match data {
+        RData::TXT(text) => Some(text.txt_data.len()),
+        RData::DNSSEC(DNSSECRData::NSEC(nsec)) => Some(nsec.type_bit_maps().count()),
+        RData::DNSSEC(DNSSECRData::NSEC3(nsec3)) => Some(nsec3.type_bit_maps().count()),
+        RData::SVCB(_) | RData::HTTPS(_) => None,
+        _ => Some(0),
+    }
 }
 
 /// The moment at which records with this TTL, in seconds, must be asked for again.
@@ -83,8 +102,9 @@ fn seconds(ttl: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use hickory_proto::dnssec::rdata::NSEC;
     use hickory_proto::rr::rdata::{A, NS, SOA, TXT};
-    use hickory_proto::rr::{Name, RData, Record};
+    use hickory_proto::rr::{Name, RData, Record, RecordType};
 
     use super::*;
 
@@ -125,8 +145,26 @@ mod tests {
             message.answers = vec![Record::from_rdata(name(), 60, data)];
             message
         };
-        assert!(is_kept(text(60)));
-        assert!(!is_kept(text(70)));
+        assert!(is_kept(text(50)));
+        assert!(!is_kept(text(60)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_many_small_parts_is_not_kept() {
+        let is_kept = |data| {
+            let mut message = Message::query();
+            message.answers = vec![Record::from_rdata(name(), 60, data)];
+            expiry(&message) > Instant::now()
+        };
+        let text = |count| RData::TXT(TXT::new(vec!["x".to_owned(); count]));
+        assert!(is_kept(text(100)));
+        assert!(!is_kept(text(500)));
+        let types = |count: u16| {
+            let types = (1..=count).map(RecordType::from);
+            RData::DNSSEC(DNSSECRData::NSEC(NSEC::new(name(), types)))
+        };
+        assert!(is_kept(types(100)));
+        assert!(!is_kept(types(500)));
     }
 
     #[tokio::test(start_paused = true)]
