@@ -438,7 +438,8 @@ mod tests {
         held.lock().unwrap();
         let error = lock_file(&path).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
-        drop(held);
+        // A process that another test begins may still have the file, and would hold the lock.
+        held.unlock().unwrap();
         lock_file(&path).await.unwrap();
     }
 }
