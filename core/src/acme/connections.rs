@@ -34,7 +34,7 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Clients that trust the system's root certificates, and `extra_root` (PEM) if given. They use the proxy in the
-    /// environment (`HTTPS_PROXY`, `NO_PROXY`). There are so many requests at a time: as many connections to a host are kept,
+    /// environment (`HTTPS_PROXY`, `NO_PROXY`). As many connections to a host are kept as `requests` are under way at a time,
     /// because a new one takes much longer.
     pub(super) fn new(
         extra_root: Option<&[u8]>,

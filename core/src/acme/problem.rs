@@ -207,6 +207,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
     #[test]
     fn what_a_ca_says_of_many_names_takes_little_memory() {
         let subproblem = json!({

@@ -39,7 +39,8 @@ fn is_large(message: &Message) -> bool {
 }
 
 /// About how much memory a message takes, in octets; `None` if that is far too much. A name that occurs again takes
-/// two octets in an answer, and all its octets in memory. A text of one octet takes two, and a type less than one.
+/// two octets in an answer, and all its octets in memory. A text of one octet takes two there, a type less than
+/// one, and each takes [`PART`] in memory.
 fn memory(message: &Message) -> Option<usize> {
     let mut octets = Vec::new();
     let mut encoder = BinEncoder::new(&mut octets);

@@ -242,9 +242,7 @@ fn a_certificate_that_takes_long_for_one_name_after_the_other_delays_no_added_on
     bed.wait_until("an order", |bed| Ok(bed.orders()? > 0))?;
     fs::write(&below, format!("[certificates.good]\ndomains = {good:?}\n"))?;
     let begun = Instant::now();
-    while ca.certificates() == 0 && begun.elapsed() < Duration::from_mins(3) {
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    bed.wait_until("the added certificate", |_| Ok(ca.certificates() > 0))?;
     let waited = begun.elapsed();
     running.kill()?;
     // Twice the time that the CA may take for an order is ten minutes, with the usual settings.
