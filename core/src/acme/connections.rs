@@ -15,7 +15,7 @@ use super::error::TransportError;
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that are opened at a time. Without HTTP/2 these are not only those of requests under way: one is opened
 /// until its end even if its request got another connection meanwhile.
-const OPENED_AT_ONCE: usize = 32;
+pub(super) const OPENED_AT_ONCE: usize = 32;
 /// Hosts to which connections are kept when nobody uses them. CAs have one or two, and each URL of a hostile one may have
 /// another.
 const HOSTS_MAX: usize = 2;
