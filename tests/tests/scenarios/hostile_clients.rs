@@ -5,11 +5,13 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::chown;
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{BELOW, Result};
 
-use crate::metrics::{get, program};
+use crate::metrics::{get, program, serving};
 use crate::status_page::bed;
 
 /// Another user. The tests run as root.
@@ -96,6 +98,52 @@ fn clients_that_send_nothing_keep_nobody_waiting() -> Result {
         begun.elapsed()
     );
     drop(clients);
+    running.terminate()?;
+    running.wait()?;
+    Ok(())
+}
+
+#[test]
+fn clients_that_hang_up_cause_no_work_each() -> Result {
+    const CERTIFICATES: usize = 3_000;
+    let bed = bed()?;
+    let port = bed.dead_port()?;
+    let address = port.address();
+    let program = program(&bed, &address.to_string())?;
+    program.run(&["renew"])?.assert_failure(3, &[]);
+    let all = bed.folder().join("state/certificates");
+    for id in 0..CERTIFICATES {
+        let copy = all.join(format!("c{id}"));
+        let mut cp = Command::new("cp");
+        cp.arg("-a").arg(all.join("good")).arg(copy).status()?;
+    }
+    let running = serving(&bed, &program, address)?;
+    get(address, "/metrics")?;
+    let before = running.peak_memory()?;
+    // What is made at once is fresh for some seconds, and longer if it took long.
+    let end = Instant::now() + Duration::from_secs(40);
+    let hang_ups = || -> Result<usize> {
+        let mut count = 0;
+        while Instant::now() < end {
+            let mut stream = TcpStream::connect(address)?;
+            write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+            thread::sleep(Duration::from_millis(3));
+            count += 1;
+        }
+        Ok(count)
+    };
+    let clients = thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(hang_ups)).collect();
+        let counts = clients
+            .into_iter()
+            .map(|client| client.join().unwrap_or(Ok(0)));
+        counts.sum::<Result<usize>>()
+    })?;
+    assert!(clients > 1_000, "{clients} clients");
+    let more = running.peak_memory()?.saturating_sub(before);
+    println!("{more} octets more for {clients} clients");
+    assert!(more < 30 << 20, "{more} octets more for {clients} clients");
+    assert_eq!(get(address, "/healthz")?, "ok\n");
     running.terminate()?;
     running.wait()?;
     Ok(())

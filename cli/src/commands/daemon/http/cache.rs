@@ -1,5 +1,6 @@
 //! What is costly to make is made once for all who ask within some seconds.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,31 +14,41 @@ const FRESH: Duration = Duration::from_secs(5);
 const FRESH_TIMES: u32 = 20;
 
 /// Something that is costly to make.
-pub(super) struct Cache<T>(Mutex<Option<(Instant, Arc<T>)>>);
+pub(super) struct Cache<T>(Arc<Mutex<Slot<T>>>);
+
+/// What was made last, and until when it is fresh.
+type Slot<T> = Option<(Instant, Arc<T>)>;
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Cache(Mutex::new(None))
+        Cache(Arc::default())
     }
 }
 
-impl<T> Cache<T> {
-    /// Returns it, made now if it is not fresh. Those who ask meanwhile wait for it.
-    pub(super) async fn get<E>(
+impl<T: Send + Sync + 'static> Cache<T> {
+    /// Returns it, made now if it is not fresh. Those who ask meanwhile wait for it. It is made to its end even if those who
+    /// asked have gone: work on files cannot be ended, and each client that hangs up would begin it once more.
+    pub(super) async fn get<E: Send + 'static>(
         &self,
-        make: impl Future<Output = Result<T, E>>,
+        make: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<Arc<T>, E> {
-        let mut slot = self.0.lock().await;
+        let mut slot = Arc::clone(&self.0).lock_owned().await;
         let began = Instant::now();
         if let Some((until, made)) = &*slot
             && began < *until
         {
             return Ok(Arc::clone(made));
         }
-        let made = Arc::new(make.await?);
-        let fresh = FRESH.max(began.elapsed() * FRESH_TIMES);
-        *slot = Some((Instant::now() + fresh, Arc::clone(&made)));
-        Ok(made)
+        let making = tokio::spawn(async move {
+            let made = Arc::new(make.await?);
+            let fresh = FRESH.max(began.elapsed() * FRESH_TIMES);
+            *slot = Some((Instant::now() + fresh, Arc::clone(&made)));
+            Ok(made)
+        });
+        match making.await {
+            Ok(made) => made,
+            Err(panicked) => resume_unwind(panicked.into_panic()),
+        }
     }
 }
 
@@ -51,7 +62,7 @@ mod tests {
     async fn it_is_made_again_when_it_is_not_fresh() {
         let cache = Cache::default();
         let get = async |value: u32| {
-            let made = cache.get(async { Ok::<_, Infallible>(value) }).await;
+            let made = cache.get(async move { Ok::<_, Infallible>(value) }).await;
             *made.unwrap_or_default()
         };
         assert_eq!(get(1).await, 1);
@@ -76,5 +87,20 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         let other = async { Ok::<_, &str>(2) };
         assert_eq!(*cache.get(other).await.unwrap_or_default(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_any_more_is_made_once() {
+        let cache = Cache::default();
+        let slow = |value: u32| async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Ok::<_, Infallible>(value)
+        };
+        for value in 1..10 {
+            let gone = tokio::time::timeout(Duration::from_secs(1), cache.get(slow(value)));
+            let gone = gone.await.ok().and_then(Result::ok);
+            assert!(gone.is_none_or(|made| *made == 1));
+        }
+        assert_eq!(*cache.get(slow(10)).await.unwrap_or_default(), 1);
     }
 }

@@ -87,7 +87,7 @@ impl Shared {
     async fn shown(&self) -> Result<Arc<Shown>, Failure> {
         let source = self.source();
         let status = Some(self.status.get());
-        let make = async {
+        let make = async move {
             Ok(Shown {
                 snapshot: Snapshot::take(&source.setup, Some(&source.built), status).await?,
                 page: OnceLock::new(),
@@ -100,7 +100,7 @@ impl Shared {
     /// What `list --output json` prints, or would have printed some seconds ago.
     pub(super) async fn list(&self) -> Result<Bytes, Failure> {
         let source = self.source();
-        let make = async {
+        let make = async move {
             let mut all = certificates::all(&source.setup, Some(&source.built)).await?;
             certificates::add_stored(&mut all, &source.setup).await?;
             let state = source.setup.settings.state.clone();
