@@ -223,6 +223,7 @@ async fn check(
         .zip(reports)
         .map(|(wanted, report)| CheckedName {
             identifiers: wanted.identifiers.clone(),
+            certificates: wanted.certificates.iter().copied().cloned().collect(),
             report,
         });
     Ok(Checked {

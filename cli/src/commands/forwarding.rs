@@ -33,6 +33,7 @@ pub(super) async fn note(
     for CheckedName {
         identifiers,
         report,
+        ..
     } in names
     {
         report.note_forwarded(identifiers, &forwarded);

@@ -55,6 +55,7 @@ fn one(
     CheckedName {
         identifiers,
         report,
+        ..
     }: &CheckedName,
 ) -> String {
     let DelegationReport {

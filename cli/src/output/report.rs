@@ -138,6 +138,8 @@ pub(crate) struct Probed {
 /// One challenge name, and whose it is.
 pub(crate) struct CheckedName {
     pub(crate) identifiers: Vec<Identifier>,
+    /// The certificates that have it.
+    pub(crate) certificates: Vec<CertificateId>,
     pub(crate) report: DelegationReport,
 }
 

@@ -1,12 +1,17 @@
 //! The result of a check of all delegations.
 
+use std::collections::HashMap;
+
 use acme_alias_core::delegation::{Finding, Severity};
+use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
 
-use crate::output::Checked;
+use crate::output::{Checked, CheckedName};
 
 /// Findings that are kept, those of the same cause as one; the challenge names are all counted.
-const FINDINGS_MAX: usize = 100;
+const FINDINGS_MAX: usize = 1_000;
+/// The same of each certificate, errors and warnings for themselves: one with a hundred names leaves room for others.
+const FINDINGS_OF_EACH_MAX: usize = 10;
 
 /// The result of a check of all delegations.
 #[derive(Clone, Debug)]
@@ -20,6 +25,27 @@ pub(crate) struct Delegations {
     pub(crate) errors: usize,
     /// What was found, errors first, the same of several names once.
     pub(crate) findings: Vec<Finding>,
+    /// How many there were of each certificate.
+    of_each: HashMap<CertificateId, OfOne>,
+}
+
+/// How many findings a certificate has.
+#[derive(Clone, Copy, Debug, Default)]
+struct OfOne {
+    warnings: usize,
+    errors: usize,
+}
+
+impl OfOne {
+    /// Counts one more. Returns whether there is room for it.
+    fn add(&mut self, severity: Severity) -> bool {
+        let count = match severity {
+            Severity::Warning => &mut self.warnings,
+            Severity::Error => &mut self.errors,
+        };
+        *count += 1;
+        *count <= FINDINGS_OF_EACH_MAX
+    }
 }
 
 impl Delegations {
@@ -31,6 +57,7 @@ impl Delegations {
             warnings: 0,
             errors: 0,
             findings: Vec::new(),
+            of_each: HashMap::new(),
         }
     }
 
@@ -39,10 +66,24 @@ impl Delegations {
         self.good += checked.count(None);
         self.warnings += checked.count(Some(Severity::Warning));
         self.errors += checked.count(Some(Severity::Error));
-        let findings = std::mem::take(&mut self.findings).into_iter();
-        self.findings = Finding::merged(findings.chain(checked.findings().cloned()));
+        let mut findings = std::mem::take(&mut self.findings);
+        for name in &checked.names {
+            let new = name.report.findings.iter();
+            findings.extend(new.filter(|one| self.has_room(name, one)).cloned());
+        }
+        self.findings = Finding::merged(findings);
         self.findings
             .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         self.findings.truncate(FINDINGS_MAX);
+    }
+
+    /// Whether one of the certificates with this name has room for a finding.
+    fn has_room(&mut self, name: &CheckedName, finding: &Finding) -> bool {
+        let mut has_room = name.certificates.is_empty();
+        for id in &name.certificates {
+            let of_one = self.of_each.entry(id.clone()).or_default();
+            has_room |= of_one.add(finding.severity);
+        }
+        has_room
     }
 }

@@ -1,18 +1,21 @@
 //! Zones of others that are delegated to the servers of the alias zone.
 
+use std::fs;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, HostileAnswer, HostileServer, QueryProxy, Result, SimulatedCa, TestBed, Validation,
+    ALIAS_ZONE, BELOW, HostileAnswer, HostileServer, QueryProxy, Result, SimulatedCa, TestBed,
+    Validation,
 };
 use hickory_proto::rr::rdata::{A, CNAME, NS};
 use hickory_proto::rr::{RData, RecordType};
 
 use super::hostile_answers::renew;
 use super::hostile_zones::{HOSTILE, Neighbours, name, none, soa, victims, with};
+use super::metrics::{get, serving};
 
 /// A bed with one good certificate. The CA asks the secondary of the alias zone, which has a change seconds later.
 fn with_a_slow_transfer() -> Result<Neighbours> {
@@ -166,4 +169,30 @@ fn servers_that_do_not_resolve_in_many_zones_on_the_way_do_not_fill_memory() -> 
         }
     })?;
     renew(300, 0, &server).map(drop)
+}
+
+#[test]
+fn a_hundred_broken_names_of_one_certificate_hide_none_of_another() -> Result {
+    let good = "good.example.com";
+    let bed = TestBed::builder().delegate(&[good]).start()?;
+    let broken: Vec<_> = (0..100).map(|n| format!("a{n}.example.com")).collect();
+    let settings = bed.settings().certificates(&[good]);
+    let program = bed.program(settings.certificate("a", &format!("domains = {broken:?}")))?;
+    program
+        .run(&["renew", "good-example-com"])?
+        .assert_success();
+    let removed = format!("update delete _acme-challenge.{good} CNAME");
+    bed.update_main_zones(&format!("zone example.com\n{removed}\nsend\n"))?;
+    let port = bed.dead_port()?;
+    let listen = format!("[run]\nlisten = '{}'\n", port.address());
+    fs::write(program.home().join(BELOW), listen)?;
+    let running = serving(&bed, &program, port.address())?;
+    let page = get(port.address(), "/")?;
+    running.terminate()?;
+    let outcome = running.wait()?;
+    let finding = format!("_acme-challenge.{good}.: there is no CNAME");
+    assert!(page.contains("101 that would fail"), "{page}");
+    assert!(page.contains(&finding), "{page}");
+    outcome.assert_said(&[&finding]);
+    Ok(())
 }

@@ -8,6 +8,9 @@ use super::super::snapshot::Snapshot;
 use super::parts::{text, time};
 use crate::output::words::counted;
 
+/// Warnings that are shown; the others are counted.
+const SHOWN_MAX: usize = 100;
+
 /// Nothing if they were not checked: only `acme-alias run` does that.
 pub(super) fn section(snapshot: &Snapshot) -> Markup {
     let status = snapshot.status.as_ref();
@@ -17,9 +20,13 @@ pub(super) fn section(snapshot: &Snapshot) -> Markup {
                 h2 #delegations { "Delegations" }
                 p { (in_words(delegations)) " Checked at " (time(delegations.at)) "." }
                 @let warnings = delegations.findings.iter();
-                @for finding in warnings.filter(|finding| finding.severity == Severity::Warning) {
+                @let warnings = warnings.filter(|finding| finding.severity == Severity::Warning);
+                @for finding in warnings.clone().take(SHOWN_MAX) {
                     p.warn { (text(&finding.name.fqdn())) ": " (text(&finding.answer)) }
                     p { (text(&finding.remedy)) }
+                }
+                @if warnings.clone().count() > SHOWN_MAX {
+                    p { (warnings.count() - SHOWN_MAX) " more: run " code { "acme-alias check" } " to see all." }
                 }
             }
         }

@@ -17,7 +17,7 @@ pub(super) fn section(problems: &[Problem]) -> Markup {
                     @for problem in problems.iter().take(SHOWN_MAX) { (one(problem)) }
                 }
                 @if problems.len() > SHOWN_MAX {
-                    p { (problems.len() - SHOWN_MAX) " more: run " code { "acme-alias list" } " to see all." }
+                    p { (problems.len() - SHOWN_MAX) " more: run " code { "acme-alias list" } " and " code { "acme-alias check" } " to see all." }
                 }
             }
         }
