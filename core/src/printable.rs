@@ -64,16 +64,20 @@ pub(crate) fn grouped(number: usize) -> String {
     groups.join(",")
 }
 
-/// Whether the character reorders or hides text (the common ones of Unicode category Cf).
+/// Whether the character reorders or hides text, or is not seen itself (Unicode category Cf, as far as no script needs it).
 fn is_format(c: char) -> bool {
     matches!(
         c,
         '\u{ad}'
             | '\u{61c}'
+            | '\u{180e}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -85,7 +89,10 @@ mod tests {
     fn text_is_unchanged_and_control_characters_are_escaped() {
         assert_eq!(printable("zwölf\nWörter"), "zwölf Wörter");
         assert_eq!(printable("\u{1b}[2J"), "\\u{1b}[2J");
-        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
+        for hidden in ['\u{202e}', '\u{180e}', '\u{fffb}', '\u{e0041}'] {
+            let escaped = hidden.escape_unicode();
+            assert_eq!(printable(&format!("a{hidden}b")), format!("a{escaped}b"));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::current::{current_number, numbers};
 use super::errors::unavailable;
 use super::layout::{KEY, OLD_LOCK, VERSIONS};
 use super::leftovers::{remove_lock, remove_unfinished};
+use super::set_aside;
 use crate::store::error::StoreError;
 
 /// Keeps the newest versions and the current one. The private key of every other version is
@@ -34,6 +35,7 @@ pub(super) fn prune(folder: &Path, keep: usize) -> Result<(), StoreError> {
         .chain([
             remove_unfinished(&versions),
             remove_unfinished(folder),
+            set_aside::remove_unfinished_of(folder),
             remove_lock(&folder.join(OLD_LOCK)),
         ])
         .collect();

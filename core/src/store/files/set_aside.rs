@@ -8,6 +8,7 @@ use super::access::{check_dir, make_dir, remove};
 use super::atomic::{sync_dir, write};
 use super::current::numbers;
 use super::layout::{SET_ASIDE, set_aside_path};
+use super::leftovers::remove_unfinished;
 use crate::store::certificate::SetAside;
 use crate::store::error::StoreError;
 use crate::trusted::Links;
@@ -47,8 +48,18 @@ fn content(unusable: &SetAside) -> SecretString {
     format!("Not used: {reason}\nOrder: {order}\n\n{chain}\n{key}").into()
 }
 
+/// Deletes what a killed process left: it contains a private key.
+pub(super) fn remove_unfinished_of(folder: &Path) -> Result<(), StoreError> {
+    let all = folder.join(SET_ASIDE);
+    if !check_dir(&all, Links::Refused)? {
+        return Ok(());
+    }
+    remove_unfinished(&all)
+}
+
 /// Deletes them all: they contain private keys.
 pub(super) fn remove_all(folder: &Path) -> Result<(), StoreError> {
+    remove_unfinished_of(folder)?;
     let all = folder.join(SET_ASIDE);
     if !check_dir(&all, Links::Refused)? {
         return Ok(());

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::access::mode;
-use super::layout::{CERTIFICATE, FULLCHAIN, KEY, VERSIONS};
+use super::layout::{CERTIFICATE, FULLCHAIN, KEY, SET_ASIDE, VERSIONS};
 use super::{FileStore, FileStoreOptions};
 use crate::clock::Clock;
 use crate::lease::JobName;
@@ -236,6 +236,9 @@ async fn a_killed_put_leaves_the_old_version_current() {
     fs::write(versions.join(".new-killed").join(KEY), "key").unwrap();
     fs::create_dir(versions.join("2")).unwrap();
     symlink("versions/2", folder.certificate().join(".new-current")).unwrap();
+    let set_aside = folder.certificate().join(SET_ASIDE);
+    fs::create_dir(&set_aside).unwrap();
+    fs::write(set_aside.join(".new-killed"), "key").unwrap();
     let stored = store.certificate(&id()).await.unwrap().unwrap();
     assert_eq!(stored.version, 1);
     let stored = store.put_certificate(&id(), version("3")).await.unwrap();
@@ -243,6 +246,7 @@ async fn a_killed_put_leaves_the_old_version_current() {
     assert_eq!(folder.versions(), ["1", "2", "3"]);
     let names = names(&folder.certificate());
     assert!(!names.iter().any(|name| name.starts_with('.')), "{names:?}");
+    assert!(!set_aside.join(".new-killed").exists());
 }
 
 #[tokio::test]
