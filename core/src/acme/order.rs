@@ -48,7 +48,7 @@ pub struct Order {
     state: State,
     /// Those that [`Order::challenges`] has read.
     authorizations: Vec<Authorization>,
-    /// The URLs of other chains for the certificate.
+    /// The URLs of other chains for the certificate that were not fetched yet.
     alternates: Vec<String>,
 }
 
@@ -320,9 +320,17 @@ impl Order {
         let response = self.account.get(operation, &url).await?;
         if let Ok(base) = Url::parse(&url) {
             self.alternates = link::targets(response.headers(), "alternate", &base);
+            self.alternates.retain(|url| url.len() <= LOCATION_MAX);
             self.alternates.truncate(ALTERNATES_MAX);
         }
         chain(operation, &response)
+    }
+
+    /// Fetches the chain that [`Order::finalize`] returned once more.
+    pub async fn usual_chain(&mut self) -> Result<String, AcmeError> {
+        let operation = Operation::Certificate;
+        let url = self.state.certificate.as_deref().unwrap_or_default();
+        chain(operation, &self.account.get(operation, url).await?)
     }
 
     /// Submits the certificate request, unless an earlier run did.
@@ -359,17 +367,16 @@ impl Order {
         Ok(())
     }
 
-    /// Fetches the alternate chains (PEM, leaf first) that the CA offers for the certificate (RFC 8555
-    /// §7.4.2).
-    pub async fn alternate_chains(&mut self) -> Result<Vec<String>, AcmeError> {
-        let urls = self.alternates.iter();
-        let reads: Vec<_> = urls.map(|url| self.read_alternate(url)).collect();
-        stream::iter(reads).buffered(AT_ONCE).try_collect().await
-    }
-
-    async fn read_alternate(&self, url: &str) -> Result<String, AcmeError> {
+    /// Fetches the next alternate chain (PEM, leaf first) that the CA offers for the certificate (RFC 8555 §7.4.2).
+    /// Returns `None` after the last one.
+    pub async fn next_alternate(&mut self) -> Result<Option<String>, AcmeError> {
+        if self.alternates.is_empty() {
+            return Ok(None);
+        }
+        let url = self.alternates.remove(0);
         let operation = Operation::AlternateChain;
-        chain(operation, &self.account.get(operation, url).await?)
+        let response = self.account.get(operation, &url).await?;
+        chain(operation, &response).map(Some)
     }
 
     /// Reads the state of the order. Returns how long the CA asks to wait before the next time.
