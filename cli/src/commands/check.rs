@@ -210,11 +210,17 @@ async fn check(
     });
     let checks: Vec<_> = checks.collect();
     let mut reports = environment.checker().check_all(&checks).await;
-    // Few names have certificates of several CAs.
-    for (at, (wanted, identities)) in with_identities.enumerate() {
-        for identity in identities.iter().skip(1) {
-            let check = wanted.check(alias_zones, Some(identity), None);
-            let other = environment.checker().check(&check).await;
+    // Few names have certificates of several CAs. They are checked at the same time, as their servers may be slow.
+    let most = identities.iter().map(Vec::len).max().unwrap_or_default();
+    for number in 1..most {
+        let others = with_identities.clone().enumerate();
+        let others = others.filter_map(|(at, (wanted, identities))| {
+            let identity = identities.get(number)?;
+            Some((at, wanted.check(alias_zones, Some(identity), None)))
+        });
+        let (places, checks): (Vec<_>, Vec<_>) = others.unzip();
+        let others = environment.checker().check_all(&checks).await;
+        for (at, other) in places.into_iter().zip(others) {
             reports[at].add_caa_findings(other);
         }
     }

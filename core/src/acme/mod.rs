@@ -5,6 +5,7 @@ mod account;
 mod account_lease;
 mod account_state;
 mod adoption;
+mod allowance;
 mod authorization;
 mod ca;
 mod ca_error;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::account::Account;
+use super::allowance::Allowance;
 use super::authorization::{Authorization, Dns01};
 use super::client::AT_ONCE;
 use super::decode::{decode, lenient, status, url};
@@ -48,8 +49,9 @@ pub struct Order {
     state: State,
     /// Those that [`Order::challenges`] has read.
     authorizations: Vec<Authorization>,
-    /// The URLs of other chains for the certificate.
+    /// The URLs of other chains for the certificate that were not fetched yet.
     alternates: Vec<String>,
+    time: Allowance,
 }
 
 /// What the CA reports about an order (RFC 8555 §7.1.3).
@@ -119,12 +121,14 @@ impl Order {
     /// Opens an order (RFC 8555 §7.4).
     pub async fn open(account: &Account, request: &OrderRequest<'_>) -> Result<Self, AcmeError> {
         let operation = Operation::Order;
-        let response = new_order::post(account, request).await?;
+        let mut time = Allowance::of_stages(account.client.order_timeout());
+        let opened = time.within(operation, new_order::post(account, request));
+        let response = opened.await?;
         let url = response.headers().get(LOCATION);
         let url = url.and_then(|url: &HeaderValue| url.to_str().ok());
         let url = url.ok_or_else(|| AcmeError::invalid(operation, "it contains no order URL"))?;
         let state = State::parse(operation, &response, request.names.len())?;
-        Ok(Order::new(account, url, request.names, state))
+        Ok(Order::new(account, url, request.names, state, time))
     }
 
     /// Resumes an order that was opened before. Returns `None` if the CA no longer has it, if it failed, or if one of
@@ -134,7 +138,9 @@ impl Order {
         url: &str,
         names: &[Identifier],
     ) -> Result<Option<Self>, AcmeError> {
-        let response = match account.get(Operation::Order, url).await {
+        let mut time = Allowance::of_stages(account.client.order_timeout());
+        let read = time.within(Operation::Order, account.get(Operation::Order, url));
+        let response = match read.await {
             Ok(response) => response,
             // It has expired, or belongs to another account.
             Err(error) if is_gone(&error) => return Ok(None),
@@ -143,9 +149,12 @@ impl Order {
         let Ok(state) = State::parse(Operation::Order, &response, names.len()) else {
             return Ok(None);
         };
-        let mut order = Order::new(account, url, names, state);
+        let mut order = Order::new(account, url, names, state, time);
         if order.state.status == OrderStatus::Pending {
-            order.authorizations = match order.read_authorizations().await {
+            let read = time.within(Operation::Authorizations, order.read_authorizations());
+            let read = read.await;
+            order.time = time;
+            order.authorizations = match read {
                 Ok(authorizations) => authorizations,
                 Err(error) if is_gone(&error) => return Ok(None),
                 Err(error) => return Err(error),
@@ -156,7 +165,13 @@ impl Order {
         Ok((!is_lost && !is_invalid).then_some(order))
     }
 
-    fn new(account: &Account, url: &str, names: &[Identifier], state: State) -> Self {
+    fn new(
+        account: &Account,
+        url: &str,
+        names: &[Identifier],
+        state: State,
+        time: Allowance,
+    ) -> Self {
         Order {
             account: account.clone(),
             url: url.to_owned(),
@@ -164,6 +179,7 @@ impl Order {
             state,
             authorizations: Vec::new(),
             alternates: Vec::new(),
+            time,
         }
     }
 
@@ -180,7 +196,11 @@ impl Order {
     /// Returns the challenges to fulfil. There are none for names that the CA has validated before.
     pub async fn challenges(&mut self) -> Result<Vec<Challenge>, AcmeError> {
         if self.authorizations.is_empty() {
-            self.authorizations = self.read_authorizations().await?;
+            let mut time = self.time;
+            let read = time.within(Operation::Authorizations, self.read_authorizations());
+            let read = read.await;
+            self.time = time;
+            self.authorizations = read?;
         }
         let mut challenges = Vec::new();
         for authorization in &self.authorizations {
@@ -222,6 +242,14 @@ impl Order {
     /// Asks the CA to validate all challenges that [`Order::challenges`] returned (RFC 8555 §7.5.1), and
     /// waits for the result.
     pub async fn validate(&mut self) -> Result<(), AcmeError> {
+        let mut time = self.time;
+        let validated = time.within(Operation::Validation, self.submit_all());
+        let validated = validated.await;
+        self.time = time;
+        validated
+    }
+
+    async fn submit_all(&mut self) -> Result<(), AcmeError> {
         let pending = self.authorizations.iter();
         let pending = pending.filter_map(Authorization::pending_challenge);
         let submissions: Vec<_> = pending.map(|url| self.submit(url)).collect();
@@ -307,6 +335,14 @@ impl Order {
 
     /// Submits the certificate request (DER) and fetches the chain (PEM, leaf first).
     pub async fn finalize(&mut self, request: &[u8]) -> Result<String, AcmeError> {
+        let mut time = self.time;
+        let chain = time.within(Operation::Certificate, self.request_chain(request));
+        let chain = chain.await;
+        self.time = time;
+        chain
+    }
+
+    async fn request_chain(&mut self, request: &[u8]) -> Result<String, AcmeError> {
         let csr = json!({ "csr": BASE64_URL_SAFE_NO_PAD.encode(request) });
         self.submit_request(csr.to_string().as_bytes()).await?;
         crash::point(Point::Finalized);
@@ -320,9 +356,18 @@ impl Order {
         let response = self.account.get(operation, &url).await?;
         if let Ok(base) = Url::parse(&url) {
             self.alternates = link::targets(response.headers(), "alternate", &base);
+            self.alternates.retain(|url| url.len() <= LOCATION_MAX);
             self.alternates.truncate(ALTERNATES_MAX);
         }
         chain(operation, &response)
+    }
+
+    /// Fetches the chain that [`Order::finalize`] returned once more.
+    pub async fn usual_chain(&mut self) -> Result<String, AcmeError> {
+        let operation = Operation::Certificate;
+        let url = self.state.certificate.as_deref().unwrap_or_default();
+        let read = self.account.get(operation, url);
+        chain(operation, &self.time.within(operation, read).await?)
     }
 
     /// Submits the certificate request, unless an earlier run did.
@@ -359,17 +404,17 @@ impl Order {
         Ok(())
     }
 
-    /// Fetches the alternate chains (PEM, leaf first) that the CA offers for the certificate (RFC 8555
-    /// §7.4.2).
-    pub async fn alternate_chains(&mut self) -> Result<Vec<String>, AcmeError> {
-        let urls = self.alternates.iter();
-        let reads: Vec<_> = urls.map(|url| self.read_alternate(url)).collect();
-        stream::iter(reads).buffered(AT_ONCE).try_collect().await
-    }
-
-    async fn read_alternate(&self, url: &str) -> Result<String, AcmeError> {
+    /// Fetches the next alternate chain (PEM, leaf first) that the CA offers for the certificate (RFC 8555 §7.4.2).
+    /// Returns `None` after the last one.
+    pub async fn next_alternate(&mut self) -> Result<Option<String>, AcmeError> {
+        if self.alternates.is_empty() {
+            return Ok(None);
+        }
+        let url = self.alternates.remove(0);
         let operation = Operation::AlternateChain;
-        chain(operation, &self.account.get(operation, url).await?)
+        let read = self.account.get(operation, &url);
+        let response = self.time.within(operation, read).await?;
+        chain(operation, &response).map(Some)
     }
 
     /// Reads the state of the order. Returns how long the CA asks to wait before the next time.

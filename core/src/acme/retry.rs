@@ -9,8 +9,8 @@ use super::error::{AcmeError, Operation};
 /// A rejected nonce (RFC 8555 §6.5) costs one round trip and nothing else. A busy server farm can reject
 /// many in a row.
 const NONCE_ATTEMPTS: usize = 200;
-/// How long these attempts may take together: a server that rejects slowly would hold a run up for hours.
-const NONCE_TIME: Duration = Duration::from_mins(2);
+/// How long all attempts may take together: a server that rejects slowly would hold a run up for hours.
+const TIME_MAX: Duration = Duration::from_mins(2);
 /// Attempts if the server is overloaded or the connection breaks.
 const ATTEMPTS: usize = 4;
 /// The first pause between those, doubled each time.
@@ -58,7 +58,7 @@ impl Retry {
 
     /// Returns when the request may be repeated, or the error if another attempt cannot help.
     pub(super) async fn after(&mut self, error: AcmeError) -> Result<(), AcmeError> {
-        let may_repeat = self.rejected_nonces < NONCE_ATTEMPTS && self.begun.elapsed() < NONCE_TIME;
+        let may_repeat = self.rejected_nonces < NONCE_ATTEMPTS && self.begun.elapsed() < TIME_MAX;
         if error.is_bad_nonce() && may_repeat {
             self.rejected_nonces += 1;
             return Ok(());
@@ -69,7 +69,11 @@ impl Retry {
         };
         self.failures += 1;
         match wait {
-            Some(wait) if self.failures < ATTEMPTS && wait <= self.longest_pause => {
+            Some(wait)
+                if self.failures < ATTEMPTS
+                    && wait <= self.longest_pause
+                    && self.begun.elapsed() + wait < TIME_MAX =>
+            {
                 tracing::info!(%error, ?wait, "the request to the CA is repeated");
                 self.repeated_after = Some(error.to_string());
                 // A back-off: the server, or the path to it, needs time.
@@ -98,6 +102,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+    use crate::acme::TransportError;
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_rejects_every_nonce_slowly_is_given_up() {
@@ -115,6 +120,23 @@ mod tests {
                 break;
             }
         }
-        assert!(begun.elapsed() < NONCE_TIME + Duration::from_secs(30));
+        assert!(begun.elapsed() < TIME_MAX + Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_lets_each_attempt_wait_is_given_up() {
+        let (begun, mut retry) = (Instant::now(), Retry::new());
+        loop {
+            let error = AcmeError::Transport(TransportError::Status {
+                url: "https://ca.example/directory".to_owned(),
+                status: 503,
+                retry_after: Some(Duration::from_mins(1)),
+                detail: String::new(),
+            });
+            if retry.after(error).await.is_err() {
+                break;
+            }
+        }
+        assert_eq!(begun.elapsed(), Duration::from_mins(1));
     }
 }

@@ -34,7 +34,7 @@ impl Prepared {
     }
 
     /// Whether its earlier orders took so long that another one would hold up the next run.
-    fn took_long(&self) -> bool {
+    pub(super) fn took_long(&self) -> bool {
         let environment = &self.certificate.environment;
         self.took > environment.ca().config().timeouts.order / 2
     }

@@ -230,7 +230,8 @@ impl Group {
         let (mut again, mut minimum_wait) = (Vec::new(), Duration::ZERO);
         let mut failed = Vec::new();
         for Failed { done, seen } in first {
-            let Some(seen) = seen.filter(|_| !self.context.cancel.is_cancelled()) else {
+            let may_wait = !self.context.cancel.is_cancelled() && !done.prepared.took_long();
+            let Some(seen) = seen.filter(|_| may_wait) else {
                 failed.push(done);
                 continue;
             };

@@ -28,6 +28,9 @@ use crate::printable::few;
 use crate::store::{NewVersion, SetAside, Store, StoredCertificate, VersionOrigin};
 use crate::zone::{ChangeContext, Publication, Published, Seat, Withdrawal, ZoneError, Zones};
 
+/// The longest chain that is kept while others are fetched, in octets. It is fetched once more otherwise.
+const KEPT_MAX: usize = 32 * 1024;
+
 /// A certificate that was obtained.
 #[derive(Clone, Debug)]
 pub struct Issued {
@@ -242,7 +245,7 @@ impl Issuer<'_> {
         let signing_request = key.request(&names).map_err(AcmeError::from)?;
         let usual = order.finalize(&signing_request).await?;
         let (pem, other_chain) = match &request.chosen.preferred_chain {
-            Some(root) => preferred(&mut order, usual, root).await,
+            Some(root) => preferred(&mut order, usual, root).await?,
             None => (usual, None),
         };
         self.begin(request, &Step::Store);
@@ -375,31 +378,41 @@ impl Issuer<'_> {
 }
 
 /// The chain that leads to the root of this name; or the usual one, and why.
-async fn preferred(order: &mut Order, usual: String, root: &str) -> (String, Option<String>) {
-    let mut chains = vec![usual];
-    let failure = match order.alternate_chains().await {
-        Ok(others) => {
-            chains.extend(others);
-            None
-        }
-        Err(error) => Some(error),
-    };
+async fn preferred(
+    order: &mut Order,
+    usual: String,
+    root: &str,
+) -> Result<(String, Option<String>), AcmeError> {
+    let mut roots = vec![certificate::root_name(&usual).ok()];
     // What is no chain leads nowhere.
-    let roots = chains
-        .iter()
-        .map(|chain| certificate::root_name(chain).ok());
-    let roots: Vec<_> = roots.collect();
-    let is_preferred = |name: &Option<String>| {
-        let name = name.as_ref();
+    let is_preferred = |name: Option<&Option<String>>| {
+        let name = name.and_then(Option::as_deref);
         name.is_some_and(|name| name.eq_ignore_ascii_case(root))
     };
-    let found = roots.iter().position(is_preferred);
-    let other = found.is_none().then(|| match failure {
-        Some(error) => format!("the CA's other chains could not be fetched: {error}"),
-        None => format!(
-            "no chain of the CA leads to `{root}`; it offers: {}",
-            few(&roots.into_iter().flatten().collect::<Vec<_>>(), ", ")
-        ),
-    });
-    (chains.swap_remove(found.unwrap_or_default()), other)
+    if is_preferred(roots.last()) {
+        return Ok((usual, None));
+    }
+    // Large chains of many certificates would not fit into memory while the CA takes its time for others.
+    let kept = Some(usual).filter(|usual| usual.len() <= KEPT_MAX);
+    let reason = loop {
+        match order.next_alternate().await {
+            Ok(Some(chain)) => {
+                roots.push(certificate::root_name(&chain).ok());
+                if is_preferred(roots.last()) {
+                    return Ok((chain, None));
+                }
+            }
+            Ok(None) => {
+                let offered: Vec<_> = roots.into_iter().flatten().collect();
+                let offered = few(&offered, ", ");
+                break format!("no chain of the CA leads to `{root}`; it offers: {offered}");
+            }
+            Err(error) => break format!("the CA's other chains could not be fetched: {error}"),
+        }
+    };
+    let usual = match kept {
+        Some(usual) => usual,
+        None => order.usual_chain().await?,
+    };
+    Ok((usual, Some(reason)))
 }

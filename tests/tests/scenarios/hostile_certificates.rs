@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use acme_alias_core::certificate;
 use acme_alias_tests::{Exchange, Outcome, Result, Spoilt, TestBed};
@@ -125,5 +126,69 @@ fn large_certificates_that_are_written_in_many_formats_do_not_fill_memory() -> R
     let outcome = program.run(&["renew"])?;
     outcome.assert_failure(5, &["at most 262144 are accepted"]);
     assert_eq!(fs::read_dir(&folder)?.count(), 20 * 5, "{outcome}");
+    Ok(())
+}
+
+/// Renews so many certificates that are to have another chain. The CA offers ten, by links of such a length. Those whose
+/// names begin like this come late, and the others are so large.
+fn renew_with_other_chains(
+    certificates: usize,
+    link: usize,
+    late: &'static str,
+    large: usize,
+) -> Result<Outcome> {
+    let hosts: Vec<_> = (0..certificates)
+        .map(|i| format!("h{i}.example.com"))
+        .collect();
+    let bed = TestBed::builder().delegate_apart(&hosts);
+    let bed = bed.always_valid().start()?;
+    let proxy = bed.acme_proxy(move |exchange| {
+        let is_asked = exchange.answer.is_empty();
+        match exchange.path.strip_prefix("/certZ/") {
+            Some(path) if path.starts_with(late) && !is_asked => {
+                Spoilt::Late(Duration::from_secs(20))
+            }
+            Some(path) if path.starts_with('a') && !path.starts_with(late) => {
+                Spoilt::Instead(200, Vec::new(), "x".repeat(large))
+            }
+            Some(_) if is_asked => Spoilt::No,
+            Some(_) => {
+                let long = "x".repeat(link);
+                let links = (0..10).map(|n| format!("<a{n}{long}>;rel=alternate"));
+                Spoilt::With("link", links.collect::<Vec<_>>().join(","))
+            }
+            None => Spoilt::No,
+        }
+    })?;
+    let mut settings = bed.settings();
+    for host in &hosts {
+        let lines = format!("domains = [\"{host}\"]\npreferred-chain = \"none\"");
+        settings = settings.certificate(&host.replace('.', "-"), &lines);
+    }
+    settings.directory = proxy.directory();
+    bed.program(settings)?.run(&["renew"])
+}
+
+#[test]
+fn other_chains_of_a_megabyte_are_not_kept_until_all_are_there() -> Result {
+    let outcome = renew_with_other_chains(60, 0, "a9", 1_000_000)?;
+    outcome.assert_success();
+    assert!(
+        outcome.usage.peak_memory < KEPT_BY_NONE,
+        "{:?}",
+        outcome.usage
+    );
+    Ok(())
+}
+
+#[test]
+fn links_of_30_kilobytes_to_other_chains_are_not_kept() -> Result {
+    let outcome = renew_with_other_chains(200, 30_000, "a", 0)?;
+    outcome.assert_success();
+    assert!(
+        outcome.usage.peak_memory < KEPT_BY_NONE,
+        "{:?}",
+        outcome.usage
+    );
     Ok(())
 }

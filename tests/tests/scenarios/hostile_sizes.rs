@@ -76,3 +76,23 @@ fn many_values_of_others_at_an_alias_name_delay_no_good_certificate() -> Result 
     let settings = neighbours.bed.settings_with(&neighbours.ca);
     assert_in_time(&neighbours, with_large(settings, 50, 51, &server))
 }
+
+#[test]
+fn names_of_slow_servers_that_two_cas_are_to_certify_delay_no_check() -> Result {
+    let neighbours = Neighbours::start()?;
+    let server = slow_server()?;
+    let mut settings = neighbours.settings(&[], server.address());
+    for n in 0..15 {
+        let domains = format!("domains = [\"a{n}.{HOSTILE}\"]");
+        settings = settings.certificate(&format!("a{n}"), &domains);
+        settings = settings.certificate(&format!("b{n}"), &format!("{domains}\nca = \"other\""));
+    }
+    settings.more += "[cas.other]\ndirectory = \"https://ca.example/dir\"\nagree-tos = true\n\
+        caa-issuer = \"ca.example\"\n";
+    let program = neighbours.bed.program(settings)?;
+    let program = program.before("export ACME_ALIAS_ACME__CAA_ISSUER=other.example");
+    let outcome = program.run(&["check"])?;
+    outcome.assert_printed(&["a14.hostile.example"]);
+    assert!(outcome.usage.wall < 3 * GOOD_TIME, "{outcome}");
+    Ok(())
+}
