@@ -121,7 +121,7 @@ impl Order {
     /// Opens an order (RFC 8555 §7.4).
     pub async fn open(account: &Account, request: &OrderRequest<'_>) -> Result<Self, AcmeError> {
         let operation = Operation::Order;
-        let mut time = Allowance::of_stages(account.client.order_timeout());
+        let time = Allowance::of_stages(account.client.order_timeout());
         let opened = time.within(operation, new_order::post(account, request));
         let response = opened.await?;
         let url = response.headers().get(LOCATION);
@@ -138,7 +138,7 @@ impl Order {
         url: &str,
         names: &[Identifier],
     ) -> Result<Option<Self>, AcmeError> {
-        let mut time = Allowance::of_stages(account.client.order_timeout());
+        let time = Allowance::of_stages(account.client.order_timeout());
         let read = time.within(Operation::Order, account.get(Operation::Order, url));
         let response = match read.await {
             Ok(response) => response,
@@ -151,10 +151,9 @@ impl Order {
         };
         let mut order = Order::new(account, url, names, state, time);
         if order.state.status == OrderStatus::Pending {
-            let read = time.within(Operation::Authorizations, order.read_authorizations());
-            let read = read.await;
-            order.time = time;
-            order.authorizations = match read {
+            let time = order.time.clone();
+            let read = order.read_authorizations();
+            order.authorizations = match time.within(Operation::Authorizations, read).await {
                 Ok(authorizations) => authorizations,
                 Err(error) if is_gone(&error) => return Ok(None),
                 Err(error) => return Err(error),
@@ -196,11 +195,9 @@ impl Order {
     /// Returns the challenges to fulfil. There are none for names that the CA has validated before.
     pub async fn challenges(&mut self) -> Result<Vec<Challenge>, AcmeError> {
         if self.authorizations.is_empty() {
-            let mut time = self.time;
-            let read = time.within(Operation::Authorizations, self.read_authorizations());
-            let read = read.await;
-            self.time = time;
-            self.authorizations = read?;
+            let time = self.time.clone();
+            let read = self.read_authorizations();
+            self.authorizations = time.within(Operation::Authorizations, read).await?;
         }
         let mut challenges = Vec::new();
         for authorization in &self.authorizations {
@@ -242,11 +239,8 @@ impl Order {
     /// Asks the CA to validate all challenges that [`Order::challenges`] returned (RFC 8555 §7.5.1), and
     /// waits for the result.
     pub async fn validate(&mut self) -> Result<(), AcmeError> {
-        let mut time = self.time;
-        let validated = time.within(Operation::Validation, self.submit_all());
-        let validated = validated.await;
-        self.time = time;
-        validated
+        let time = self.time.clone();
+        time.within(Operation::Validation, self.submit_all()).await
     }
 
     async fn submit_all(&mut self) -> Result<(), AcmeError> {
@@ -335,11 +329,9 @@ impl Order {
 
     /// Submits the certificate request (DER) and fetches the chain (PEM, leaf first).
     pub async fn finalize(&mut self, request: &[u8]) -> Result<String, AcmeError> {
-        let mut time = self.time;
-        let chain = time.within(Operation::Certificate, self.request_chain(request));
-        let chain = chain.await;
-        self.time = time;
-        chain
+        let time = self.time.clone();
+        let chain = self.request_chain(request);
+        time.within(Operation::Certificate, chain).await
     }
 
     async fn request_chain(&mut self, request: &[u8]) -> Result<String, AcmeError> {
