@@ -55,6 +55,12 @@ pub enum CertificateError {
         /// The same of the names in the request.
         wanted: String,
     },
+    /// No TLS server loads the certificate.
+    #[error("no server would load the certificate: {reason}")]
+    NotLoadable {
+        /// Why, in words.
+        reason: &'static str,
+    },
     /// The certificate has expired or is not valid yet.
     #[error("the certificate is valid from {not_before} to {not_after}, but the time is {now}")]
     NotValidNow {

@@ -7,6 +7,7 @@ mod foreign_key;
 pub(crate) mod fuzzing;
 mod info;
 mod key;
+mod loadable;
 mod pem;
 mod verify;
 

@@ -8,6 +8,7 @@ use x509_parser::error::X509Error;
 
 use super::error::CertificateError;
 use super::info::{CertificateInfo, read};
+use super::loadable::{refusal, refusal_of_issuer};
 use super::pem::{decode, encode, parse};
 use crate::name::Identifier;
 use crate::printable::{TEXT_MAX, few, shortened};
@@ -39,8 +40,8 @@ pub struct Chain {
 }
 
 /// Verifies a chain (PEM): there is a certificate for the key with this `SubjectPublicKeyInfo` (DER), for exactly these
-/// names and valid now, or soon. The order of the certificates does not matter, and those that do not belong to the chain
-/// are left out.
+/// names and valid now, or soon, which servers load. The order of the certificates does not matter. Those that do not belong
+/// to the chain, or that servers do not load, are left out.
 pub fn verify(
     pem: &str,
     public_key: &[u8],
@@ -70,6 +71,9 @@ pub fn verify(
     let info = read(&certificates[first])?;
     check_names(&info, names)?;
     check_validity(&info, now)?;
+    if let Some(reason) = refusal(&certificates[first]) {
+        return Err(CertificateError::NotLoadable { reason });
+    }
     let (path, mut doubts) = path(&certificates, first);
     doubts.extend(early(&info, now));
     let issuers: Vec<_> = path[1..].iter().map(|place| ders[*place].clone()).collect();
@@ -94,12 +98,16 @@ fn path(certificates: &[X509Certificate<'_>], first: usize) -> (Vec<usize>, Vec<
         let named = certificates.iter().enumerate().filter(|(other, issuer)| {
             !path.contains(other) && certificate.issuer() == issuer.subject()
         });
-        let mut signed: Vec<_> = named
+        let (loadable, others): (Vec<_>, Vec<_>) =
+            named.partition(|(_, issuer)| refusal_of_issuer(issuer).is_none());
+        let mut signed: Vec<_> = loadable
+            .into_iter()
             .map(|(other, issuer)| (signature(certificate, issuer), other))
             .collect();
         signed.sort_by_key(|(signature, other)| (*signature, *other));
         let issuer = shortened(&certificate.issuer().to_string(), TEXT_MAX);
         let Some((signature, other)) = signed.first() else {
+            doubts.extend(left_out(&others, path.len() > 1));
             break;
         };
         match signature {
@@ -114,13 +122,24 @@ fn path(certificates: &[X509Certificate<'_>], first: usize) -> (Vec<usize>, Vec<
         path.push(*other);
         place = *other;
     }
-    if path.len() == 1 && !is_self_issued(&certificates[first]) {
+    if path.len() == 1 && doubts.is_empty() && !is_self_issued(&certificates[first]) {
         let issuer = shortened(&certificates[first].issuer().to_string(), TEXT_MAX);
         doubts.push(format!(
             "the CA sent no certificate of its issuer `{issuer}`: clients may not trust it"
         ));
     }
     (path, doubts)
+}
+
+/// What is said of issuers that are left out. Servers need no root.
+fn left_out(issuers: &[(usize, &X509Certificate<'_>)], may_be_root: bool) -> Option<String> {
+    let mut needed = issuers.iter().map(|(_, issuer)| *issuer);
+    let issuer = needed.find(|issuer| !may_be_root || !is_self_issued(issuer))?;
+    let (name, reason) = (issuer.subject().to_string(), refusal_of_issuer(issuer)?);
+    Some(format!(
+        "the certificate that the CA sent for `{}` is left out, because no server would load it: {reason}",
+        shortened(&name, TEXT_MAX)
+    ))
 }
 
 fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {

@@ -1,18 +1,20 @@
-//! Certificates that are for the keys of the requests, and far too large.
+//! Certificates that are for the keys of the requests, and far too large, or such that no server loads them.
 
 #![expect(clippy::unwrap_used, reason = "a stand of tests may fail as they do")]
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use acme_alias_core::certificate;
 use acme_alias_tests::{Exchange, Outcome, Result, Spoilt, TestBed};
 use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use rcgen::{
-    CertificateParams, CertificateSigningRequestParams, CustomExtension, Issuer, KeyPair, SanType,
+    Certificate, CertificateParams, CertificateSigningRequestParams, CustomExtension,
+    DistinguishedName, DnType, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize, SanType,
 };
 use serde_json::Value;
 
@@ -30,26 +32,37 @@ fn request_in(exchange: &Exchange) -> Option<Vec<u8>> {
     decoded(&payload["csr"])
 }
 
+/// Certification requests by their first names.
+type Requests = Mutex<BTreeMap<String, CertificateSigningRequestParams>>;
+
+/// Keeps the request of this exchange. If the answer is a certificate, returns another one for its request.
+fn signed_anew(
+    exchange: &Exchange,
+    requests: &Requests,
+    issuer: &Issuer<'_, KeyPair>,
+    change: impl Fn(&mut CertificateParams),
+) -> Option<Certificate> {
+    let mut requests = requests.lock().unwrap();
+    if let Some(request) = request_in(exchange) {
+        let parsed = CertificateSigningRequestParams::from_der(&request.into()).unwrap();
+        let Some(SanType::DnsName(name)) = parsed.params.subject_alt_names.first() else {
+            return None;
+        };
+        requests.insert(name.to_string(), parsed);
+    }
+    let info = certificate::inspect(exchange.answer.as_bytes()).ok()?;
+    let mut request = requests.remove(&info.names[0]).unwrap();
+    change(&mut request.params);
+    Some(request.signed_by(issuer).unwrap())
+}
+
 /// Gives out enlarged certificates for the keys and the names of the requests.
 fn enlarged(enlarge: Enlarge) -> impl Fn(&Exchange) -> Spoilt + Send + Sync {
-    let requests = Mutex::new(BTreeMap::new());
+    let requests = Requests::default();
     let issuer = Issuer::new(CertificateParams::default(), KeyPair::generate().unwrap());
     move |exchange| {
-        let mut requests = requests.lock().unwrap();
-        if let Some(request) = request_in(exchange) {
-            let parsed = CertificateSigningRequestParams::from_der(&request.into()).unwrap();
-            let name = parsed.params.subject_alt_names.first().unwrap();
-            let SanType::DnsName(name) = name else {
-                return Spoilt::No;
-            };
-            requests.insert(name.to_string(), parsed);
-        }
-        let Ok(info) = certificate::inspect(exchange.answer.as_bytes()) else {
-            return Spoilt::No;
-        };
-        let mut request = requests.remove(&info.names[0]).unwrap();
-        enlarge(&mut request.params);
-        Spoilt::Changed(request.signed_by(&issuer).unwrap().pem())
+        let signed = signed_anew(exchange, &requests, &issuer, enlarge);
+        signed.map_or(Spoilt::No, |signed| Spoilt::Changed(signed.pem()))
     }
 }
 
@@ -190,5 +203,91 @@ fn links_of_30_kilobytes_to_other_chains_are_not_kept() -> Result {
         "{:?}",
         outcome.usage
     );
+    Ok(())
+}
+
+/// A server that has all certificates of a run: it starts if it can load each of them.
+const SERVER: &str = r#"
+import os, ssl
+for path in os.environ["ACME_ALIAS_HOOK_PATHS"].splitlines():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path + "/fullchain.pem", path + "/privkey.pem")
+"#;
+
+/// RSA with SHA-256 (RFC 8017 §A.2.4). With another last octet it is an algorithm that is weak, or that nobody knows.
+const ALGORITHM: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11];
+
+/// Replaces octets at the end of a certificate, the last ones that are so, in PEM.
+fn changed(der: &[u8], from: &[u8], to: &[u8]) -> String {
+    let mut places = der.windows(from.len());
+    let place = places.rposition(|octets| octets == from).unwrap();
+    let changed = [&der[..place], to, &der[place + from.len()..]].concat();
+    certificate_in_pem(&changed)
+}
+
+fn certificate_in_pem(der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+/// A self-signed certificate of this subject with an RSA key that is too short.
+fn short_issuer(subject: &str) -> Result<String> {
+    let subject = format!("/CN={subject}");
+    let new = ["req", "-x509", "-newkey", "rsa:1024", "-nodes"];
+    let names = ["-keyout", "/dev/null", "-subj", &subject];
+    let openssl = Command::new("openssl").args(new).args(names).output()?;
+    Ok(String::from_utf8(openssl.stdout)?)
+}
+
+#[test]
+fn certificates_that_no_server_loads_keep_no_server_of_others_from_its_new_ones() -> Result {
+    const SUBJECT: &str = "issuer";
+    let bad = ["md5", "sha1", "unknown", "text"].map(|kind| format!("{kind}.example.com"));
+    let good = ["short.example.com", "good.example.com"].map(str::to_owned);
+    let hosts = [&bad[..], &good].concat();
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let requests = Requests::default();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, SUBJECT);
+    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
+    let (issuer, short) = (Issuer::new(params, key), short_issuer(SUBJECT)?);
+    let proxy = bed.acme_proxy(move |exchange| {
+        let Some(signed) = signed_anew(exchange, &requests, &issuer, |_| ()) else {
+            return Spoilt::No;
+        };
+        let info = certificate::inspect(signed.pem().as_bytes()).unwrap();
+        let with = |last: u8| {
+            let other = [&ALGORITHM[..8], &[last]].concat();
+            changed(signed.der(), &ALGORITHM, &other)
+        };
+        Spoilt::Changed(match info.names[0].split_once('.').unwrap().0 {
+            "md5" => with(4),
+            "sha1" => with(5),
+            "unknown" => with(0x63),
+            "text" => changed(signed.der(), SUBJECT.as_bytes(), &[0xff; SUBJECT.len()]),
+            "short" => signed.pem() + &short,
+            _ => signed.pem(),
+        })
+    })?;
+    let server = bed.folder().join("server.py");
+    fs::write(&server, SERVER)?;
+    let mut settings = bed.settings().certificates(&hosts);
+    let command = format!("command = ['python3', '{}']", server.display());
+    settings.more += &format!("[[deploy]]\nkind = 'command'\n{command}\n");
+    settings.directory = proxy.directory();
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    outcome.assert_failure(5, &["no server would load the certificate"]);
+    outcome.assert_said(&["`CN=issuer` is left out", "its key is short"]);
+    assert!(!outcome.stdout.contains("not deployed"), "{outcome}");
+    let certificates = bed.folder().join("state/certificates");
+    for (hosts, is_stored) in [(&bad[..], false), (&good[..], true)] {
+        for host in hosts {
+            let stored = certificates
+                .join(host.replace('.', "-"))
+                .join("fullchain.pem");
+            assert_eq!(stored.exists(), is_stored, "{host}: {outcome}");
+        }
+    }
     Ok(())
 }
