@@ -228,6 +228,7 @@ fn over_udp(mut answer: Message) -> Vec<u8> {
             answer.answers.clear();
             answer.authorities.clear();
             answer.additionals.clear();
+            answer.edns = None;
             answer.to_vec().unwrap_or_default()
         }
     }

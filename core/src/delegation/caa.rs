@@ -16,6 +16,10 @@ use crate::txt::quoting::quoted_octets;
 
 /// CNAMEs that are followed from one name.
 const HOPS_MAX: usize = 8;
+/// Records at a name, and octets in them, that are looked at. Few names have more than ten. Those of several names are kept
+/// until the name with the latest answer has been asked.
+const RECORDS_MAX: usize = 64;
+const OCTETS_MAX: usize = 4_096;
 /// The properties that CAs know (IANA, *Certification Authority Restriction Properties*).
 const KNOWN: [&str; 7] = [
     "issue",
@@ -111,13 +115,14 @@ async fn relevant(dns: &Dns, base: &DnsName) -> Relevant {
     Relevant::None
 }
 
-/// The CAA records at a name, or at the target of its CNAME; none if the target cannot be queried.
+/// The CAA records at a name, or at the target of its CNAME; none if the target cannot be queried, or if they are too many:
+/// what they mean is left to the CA.
 async fn records(dns: &Dns, name: &DnsName, cached: bool) -> Result<Option<Vec<Caa>>, DnsError> {
     let mut name = name.clone();
     for _ in 0..HOPS_MAX {
         let answer = answer(dns, &name, cached).await?;
         match answer.cname() {
-            None => return Ok(Some(answer.caa())),
+            None => return Ok(Some(answer.caa()).filter(|records| are_few(records))),
             Some(cname) => match cname.target {
                 Ok(target) => name = target,
                 Err(_) => return Ok(None),
@@ -125,6 +130,11 @@ async fn records(dns: &Dns, name: &DnsName, cached: bool) -> Result<Option<Vec<C
         }
     }
     Ok(None)
+}
+
+fn are_few(records: &[Caa]) -> bool {
+    let octets = records.iter().map(|caa| caa.tag.len() + caa.value.len());
+    records.len() <= RECORDS_MAX && octets.sum::<usize>() <= OCTETS_MAX
 }
 
 async fn answer(dns: &Dns, name: &DnsName, cached: bool) -> Result<Answer, DnsError> {

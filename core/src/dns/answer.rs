@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::lifetime::negative_ttl;
-use super::records::{Caa, Cname, GLUE_MAX, Referral, Soa};
+use super::records::{Caa, Cname, GLUE_MAX, Referral, Soa, keep_few};
 use crate::name::DnsName;
 use crate::printable::{TEXT_MAX, few, shortened};
 use crate::txt::{TxtSet, TxtValue};
@@ -217,9 +217,11 @@ impl Answer {
             let addresses = addresses.take(GLUE_MAX).copied().collect();
             Some((dns_name(&target.0)?, addresses))
         });
+        let mut servers: Vec<_> = servers.collect();
+        keep_few(&mut servers);
         Some(Referral {
             zone: below,
-            servers: servers.collect(),
+            servers,
             ttl,
         })
     }

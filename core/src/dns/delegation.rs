@@ -97,22 +97,26 @@ impl Dns {
         zone: &DnsName,
     ) -> Option<ParentAnswer> {
         // A server that serves both zones answers from the lower one, except for DS (RFC 4035 §3.1.4.1).
-        let (answer, ds) = join(
-            Box::pin(self.ask_server(server, zone, RecordType::NS)),
-            Box::pin(self.ask_server(server, zone, RecordType::DS)),
-        )
-        .await;
-        let answer = answer.ok()?;
-        if !answer.is_authoritative() {
-            return answer.referral(above).map(ParentAnswer::Refers);
+        // One answer may be large, and the other one late: only what matters in it is kept.
+        let servers = async {
+            let answer = self.ask_server(server, zone, RecordType::NS).await.ok()?;
+            Some(if answer.is_authoritative() {
+                Ok(!answer.name_servers().is_empty())
+            } else {
+                Err(answer.referral(above))
+            })
+        };
+        let exists = async {
+            let answer = self.ask_server(server, zone, RecordType::DS).await.ok()?;
+            Some(answer.name_exists())
+        };
+        let (servers, exists) = join(Box::pin(servers), Box::pin(exists)).await;
+        match servers? {
+            Err(referral) => referral.map(ParentAnswer::Refers),
+            Ok(has_servers) if !has_servers || !exists? => {
+                Some(ParentAnswer::Denies(server.to_string()))
+            }
+            Ok(_) => Some(ParentAnswer::Delegates),
         }
-        if answer.name_servers().is_empty() {
-            return Some(ParentAnswer::Denies(server.to_string()));
-        }
-        Some(if ds.ok()?.name_exists() {
-            ParentAnswer::Delegates
-        } else {
-            ParentAnswer::Denies(server.to_string())
-        })
     }
 }

@@ -117,13 +117,16 @@ impl Dns {
                     without_soa: None,
                 });
             }
-            if let Some(apex) = self.confirmed_apex(answer.zone_of_denial()).await {
+            let zone = answer.zone_of_denial();
+            let mut without_soa = (!answer.names_its_zone()).then_some(answer.server);
+            // It may be large, and the search may take long.
+            drop(answer);
+            if let Some(apex) = self.confirmed_apex(zone).await {
                 return Ok(ZoneCut {
                     apex,
                     without_soa: None,
                 });
             }
-            let mut without_soa = (!answer.names_its_zone()).then_some(answer.server);
             for candidate in name.ancestors().skip(1) {
                 let soa = InfrastructureKind::Soa;
                 let answer = self.ask_infrastructure(&candidate, soa).await?.value;

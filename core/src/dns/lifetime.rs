@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use hickory_proto::dnssec::rdata::DNSSECRData;
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{RData, Record};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use tokio::time::Instant;
@@ -40,14 +40,19 @@ fn is_large(message: &Message) -> bool {
 
 /// About how much memory a message takes, in octets; `None` if that is far too much. A name that occurs again takes
 /// two octets in an answer, and all its octets in memory. A text of one octet takes two there, a type less than
-/// one, and each takes [`PART`] in memory.
+/// one, an option of EDNS four, and each takes [`PART`] in memory.
 fn memory(message: &Message) -> Option<usize> {
     let mut octets = Vec::new();
     let mut encoder = BinEncoder::new(&mut octets);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
     message.emit(&mut encoder).ok()?;
     let sections = [&message.answers, &message.authorities, &message.additionals];
-    let mut total = octets.len();
+    let options = message
+        .edns
+        .iter()
+        .map(|edns| edns.options().as_ref().len());
+    let mut total = octets.len() + message.queries.len() * size_of::<Query>();
+    total += options.sum::<usize>() * PART;
     for record in sections.into_iter().flatten() {
         total += size_of::<Record>() + parts(&record.data)? * PART;
     }
@@ -60,7 +65,7 @@ fn parts(data: &RData) -> Option<usize> {
         RData::TXT(text) => Some(text.txt_data.len()),
         RData::DNSSEC(DNSSECRData::NSEC(nsec)) => Some(nsec.type_bit_maps().count()),
         RData::DNSSEC(DNSSECRData::NSEC3(nsec3)) => Some(nsec3.type_bit_maps().count()),
-        RData::SVCB(_) | RData::HTTPS(_) => None,
+        RData::SVCB(_) | RData::HTTPS(_) | RData::CSYNC(_) => None,
         _ => Some(0),
     }
 }
@@ -104,7 +109,9 @@ fn seconds(ttl: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use hickory_proto::dnssec::rdata::NSEC;
-    use hickory_proto::rr::rdata::{A, NS, SOA, TXT};
+    use hickory_proto::op::Edns;
+    use hickory_proto::rr::rdata::opt::EdnsOption;
+    use hickory_proto::rr::rdata::{A, CSYNC, NS, SOA, TXT};
     use hickory_proto::rr::{Name, RData, Record, RecordType};
 
     use super::*;
@@ -166,6 +173,26 @@ mod tests {
         };
         assert!(is_kept(types(100)));
         assert!(!is_kept(types(500)));
+        let types = (0..500).map(RecordType::from);
+        assert!(!is_kept(RData::CSYNC(CSYNC::new(1, false, false, types))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_with_many_options_or_questions_is_not_kept() {
+        let is_kept = |options, questions| {
+            let mut message = addresses(&[60]);
+            let mut edns = Edns::new();
+            for _ in 0..options {
+                let option = EdnsOption::Unknown(65_001, Vec::new());
+                edns.options_mut().insert(option);
+            }
+            message.edns = Some(edns);
+            message.queries = vec![Query::query(name(), RecordType::A); questions];
+            expiry(&message) > Instant::now()
+        };
+        assert!(is_kept(100, 1));
+        assert!(!is_kept(500, 1));
+        assert!(!is_kept(0, 200));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,12 +11,10 @@ use super::client::Dns;
 use super::error::DnsError;
 use super::infrastructure::InfrastructureKind;
 use super::lifetime;
+use super::records::keep_few;
 use super::resolver::Addresses;
 use super::server::Server;
 use crate::name::DnsName;
-
-/// Servers of one zone that are used. The root and the large registries have 13, and few zones have more than 8.
-const SERVERS_MAX: usize = 16;
 
 impl Dns {
     /// The authoritative servers of the zone at `apex`: those configured, or else those of the NS set that the
@@ -39,8 +37,9 @@ impl Dns {
         let set = self
             .ask_infrastructure(apex, InfrastructureKind::Ns)
             .await?;
-        let names = set.value.name_servers().into_iter();
-        let names = names.map(|name| (name, Vec::new()));
+        // The answer may be large, and the addresses may take long.
+        let set = set.map(|answer| answer.name_servers());
+        let names = set.value.into_iter().map(|name| (name, Vec::new()));
         let servers = self.servers_of(apex, names).await;
         if servers.value.is_empty() {
             return Err(DnsError::NoZone { name: apex.clone() });
@@ -105,8 +104,7 @@ impl Dns {
         names: impl Iterator<Item = (DnsName, Vec<IpAddr>)>,
     ) -> Timed<Vec<Server>> {
         let mut names: Vec<_> = names.collect();
-        names.sort_by_key(|(_, glue)| glue.is_empty());
-        names.truncate(SERVERS_MAX);
+        keep_few(&mut names);
         let servers = names.into_iter().map(async |(name, glue)| {
             let (mut addresses, expires) = match self.addresses(&name).await {
                 Ok(found) => (found.value, found.expires),

@@ -10,6 +10,8 @@ use crate::txt::quoting::quoted_octets;
 
 /// Addresses that come with the name of one server and are used.
 pub(super) const GLUE_MAX: usize = 8;
+/// Servers of one zone that are used. The root and the large registries have 13, and few zones have more than 8.
+const SERVERS_MAX: usize = 16;
 
 /// A CNAME record. Its target may be a name that this program cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,4 +62,11 @@ pub(crate) struct Referral {
     pub(crate) servers: Vec<(DnsName, Vec<IpAddr>)>,
     /// Time to live of the NS records, in seconds.
     pub(crate) ttl: u32,
+}
+
+/// Keeps as many servers as are used. Those with glue come first.
+pub(super) fn keep_few(names: &mut Vec<(DnsName, Vec<IpAddr>)>) {
+    names.sort_by_key(|(_, glue)| glue.is_empty());
+    names.truncate(SERVERS_MAX);
+    names.shrink_to_fit();
 }

@@ -89,16 +89,13 @@ impl Dns {
     /// The addresses of a server. It is an error if not all of them could be looked up and none is known.
     pub(super) async fn addresses(&self, server: &DnsName) -> Result<Timed<Addresses>, DnsError> {
         let (v4, v6) = join(
-            self.resolve(server, ResolverKind::A),
-            self.resolve(server, ResolverKind::Aaaa),
+            self.first_addresses(server, ResolverKind::A),
+            self.first_addresses(server, ResolverKind::Aaaa),
         )
         .await;
-        let all = |answers: &[Timed<Answer>]| {
-            let addresses = answers.iter().flat_map(|answer| {
-                let addresses = answer.value.addresses().into_iter();
-                addresses.take(ADDRESSES_MAX)
-            });
-            self.usable(addresses)
+        let all = |found: &[Timed<Vec<IpAddr>>]| {
+            let addresses = found.iter().flat_map(|found| &found.value);
+            self.usable(addresses.copied())
         };
         match (v4, v6) {
             (Ok(v4), Ok(v6)) => Ok(Timed {
@@ -118,6 +115,20 @@ impl Dns {
             }
             (Err(error), Err(_)) => Err(error),
         }
+    }
+
+    /// The addresses of this kind that are used. The rest of the answer is not kept: it may be large, and the one about the
+    /// other kind late.
+    async fn first_addresses(
+        &self,
+        server: &DnsName,
+        kind: ResolverKind,
+    ) -> Result<Timed<Vec<IpAddr>>, DnsError> {
+        let found = self.resolve(server, kind).await?;
+        Ok(found.map(|answer| {
+            let addresses = answer.addresses().into_iter();
+            addresses.take(ADDRESSES_MAX).collect()
+        }))
     }
 
     /// The addresses of a server that may be queried. All come from zone data.

@@ -92,9 +92,15 @@ impl Validator {
 
     /// The zone that these records are in: it signed them, or should have.
     async fn zone_of(&self, name: &Name, kind: RecordType) -> Result<Name, Security> {
-        let message = self.needed(name, kind).await?;
-        match signatures(&message, name, kind).next() {
-            Some(signature) => Ok(signature.input().signer_name.clone()),
+        let signer = {
+            let message = self.needed(name, kind).await?;
+            let mut signatures = signatures(&message, name, kind);
+            signatures
+                .next()
+                .map(|first| first.input().signer_name.clone())
+        };
+        match signer {
+            Some(signer) => Ok(signer),
             None => self.apex(name, kind).await,
         }
     }

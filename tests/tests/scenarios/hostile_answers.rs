@@ -5,9 +5,10 @@ use std::time::Duration;
 use acme_alias_tests::{
     ALIAS_ZONE, HostileAnswer, HostileServer, Outcome, Result, SignedTree, SignedZone, Signing,
 };
-use hickory_proto::op::Message;
-use hickory_proto::rr::rdata::{CNAME, NS};
-use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::op::{Edns, Message};
+use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::rr::rdata::{CAA, CNAME, NS};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::hostile_zones::{GOOD, GOOD_TIME, HOSTILE, Neighbours, TTL, name, none, soa, with};
 
@@ -85,6 +86,101 @@ fn answers_about_wildcards_are_not_kept_while_cnames_are_followed() -> Result {
         none(answer, &name(HOSTILE))
     })?;
     renew(100, 80, &server).map(drop)
+}
+
+/// An answer that comes just in time.
+fn late(answer: HostileAnswer) -> HostileAnswer {
+    match answer {
+        HostileAnswer::Now(answer) => HostileAnswer::Late(Duration::from_millis(1_800), answer),
+        other => other,
+    }
+}
+
+#[test]
+fn answers_about_soa_records_are_not_kept_while_the_zone_is_looked_for() -> Result {
+    const LABELS: usize = 80;
+    let server = HostileServer::start(|asked, kind, mut answer| {
+        let zone = name(HOSTILE);
+        let labels = usize::from(asked.num_labels());
+        match kind {
+            RecordType::SOA if *asked == zone => with(answer, asked, [soa(asked)]),
+            RecordType::SOA if labels == LABELS + 3 => {
+                // It has 64 KB, and takes megabytes.
+                let server = RData::NS(NS(asked.clone()));
+                answer.answers = vec![Record::from_rdata(asked.clone(), TTL, server)];
+                HostileAnswer::Repeated(4_500, answer)
+            }
+            RecordType::SOA => late(HostileAnswer::Now(answer)),
+            // They do not name the zone.
+            _ => HostileAnswer::Now(answer),
+        }
+    })?;
+    let peak = renew(100, LABELS, &server)?.usage.peak_memory;
+    assert!(peak < 200 << 20, "{peak} octets");
+    Ok(())
+}
+
+/// A name that follows this one in a chain of CNAMEs.
+fn next_hop(asked: &Name) -> Name {
+    let text = asked.to_ascii();
+    let text = text.trim_end_matches('.');
+    let (first, rest) = text.split_once('.').unwrap_or_default();
+    let number = first.strip_prefix("hop");
+    let number: Option<usize> = number.and_then(|number| number.parse().ok());
+    name(&match number {
+        Some(number) => format!("hop{}.{rest}", number + 1),
+        None => format!("hop1.{text}"),
+    })
+}
+
+#[test]
+fn thousands_of_caa_records_above_a_name_are_not_kept() -> Result {
+    const LABELS: usize = 10;
+    let server = HostileServer::start(|asked, kind, mut answer| {
+        let zone = name(HOSTILE);
+        let labels = usize::from(asked.num_labels());
+        match kind {
+            RecordType::SOA if *asked == zone => with(answer, asked, [soa(asked)]),
+            RecordType::CAA if labels >= LABELS + 3 => {
+                late(with(answer, asked, [RData::CNAME(CNAME(next_hop(asked)))]))
+            }
+            RecordType::CAA if *asked != zone => {
+                let issuer = RData::CAA(CAA::new_issue(false, None, Vec::new()));
+                answer.answers = vec![Record::from_rdata(asked.clone(), TTL, issuer)];
+                HostileAnswer::Repeated(3_000, answer)
+            }
+            _ => none(answer, &zone),
+        }
+    })?;
+    let peak = renew(150, LABELS, &server)?.usage.peak_memory;
+    assert!(peak < 150 << 20, "{peak} octets");
+    Ok(())
+}
+
+#[test]
+fn thousands_of_options_in_answers_do_not_fill_the_cache() -> Result {
+    let server = HostileServer::start(|asked, kind, answer| {
+        let zone = name(HOSTILE);
+        let answer = match kind {
+            RecordType::SOA if *asked == zone => with(answer, asked, [soa(asked)]),
+            _ => none(answer, &zone),
+        };
+        match answer {
+            HostileAnswer::Now(mut answer) => {
+                let mut edns = Edns::new();
+                for _ in 0..3_500 {
+                    let option = EdnsOption::Unknown(65_001, Vec::new());
+                    edns.options_mut().insert(option);
+                }
+                answer.edns = Some(edns);
+                HostileAnswer::Now(answer)
+            }
+            other => other,
+        }
+    })?;
+    let peak = renew(80, 80, &server)?.usage.peak_memory;
+    assert!(peak < 150 << 20, "{peak} octets");
+    Ok(())
 }
 
 /// Sets of one record and a signature of a stranger that fit into an answer.
