@@ -44,7 +44,9 @@ pub(crate) async fn run(
         .map(|(challenge_name, alias_name)| Wanted::Cname(challenge_name, alias_name))
         .collect();
     if args.caa {
-        wanted.extend(caa(args, setup, &identifiers, output).await?);
+        let (records, without) = caa(args, setup, &identifiers, output).await?;
+        wanted.extend(records);
+        left_out += without;
     }
     let compared = stream::iter(&wanted).map(|wanted| wanted.compare(dns, args.ttl));
     let compared: Vec<_> = compared.buffered(AT_ONCE).collect().await;
@@ -304,19 +306,24 @@ async fn caa(
     setup: &Setup,
     identifiers: &BTreeSet<Identifier>,
     output: Output,
-) -> Result<Vec<Wanted>, Failure> {
+) -> Result<(Vec<Wanted>, usize), Failure> {
     let settings = &setup.settings;
     let certificates = check::certificates(settings);
     let mut authorities = Authorities::new(setup, args.caa_issuer.as_deref());
     let mut wanted: BTreeMap<&DnsName, Vec<Caa>> = BTreeMap::new();
     let mut has_no_account = false;
+    let mut authorities_of = Vec::new();
     for identifier in identifiers {
         let of_name = certificates.get(identifier.challenge_name());
         let ids = of_name.into_iter().flatten().map(|(id, _)| *id);
-        let identities = authorities.of(ids).await?;
-        if identities.is_empty() {
-            return Err(unknown_authority(identifier));
-        }
+        let identities = authorities.of_all(ids).await?;
+        authorities_of.push((
+            identifier,
+            identities.ok_or_else(|| unknown_authority(identifier)),
+        ));
+    }
+    let (authorities_of, left_out) = those_found(authorities_of, output)?;
+    for (identifier, identities) in authorities_of {
         let tag = if identifier.is_wildcard() {
             "issuewild"
         } else {
@@ -348,9 +355,8 @@ async fn caa(
         }
     }
     let wanted = wanted.into_iter();
-    Ok(wanted
-        .map(|(name, records)| Wanted::Caa(name.clone(), records))
-        .collect())
+    let wanted = wanted.map(|(name, records)| Wanted::Caa(name.clone(), records));
+    Ok((wanted.collect(), left_out))
 }
 
 fn caa_record(tag: &str, value: &str) -> Caa {
@@ -371,7 +377,7 @@ fn caa_value(identity: &CaaIdentity) -> String {
 fn unknown_authority(identifier: &Identifier) -> Failure {
     Failure::new(
         Part::Settings,
-        &format!("the domain that names the CA of {identifier} in CAA records is unknown"),
+        &format!("the domain that names a CA of {identifier} in CAA records is unknown"),
         "give it with `--caa-issuer`; the CA's documentation has it".to_owned(),
     )
 }

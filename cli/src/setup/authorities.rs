@@ -33,6 +33,23 @@ impl<'a> Authorities<'a> {
         &mut self,
         certificates: impl IntoIterator<Item = &CertificateId>,
     ) -> Result<Vec<Arc<CaaIdentity>>, Failure> {
+        let identities = self.of_each_ca(certificates).await?;
+        Ok(identities.into_iter().flatten().collect())
+    }
+
+    /// The same for all of the CAs; `None` if the domain of one is not known. Records for the others alone would refuse it.
+    pub(crate) async fn of_all(
+        &mut self,
+        certificates: impl IntoIterator<Item = &CertificateId>,
+    ) -> Result<Option<Vec<Arc<CaaIdentity>>>, Failure> {
+        let identities = self.of_each_ca(certificates).await?;
+        Ok(identities.into_iter().collect())
+    }
+
+    async fn of_each_ca(
+        &mut self,
+        certificates: impl IntoIterator<Item = &CertificateId>,
+    ) -> Result<Vec<Option<Arc<CaaIdentity>>>, Failure> {
         let mut environments = Vec::new();
         for id in certificates {
             environments.extend(self.environment(id)?);
@@ -43,7 +60,9 @@ impl<'a> Authorities<'a> {
         let mut identities = Vec::new();
         for environment in environments {
             let identity = self.identity(environment).await?;
-            identities.extend(identity.filter(|found| !identities.contains(found)));
+            if !identities.contains(&identity) {
+                identities.push(identity);
+            }
         }
         Ok(identities)
     }

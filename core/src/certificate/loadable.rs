@@ -5,11 +5,14 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
     VerificationAlgorithm,
 };
+
 use x509_parser::asn1_rs::{Any, Class, Tag};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::public_key::PublicKey;
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 use x509_parser::x509::{AlgorithmIdentifier, AttributeTypeAndValue, X509Name};
+
+use super::encoding::is_strict;
 
 /// Algorithms of signatures: RSA and ECDSA with SHA-2, Ed25519 and Ed448. Servers refuse SHA-1, MD5, and what they do not know.
 const SIGNATURES: [&str; 8] = [
@@ -46,7 +49,9 @@ pub(super) fn refusal(certificate: &X509Certificate<'_>) -> Option<&'static str>
         .into_iter()
         .flat_map(X509Name::iter_attributes)
         .map(AttributeTypeAndValue::attr_value);
-    if !is_strong(&certificate.signature_algorithm) {
+    if !is_strict(certificate.as_raw()) {
+        Some("its encoding is not valid")
+    } else if !is_strong(&certificate.signature_algorithm) {
         Some("the algorithm of its signature is weak or unknown")
     } else if values.any(|value| !is_text(value)) {
         Some("a name in it is no text")
@@ -115,7 +120,16 @@ fn is_text(value: &Any<'_>) -> bool {
     is_primitive
         && match value.tag() {
             Tag::Utf8String => std::str::from_utf8(value.data).is_ok(),
-            Tag::PrintableString | Tag::Ia5String | Tag::T61String | Tag::NumericString => true,
+            Tag::PrintableString
+            | Tag::Ia5String
+            | Tag::T61String
+            | Tag::NumericString
+            | Tag::VisibleString => true,
+            Tag::BmpString => {
+                let (pairs, rest) = value.data.as_chunks();
+                let mut units = pairs.iter().map(|pair| u16::from_be_bytes(*pair));
+                rest.is_empty() && units.all(|unit| char::from_u32(unit.into()).is_some())
+            }
             _ => false,
         }
 }

@@ -1,6 +1,7 @@
 //! X.509 certificates: their keys and requests, reading what they contain, and verifying the chain that a CA sent.
 
 mod csr;
+mod encoding;
 mod error;
 mod foreign_key;
 #[cfg(any(test, fuzzing))]

@@ -126,6 +126,33 @@ fn a_zone_that_nobody_serves_keeps_back_no_record_of_others() -> Result {
 }
 
 #[test]
+fn a_ca_that_does_not_tell_its_domain_keeps_back_no_caa_record_of_others() -> Result {
+    let bed = TestBed::start()?;
+    let mut settings = bed
+        .settings()
+        .certificate("good", "domains = ['example.com']\nca = 'good'")
+        .certificate("bad", "domains = ['silent.example.com']");
+    settings.more +=
+        "[cas.good]\ndirectory = 'https://good.example/dir'\ncaa-issuer = 'good.example'\n";
+    let program = bed.program(settings)?;
+    let all = [
+        "delegate",
+        "--all",
+        "--caa",
+        "--challenge-alias",
+        ALIAS_ZONE,
+    ];
+    let outcome = program.run(&all)?;
+    outcome.assert_failure(3, &[]);
+    outcome.assert_said(&["silent.example.com is left out", "CAA records is unknown"]);
+    outcome.assert_printed(&[
+        "example.com. 600 IN CAA 0 issue \"good.example;",
+        "_acme-challenge.silent.example.com. 600 IN CNAME",
+    ]);
+    Ok(())
+}
+
+#[test]
 fn servers_that_do_not_resolve_in_many_zones_on_the_way_do_not_fill_memory() -> Result {
     const ZONES: usize = 5;
     let server = HostileServer::start(|asked, kind, answer| {
