@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use tower::limit::ConcurrencyLimitLayer;
 
 use super::error::TransportError;
+use super::lookups::Lookups;
 
 /// How long a connection may take, with its TLS handshake.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,6 +29,7 @@ pub(super) struct Connections {
     keeping_none: OnceCell<reqwest::Client>,
     /// The hosts to which connections are kept.
     hosts: Mutex<HashSet<Authority>>,
+    lookups: Lookups,
     extra_root: Option<Vec<u8>>,
     request_timeout: Duration,
 }
@@ -41,10 +43,12 @@ impl Connections {
         request_timeout: Duration,
         requests: usize,
     ) -> Result<Self, TransportError> {
+        let lookups = Lookups::default();
         Ok(Connections {
-            keeping: client(extra_root, request_timeout, requests)?,
+            keeping: client(extra_root, request_timeout, requests, &lookups)?,
             keeping_none: OnceCell::new(),
             hosts: Mutex::default(),
+            lookups,
             extra_root: extra_root.map(<[u8]>::to_vec),
             request_timeout,
         })
@@ -58,7 +62,8 @@ impl Connections {
         if host.is_none_or(|host| self.is_kept(host)) {
             return Ok(&self.keeping);
         }
-        let build = async || client(self.extra_root.as_deref(), self.request_timeout, 0);
+        let root = self.extra_root.as_deref();
+        let build = async || client(root, self.request_timeout, 0, &self.lookups);
         self.keeping_none.get_or_try_init(build).await
     }
 
@@ -74,6 +79,7 @@ fn client(
     extra_root: Option<&[u8]>,
     request_timeout: Duration,
     kept: usize,
+    lookups: &Lookups,
 ) -> Result<reqwest::Client, TransportError> {
     // An error means that a crypto provider is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -82,6 +88,7 @@ fn client(
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(kept)
         .connector_layer(ConcurrencyLimitLayer::new(OPENED_AT_ONCE))
+        .dns_resolver(lookups.clone())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(request_timeout);
     if let Some(pem) = extra_root {

@@ -9,13 +9,21 @@ use crate::printable::shortened;
 
 /// The longest body that is logged, in characters.
 const LOGGED_MAX: usize = 4_000;
+/// The most objects and lists in a body. An order of 100 names has about 100; an object of six octets takes 600 in memory.
+const PARTS_MAX: usize = 10_000;
 /// Some servers put this before a text, although JSON has none (RFC 8259 §8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Decodes the body of an answer. What is null is as good as missing. A body that cannot be decoded is logged.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let decoded = serde_json::from_slice(text).and_then(decode_value);
+    let parts = text.iter().filter(|octet| matches!(octet, b'{' | b'['));
+    let decoded = if parts.count() > PARTS_MAX {
+        let reason = format!("it has more than {PARTS_MAX} objects and lists");
+        Err(Error::custom(reason))
+    } else {
+        serde_json::from_slice(text).and_then(decode_value)
+    };
     if let Err(error) = &decoded {
         let body = shortened(&String::from_utf8_lossy(body), LOGGED_MAX);
         debug!(%error, body, "an answer of the CA cannot be decoded");
@@ -122,6 +130,19 @@ mod tests {
         for body in ["", "{}", "[]", r#"{"needed":null}"#, "<html>"] {
             assert!(decode::<Answer>(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn a_body_of_too_many_parts_is_not_read() {
+        let answer = |parts: usize| {
+            let more = "[],".repeat(parts);
+            format!(r#"{{"needed":"x","list":[{more}0]}}"#)
+        };
+        // The object and the list around them.
+        let most: Result<Value, _> = decode(answer(PARTS_MAX - 2).as_bytes());
+        most.unwrap();
+        let error = decode::<Value>(answer(PARTS_MAX - 1).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("more than 10000"), "{error}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) mod fuzzing;
 mod jws;
 mod key_change;
 mod link;
+mod lookups;
 mod manage;
 mod new_order;
 mod nonces;

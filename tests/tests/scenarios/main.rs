@@ -52,6 +52,7 @@ mod hostile_delegations;
 mod hostile_git_folder;
 mod hostile_git_output;
 mod hostile_imports;
+mod hostile_json;
 mod hostile_ledgers;
 mod hostile_orders;
 mod hostile_pending;
