@@ -16,8 +16,7 @@ use crate::txt::quoting::quoted_octets;
 
 /// CNAMEs that are followed from one name.
 const HOPS_MAX: usize = 8;
-/// Records at a name, and octets in them, that are looked at. Few names have more than ten. Those of several names are kept
-/// until the name with the latest answer has been asked.
+/// Records at a name, and octets in them, that are kept until the names below have answered. Few names have more than ten.
 const RECORDS_MAX: usize = 64;
 const OCTETS_MAX: usize = 4_096;
 /// The properties that CAs know (IANA, *Certification Authority Restriction Properties*).
@@ -97,32 +96,46 @@ pub(super) async fn findings(dns: &Dns, check: &DelegationCheck<'_>) -> Vec<Find
 
 /// The records that count for `base`. Those of the closest name that has any count alone (RFC 8659 §3). A record
 /// at `base` may have just been added, so it is queried now; the names above it are shared and cached. Several are
-/// queried at once, because most names have no records.
+/// queried at once, because most names have no records. Many records that count are queried once more.
 async fn relevant(dns: &Dns, base: &DnsName) -> Relevant {
+    let many = match relevant_if_few(dns, base).await {
+        Ok(relevant) => return relevant,
+        Err(name) => name,
+    };
+    match records(dns, &many, many != *base).await {
+        Ok(None) => Relevant::None,
+        Ok(Some(records)) => Relevant::At(many, records),
+        Err(error) => Relevant::Unanswered(many, error),
+    }
+}
+
+/// The records that count for `base`; if they are many, the name that has them.
+async fn relevant_if_few(dns: &Dns, base: &DnsName) -> Result<Relevant, DnsName> {
     let asked = base.ancestors().map(|name| async move {
         let found = records(dns, &name, name != *base).await;
+        let found = found.map(|found| found.map(|all| Some(all).filter(|all| are_few(all))));
         (name, found)
     });
     let mut asked = pin!(stream::iter(asked).buffered(ANCESTORS_AT_ONCE));
     while let Some((name, found)) = asked.next().await {
         match found {
-            Ok(None) => return Relevant::None,
-            Ok(Some(records)) if records.is_empty() => {}
-            Ok(Some(records)) => return Relevant::At(name, records),
-            Err(error) => return Relevant::Unanswered(name, error),
+            Ok(None) => break,
+            Ok(Some(None)) => return Err(name),
+            Ok(Some(Some(records))) if records.is_empty() => {}
+            Ok(Some(Some(records))) => return Ok(Relevant::At(name, records)),
+            Err(error) => return Ok(Relevant::Unanswered(name, error)),
         }
     }
-    Relevant::None
+    Ok(Relevant::None)
 }
 
-/// The CAA records at a name, or at the target of its CNAME; none if the target cannot be queried, or if they are too many:
-/// what they mean is left to the CA.
+/// The CAA records at a name, or at the target of its CNAME; none if the target cannot be queried.
 async fn records(dns: &Dns, name: &DnsName, cached: bool) -> Result<Option<Vec<Caa>>, DnsError> {
     let mut name = name.clone();
     for _ in 0..HOPS_MAX {
         let answer = answer(dns, &name, cached).await?;
         match answer.cname() {
-            None => return Ok(Some(answer.caa()).filter(|records| are_few(records))),
+            None => return Ok(Some(answer.caa())),
             Some(cname) => match cname.target {
                 Ok(target) => name = target,
                 Err(_) => return Ok(None),
