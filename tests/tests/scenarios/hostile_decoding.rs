@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use acme_alias_tests::{HostileAnswer, HostileServer, Result};
-use hickory_proto::rr::rdata::CNAME;
-use hickory_proto::rr::{RData, RecordType};
+use acme_alias_tests::{HostileAnswer, HostileServer, Result, SignedTree, SignedZone, Signing};
+use hickory_proto::rr::rdata::{CNAME, NULL};
+use hickory_proto::rr::{RData, Record, RecordType};
 
-use super::hostile_zones::{GOOD, HOSTILE, Neighbours, name, none, soa, with};
+use super::hostile_zones::{GOOD, HOSTILE, Neighbours, TTL, name, none, soa, with};
 
 /// NS records that have two names behind pointers.
 const RECORDS: u16 = 3_500;
@@ -56,5 +56,55 @@ fn answers_with_names_behind_thousands_of_pointers_harm_no_good_certificate() ->
     let outcome = program.run(&["renew"])?;
     println!("{:?}, {} queries", outcome.usage, server.queries());
     assert_eq!(neighbours.ca.certificates(), GOOD, "{outcome}");
+    Ok(())
+}
+
+/// An NSEC record of all types.
+fn all_types(_: u16) -> Vec<u8> {
+    let windows = (0..=255).flat_map(|window| [&[window, 32][..], &[255; 32]].concat());
+    let data: Vec<u8> = [1, b'b', 0].into_iter().chain(windows).collect();
+    let length = u16::try_from(data.len()).unwrap_or_default();
+    let fixed = [0xc0, 12, 0, 47, 0, 1, 0, 0, 2, 88];
+    [&fixed[..], &length.to_be_bytes(), &data].concat()
+}
+
+#[test]
+fn a_hundred_signatures_of_all_types_are_not_logged() -> Result {
+    // Type, algorithm, labels, TTL, end, begin and tag; then the signer.
+    const SIGNATURE: [u8; 21] = [
+        0, 47, 13, 3, 0, 0, 2, 88, 127, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 7, 7,
+    ];
+    let neighbours = Neighbours::start()?;
+    let zones = ["com", "net", "example"].map(|apex| SignedZone {
+        apex,
+        signing: Signing::Unsigned,
+        records: Vec::new(),
+    });
+    let tree = SignedTree::start(&zones)?;
+    let server = HostileServer::start(|asked, kind, answer| {
+        let zone = name(HOSTILE);
+        if kind != RecordType::SOA || *asked != zone {
+            return none(answer, &zone);
+        }
+        let HostileAnswer::Now(mut answer) = with(answer, asked, [soa(asked)]) else {
+            return HostileAnswer::Never;
+        };
+        let data = RData::Unknown {
+            code: RecordType::RRSIG,
+            rdata: NULL::with(SIGNATURE.to_vec()),
+        };
+        answer.authorities = vec![Record::from_rdata(zone, TTL, data); 100];
+        HostileAnswer::Longer(answer, 1, all_types)
+    })?;
+    let host = format!("a.{HOSTILE}");
+    let mut settings = neighbours.settings(std::slice::from_ref(&host), server.address());
+    settings.resolver = tree.address();
+    settings.trust_anchor = Some(tree.trust_anchor());
+    let program = neighbours.bed.program(settings)?;
+    for verbose in ["-v", "-vv"] {
+        let outcome = program.run(&["check", &host, verbose])?;
+        let said = outcome.stderr.len();
+        assert!(said < 100_000, "{said} octets with {verbose}");
+    }
     Ok(())
 }
