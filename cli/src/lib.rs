@@ -101,6 +101,8 @@ fn log(verbose: u8) {
         // At the lowest levels the AWS libraries show requests with their session token.
         _ => "trace,aws=info",
     };
+    // The validator shows whole answers of name servers, a hundred times each.
+    let filter = format!("{filter},hickory_net::dnssec=error");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_ansi(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never)

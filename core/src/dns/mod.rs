@@ -21,6 +21,7 @@ mod lagging;
 mod lifetime;
 mod listed;
 mod name_servers;
+mod over_tcp;
 mod propagation;
 mod query;
 mod race;

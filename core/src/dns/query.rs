@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use hickory_net::NetError;
 use hickory_net::runtime::RuntimeProvider;
-use hickory_net::tcp::TcpClientStream;
 use hickory_net::udp::UdpClientStream;
 use hickory_net::xfer::{DnsExchange, DnsHandle};
 use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Query};
@@ -18,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::budget::{AddressQuestion, Budget};
 use super::connected::Connected;
 use super::counter::QueryCounter;
+use super::over_tcp;
 #[cfg(any(test, fuzzing))]
 use super::scripted;
 use super::sockets;
@@ -109,7 +109,7 @@ async fn exchange(
         .with_os_port_selection(server.ip().is_loopback())
         .exchange();
     counter.count(question.kind);
-    let mut response = first(udp, question.request(), deadline).await;
+    let response = first(udp, question.request(), deadline).await;
     if response
         .as_ref()
         .is_ok_and(|response| response.metadata.truncation)
@@ -119,30 +119,17 @@ async fn exchange(
             budget.charge_again(1);
         }
         let usage = budget.map(|budget| Arc::clone(&budget.usage));
-        response = match timeout_at(deadline, sockets::tcp_permit(usage)).await {
-            Ok(_turn) => over_tcp(runtime, server, question, deadline, timeout).await,
-            Err(_) => Err(NetError::Timeout),
+        let answer = async {
+            let _turn = sockets::tcp_permit(usage.clone()).await;
+            over_tcp::ask(runtime, server, question.request(), timeout, usage).await
         };
+        let answer = timeout_at(deadline, answer).await;
+        let answer = answer.unwrap_or(Err(NetError::Timeout));
+        return answer.map_err(|error| in_words(&error, timeout));
     }
     match response {
         Ok(response) => Ok(response.into_message()),
         Err(error) => Err(in_words(&error, timeout)),
-    }
-}
-
-/// The response over TCP. The tasks of the runtime end with it.
-async fn over_tcp(
-    runtime: impl RuntimeProvider,
-    server: SocketAddr,
-    question: Question<'_>,
-    deadline: Instant,
-    timeout: Duration,
-) -> Result<DnsResponse, NetError> {
-    let tcp = TcpClientStream::exchange(server, None, timeout, None, runtime.clone());
-    match timeout_at(deadline, tcp).await {
-        Ok(Ok(tcp)) => first(tcp, question.request(), deadline).await,
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(NetError::Timeout),
     }
 }
 

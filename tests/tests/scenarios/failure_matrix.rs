@@ -61,6 +61,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_ca",
             "hostile_certificates",
             "hostile_clients",
+            "hostile_decoding",
             "hostile_delegations",
             "hostile_git_folder",
             "hostile_git_output",

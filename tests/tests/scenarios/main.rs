@@ -48,6 +48,7 @@ mod hostile_ca;
 mod hostile_certificates;
 mod hostile_clients;
 mod hostile_connections;
+mod hostile_decoding;
 mod hostile_delegations;
 mod hostile_git_folder;
 mod hostile_git_output;
