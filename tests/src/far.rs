@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::port::Port;
 use crate::relay::Relay;
 use crate::settings::Settings;
@@ -39,7 +39,7 @@ impl Far {
         let mut moved = BTreeMap::new();
         let mut relays = Vec::new();
         for &(server, target) in servers {
-            let port = Port::claim()?;
+            let (port, udp, tcp) = Port::bound()?;
             let address = port.address();
             let relay = Arc::new(Relay {
                 server,
@@ -47,8 +47,6 @@ impl Far {
                 rtt,
                 traffic: Arc::clone(&traffic),
             });
-            let udp = UdpSocket::bind(address).context("UDP")?;
-            let tcp = TcpListener::bind(address).context("TCP")?;
             udp.set_nonblocking(true)?;
             tcp.set_nonblocking(true)?;
             relays.push((relay, udp, tcp));

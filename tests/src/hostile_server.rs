@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 use rand::RngExt;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::port::Port;
 
 const MESSAGE_MAX: usize = 65_535;
@@ -56,10 +56,7 @@ impl HostileServer {
     pub fn start(
         script: impl Fn(&Name, RecordType, Message) -> HostileAnswer + Send + Sync + 'static,
     ) -> Result<HostileServer> {
-        let port = Port::claim()?;
-        let address = port.address();
-        let udp = UdpSocket::bind(address).context("UDP")?;
-        let tcp = TcpListener::bind(address).context("TCP")?;
+        let (port, udp, tcp) = Port::bound()?;
         let server = Serving {
             asked: Asked::default(),
             script: Arc::new(script),
@@ -75,7 +72,7 @@ impl HostileServer {
             }
         });
         Ok(HostileServer {
-            address,
+            address: port.address(),
             asked,
             _port: port,
         })

@@ -28,6 +28,12 @@ pub struct Port {
 impl Port {
     /// Claims a free port.
     pub fn claim() -> Result<Port> {
+        let (port, ..) = Port::bound()?;
+        Ok(port)
+    }
+
+    /// The same with the sockets there, so that nobody can take the port before a server listens.
+    pub(crate) fn bound() -> Result<(Port, UdpSocket, TcpListener)> {
         let mut rng = rand::rng();
         for _ in 0..ATTEMPTS {
             let number = rng.random_range(RANGE);
@@ -35,11 +41,12 @@ impl Port {
                 continue;
             };
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, number));
-            if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
-                return Ok(Port {
+            if let (Ok(udp), Ok(tcp)) = (UdpSocket::bind(address), TcpListener::bind(address)) {
+                let port = Port {
                     address,
                     _claim: claim,
-                });
+                };
+                return Ok((port, udp, tcp));
             }
         }
         Err(Error::new("no free port on 127.0.0.1"))
@@ -126,11 +133,11 @@ pub struct SilentServer {
 impl SilentServer {
     /// Begins to be silent.
     pub fn start() -> Result<SilentServer> {
-        let port = Port::claim()?;
+        let (port, udp, tcp) = Port::bound()?;
         Ok(SilentServer {
-            _udp: UdpSocket::bind(port.address)?,
-            _tcp: TcpListener::bind(port.address)?,
             port,
+            _udp: udp,
+            _tcp: tcp,
         })
     }
 

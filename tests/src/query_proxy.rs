@@ -47,9 +47,9 @@ impl QueryProxy {
         server: SocketAddr,
         spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Result<QueryProxy> {
-        let port = Port::claim()?;
+        let (port, udp, tcp) = Port::bound()?;
         let (address, claim) = (port.address(), Claim::Port { _port: port });
-        QueryProxy::listen(server, address, claim, spoil)
+        Ok(QueryProxy::serve(server, address, (udp, tcp), claim, spoil))
     }
 
     /// A server with the answers of `server`, at port 53 of an address in 127.0.0.0/8: one that NS records can name.
@@ -82,10 +82,20 @@ impl QueryProxy {
         server: SocketAddr,
         address: SocketAddr,
         claim: Claim,
-        mut spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
+        spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Result<QueryProxy> {
         let udp = UdpSocket::bind(address).context("UDP")?;
         let tcp = TcpListener::bind(address).context("TCP")?;
+        Ok(QueryProxy::serve(server, address, (udp, tcp), claim, spoil))
+    }
+
+    fn serve(
+        server: SocketAddr,
+        address: SocketAddr,
+        (udp, tcp): (UdpSocket, TcpListener),
+        claim: Claim,
+        mut spoil: impl FnMut(&[u8], &[u8]) -> Vec<Vec<u8>> + Send + 'static,
+    ) -> QueryProxy {
         std::thread::spawn(move || {
             let mut question = vec![0; MESSAGE_MAX];
             while let Ok((length, client)) = udp.recv_from(&mut question) {
@@ -101,10 +111,10 @@ impl QueryProxy {
                 std::thread::spawn(move || pass(&client, server).ok());
             }
         });
-        Ok(QueryProxy {
+        QueryProxy {
             address,
             _claim: claim,
-        })
+        }
     }
 
     /// Where it listens.

@@ -101,10 +101,7 @@ fn a_hundred_signatures_of_all_types_are_not_logged() -> Result {
     settings.resolver = tree.address();
     settings.trust_anchor = Some(tree.trust_anchor());
     let program = neighbours.bed.program(settings)?;
-    for verbose in ["-v", "-vv"] {
-        let outcome = program.run(&["check", &host, verbose])?;
-        let said = outcome.stderr.len();
-        assert!(said < 100_000, "{said} octets with {verbose}");
-    }
+    let said = program.run(&["check", &host, "-vv"])?.stderr.len();
+    assert!(said < 100_000, "{said} octets");
     Ok(())
 }
