@@ -17,8 +17,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Decodes the body of an answer. What is null is as good as missing. A body that cannot be decoded is logged.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let parts = text.iter().filter(|octet| matches!(octet, b'{' | b'['));
-    let decoded = if parts.count() > PARTS_MAX {
+    let decoded = if parts(text) > PARTS_MAX {
         let reason = format!("it has more than {PARTS_MAX} objects and lists");
         Err(Error::custom(reason))
     } else {
@@ -83,6 +82,21 @@ pub(super) fn status<'a, D: Deserializer<'a>, T: DeserializeOwned + Default>(
     Ok(serde_json::from_value(lowercase).unwrap_or_default())
 }
 
+/// How many objects and lists are in a JSON text.
+fn parts(text: &[u8]) -> usize {
+    let (mut parts, mut is_string, mut is_escaped) = (0, false, false);
+    for octet in text {
+        match octet {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_string,
+            b'"' => is_string = !is_string,
+            b'{' | b'[' if !is_string => parts += 1,
+            _ => {}
+        }
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +157,12 @@ mod tests {
         most.unwrap();
         let error = decode::<Value>(answer(PARTS_MAX - 1).as_bytes()).unwrap_err();
         assert!(error.to_string().contains("more than 10000"), "{error}");
+    }
+
+    #[test]
+    fn brackets_in_strings_are_no_parts() {
+        let text = br#"{"a\\": ["\"[{", "[\\\"{"], "b": {}}"#;
+        assert_eq!(parts(text), 3);
     }
 
     #[test]

@@ -66,6 +66,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_git_folder",
             "hostile_git_output",
             "hostile_imports",
+            "hostile_json",
             "hostile_ledgers",
             "hostile_orders",
             "hostile_pending",
