@@ -328,6 +328,13 @@ impl Outcome {
         assert_eq!(self.code, Some(0), "{self}");
     }
 
+    /// Checks that it never had so many octets of memory resident.
+    #[track_caller]
+    pub fn assert_peak_memory_below(&self, octets: u64) {
+        let peak = self.usage.peak_memory;
+        assert!(peak < octets, "{peak} octets of memory\n{self}");
+    }
+
     /// Checks that it ended with `code`, and said each of `words`.
     #[track_caller]
     pub fn assert_failure(&self, code: i32, words: &[&str]) {

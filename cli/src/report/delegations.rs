@@ -10,7 +10,7 @@ use crate::output::{Checked, CheckedName};
 
 /// Findings that are kept, those of the same cause as one; the challenge names are all counted.
 const FINDINGS_MAX: usize = 1_000;
-/// The same of each certificate, errors and warnings for themselves: one with a hundred names leaves room for others.
+/// The same of each certificate, as many errors and as many warnings: one with a hundred names leaves room for others.
 const FINDINGS_OF_EACH_MAX: usize = 10;
 
 /// The result of a check of all delegations.
@@ -25,7 +25,13 @@ pub(crate) struct Delegations {
     pub(crate) errors: usize,
     /// What was found, errors first, the same of several names once.
     pub(crate) findings: Vec<Finding>,
-    /// How many there were of each certificate.
+}
+
+/// A check of all delegations that is under way.
+#[derive(Debug)]
+pub(crate) struct DelegationsSoFar {
+    found: Delegations,
+    /// How many findings there were of each certificate.
     of_each: HashMap<CertificateId, OfOne>,
 }
 
@@ -57,24 +63,38 @@ impl Delegations {
             warnings: 0,
             errors: 0,
             findings: Vec::new(),
+        }
+    }
+}
+
+impl DelegationsSoFar {
+    /// A check that begins now.
+    pub(crate) fn new(at: Timestamp) -> Self {
+        DelegationsSoFar {
+            found: Delegations::new(at),
             of_each: HashMap::new(),
         }
     }
 
     /// Adds the result of a part.
     pub(crate) fn add(&mut self, checked: &Checked) {
-        self.good += checked.count(None);
-        self.warnings += checked.count(Some(Severity::Warning));
-        self.errors += checked.count(Some(Severity::Error));
-        let mut findings = std::mem::take(&mut self.findings);
+        self.found.good += checked.count(None);
+        self.found.warnings += checked.count(Some(Severity::Warning));
+        self.found.errors += checked.count(Some(Severity::Error));
+        let mut findings = std::mem::take(&mut self.found.findings);
         for name in &checked.names {
             let new = name.report.findings.iter();
             findings.extend(new.filter(|one| self.has_room(name, one)).cloned());
         }
-        self.findings = Finding::merged(findings);
-        self.findings
-            .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        self.findings.truncate(FINDINGS_MAX);
+        let mut findings = Finding::merged(findings);
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        findings.truncate(FINDINGS_MAX);
+        self.found.findings = findings;
+    }
+
+    /// The result, when all parts were added.
+    pub(crate) fn ended(self) -> Delegations {
+        self.found
     }
 
     /// Whether one of the certificates with this name has room for a finding.

@@ -1,6 +1,6 @@
-//! Queries over TCP. Answers may be large, and take long to decode: names in them can be behind thousands of pointers,
-//! and a set of types can have all of them. So large answers are decoded beside the tasks of the process: one at a time,
-//! and one of those that are huge.
+//! Queries over TCP. A large answer can take long to decode: its names can be behind thousands of pointers, and a set of
+//! types can have all of them. So large answers are decoded one at a time, in a thread of their own. Huge ones have
+//! another thread, so that they do not hold up those of zones in order.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};

@@ -54,8 +54,7 @@ fn run_with(options: &str, certificates: usize, status: u16, answer: String) -> 
     bed.certificate("good")?;
     let failed = format!("{certificates} certificates failed");
     outcome.assert_failure(4, &[&failed]);
-    let peak = outcome.usage.peak_memory;
-    assert!(peak < 200 << 20, "{peak} octets");
+    outcome.assert_peak_memory_below(200 << 20);
     Ok(())
 }
 

@@ -188,7 +188,7 @@ fn of_five_hundred_alternate_chains_ten_are_fetched() -> Result {
     outcome.assert_success();
     outcome.assert_said(&["no chain of the CA leads to `none`"]);
     assert_eq!(fetched.load(Ordering::Relaxed), 10);
-    assert!(outcome.usage.peak_memory < 100 << 20, "{outcome}");
+    outcome.assert_peak_memory_below(100 << 20);
     Ok(())
 }
 
@@ -373,7 +373,7 @@ fn half_a_million_subproblems_of_each_challenge_are_not_kept() -> Result {
         challenge["error"] = json!({ "subproblems": vec![0; 480_000] });
     })?;
     outcome.assert_success();
-    assert!(outcome.usage.peak_memory < 200 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(200 << 20);
     Ok(())
 }
 
@@ -383,7 +383,7 @@ fn tokens_of_a_megabyte_are_not_kept() -> Result {
         challenge["token"] = "t".repeat(1_000_000).into();
     })?;
     outcome.assert_failure(5, &["a challenge has a text of 1000000 octets"]);
-    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(100 << 20);
     Ok(())
 }
 
@@ -403,7 +403,7 @@ fn bodies_of_a_megabyte_in_a_hundred_answers_at_once_are_not_all_read() -> Resul
     let program = program.env("ACME_ALIAS_ACME__TIMEOUT", "8s");
     let outcome = program.limit(Duration::from_mins(3)).run(&["renew"])?;
     outcome.assert_failure(5, &["100 certificates failed"]);
-    assert!(outcome.usage.peak_memory < 150 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(150 << 20);
     Ok(())
 }
 
@@ -434,7 +434,7 @@ fn urls_of_a_megabyte_in_orders_are_not_kept() -> Result {
     let outcome = renew_with_orders(|order| {
         order["finalize"] = format!("https://ca.test/{}", "u".repeat(1_000_000)).into();
     })?;
-    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(100 << 20);
     Ok(())
 }
 
@@ -446,7 +446,7 @@ fn hundreds_of_thousands_of_authorizations_in_orders_that_are_pending_are_not_ke
             order["authorizations"] = vec![""; 330_000].into();
         }
     })?;
-    assert!(outcome.usage.peak_memory < 200 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(200 << 20);
     Ok(())
 }
 
@@ -484,7 +484,7 @@ fn a_thousand_subproblems_of_each_refused_order_are_not_kept() -> Result {
         }),
     )?;
     outcome.assert_failure(5, &["rejectedIdentifier"]);
-    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(100 << 20);
     Ok(())
 }
 
@@ -494,6 +494,6 @@ fn a_megabyte_in_place_of_the_authorizations_of_each_order_is_not_kept() -> Resu
         order["authorizations"] = "a".repeat(1_000_000).into();
     })?;
     outcome.assert_failure(5, &["invalid type", "more characters"]);
-    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(100 << 20);
     Ok(())
 }

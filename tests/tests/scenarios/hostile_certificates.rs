@@ -88,11 +88,7 @@ fn an_id_of_the_key_of_the_issuer_of_200_kilobytes_is_not_kept() -> Result {
         params.custom_extensions.push(extension);
     })?;
     outcome.assert_success();
-    assert!(
-        outcome.usage.peak_memory < KEPT_BY_NONE,
-        "{:?}",
-        outcome.usage
-    );
+    outcome.assert_peak_memory_below(KEPT_BY_NONE);
     Ok(())
 }
 
@@ -103,11 +99,7 @@ fn thousands_of_names_in_certificates_that_are_set_aside_are_not_kept() -> Resul
         params.subject_alt_names.extend(more.map(SanType::DnsName));
     })?;
     outcome.assert_failure(5, &["instead of"]);
-    assert!(
-        outcome.usage.peak_memory < KEPT_BY_NONE,
-        "{:?}",
-        outcome.usage
-    );
+    outcome.assert_peak_memory_below(KEPT_BY_NONE);
     Ok(())
 }
 
@@ -138,7 +130,7 @@ fn large_certificates_that_are_written_in_many_formats_do_not_fill_memory() -> R
     let outcome = bed.program(settings)?.run(&["renew"])?;
     outcome.assert_failure(5, &["at most 262144 are accepted"]);
     assert_eq!(fs::read_dir(&folder)?.count(), 20 * 5, "{outcome}");
-    assert!(outcome.usage.peak_memory < 200 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(200 << 20);
     Ok(())
 }
 
@@ -186,11 +178,7 @@ fn renew_with_other_chains(
 fn other_chains_of_a_megabyte_are_not_kept_until_all_are_there() -> Result {
     let outcome = renew_with_other_chains(60, 0, "a9", 1_000_000)?;
     outcome.assert_success();
-    assert!(
-        outcome.usage.peak_memory < KEPT_BY_NONE,
-        "{:?}",
-        outcome.usage
-    );
+    outcome.assert_peak_memory_below(KEPT_BY_NONE);
     Ok(())
 }
 
@@ -198,11 +186,7 @@ fn other_chains_of_a_megabyte_are_not_kept_until_all_are_there() -> Result {
 fn links_of_30_kilobytes_to_other_chains_are_not_kept() -> Result {
     let outcome = renew_with_other_chains(200, 30_000, "a", 0)?;
     outcome.assert_success();
-    assert!(
-        outcome.usage.peak_memory < KEPT_BY_NONE,
-        "{:?}",
-        outcome.usage
-    );
+    outcome.assert_peak_memory_below(KEPT_BY_NONE);
     Ok(())
 }
 

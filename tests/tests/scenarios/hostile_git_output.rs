@@ -31,7 +31,7 @@ fn commit_trailers(audit: &Path, lines: impl Iterator<Item = String>) -> Result 
 }
 
 fn assert_little(outcome: &Outcome) {
-    assert!(outcome.usage.peak_memory < 200 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(200 << 20);
 }
 
 /// Renews with little memory, whatever becomes of the export.

@@ -47,7 +47,6 @@ fn a_ledger_of_another_host_with_many_zones_takes_little_memory() -> Result {
     let program = bed.program(settings_with(&bed, lines)?)?;
     let outcome = program.run(&DIFF)?;
     outcome.assert_success();
-    let peak = outcome.usage.peak_memory;
-    assert!(peak < 70 << 20, "{peak} octets");
+    outcome.assert_peak_memory_below(70 << 20);
     Ok(())
 }

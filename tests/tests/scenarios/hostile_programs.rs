@@ -40,8 +40,7 @@ fn run_with(certificates: usize, action: &str, member: &str, item: &str) -> Resu
 /// The program printed too much for one certificate.
 fn assert_is_bounded(outcome: &Outcome) {
     outcome.assert_said(&["printed more than"]);
-    let peak = outcome.usage.peak_memory;
-    assert!(peak < 100 << 20, "{peak} octets");
+    outcome.assert_peak_memory_below(100 << 20);
 }
 
 #[test]

@@ -136,8 +136,7 @@ fn run_with_many_servers(zones: usize, status: &str) -> Result {
     let outcome = program.run(&["renew"])?;
     outcome.assert_failure(4, &["auth2.example.net", "60 certificates failed"]);
     assert!(outcome.stderr.len() < 100_000, "{}", outcome.stderr.len());
-    let peak = outcome.usage.peak_memory;
-    assert!(peak < 150 << 20, "{peak} octets");
+    outcome.assert_peak_memory_below(150 << 20);
     Ok(())
 }
 
@@ -229,8 +228,7 @@ fn run_with_large_pages(certificates: usize, page: String) -> Result<Outcome> {
         .concat();
     let program = clouds.signed_in("", &certificates)?.limit(2 * TIME);
     let outcome = program.run(&["renew"])?;
-    let peak = outcome.usage.peak_memory;
-    assert!(peak < 200 << 20, "{peak} octets");
+    outcome.assert_peak_memory_below(200 << 20);
     Ok(outcome)
 }
 

@@ -159,6 +159,6 @@ fn millions_of_trailers_take_little_memory() -> Result {
     }
     let outcome = program.run(&["ledger", "verify"])?;
     outcome.assert_success();
-    assert!(outcome.usage.peak_memory < 100 << 20, "{:?}", outcome.usage);
+    outcome.assert_peak_memory_below(100 << 20);
     Ok(())
 }

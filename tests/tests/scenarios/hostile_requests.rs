@@ -36,7 +36,6 @@ fn a_thousand_requests_of_a_quarter_of_a_megabyte_are_not_kept() -> Result {
     let outcome = bed.program(settings)?.run(&["renew"])?;
     outcome.assert_failure(2, &["more than 32768 octets"]);
     bed.certificate("example-com")?;
-    let peak = outcome.usage.peak_memory;
-    assert!(peak < 150 << 20, "{peak} octets");
+    outcome.assert_peak_memory_below(150 << 20);
     Ok(())
 }

@@ -94,7 +94,6 @@ fn texts_that_take_eight_times_as_much_when_they_are_escaped_do_not_fill_memory(
     });
     let outcome = renew_refused(400, &problem)?;
     outcome.assert_failure(5, &["400 certificates failed"]);
-    let peak = outcome.usage.peak_memory;
-    assert!(peak < 200 << 20, "{peak} octets");
+    outcome.assert_peak_memory_below(200 << 20);
     Ok(())
 }

@@ -217,7 +217,7 @@ fn settings_from_what_is_no_regular_file_or_too_large_are_refused_at_once() -> R
         let began = Instant::now();
         let outcome = program.run(&["config", "check"])?;
         outcome.assert_failure(2, &[words]);
-        assert!(outcome.usage.peak_memory < 64 << 20, "{:?}", outcome.usage);
+        outcome.assert_peak_memory_below(64 << 20);
         assert!(began.elapsed() < Duration::from_secs(5));
         fs::remove_file(&path)?;
     }

@@ -10,7 +10,7 @@ use super::status::SharedStatus;
 use crate::commands::check;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::report::Delegations;
+use crate::report::{Delegations, DelegationsSoFar};
 
 /// The time between two checks.
 const EVERY: SignedDuration = SignedDuration::from_hours(12);
@@ -69,7 +69,7 @@ async fn check_all(source: &Source) -> Result<Delegations, Failure> {
     let environment = setup.environment()?;
     environment.dns().clear_cache();
     environment.checker().clear_cache();
-    let mut delegations = Delegations::new(setup.clock.now());
+    let mut delegations = DelegationsSoFar::new(setup.clock.now());
     check::all(&setup, &environment, |part| delegations.add(&part)).await?;
-    Ok(delegations)
+    Ok(delegations.ended())
 }

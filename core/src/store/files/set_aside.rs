@@ -59,11 +59,11 @@ pub(super) fn remove_unfinished_of(folder: &Path) -> Result<(), StoreError> {
 
 /// Deletes them all: they contain private keys.
 pub(super) fn remove_all(folder: &Path) -> Result<(), StoreError> {
-    remove_unfinished_of(folder)?;
     let all = folder.join(SET_ASIDE);
     if !check_dir(&all, Links::Refused)? {
         return Ok(());
     }
+    remove_unfinished(&all)?;
     for number in numbers(&all)? {
         remove(&set_aside_path(folder, number))?;
     }

@@ -175,7 +175,6 @@ fn large_answers_for_many_certificates_do_not_fill_the_memory() -> Result {
         .program(settings.certificates(&hosts))?
         .run(&["renew"])?;
     outcome.assert_failure(4, &["the answer is not the API's"]);
-    let peak = outcome.usage.peak_memory;
-    assert!(peak < 250 << 20, "{} MB", peak >> 20);
+    outcome.assert_peak_memory_below(250 << 20);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is costly to make is made once for all who ask within some seconds.
 
+use std::future::pending;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,11 @@ impl<T: Send + Sync + 'static> Cache<T> {
         });
         match making.await {
             Ok(made) => made,
-            Err(panicked) => resume_unwind(panicked.into_panic()),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The process ends, and nobody is answered any more.
+                Err(_) => pending().await,
+            },
         }
     }
 }
