@@ -216,16 +216,20 @@ fn sets_signed_by_a_stranger(begin: u16) -> Vec<u8> {
     sets.collect()
 }
 
+/// A signed root above zones that are not signed.
+pub(super) fn signed_root() -> Result<SignedTree> {
+    SignedTree::start(&["com", "net", "example"].map(|apex| SignedZone {
+        apex,
+        signing: Signing::Unsigned,
+        records: Vec::new(),
+    }))
+}
+
 #[test]
 fn a_thousand_signed_sets_in_an_answer_are_not_validated() -> Result {
     const NAMES: usize = 20;
     let neighbours = Neighbours::start()?;
-    let zones = ["com", "net", "example"].map(|apex| SignedZone {
-        apex,
-        signing: Signing::Unsigned,
-        records: Vec::new(),
-    });
-    let tree = SignedTree::start(&zones)?;
+    let tree = signed_root()?;
     let server = HostileServer::start(move |asked, kind, answer| {
         let zone = asked.trim_to(3);
         let answer = match kind {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use acme_alias_tests::{HostileAnswer, HostileServer, Result, SignedTree, SignedZone, Signing};
+use acme_alias_tests::{HostileAnswer, HostileServer, Result};
 use hickory_proto::rr::rdata::{CNAME, NULL};
 use hickory_proto::rr::{RData, Record, RecordType};
 
+use super::hostile_answers::signed_root;
 use super::hostile_zones::{GOOD, HOSTILE, Neighbours, TTL, name, none, soa, with};
 
 /// NS records that have two names behind pointers.
@@ -75,12 +76,7 @@ fn a_hundred_signatures_of_all_types_are_not_logged() -> Result {
         0, 47, 13, 3, 0, 0, 2, 88, 127, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 7, 7,
     ];
     let neighbours = Neighbours::start()?;
-    let zones = ["com", "net", "example"].map(|apex| SignedZone {
-        apex,
-        signing: Signing::Unsigned,
-        records: Vec::new(),
-    });
-    let tree = SignedTree::start(&zones)?;
+    let tree = signed_root()?;
     let server = HostileServer::start(|asked, kind, answer| {
         let zone = name(HOSTILE);
         if kind != RecordType::SOA || *asked != zone {
