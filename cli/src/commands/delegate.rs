@@ -100,7 +100,9 @@ fn those_found<K: Display, T>(
     }
     let left_out = failed.len();
     for (name, failure) in failed {
-        output.warning(&format!("{name} is left out: {failure}"));
+        let remedy = failure.remedy.as_deref();
+        let remedy = remedy.map_or_else(String::new, |remedy| format!("; {remedy}"));
+        output.warning(&format!("{name} is left out: {failure}{remedy}"));
     }
     Ok((found, left_out))
 }
@@ -317,13 +319,12 @@ async fn caa(
         let of_name = certificates.get(identifier.challenge_name());
         let ids = of_name.into_iter().flatten().map(|(id, _)| *id);
         let identities = authorities.of_all(ids).await?;
-        authorities_of.push((
-            identifier,
-            identities.ok_or_else(|| unknown_authority(identifier)),
-        ));
+        let found = identities.ok_or_else(|| unknown_authority(identifier));
+        let found = found.map(|identities| (identifier, identities));
+        authorities_of.push((format!("the CAA record of {identifier}"), found));
     }
     let (authorities_of, left_out) = those_found(authorities_of, output)?;
-    for (identifier, identities) in authorities_of {
+    for (_, (identifier, identities)) in authorities_of {
         let tag = if identifier.is_wildcard() {
             "issuewild"
         } else {
@@ -378,6 +379,6 @@ fn unknown_authority(identifier: &Identifier) -> Failure {
     Failure::new(
         Part::Settings,
         &format!("the domain that names a CA of {identifier} in CAA records is unknown"),
-        "give it with `--caa-issuer`; the CA's documentation has it".to_owned(),
+        "give it with `--caa-issuer`, or as `caa-issuer` of the CA in the settings; the CA's documentation has it".to_owned(),
     )
 }

@@ -55,8 +55,8 @@ pub enum CertificateError {
         /// The same of the names in the request.
         wanted: String,
     },
-    /// No TLS server loads the certificate.
-    #[error("no server would load the certificate: {reason}")]
+    /// Servers with OpenSSL do not load the certificate.
+    #[error("servers with OpenSSL would not load the certificate: {reason}")]
     NotLoadable {
         /// Why, in words.
         reason: &'static str,

@@ -1,5 +1,5 @@
-//! What TLS servers do not load. A server that has the certificates of many does not start, or keeps its old ones, because
-//! of a single one that it does not load.
+//! What servers with OpenSSL do not load, and most servers have it. One with the certificates of many does not start, or
+//! keeps its old ones, because of a single one that it does not load.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
@@ -49,12 +49,12 @@ pub(super) fn refusal(certificate: &X509Certificate<'_>) -> Option<&'static str>
         .into_iter()
         .flat_map(X509Name::iter_attributes)
         .map(AttributeTypeAndValue::attr_value);
-    if !is_strict(certificate.as_raw()) {
-        Some("its encoding is not valid")
-    } else if !is_strong(&certificate.signature_algorithm) {
+    if !is_strong(&certificate.signature_algorithm) {
         Some("the algorithm of its signature is weak or unknown")
     } else if values.any(|value| !is_text(value)) {
-        Some("a name in it is no text")
+        Some("a name in it is not text")
+    } else if !is_strict(certificate.as_raw()) {
+        Some("its encoding is not valid")
     } else {
         None
     }

@@ -137,7 +137,7 @@ fn left_out(issuers: &[(usize, &X509Certificate<'_>)], may_be_root: bool) -> Opt
     let issuer = needed.find(|issuer| !may_be_root || !is_self_issued(issuer))?;
     let (name, reason) = (issuer.subject().to_string(), refusal_of_issuer(issuer)?);
     Some(format!(
-        "the certificate that the CA sent for `{}` is left out, because no server would load it: {reason}",
+        "the certificate that the CA sent for `{}` is left out, because servers with OpenSSL would not load it: {reason}",
         shortened(&name, TEXT_MAX)
     ))
 }

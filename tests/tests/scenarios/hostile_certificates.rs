@@ -201,16 +201,16 @@ for path in os.environ["ACME_ALIAS_HOOK_PATHS"].splitlines():
 /// RSA with SHA-256 (RFC 8017 §A.2.4). With another last octet it is an algorithm that is weak, or that nobody knows.
 const ALGORITHM: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11];
 
-/// Replaces octets at the end of a certificate, the last ones that are so, in PEM.
-fn changed(der: &[u8], from: &[u8], to: &[u8]) -> String {
-    let mut places = der.windows(from.len());
-    let place = places.rposition(|octets| octets == from).unwrap();
-    let changed = [&der[..place], to, &der[place + from.len()..]].concat();
-    certificate_in_pem(&changed)
-}
-
-fn certificate_in_pem(der: &[u8]) -> String {
-    let text = BASE64_STANDARD.encode(der);
+/// Replaces octets in a certificate by as many others, at the last places where they are, in PEM.
+fn changed(der: &[u8], from: &[u8], to: &[u8], places: usize) -> String {
+    let mut changed = der.to_vec();
+    let all = der.windows(from.len()).enumerate();
+    let found = all.filter(|(_, octets)| *octets == from);
+    let found: Vec<_> = found.map(|(place, _)| place).collect();
+    for place in &found[found.len() - places..] {
+        changed[*place..place + from.len()].copy_from_slice(to);
+    }
+    let text = BASE64_STANDARD.encode(changed);
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
@@ -226,7 +226,8 @@ fn short_issuer(subject: &str) -> Result<String> {
 #[test]
 fn certificates_that_no_server_loads_keep_no_server_of_others_from_its_new_ones() -> Result {
     const SUBJECT: &str = "issuer";
-    let bad = ["md5", "sha1", "unknown", "text"].map(|kind| format!("{kind}.example.com"));
+    let bad =
+        ["md5", "sha1", "unknown", "outside", "text"].map(|kind| format!("{kind}.example.com"));
     let good = ["short.example.com", "good.example.com"].map(str::to_owned);
     let hosts = [&bad[..], &good].concat();
     let bed = TestBed::builder().delegate_apart(&hosts).start()?;
@@ -241,15 +242,17 @@ fn certificates_that_no_server_loads_keep_no_server_of_others_from_its_new_ones(
             return Spoilt::No;
         };
         let info = certificate::inspect(signed.pem().as_bytes()).unwrap();
-        let with = |last: u8| {
+        // The algorithm is in the certificate, and once more outside of what is signed.
+        let with = |last: u8, places| {
             let other = [&ALGORITHM[..8], &[last]].concat();
-            changed(signed.der(), &ALGORITHM, &other)
+            changed(signed.der(), &ALGORITHM, &other, places)
         };
         Spoilt::Changed(match info.names[0].split_once('.').unwrap().0 {
-            "md5" => with(4),
-            "sha1" => with(5),
-            "unknown" => with(0x63),
-            "text" => changed(signed.der(), SUBJECT.as_bytes(), &[0xff; SUBJECT.len()]),
+            "md5" => with(4, 2),
+            "sha1" => with(5, 2),
+            "unknown" => with(0x63, 2),
+            "outside" => with(12, 1),
+            "text" => changed(signed.der(), SUBJECT.as_bytes(), &[0xff; SUBJECT.len()], 1),
             "short" => signed.pem() + &short,
             _ => signed.pem(),
         })
@@ -261,7 +264,13 @@ fn certificates_that_no_server_loads_keep_no_server_of_others_from_its_new_ones(
     settings.more += &format!("[[deploy]]\nkind = 'command'\n{command}\n");
     settings.directory = proxy.directory();
     let outcome = bed.program(settings)?.run(&["renew"])?;
-    outcome.assert_failure(5, &["no server would load the certificate"]);
+    outcome.assert_failure(5, &["servers with OpenSSL would not load the certificate"]);
+    let reasons = [
+        "is weak or unknown",
+        "its encoding is not valid",
+        "is not text",
+    ];
+    outcome.assert_said(&reasons);
     outcome.assert_said(&["`CN=issuer` is left out", "its key is short"]);
     assert!(!outcome.stdout.contains("not deployed"), "{outcome}");
     let certificates = bed.folder().join("state/certificates");
