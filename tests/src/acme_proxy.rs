@@ -1,5 +1,4 @@
-//! Something between the program and the CA that spoils what is said. It keeps the `Host` header,
-//! from which Pebble builds its URLs.
+//! Something between the program and the CA that spoils what is said. It keeps the host, from which Pebble builds its URLs.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,12 +8,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
 
 use crate::error::{Context, Result};
-use crate::serve::{Running, Tls};
+use crate::serve::{Protocol, Running, Tls};
 
 const BODY_MAX: usize = 64 * 1024 * 1024;
 
@@ -72,6 +72,7 @@ impl AcmeProxy {
     pub(crate) fn start(
         ca: SocketAddr,
         root: &Path,
+        protocol: Protocol,
         spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
     ) -> Result<AcmeProxy> {
         let roots = std::fs::read(root)?;
@@ -79,7 +80,7 @@ impl AcmeProxy {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
-            // HTTP/2 has no `Host`.
+            // `Host` is not a field of HTTP/2.
             .http1_only()
             .tls_certs_only(reqwest::Certificate::from_pem_bundle(&roots)?)
             .build()?;
@@ -91,7 +92,7 @@ impl AcmeProxy {
         let app = Router::new().fallback(pass).with_state(between);
         // Its certificate holds for every port of this machine.
         let file = |name| root.with_file_name(name);
-        let tls = Tls::read(&file("tls.pem"), &file("tls.key"))?;
+        let tls = Tls::read(&file("tls.pem"), &file("tls.key"), protocol)?;
         Ok(AcmeProxy {
             server: Running::start_tls(app, tls)?,
         })
@@ -112,7 +113,11 @@ async fn pass(State(between): State<Between>, request: Request) -> Response {
 
 impl Between {
     async fn pass(&self, request: Request) -> Result<Response> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if let Some(host) = parts.uri.authority() {
+            let host = host.as_str().parse()?;
+            parts.headers.insert(HOST, host);
+        }
         let body = to_bytes(body, BODY_MAX).await?;
         let mut exchange = Exchange {
             method: parts.method.to_string(),

@@ -10,6 +10,7 @@ use crate::bed::TestBed;
 use crate::ca::SimulatedCa;
 use crate::error::Result;
 use crate::far::Far;
+use crate::serve::Protocol;
 use crate::settings::Settings;
 use crate::traffic::BedServer;
 
@@ -68,7 +69,15 @@ impl TestBed {
         &self,
         spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
     ) -> Result<AcmeProxy> {
-        AcmeProxy::start(self.ca_address(), self.ca_file(), spoil)
+        AcmeProxy::start(self.ca_address(), self.ca_file(), Protocol::Http1, spoil)
+    }
+
+    /// The same for clients that speak HTTP/2.
+    pub fn acme_proxy_http2(
+        &self,
+        spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
+    ) -> Result<AcmeProxy> {
+        AcmeProxy::start(self.ca_address(), self.ca_file(), Protocol::Http2, spoil)
     }
 
     /// Starts another CA, which looks names up as Pebble does, with more lines of its configuration.

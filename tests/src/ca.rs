@@ -36,7 +36,7 @@ use self::resources::{Resources, Status};
 use self::response::{json, located};
 pub use self::validation::Validation;
 use crate::error::Result;
-use crate::serve::{Running, Tls, write_certificate};
+use crate::serve::{Protocol, Running, Tls, write_certificate};
 
 /// Where renewal information is.
 const RENEWAL_INFO: &str = "/renewal-info/";
@@ -105,7 +105,7 @@ impl SimulatedCa {
         // An error says that a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let file = |name| folder.path().join(name);
-        let tls = Tls::read(&file("tls.pem"), &file("tls.key"))?;
+        let tls = Tls::read(&file("tls.pem"), &file("tls.key"), Protocol::Http1)?;
 
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();

@@ -24,17 +24,27 @@ const HANDSHAKES_MAX: usize = 64;
 /// A certificate with its key.
 pub(crate) struct Tls(TlsAcceptor);
 
+/// What clients may speak over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
 impl Tls {
     /// Reads both from PEM files.
-    pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Tls> {
+    pub(crate) fn read(certificate: &Path, key: &Path, protocol: Protocol) -> Result<Tls> {
         let chain = CertificateDer::pem_file_iter(certificate).context("TLS")?;
         let chain = chain
             .collect::<std::result::Result<Vec<_>, _>>()
             .context("TLS")?;
         let key = PrivateKeyDer::from_pem_file(key).context("TLS")?;
-        let config = rustls::ServerConfig::builder()
+        let mut config = rustls::ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
+        if protocol == Protocol::Http2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
         Ok(Tls(TlsAcceptor::from(Arc::new(config))))
     }
 }

@@ -17,6 +17,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that are opened at a time. Without HTTP/2 these are not only those of requests under way: one is opened
 /// until its end even if its request got another connection meanwhile.
 pub(super) const OPENED_AT_ONCE: usize = 32;
+/// Octets of an answer over HTTP/2 that the CA may send before somebody reads them. Each answer that waits for its turn can
+/// hold as many, so that this is much less than the usual 2 MB. A chain has 6 KB.
+const HTTP2_WINDOW: u32 = 64 * 1024;
 /// Hosts to which connections are kept when nobody uses them. CAs have one or two, and each URL of a hostile one may have
 /// another.
 const HOSTS_MAX: usize = 2;
@@ -87,6 +90,7 @@ fn client(
         .https_only(true)
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(kept)
+        .http2_initial_stream_window_size(HTTP2_WINDOW)
         .connector_layer(ConcurrencyLimitLayer::new(OPENED_AT_ONCE))
         .dns_resolver(lookups.clone())
         .connect_timeout(CONNECT_TIMEOUT)

@@ -57,6 +57,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile",
             "hostile_answers",
             "hostile_backends",
+            "hostile_bodies",
             "hostile_connections",
             "hostile_ca",
             "hostile_certificates",

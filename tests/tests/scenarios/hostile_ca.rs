@@ -387,26 +387,6 @@ fn tokens_of_a_megabyte_are_not_kept() -> Result {
     Ok(())
 }
 
-#[test]
-fn bodies_of_a_megabyte_in_a_hundred_answers_at_once_are_not_all_read() -> Result {
-    let hosts: Vec<_> = (0..100).map(|i| format!("h{i}.example.com")).collect();
-    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
-    let proxy = bed.acme_proxy(move |exchange| {
-        if !exchange.path.starts_with("/order-plz") || exchange.answer.is_empty() {
-            return Spoilt::No;
-        }
-        Spoilt::Endless(" ".repeat(1_000_000))
-    })?;
-    let mut settings = bed.settings().certificates(&hosts);
-    settings.directory = proxy.directory();
-    let program = bed.program(settings)?;
-    let program = program.env("ACME_ALIAS_ACME__TIMEOUT", "8s");
-    let outcome = program.limit(Duration::from_mins(3)).run(&["renew"])?;
-    outcome.assert_failure(5, &["100 certificates failed"]);
-    outcome.assert_peak_memory_below(150 << 20);
-    Ok(())
-}
-
 /// Renews 60 certificates, while the CA changes each of their orders.
 fn renew_with_orders(spoil: fn(&mut Value)) -> Result<Outcome> {
     let hosts: Vec<_> = (0..60).map(|i| format!("h{i}.example.com")).collect();

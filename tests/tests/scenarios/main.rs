@@ -44,6 +44,7 @@ mod guides;
 mod hostile;
 mod hostile_answers;
 mod hostile_backends;
+mod hostile_bodies;
 mod hostile_ca;
 mod hostile_certificates;
 mod hostile_clients;
