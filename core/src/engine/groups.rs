@@ -1,9 +1,11 @@
 //! Which certificates share alias names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::prepared::Prepared;
 use crate::name::DnsName;
+use crate::store::CertificateId;
 
 /// Divides certificates into groups. Two that have an alias name in common are in one group.
 pub(super) fn groups(prepared: Vec<Prepared>) -> Vec<Vec<Prepared>> {
@@ -31,6 +33,30 @@ pub(super) fn groups(prepared: Vec<Prepared>) -> Vec<Vec<Prepared>> {
         groups.entry(group).or_default().push(certificate);
     }
     groups.into_values().collect()
+}
+
+/// Certificates of one CA that wait for their turn at alias names.
+#[derive(Clone, Default)]
+pub(super) struct Waiting(Arc<Mutex<Vec<Prepared>>>);
+
+impl Waiting {
+    pub(super) fn add(&self, certificates: Vec<Prepared>) {
+        self.locked().extend(certificates);
+    }
+
+    /// Takes out those of these certificates that still wait, and those that share alias names with them.
+    pub(super) fn take(&self, ids: &BTreeSet<CertificateId>) -> Vec<Prepared> {
+        let mut waiting = self.locked();
+        let has_one = |group: &Vec<Prepared>| group.iter().any(|one| ids.contains(one.id()));
+        let groups = groups(std::mem::take(&mut *waiting)).into_iter();
+        let (taken, left): (Vec<_>, Vec<_>) = groups.partition(has_one);
+        waiting.extend(left.into_iter().flatten());
+        taken.into_iter().flatten().collect()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Vec<Prepared>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -76,5 +102,19 @@ mod tests {
             ("e", &["two.example"]),
         ]);
         assert_eq!(groups, [vec!["a", "b", "d", "e"], vec!["c"]]);
+    }
+
+    #[test]
+    fn those_that_wait_are_taken_once_with_those_that_share_names_with_them() {
+        let waiting = Waiting::default();
+        let of = |id, names| Prepared::for_test(id, names);
+        let ids = |id: &str| BTreeSet::from([id.parse().unwrap()]);
+        waiting.add(vec![of("a", &["one.example"]), of("c", &["other.example"])]);
+        waiting.add(vec![of("b", &["one.example", "two.example"])]);
+        let taken = waiting.take(&ids("b"));
+        let taken: Vec<_> = taken.iter().map(|one| one.id().to_string()).collect();
+        assert_eq!(taken, ["a", "b"]);
+        assert!(waiting.take(&ids("a")).is_empty());
+        assert_eq!(waiting.take(&ids("c")).len(), 1);
     }
 }

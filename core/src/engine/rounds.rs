@@ -15,7 +15,7 @@ use super::ahead::Ahead;
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
-use super::groups::groups;
+use super::groups::{Waiting, groups};
 use super::held_lease::HeldLease;
 use super::next_round::{IN_ONE_ROUND, next_round};
 use super::prepared::{Prepared, SeenInstead};
@@ -53,6 +53,8 @@ struct Pipeline {
     groups: JoinSet<()>,
     /// Certificates whose last attempt failed.
     failing: Arc<BTreeSet<CertificateId>>,
+    /// Certificates that wait for a turn at their alias names.
+    waiting: Waiting,
     /// Certificates that are in groups and have no report yet.
     in_groups: BTreeSet<CertificateId>,
     ahead: Ahead,
@@ -84,6 +86,7 @@ impl Engine {
             until: None,
             groups: JoinSet::new(),
             failing,
+            waiting: Waiting::default(),
             in_groups: BTreeSet::new(),
             ahead: Ahead::default(),
             sender,
@@ -193,6 +196,7 @@ impl Pipeline {
                 engine: self.engine.clone(),
                 context: self.context.clone(),
                 failing: Arc::clone(&self.failing),
+                waiting: self.waiting.clone(),
                 in_rounds: Arc::clone(&self.in_rounds),
                 reports: self.sender.clone(),
             };
@@ -206,6 +210,7 @@ struct Group {
     engine: Engine,
     context: JobContext,
     failing: Arc<BTreeSet<CertificateId>>,
+    waiting: Waiting,
     in_rounds: Arc<Semaphore>,
     reports: mpsc::UnboundedSender<JobReport>,
 }
@@ -217,14 +222,12 @@ struct Done {
 }
 
 impl Group {
-    /// Obtains the certificates. Those that failed because the CA may have seen the values of others are tried
-    /// once more, with new orders, when these have left its cache. Then come those that may do without some names.
-    async fn obtain(self, mut members: Vec<Prepared>) {
-        // An alias name has room for the values of few certificates with many names, one after the other.
-        members.sort_by_key(|prepared| prepared.plan.aliases.iter().count());
-        // The CA may take long for those whose last attempt failed. The others do not wait for them.
-        let is_failing = |prepared: &Prepared| self.failing.contains(prepared.id());
-        let (failing, good): (Vec<_>, Vec<_>) = members.into_iter().partition(is_failing);
+    /// Obtains the certificates, and those that wait for the same alias names by then. Those that failed because the CA may
+    /// have seen the values of others are tried once more, with new orders, when these have left its cache. Then come those
+    /// that may do without some names.
+    async fn obtain(self, members: Vec<Prepared>) {
+        let members = self.with_waiting(members).await;
+        let (good, failing) = self.in_order(members);
         let mut first = self.attempt(good, Duration::ZERO).await;
         first.extend(self.attempt(failing, Duration::ZERO).await);
         let (mut again, mut minimum_wait) = (Vec::new(), Duration::ZERO);
@@ -268,6 +271,28 @@ impl Group {
         for done in failed {
             self.report(done);
         }
+    }
+
+    /// The certificates in their order, and after them those whose last attempt failed.
+    fn in_order(&self, mut members: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
+        // An alias name has room for the values of few certificates with many names, one after the other.
+        members.sort_by_key(|prepared| prepared.plan.aliases.iter().count());
+        // The CA may take long for those whose last attempt failed. The others do not wait for them.
+        let is_good = |prepared: &Prepared| !self.failing.contains(prepared.id());
+        members.into_iter().partition(is_good)
+    }
+
+    /// The certificates when it is their turn at their alias names, with others that wait and share names with them: if each
+    /// had a round of its own, one after the other, a run would take as long as somebody wants. None, if others have
+    /// taken them along.
+    async fn with_waiting(&self, members: Vec<Prepared>) -> Vec<Prepared> {
+        let ids: BTreeSet<_> = members.iter().map(|one| one.id().clone()).collect();
+        let (good, failing) = self.in_order(members.clone());
+        let (first, _) = next_round(if good.is_empty() { failing } else { good });
+        let names = first.iter().flat_map(Prepared::alias_names).collect();
+        self.waiting.add(members);
+        drop(self.engine.parts.names.lock(&names).await);
+        self.waiting.take(&ids)
     }
 
     /// A certificate that failed, without the names that did. It is reported if it cannot do without them.

@@ -4,11 +4,15 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use acme_alias_tests::{ALIAS_ZONE, Builder, Result, Settings, Spoilt, TestBed};
+use acme_alias_tests::{
+    ALIAS_ZONE, Builder, Exchange, HostileAnswer, HostileServer, Result, Settings, Spoilt, TestBed,
+};
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{RData, Record, RecordType};
 use serde_json::Value;
 
-use super::hostile_waits::touched_by;
-use super::hostile_zones::GOOD;
+use super::hostile_waits::{ORDER_TIMEOUT, assert_added, touched_by};
+use super::hostile_zones::{GOOD, HOSTILE, TTL, name, none};
 
 /// How long good certificates take at most. The others take five minutes.
 const TIME: Duration = Duration::from_mins(1);
@@ -22,20 +26,23 @@ fn slow(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("a{n}.example.com")).collect()
 }
 
+/// Lets the orders for names that begin with `a` stay pending.
+fn stay_pending(exchange: &Exchange) -> Spoilt {
+    let answer = serde_json::from_str(&exchange.answer);
+    let mut answer: Value = answer.unwrap_or_default();
+    let name = answer["identifiers"][0]["value"].as_str();
+    if !name.is_some_and(|name| name.starts_with('a')) {
+        return Spoilt::No;
+    }
+    answer["status"] = "pending".into();
+    Spoilt::Changed(answer.to_string())
+}
+
 /// All good certificates are obtained and deployed in time, while the orders for names that begin with `a` stay pending.
 #[track_caller]
 fn assert_unharmed(bed: Builder, certificates: impl Fn(Settings) -> Settings) -> Result {
     let bed = bed.delegate_apart(&good()).start()?;
-    let proxy = bed.acme_proxy(|exchange| {
-        let answer = serde_json::from_str(&exchange.answer);
-        let mut answer: Value = answer.unwrap_or_default();
-        let name = answer["identifiers"][0]["value"].as_str();
-        if !name.is_some_and(|name| name.starts_with('a')) {
-            return Spoilt::No;
-        }
-        answer["status"] = "pending".into();
-        Spoilt::Changed(answer.to_string())
-    })?;
+    let proxy = bed.acme_proxy(stay_pending)?;
     let mut settings = certificates(bed.settings()).certificates(&good());
     settings.directory = proxy.directory();
     let deployed = touched_by(&mut settings, &bed);
@@ -73,4 +80,49 @@ fn an_order_that_stays_pending_holds_up_no_deployment_of_those_to_whose_alias_na
     }
     let lines = format!("domains = {slow:?}");
     assert_unharmed(builder, |settings| settings.certificate("first", &lines))
+}
+
+/// A server of challenge names, each of which leads to the same alias name: that of `a0` at once, and those of `a1` and so on
+/// by three CNAMEs more than the one before, each of which comes late.
+fn one_after_the_other() -> Result<HostileServer> {
+    HostileServer::start(|asked, kind, mut answer| {
+        let labels: Vec<_> = asked.iter().map(String::from_utf8_lossy).collect();
+        let number = |label: &str| label[1..].parse::<usize>().ok();
+        let left = match labels.first() {
+            Some(first) if first == "_acme-challenge" => number(&labels[1]).map(|n| 3 * n),
+            Some(first) if first.starts_with('s') => number(first),
+            _ => None,
+        };
+        let is_asked = matches!(kind, RecordType::TXT | RecordType::CNAME);
+        let Some(left) = left.filter(|_| is_asked) else {
+            return none(answer, &name(HOSTILE));
+        };
+        let target = match left {
+            0 => format!("shared.{ALIAS_ZONE}"),
+            left => format!("s{}.{}.{HOSTILE}", left - 1, labels[1]),
+        };
+        let cname = RData::CNAME(CNAME(name(&target)));
+        answer.answers = vec![Record::from_rdata(asked.clone(), TTL, cname)];
+        match left {
+            0 => HostileAnswer::Now(answer),
+            _ => HostileAnswer::Late(Duration::from_millis(850), answer),
+        }
+    })
+}
+
+#[test]
+fn orders_that_stay_pending_one_after_the_other_at_an_alias_name_delay_no_added_certificate()
+-> Result {
+    let server = one_after_the_other()?;
+    // Two rounds, and the end of the run.
+    let limit = 2 * ORDER_TIMEOUT + Duration::from_secs(10);
+    assert_added(&[], limit, stay_pending, |mut settings| {
+        settings
+            .zones
+            .push((HOSTILE.to_owned(), vec![server.address()]));
+        (0..4).fold(settings, |settings, n| {
+            let lines = format!("domains = [\"a{n}.{HOSTILE}\"]\nca = \"other\"");
+            settings.certificate(&format!("a{n}"), &lines)
+        })
+    })
 }

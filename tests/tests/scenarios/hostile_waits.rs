@@ -220,7 +220,7 @@ fn refused_late() -> impl Fn(&Exchange) -> Spoilt + Send + Sync {
 }
 
 /// How long another CA may take for an order, in the settings.
-const ORDER_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const ORDER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A certificate of the usual CA that is added while another CA takes long for one with so many names is obtained in time.
 #[track_caller]
@@ -230,13 +230,26 @@ fn assert_added_in_time(
     spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
 ) -> Result {
     let names: Vec<_> = (0..names).map(|n| format!("n{n}.example.com")).collect();
+    let hostile = format!("domains = {names:?}\nca = \"other\"\npartial = true");
+    assert_added(&names, limit, spoil, |settings| {
+        settings.certificate("hostile", &hostile)
+    })
+}
+
+/// The same while it takes long for these certificates.
+#[track_caller]
+pub(super) fn assert_added(
+    delegated: &[String],
+    limit: Duration,
+    spoil: impl Fn(&Exchange) -> Spoilt + Send + Sync + 'static,
+    hostile: impl Fn(Settings) -> Settings,
+) -> Result {
     let good = ["good.example.org".to_owned()];
-    let bed = TestBed::builder().delegate(&[&names[..], &good].concat());
+    let bed = TestBed::builder().delegate(&[delegated, &good].concat());
     let bed = bed.always_valid().start()?;
     let ca = SimulatedCa::start(Validation::Trust)?;
     let proxy = bed.acme_proxy(spoil)?;
-    let hostile = format!("domains = {names:?}\nca = \"other\"\npartial = true");
-    let mut settings = bed.settings_with(&ca).certificate("hostile", &hostile);
+    let mut settings = hostile(bed.settings_with(&ca));
     settings.more += &format!(
         "[cas.other]\ndirectory = \"{}\"\nca-file = \"{}\"\nagree-tos = true\norder-timeout = \"{}s\"\n",
         proxy.directory(),
@@ -247,7 +260,7 @@ fn assert_added_in_time(
     let below = program.home().join(BELOW);
     fs::write(&below, "")?;
     let running = program.spawn(&["run"])?;
-    // The order of the hostile certificate is under way.
+    // The order of a hostile certificate is under way.
     bed.wait_until("an order", |bed| Ok(bed.orders()? > 0))?;
     fs::write(&below, format!("[certificates.good]\ndomains = {good:?}\n"))?;
     let begun = Instant::now();
