@@ -1,5 +1,6 @@
 //! The task that carries out the changes of one zone, one request after the other.
 
+mod apart;
 mod partly;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,11 +80,14 @@ impl Worker {
         }
         let batches: usize = lists.iter().map(Vec::len).sum();
         let can_split = batches > 1 && (lists.len() > 1 || all.len() > ALWAYS_ACCEPTED);
-        match self.change(&all, can_split, acknowledged).await {
+        let outcome = self.change(&all, can_split, acknowledged).await;
+        if is_too_many(&outcome) && lists.len() == 1 {
+            // Others may have too many values at names that these have not.
+            lists = Batch::without_common_names(lists.remove(0));
+        }
+        match outcome {
             // What is too much together may be accepted one after the other.
-            Err(WriteError::Provider(error))
-                if lists.len() > 1 && error.failure == Failure::TooMany =>
-            {
+            outcome if lists.len() > 1 && is_too_many(&outcome) => {
                 for list in lists {
                     // In a box, because it is the same again.
                     Box::pin(self.carry_out(vec![list])).await;
@@ -468,6 +472,11 @@ fn crash_at(requested: &[Requested], adding: Point, removing: Point) {
     } else {
         removing
     });
+}
+
+/// Whether the backend may accept fewer changes.
+fn is_too_many(outcome: &Result<Applied, WriteError>) -> bool {
+    matches!(outcome, Err(WriteError::Provider(error)) if error.failure == Failure::TooMany)
 }
 
 /// Whether an error may be due to one change among several.

@@ -15,10 +15,10 @@ fn bad(count: usize) -> Vec<String> {
     hosts.collect()
 }
 
-/// A CA that refuses orders for names that begin with `bad`.
-fn refusing(bed: &TestBed) -> Result<AcmeProxy> {
-    bed.acme_proxy(|exchange| {
-        if !orders(exchange, "bad") {
+/// A CA that refuses orders whose first name begins so.
+pub(super) fn refusing(bed: &TestBed, begin: &'static str) -> Result<AcmeProxy> {
+    bed.acme_proxy(move |exchange| {
+        if !orders(exchange, begin) {
             return Spoilt::No;
         }
         let problem =
@@ -33,7 +33,7 @@ fn orders_of_a_ca_that_is_asked_in_place_of_another_one_count_there() -> Result 
     let bad = bad(10);
     let bed = TestBed::builder().delegate_apart(&bad).start()?;
     let other = SimulatedCa::start(Validation::Trust)?;
-    let proxy = refusing(&bed)?;
+    let proxy = refusing(&bed, "bad")?;
     let mut settings = bed.settings();
     settings.directory = proxy.directory();
     for host in &bad {
@@ -59,7 +59,7 @@ fn certificates_that_fail_again_and_again_leave_orders_for_new_ones() -> Result 
     let (bad, good) = (bad(10), ["good.example.com"]);
     let builder = TestBed::builder().delegate_apart(&bad);
     let bed = builder.delegate_apart(&good).start()?;
-    let proxy = refusing(&bed)?;
+    let proxy = refusing(&bed, "bad")?;
     let mut settings = bed.settings().certificates(&bad);
     settings.directory = proxy.directory();
     settings.more += "[acme.limits]\norders = 20\n";
@@ -119,7 +119,7 @@ fn orders_after_those_that_stayed_pending_and_failed_then_count() -> Result {
 fn orders_of_certificates_that_no_settings_file_has_count_as_well() -> Result {
     let bad = bad(10);
     let bed = TestBed::builder().delegate_apart(&bad).start()?;
-    let proxy = refusing(&bed)?;
+    let proxy = refusing(&bed, "bad")?;
     let mut settings = bed.settings();
     settings.directory = proxy.directory();
     settings.more += "[acme.limits]\norders = 5\n";

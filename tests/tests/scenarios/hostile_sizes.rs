@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{
-    ALIAS_ZONE, HostileServer, Result, Settings, SimulatedCa, TestBed, Validation,
+    ALIAS_ZONE, Builder, HostileServer, Result, Settings, SimulatedCa, TestBed, Validation,
 };
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{RData, RecordType};
 
+use super::hostile_orders::refusing;
 use super::hostile_zones::{GOOD_TIME, HOSTILE, Neighbours, name, none, slow_server, soa, with};
 
 /// Adds so many certificates with so many names each in the zone of an attacker, which has this server. In the order of
@@ -95,4 +96,47 @@ fn names_of_slow_servers_that_two_cas_are_to_certify_delay_no_check() -> Result 
     outcome.assert_printed(&["a14.hostile.example"]);
     assert!(outcome.usage.wall < 3 * GOOD_TIME, "{outcome}");
     Ok(())
+}
+
+/// Certificates of an attacker with these ids and so many names, all of which lead to one alias name of his own.
+const LARGE: [(&str, usize); 2] = [("first", 1), ("large", 30)];
+
+/// The names of the certificate with this id.
+fn names_of(id: &str, count: usize) -> Vec<String> {
+    let names = (0..count).map(|n| format!("{id}{n}.example.com"));
+    names.collect()
+}
+
+/// The builder with the CNAMEs of [`LARGE`].
+fn with_own_alias_name(builder: Builder) -> Builder {
+    let names = LARGE.map(|(id, count)| names_of(id, count));
+    let target = format!("own.{ALIAS_ZONE}");
+    names.iter().flatten().fold(builder, |builder, name| {
+        builder.cname(&format!("_acme-challenge.{name}"), &target)
+    })
+}
+
+#[test]
+fn more_values_than_a_server_accepts_at_an_alias_name_fail_nobody_at_another() -> Result {
+    let (good, [first, large]) = ("good.example.com", LARGE);
+    let builder = with_own_alias_name(TestBed::builder().delegate(&[good, "refused.example.com"]));
+    let bed = builder.records_per_type(20).ttl(0).start()?;
+    // The order of the certificate that connects the two alias names is refused, so that it is in no round.
+    let proxy = refusing(&bed, "refused")?;
+    let between = [
+        "refused.example.com".to_owned(),
+        names_of(first.0, 1).remove(0),
+    ];
+    let mut settings = bed.settings().certificates(&[good]);
+    settings.directory = proxy.directory();
+    let settings = settings
+        .certificate("between", &format!("domains = {between:?}"))
+        .certificate(
+            "large",
+            &format!("domains = {:?}", names_of(large.0, large.1)),
+        );
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    outcome.assert_failure(5, &["between: failed"]);
+    assert!(bed.certificate("good-example-com").is_ok(), "{outcome}");
+    bed.assert_only_txt_was_touched(&[])
 }
