@@ -25,7 +25,7 @@ use super::writers::ZoneWriters;
 use crate::clock::Clock;
 use crate::name::DnsName;
 use crate::provider::Failure;
-use crate::txt::Action;
+use crate::txt::{Action, TxtRecord, TxtValue};
 
 /// How long a round waits for jobs that have not handed their values in, from the first that has. Those that
 /// are late are published after the others.
@@ -257,7 +257,7 @@ async fn publish(
 ) -> BTreeSet<usize> {
     let (visible, waiting) = mpsc::unbounded_channel();
     let write = async move {
-        let mut refused = BTreeSet::new();
+        let mut refused = BTreeMap::new();
         joint::publish(publications, |index, outcome| {
             match outcome {
                 Ok(zones) => {
@@ -266,7 +266,7 @@ async fn publish(
                 }
                 Err(error) if has_company(part, index) && is_too_many(&error, part) => {
                     info!(%error, "publishing fewer values at a time");
-                    refused.insert(part[index].number);
+                    refused.insert(part[index].number, dropped(&error));
                 }
                 Err(error) => part[index].tell(Err(error)),
             }
@@ -280,7 +280,7 @@ async fn publish(
     if !refused.is_empty() {
         limit(part, &refused);
     }
-    refused
+    refused.into_keys().collect()
 }
 
 /// Tells each member whose values are visible, when no older set of its names can be cached.
@@ -343,21 +343,36 @@ fn is_too_many(failure: &ZoneFailure, part: &[Member]) -> bool {
     }
 }
 
+/// The name at which the backend has dropped values, and which ones, if it has accepted the others there.
+fn dropped(failure: &ZoneFailure) -> Option<(DnsName, Vec<TxtValue>)> {
+    match &*failure.source {
+        ZoneError::Write {
+            source: WriteError::NotCarriedOut { name, values, .. },
+            ..
+        } => Some((name.clone(), values.clone())),
+        _ => None,
+    }
+}
+
 /// Lowers the number of values that the backends of the refused members are expected to accept.
-fn limit(part: &[Member], refused: &BTreeSet<usize>) {
+fn limit(part: &[Member], refused: &BTreeMap<usize, Option<(DnsName, Vec<TxtValue>)>>) {
     let mut names: BTreeMap<&DnsName, (usize, usize)> = BTreeMap::new();
     for member in part {
-        let is_accepted = !refused.contains(&member.number);
+        let is_accepted = |record: &TxtRecord| match refused.get(&member.number) {
+            None => true,
+            Some(None) => false,
+            Some(Some((name, values))) => *name == record.name && !values.contains(&record.value),
+        };
         let records = member.publication.zones.iter();
         for record in records.flat_map(|(_, records)| records) {
             let (all, accepted) = names.entry(&record.name).or_default();
             *all += 1;
-            *accepted += usize::from(is_accepted);
+            *accepted += usize::from(is_accepted(record));
         }
     }
     let refused = part
         .iter()
-        .filter(|member| refused.contains(&member.number));
+        .filter(|member| refused.contains_key(&member.number));
     for Publication {
         zones, existing, ..
     } in refused.map(|member| &member.publication)

@@ -140,3 +140,22 @@ fn more_values_than_a_server_accepts_at_an_alias_name_fail_nobody_at_another() -
     assert!(bed.certificate("good-example-com").is_ok(), "{outcome}");
     bed.assert_only_txt_was_touched(&[])
 }
+
+#[test]
+fn a_server_that_drops_values_of_one_certificate_is_not_taken_to_accept_few() -> Result {
+    let good: Vec<_> = (0..40).map(|n| format!("good{n}.example.com")).collect();
+    let builder = with_own_alias_name(TestBed::builder().delegate(&good));
+    let bed = builder.txt_quota(30).ttl(0).start()?;
+    let ca = SimulatedCa::start(Validation::At(bed.ca_resolver()))?;
+    let settings = bed.settings_with(&ca).certificates(&good);
+    let settings = LARGE.iter().fold(settings, |settings, (id, count)| {
+        settings.certificate(id, &format!("domains = {:?}", names_of(id, *count)))
+    });
+    let before = bed.serial(ALIAS_ZONE)?;
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    outcome.assert_success();
+    // Two parts at each alias name.
+    let changes = bed.serial(ALIAS_ZONE)? - before;
+    assert!(changes <= 10, "{changes} changes: {outcome}");
+    bed.assert_only_txt_was_touched(&[])
+}
