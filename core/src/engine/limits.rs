@@ -218,10 +218,12 @@ impl Engine {
     }
 
     /// Counts one more order for a certificate whose first one in this run has failed. Returns whether the CA allows it.
+    /// `is_failing` is whether it failed before, or is asked for without some of its names.
     pub(super) async fn may_order_again(
         &self,
         certificate: &CertificateConfig,
         context: &JobContext,
+        is_failing: bool,
     ) -> bool {
         let ca = certificate.environment.ca();
         let rate = ca.config().limits.orders;
@@ -230,7 +232,9 @@ impl Engine {
         let Some(rate) = rate.filter(|_| is_counted) else {
             return true;
         };
-        match self.spend(ca.directory(), rate.for_repeats(), 1).await {
+        // Those that fail again and again leave the second order, too, to others.
+        let rate = if is_failing { rate.for_repeats() } else { rate };
+        match self.spend(ca.directory(), rate, 1).await {
             Ok((spent, _)) => spent.count == 1,
             Err(error) => {
                 tracing::warn!(%error, "no other order is opened, as it could not be counted");

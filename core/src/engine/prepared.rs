@@ -102,7 +102,7 @@ impl Engine {
         }
         let without = self.without_failed(&failed.certificate, failure.clone(), context.urgency);
         let certificate = without.await?;
-        if !self.may_order_again(&certificate, context).await {
+        if !self.may_order_again(&certificate, context, true).await {
             return Err(failure);
         }
         let plan = Arc::new(failed.plan.only_for(&certificate.request));

@@ -239,7 +239,8 @@ impl Group {
                 continue;
             };
             let certificate = &done.prepared.certificate;
-            let may_order = self.engine.may_order_again(certificate, &self.context);
+            let is_failing = self.failing.contains(done.prepared.id());
+            let may_order = (self.engine).may_order_again(certificate, &self.context, is_failing);
             if !may_order.await {
                 failed.push(done);
                 continue;

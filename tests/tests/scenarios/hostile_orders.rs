@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
-use acme_alias_tests::{AcmeProxy, Result, SimulatedCa, Spoilt, TestBed, Validation};
+use acme_alias_tests::{ALIAS_ZONE, AcmeProxy, Result, SimulatedCa, Spoilt, TestBed, Validation};
 
 use serde_json::Value;
 
@@ -131,5 +132,46 @@ fn orders_of_certificates_that_no_settings_file_has_count_as_well() -> Result {
     }
     let outcome = program.clock("+62s").run(&["renew"])?;
     outcome.assert_printed(&["because the CA allows no more orders now"]);
+    Ok(())
+}
+
+#[test]
+fn certificates_that_fail_leave_a_second_order_to_one_that_did_not_fail_before() -> Result {
+    const GOOD: &str = "good.example.com";
+    let bad = bad(3);
+    let builder = TestBed::builder().delegate_apart(&[GOOD]);
+    let bed = builder.ttl(0).negative_ttl(5).start()?;
+    let ca = SimulatedCa::start(Validation::At(bed.ca_resolver()))?;
+    let mut settings = bed.settings_with(&ca);
+    settings.more += "[acme.limits]\norders = 8\n";
+    for host in &bad {
+        // They have no CNAME, so that the CA sees nothing.
+        let lines = format!(
+            "domains = [\"{host}\"]\ndomain-alias = \"{host}.{ALIAS_ZONE}\"\nskip-preflight = true"
+        );
+        settings = settings.certificate(&host.replace('.', "-"), &lines);
+    }
+    let failed = bed.program(settings.clone())?.run(&["renew"])?;
+    failed.assert_failure(5, &["could not validate"]);
+    assert_eq!(ca.orders(), 6, "{failed}");
+    // Somebody lets the CA ask for the alias name of another customer, before his value is there.
+    let program = bed.program(settings.certificates(&[GOOD]))?;
+    let ended = AtomicBool::new(false);
+    let outcome = thread::scope(|scope| {
+        let asking = scope.spawn(|| -> Result {
+            while !ended.load(Ordering::Relaxed) {
+                let name = format!("_acme-challenge.{GOOD}");
+                bed.ask(bed.ca_resolver(), &name, "TXT")?;
+            }
+            Ok(())
+        });
+        let outcome = program.run(&["renew"]);
+        ended.store(true, Ordering::Relaxed);
+        let asked = asking.join();
+        assert!(matches!(asked, Ok(Ok(()))), "{asked:?}");
+        outcome
+    })?;
+    assert_eq!(ca.orders(), 8, "{outcome}");
+    assert!(bed.certificate("good-example-com").is_ok(), "{outcome}");
     Ok(())
 }
