@@ -175,8 +175,7 @@ async fn aliases(
 ) -> Result<(BTreeMap<DnsName, DnsName>, usize), Failure> {
     let settings = &setup.settings;
     if args.unique || args.by_domain {
-        let aliases = one_each(args, setup, dns, challenge_names, output).await?;
-        return Ok((aliases, 0));
+        return one_each(args, setup, dns, challenge_names, output).await;
     }
     let in_words = |error| Failure::new(Part::Settings, &error, None);
     let fallbacks = leads::fallbacks(settings);
@@ -209,17 +208,17 @@ async fn aliases(
 }
 
 /// A name of its own for each challenge name, kept in the state: one that nobody can guess, or that of the
-/// domain below the alias zone.
+/// domain below the alias zone. The second value counts those that are too long for one.
 async fn one_each(
     args: &DelegateArgs,
     setup: &Setup,
     dns: &Dns,
     challenge_names: &BTreeSet<&DnsName>,
     output: Output,
-) -> Result<BTreeMap<DnsName, DnsName>, Failure> {
+) -> Result<(BTreeMap<DnsName, DnsName>, usize), Failure> {
     let chains = stream::iter(challenge_names).map(|name| CnameChain::follow(dns, name));
     let chains: Vec<_> = chains.buffered(AT_ONCE).collect().await;
-    let mut fresh = BTreeMap::new();
+    let mut fresh = Vec::new();
     for (challenge_name, chain) in challenge_names.iter().zip(chains) {
         // A name that is kept would be expected from then on.
         if chain.begins_at_an_apex() {
@@ -236,15 +235,17 @@ async fn one_each(
             Some(domain) => format!("{domain}.{zone}").parse(),
             None => zone.child(&fresh_label()),
         };
-        let name = name.map_err(|error| Failure::new(Part::Settings, &error, None))?;
-        fresh.insert((*challenge_name).clone(), name);
+        let name = name.map_err(|error| Failure::new(Part::Settings, &error, None));
+        fresh.push(((*challenge_name).clone(), name));
     }
+    let (fresh, left_out) = those_found(fresh, output)?;
+    let fresh = fresh.into_iter().collect();
     let (store, _) = state::open(&setup.settings, &setup.clock).await?;
     let kept = store.add_alias_names(&fresh).await?;
     for (challenge_name, alias_name) in &kept {
         warn_of_others(setup, challenge_name, alias_name, output);
     }
-    Ok(kept)
+    Ok((kept, left_out))
 }
 
 /// A warning for each certificate that has another alias, and would not be renewed once the CNAME leads to

@@ -227,3 +227,20 @@ fn a_hundred_broken_names_of_one_certificate_hide_none_of_another() -> Result {
     outcome.assert_said(&[&finding]);
     Ok(())
 }
+
+#[test]
+fn a_name_that_is_too_long_below_the_alias_zone_keeps_back_no_record_of_others() -> Result {
+    let label = "a".repeat(60);
+    // It has a challenge name, and is too long for an alias name of its own.
+    let long = format!("{label}.{label}.{label}.{}.example.com", "b".repeat(42));
+    let bed = TestBed::start()?;
+    let settings = bed.settings().certificates(&["example.org"]);
+    let settings = settings.certificate("long", &format!("domains = [\"{long}\"]"));
+    let program = bed.program(settings)?;
+    let all = program.run(&["delegate", "--by-domain", "--challenge-alias", ALIAS_ZONE])?;
+    all.assert_failure(3, &[]);
+    all.assert_said(&[&label, "is left out"]);
+    let record = format!("_acme-challenge.example.org. 600 IN CNAME example.org.{ALIAS_ZONE}.");
+    all.assert_printed(&[&record]);
+    Ok(())
+}
