@@ -124,10 +124,30 @@ async fn requests_that_are_too_much_together_go_out_one_after_the_other() {
 #[tokio::test]
 async fn a_list_that_is_too_much_alone_fails_no_other() {
     let (writer, _) = writer(6);
-    let labels = ["a", "b", "c", "d", "e", "f", "g"];
-    let mut writes = writer.begin_together(vec![additions(&labels[..4]), additions(&labels[4..])]);
+    let lists = vec![
+        additions(&["a", "b", "c", "x"]),
+        additions(&["x", "e", "f"]),
+    ];
+    let mut writes = writer.begin_together(lists);
     writes.extend(writer.begin_together(vec![additions(&["h"])]));
     assert_eq!(outcomes(writes).await, [false, false, true]);
+}
+
+#[tokio::test]
+async fn changes_without_a_common_name_that_are_too_much_together_go_out_apart() {
+    let (writer, requests) = writer(6);
+    let lists = vec![
+        additions(&["a", "x"]),
+        additions(&["b", "c", "d"]),
+        additions(&["x", "e"]),
+    ];
+    assert_eq!(
+        outcomes(writer.begin_together(lists)).await,
+        [true, true, true]
+    );
+    let mut requests = requests.lock().unwrap().clone();
+    requests.sort_unstable();
+    assert_eq!(requests, [3, 4, 7]);
 }
 
 #[tokio::test]
