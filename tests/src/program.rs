@@ -59,13 +59,20 @@ pub fn build(profile: Profile) -> Result<&'static Path> {
 
 /// In cargo's own folder, so that all profiles share the dependencies.
 fn run_cargo(profile: Profile) -> Result<PathBuf> {
-    let (options, folder): (&[&str], _) = match profile {
-        Profile::Debug => (&[], "as-for-tests"),
-        Profile::Release => (&["--release"], "as-for-use"),
-        Profile::Failpoints => (&["--features", "failpoints"], "with-failpoints"),
+    // With the whole workspace and an example, dependencies have the features that tests need, and are built already.
+    let (options, folder) = match profile {
+        Profile::Debug => (
+            "--workspace --bin acme-alias --example issue",
+            "as-for-tests",
+        ),
+        Profile::Release => ("--package acme-alias --release", "as-for-use"),
+        Profile::Failpoints => (
+            "--workspace --bin acme-alias --example issue --features acme-alias/failpoints",
+            "with-failpoints",
+        ),
     };
-    let package = ["--package", "acme-alias"];
-    let built = cargo::build("acme-alias", &[&package, options].concat())?;
+    let options: Vec<_> = options.split(' ').collect();
+    let built = cargo::build("acme-alias", &options)?;
     let folder = built.with_file_name(folder);
     fs::create_dir_all(&folder).context(folder.display())?;
     let own = folder.join("acme-alias");

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::links;
-use crate::step::{Failure, cargo_output};
+use crate::program;
+use crate::step::Failure;
 
 const BEGIN: &str = "<!-- generated: ";
 const BEGIN_ENDS: &str = " -->\n";
@@ -35,7 +36,7 @@ pub(crate) fn run(mode: Mode) -> Result<(), Failure> {
         let fresh = refreshed(&path, &page)?;
         update(path, &page, &fresh)?;
     }
-    let schema = cargo_output("run --quiet --package acme-alias -- config schema")?;
+    let schema = program::output("config schema")?;
     let there = fs::read_to_string(SCHEMA).unwrap_or_default();
     update(SCHEMA.into(), &there, &schema)?;
     links::check(&pages()?)?;
@@ -76,8 +77,7 @@ fn refreshed(path: &Path, page: &str) -> Result<String, Failure> {
             let message = format!("{}: a generated part without an end", path.display());
             return Err(Failure::Other(message));
         };
-        let arguments = format!("run --quiet --package acme-alias -- {what}");
-        let text = cargo_output(&arguments)?;
+        let text = program::output(what)?;
         fresh.push_str(&format!("{before}{BEGIN}{what}{BEGIN_ENDS}{text}{END}"));
         rest = after;
     }

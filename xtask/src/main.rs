@@ -12,6 +12,7 @@ mod docs;
 mod links;
 mod new_provider;
 mod package;
+mod program;
 mod sbom;
 mod scaffold;
 mod setup;

@@ -40,9 +40,13 @@ pub(crate) fn cargo(arguments: &str) -> Result<(), Failure> {
 
 /// The same, and returns its standard output.
 pub(crate) fn cargo_output(arguments: &str) -> Result<String, Failure> {
-    let shown = format!("cargo {arguments}");
-    let output = output(&shown, &mut cargo_command(arguments))?;
-    ended(&shown, output.status)?;
+    checked_output(&format!("cargo {arguments}"), &mut cargo_command(arguments))
+}
+
+/// Shows the command as `shown`, runs it, and returns its standard output.
+pub(crate) fn checked_output(shown: &str, command: &mut Command) -> Result<String, Failure> {
+    let output = output(shown, command)?;
+    ended(shown, output.status)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

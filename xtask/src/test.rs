@@ -8,10 +8,11 @@ use std::thread;
 use clap::ValueEnum;
 
 use crate::docs::{self, Mode};
+use crate::program;
 use crate::scaffold;
 use crate::setup;
 use crate::source;
-use crate::step::{self, Failure, cargo, cargo_output};
+use crate::step::{self, Failure, cargo};
 use crate::test_count::TestCount;
 
 /// The folder of the provider crates.
@@ -105,8 +106,7 @@ fn features() -> Result<(), Failure> {
         &format!("cargo {arguments}"),
         hack.args(arguments.split(' ')),
     )?;
-    let providers = "-- providers --output json";
-    let all = cargo_output(&format!("run --package acme-alias {providers}"))?;
+    let all = program::output("providers --output json")?;
     let mut missing = provider_crates()?;
     missing.retain(|kind| !all.contains(&format!("\"kind\":\"{kind}\"")));
     if missing.is_empty() {
