@@ -89,7 +89,8 @@ pub(crate) fn deny() -> Result<(), Failure> {
 }
 
 fn rustdoc() -> Result<(), Failure> {
-    let arguments = "doc --workspace --no-deps";
+    // With an example, so that dependencies have the features for which Clippy has checked them.
+    let arguments = "doc --workspace --no-deps --lib --bins --example issue";
     let mut command = step::cargo_command(arguments);
     command.env("RUSTDOCFLAGS", "--deny warnings");
     step::run(&format!("cargo {arguments}"), &mut command)
