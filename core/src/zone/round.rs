@@ -21,6 +21,7 @@ use super::older_sets::OlderSets;
 use super::publication::{Publication, Published};
 use super::seat::{CacheWait, Listener, Message, Outcome, Progress, Seat};
 use super::worker::ALWAYS_ACCEPTED;
+use super::writer::ZoneWriter;
 use super::writers::ZoneWriters;
 use crate::clock::Clock;
 use crate::name::DnsName;
@@ -222,11 +223,15 @@ impl Inbox {
     }
 }
 
-/// Takes as many members out of the list as the backends have room for, at least one.
+/// Takes as many members out of the list as the backends have room for, at least one. One that has more values than a
+/// backend may accept has no others beside it.
 fn next_part(members: &mut Vec<Member>) -> Vec<Member> {
     let mut counts: BTreeMap<DnsName, usize> = BTreeMap::new();
-    let mut is_first = true;
+    let (mut is_first, mut is_alone) = (true, false);
     let fits = |member: &mut Member| {
+        if is_alone {
+            return false;
+        }
         let mut with = counts.clone();
         let publication = &member.publication;
         for (writer, records) in publication.zones.iter() {
@@ -234,8 +239,11 @@ fn next_part(members: &mut Vec<Member>) -> Vec<Member> {
                 let foreign = || publication.existing.foreign_values(&record.name);
                 let count = with.entry(record.name.clone()).or_insert_with(foreign);
                 *count += 1;
-                if *count > writer.values_per_name() && !is_first {
-                    return false;
+                if *count > writer.values_per_name() {
+                    if !is_first {
+                        return false;
+                    }
+                    is_alone = true;
                 }
             }
         }
@@ -264,9 +272,9 @@ async fn publish(
                     // The receiver is polled beside this, and ends after it.
                     let _ = visible.send((index, zones));
                 }
-                Err(error) if has_company(part, index) && is_too_many(&error, part) => {
+                Err(error) if is_too_many(&error, part) && has_company(part, index, &error) => {
                     info!(%error, "publishing fewer values at a time");
-                    refused.insert(part[index].number, dropped(&error));
+                    refused.insert(part[index].number, error);
                 }
                 Err(error) => part[index].tell(Err(error)),
             }
@@ -319,12 +327,11 @@ async fn tell_when_uncached(
     }
 }
 
-/// Whether another member of the part has a name in common with this one.
-fn has_company(part: &[Member], index: usize) -> bool {
-    let names = part[index].publication.names();
+/// Whether another member of the part has values at a name that the failure concerns.
+fn has_company(part: &[Member], index: usize, failure: &ZoneFailure) -> bool {
     let others = part.iter().enumerate().filter(|(other, _)| *other != index);
     let mut others = others.map(|(_, member)| member.publication.names());
-    others.any(|other| !other.is_disjoint(&names))
+    others.any(|other| !other.is_disjoint(&failure.names))
 }
 
 /// Whether the backend may accept the values of fewer members.
@@ -343,56 +350,81 @@ fn is_too_many(failure: &ZoneFailure, part: &[Member]) -> bool {
     }
 }
 
-/// The name at which the backend has dropped values, and which ones, if it has accepted the others there.
-fn dropped(failure: &ZoneFailure) -> Option<(DnsName, Vec<TxtValue>)> {
+/// The values that the backend has dropped, if it has accepted the others at the name that the failure concerns.
+fn dropped(failure: &ZoneFailure) -> Option<&[TxtValue]> {
     match &*failure.source {
         ZoneError::Write {
-            source: WriteError::NotCarriedOut { name, values, .. },
+            source: WriteError::NotCarriedOut { values, .. },
             ..
-        } => Some((name.clone(), values.clone())),
+        } => Some(values),
         _ => None,
     }
 }
 
-/// Lowers the number of values that the backends of the refused members are expected to accept.
-fn limit(part: &[Member], refused: &BTreeMap<usize, Option<(DnsName, Vec<TxtValue>)>>) {
-    let mut names: BTreeMap<&DnsName, (usize, usize)> = BTreeMap::new();
+/// The values at a name that is written in one zone.
+#[derive(Clone, Copy, Debug, Default)]
+struct AtName {
+    foreign: usize,
+    ours: usize,
+    accepted: usize,
+}
+
+/// Lowers the number of values that the backends of the refused members are expected to accept: at names where they
+/// have dropped some, or else at the one with the most values. A name of one certificate does not limit those of others.
+fn limit(part: &[Member], refused: &BTreeMap<usize, ZoneFailure>) {
+    let mut names: BTreeMap<&DnsName, AtName> = BTreeMap::new();
     for member in part {
         let is_accepted = |record: &TxtRecord| match refused.get(&member.number) {
             None => true,
-            Some(None) => false,
-            Some(Some((name, values))) => *name == record.name && !values.contains(&record.value),
+            Some(failure) => dropped(failure).is_some_and(|values| {
+                failure.names.contains(&record.name) && !values.contains(&record.value)
+            }),
         };
-        let records = member.publication.zones.iter();
-        for record in records.flat_map(|(_, records)| records) {
-            let (all, accepted) = names.entry(&record.name).or_default();
-            *all += 1;
-            *accepted += usize::from(is_accepted(record));
+        let existing = &member.publication.existing;
+        for record in member.records() {
+            let at = names.entry(&record.name).or_default();
+            at.foreign = existing.foreign_values(&record.name);
+            at.ours += 1;
+            at.accepted += usize::from(is_accepted(record));
         }
     }
-    let refused = part
-        .iter()
-        .filter(|member| refused.contains_key(&member.number));
-    for Publication {
-        zones, existing, ..
-    } in refused.map(|member| &member.publication)
-    {
-        for (writer, records) in zones.iter() {
-            for record in records {
-                let (all, accepted) = names.get(&record.name).copied().unwrap_or_default();
-                let room = if accepted > 0 { accepted } else { all / 2 };
-                if all > 1 {
-                    writer.limit_values_per_name(existing.foreign_values(&record.name) + room);
+    let mut largest: BTreeMap<*const ZoneWriter, (AtName, &ZoneWriter)> = BTreeMap::new();
+    for member in part {
+        let Some(failure) = refused.get(&member.number) else {
+            continue;
+        };
+        for (writer, records) in member.publication.zones.iter() {
+            let concerned = records.iter().map(|record| &record.name);
+            let concerned = concerned.filter(|name| failure.names.contains(*name));
+            for at in concerned.filter_map(|name| names.get(name)) {
+                if dropped(failure).is_some() {
+                    let room = if at.accepted > 0 {
+                        at.accepted
+                    } else {
+                        at.ours / 2
+                    };
+                    writer.limit_values_per_name(at.foreign + room);
+                    continue;
+                }
+                let (most, _) = largest.entry(Arc::as_ptr(writer)).or_insert((*at, writer));
+                if at.foreign + at.ours > most.foreign + most.ours {
+                    *most = *at;
                 }
             }
         }
     }
+    for (most, writer) in largest.into_values() {
+        writer.limit_values_per_name(most.foreign + most.ours / 2);
+    }
 }
 
 impl Member {
+    fn records(&self) -> impl Iterator<Item = &TxtRecord> {
+        self.publication.records().flat_map(|(_, records)| records)
+    }
+
     fn values(&self) -> usize {
-        let records = self.publication.records();
-        records.map(|(_, records)| records.len()).sum()
+        self.records().count()
     }
 
     fn tell(&self, outcome: Outcome) {

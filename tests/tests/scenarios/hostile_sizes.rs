@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use acme_alias_tests::{
-    ALIAS_ZONE, Builder, HostileServer, Result, Settings, SimulatedCa, TestBed, Validation,
+    ALIAS_ZONE, Builder, HostileServer, Result, Settings, SimulatedCa, Spoilt, TestBed, Validation,
 };
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{RData, RecordType};
 
+use super::hostile_ca::orders;
 use super::hostile_orders::refusing;
 use super::hostile_zones::{GOOD_TIME, HOSTILE, Neighbours, name, none, slow_server, soa, with};
 
@@ -158,4 +159,51 @@ fn a_server_that_drops_values_of_one_certificate_is_not_taken_to_accept_few() ->
     let changes = bed.serial(ALIAS_ZONE)? - before;
     assert!(changes <= 10, "{changes} changes: {outcome}");
     bed.assert_only_txt_was_touched(&[])
+}
+
+/// A certificate leads to two alias names: to one with more values than a server accepts, and to one with one value of
+/// another certificate. Those of others that come later are written together all the same.
+#[track_caller]
+fn assert_written_together(limited: impl Fn(Builder) -> Builder) -> Result {
+    let good = names_of("good", 40);
+    let builder = [("large", 60, "own"), ("x", 2, "between")].iter().fold(
+        TestBed::builder().delegate(&good),
+        |builder, (id, count, target)| {
+            let target = format!("{target}.{ALIAS_ZONE}");
+            names_of(id, *count).iter().fold(builder, |builder, name| {
+                builder.cname(&format!("_acme-challenge.{name}"), &target)
+            })
+        },
+    );
+    let bed = limited(builder).always_valid().ttl(0).start()?;
+    let proxy = bed.acme_proxy(|exchange| {
+        if orders(exchange, "good") {
+            return Spoilt::Late(Duration::from_secs(20));
+        }
+        Spoilt::No
+    })?;
+    let large = [names_of("large", 60), vec!["x0.example.com".to_owned()]].concat();
+    let mut settings = bed.settings().certificates(&good);
+    settings.directory = proxy.directory();
+    let settings = settings
+        .certificate("large", &format!("domains = {large:?}"))
+        .certificate("small", "domains = [\"x1.example.com\"]");
+    let before = bed.serial(ALIAS_ZONE)?;
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    outcome.assert_failure(4, &["large: failed"]);
+    let is_obtained = |host: &String| bed.certificate(&host.replace('.', "-")).is_ok();
+    assert!(good.iter().all(is_obtained), "{outcome}");
+    let changes = bed.serial(ALIAS_ZONE)? - before;
+    assert!(changes <= 12, "{changes} changes: {outcome}");
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_certificate_with_more_values_than_a_server_accepts_limits_nobody_at_other_names() -> Result {
+    assert_written_together(|builder| builder.records_per_type(50))
+}
+
+#[test]
+fn a_certificate_whose_values_a_server_drops_limits_nobody_at_other_names() -> Result {
+    assert_written_together(|builder| builder.txt_quota(50))
 }
