@@ -222,14 +222,19 @@ struct Done {
 }
 
 impl Group {
-    /// Obtains the certificates, and those that wait for the same alias names by then. Those that failed because the CA may
-    /// have seen the values of others are tried once more, with new orders, when these have left its cache. Then come those
-    /// that may do without some names.
+    /// Obtains the certificates, and those that wait for the same alias names by then.
     async fn obtain(self, members: Vec<Prepared>) {
         let members = self.with_waiting(members).await;
         let (good, failing) = self.in_order(members);
-        let mut first = self.attempt(good, Duration::ZERO).await;
-        first.extend(self.attempt(failing, Duration::ZERO).await);
+        // Good ones do not wait for the others when they are tried once more, either.
+        self.obtain_these(good).await;
+        self.obtain_these(failing).await;
+    }
+
+    /// Obtains these certificates. Those that failed because the CA may have seen the values of others are tried once
+    /// more, with new orders, when these have left its cache. Then come those that may do without some names.
+    async fn obtain_these(&self, members: Vec<Prepared>) {
+        let first = self.attempt(members, Duration::ZERO).await;
         let (mut again, mut minimum_wait) = (Vec::new(), Duration::ZERO);
         let mut failed = Vec::new();
         for Failed { done, seen } in first {

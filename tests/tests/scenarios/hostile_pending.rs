@@ -1,6 +1,8 @@
 //! Orders that stay pending at a CA, because it gets no answer from the servers of their owner, beside good certificates
 //! of the same CA.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,8 +11,9 @@ use acme_alias_tests::{
 };
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{RData, Record, RecordType};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::hostile_ca::orders;
 use super::hostile_waits::{ORDER_TIMEOUT, assert_added, touched_by};
 use super::hostile_zones::{GOOD, HOSTILE, TTL, name, none};
 
@@ -125,4 +128,63 @@ fn orders_that_stay_pending_one_after_the_other_at_an_alias_name_delay_no_added_
             settings.certificate(&format!("a{n}"), &lines)
         })
     })
+}
+
+/// Lets the CA refuse an order, because of this name.
+fn refused(name: &str) -> Spoilt {
+    let kind = "urn:ietf:params:acme:error:rejectedIdentifier";
+    let identifier = json!({"type": "dns", "value": name});
+    let subproblem = json!({"type": kind, "detail": "no", "identifier": identifier});
+    let problem = json!({"type": kind, "detail": "no", "subproblems": [subproblem]});
+    let content_type = ("content-type", "application/problem+json".to_owned());
+    Spoilt::Instead(403, vec![content_type], problem.to_string())
+}
+
+#[test]
+fn orders_that_stay_pending_again_delay_no_second_order_of_those_that_did_not_fail() -> Result {
+    const FAILING: usize = 4;
+    // The alias name has room for the values of one of them.
+    let failing = |n: usize| -> Vec<_> {
+        let names = (0..60).map(|i| format!("a{n}x{i}.example.com"));
+        names.collect()
+    };
+    let target = format!("shared.{ALIAS_ZONE}");
+    let good = ["bad0.example.com", "good0.example.com"].map(str::to_owned);
+    let all = (0..FAILING).flat_map(failing).chain(good.clone());
+    let bed = all.fold(TestBed::builder(), |builder, name| {
+        builder.cname(&format!("_acme-challenge.{name}"), &target)
+    });
+    let bed = bed.ttl(0).start()?;
+    let have_failed = Arc::new(AtomicBool::new(false));
+    let failed = Arc::clone(&have_failed);
+    let proxy = bed.acme_proxy(move |exchange| {
+        let is_first = !failed.load(Ordering::Relaxed) && orders(exchange, "a");
+        if is_first || orders(exchange, "bad") {
+            return refused("bad0.example.com");
+        }
+        stay_pending(exchange)
+    })?;
+    let mut settings = bed.settings();
+    settings.directory = proxy.directory();
+    for n in 0..FAILING {
+        let lines = format!("domains = {:?}", failing(n));
+        settings = settings.certificate(&format!("a{n}"), &lines);
+    }
+    let first = bed.program(settings.clone())?.run(&["renew"])?;
+    first.assert_failure(5, &["rejectedIdentifier"]);
+    have_failed.store(true, Ordering::Relaxed);
+    let lines = format!("domains = {good:?}\npartial = true");
+    let program = bed.program(settings.certificate("good", &lines))?;
+    let timeout = format!("{}s", ORDER_TIMEOUT.as_secs());
+    let program = program.env("ACME_ALIAS_ACME__ORDER_TIMEOUT", timeout);
+    let begun = Instant::now();
+    let running = program.clock("+62s").spawn(&["renew"])?;
+    while bed.certificate("good").is_err() && begun.elapsed() < 2 * ORDER_TIMEOUT {
+        // Nothing tells when it is stored.
+        thread::sleep(Duration::from_millis(100));
+    }
+    let took = begun.elapsed();
+    running.kill()?;
+    assert!(took < ORDER_TIMEOUT, "{took:?}");
+    Ok(())
 }
