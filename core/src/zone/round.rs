@@ -342,7 +342,9 @@ fn is_too_many(failure: &ZoneFailure, part: &[Member]) -> bool {
     match source {
         // With few values the cause is another one.
         WriteError::Provider(error) => {
-            let values: usize = part.iter().map(Member::values).sum();
+            let others = |member: &Member| member.publication.existing.foreign.len();
+            let values = part.iter().map(|member| member.values() + others(member));
+            let values: usize = values.sum();
             error.failure == Failure::TooMany && values > ALWAYS_ACCEPTED
         }
         WriteError::NotCarriedOut { action, .. } => *action == Action::Add,

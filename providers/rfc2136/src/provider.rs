@@ -109,6 +109,18 @@ impl Rfc2136 {
         }
     }
 
+    /// Whether one name would have several values with these changes: others may have some there.
+    async fn gives_several(&self, zone: &DnsName, changes: &[TxtChange]) -> bool {
+        let mut names = BTreeSet::new();
+        let mut additions = changes.iter().filter(|change| change.action == Action::Add);
+        if additions.any(|change| !names.insert(change.name.clone())) {
+            return true;
+        }
+        let names: Vec<_> = names.into_iter().collect();
+        let there = self.values(zone, &names).await.unwrap_or_default();
+        there.values().any(|set| !set.is_empty())
+    }
+
     /// Sends `messages` to the servers in order, until one answers with signed successes. A second
     /// server may receive what a first one has carried out: all messages are idempotent.
     async fn send(
@@ -151,12 +163,16 @@ impl TxtProvider for Rfc2136 {
         let mut applied = Applied::default();
         for message in messages {
             let sent = self.send(zone, &[message]).await;
-            let (server, _) = sent.map_err(|mut error| {
-                if error.failure == Failure::TooMany && !has_several_at_a_name(changes) {
-                    error.failure = Failure::Unavailable;
+            let (server, _) = match sent {
+                Ok(sent) => sent,
+                Err(mut error) => {
+                    if error.failure == Failure::TooMany && !self.gives_several(zone, changes).await
+                    {
+                        error.failure = Failure::Unavailable;
+                    }
+                    return Err(error);
                 }
-                error
-            })?;
+            };
             applied.requests += 1;
             applied.server = server.to_string();
             // Every other code is an error.
@@ -221,13 +237,6 @@ impl TxtProvider for Rfc2136 {
             endpoint: endpoint.join(", "),
         }
     }
-}
-
-/// Whether one name gets several values.
-fn has_several_at_a_name(changes: &[TxtChange]) -> bool {
-    let mut names = BTreeSet::new();
-    let mut additions = changes.iter().filter(|change| change.action == Action::Add);
-    additions.any(|change| !names.insert(&change.name))
 }
 
 /// Adds the values in a response to `sets`.

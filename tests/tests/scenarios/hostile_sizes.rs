@@ -207,3 +207,45 @@ fn a_certificate_with_more_values_than_a_server_accepts_limits_nobody_at_other_n
 fn a_certificate_whose_values_a_server_drops_limits_nobody_at_other_names() -> Result {
     assert_written_together(|builder| builder.txt_quota(50))
 }
+
+/// Puts as many values of another host at `full` in the alias zone as the server accepts, and lets these certificates lead
+/// there, too. Good ones are obtained all the same.
+#[track_caller]
+fn assert_obtained_beside_full(good: &[String], full: usize, more: &str) -> Result {
+    const ACCEPTED: u32 = 20;
+    let mut builder = TestBed::builder().delegate_apart(good);
+    let mut lines = String::new();
+    for n in 0..full {
+        let alias_name = format!("full{n}.{ALIAS_ZONE}");
+        builder = builder.cname(&format!("_acme-challenge.a{n}.example.com"), &alias_name);
+        for value in 0..ACCEPTED {
+            lines += &format!("update add {alias_name}. 60 TXT value{value}\n");
+        }
+    }
+    let shared = format!("{}.{ALIAS_ZONE}", good[0]);
+    let builder = builder.cname("_acme-challenge.more.example.com", &shared);
+    let bed = builder.records_per_type(ACCEPTED).ttl(0).start()?;
+    bed.update_alias_zone(ALIAS_ZONE, &lines)?;
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let mut settings = bed.settings_with(&ca);
+    for n in 0..full {
+        let lines = format!("domains = [\"a{n}.example.com\"{more}]");
+        settings = settings.certificate(&format!("a{n}"), &lines);
+    }
+    let outcome = bed.program(settings.certificates(good))?.run(&["renew"])?;
+    outcome.assert_failure(4, &["SERVFAIL"]);
+    let is_obtained = |host: &String| bed.certificate(&host.replace('.', "-")).is_ok();
+    assert!(good.iter().all(is_obtained), "{outcome}");
+    Ok(())
+}
+
+#[test]
+fn alias_names_with_many_values_of_another_host_fail_nobody_at_others() -> Result {
+    assert_obtained_beside_full(&names_of("good", 30), 5, "")
+}
+
+#[test]
+fn an_alias_name_with_many_values_of_another_host_fails_nobody_at_another_of_the_same_certificate()
+-> Result {
+    assert_obtained_beside_full(&names_of("good", 1), 1, ", \"more.example.com\"")
+}
