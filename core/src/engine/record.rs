@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::certificates::CertificateConfig;
 use super::core::Engine;
@@ -19,6 +19,10 @@ use crate::store::{CertificateId, CertificateStatus, StoreError};
 
 /// Failures that are recorded at a time.
 const AT_ONCE: usize = 20;
+
+/// A CA that asks to wait for longer has failed often enough, if there is another one: the version in use may end before
+/// it would be asked.
+const LONG_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
 impl Engine {
     /// Records that the current version was obtained. What was known of the one before does not count any more.
@@ -153,6 +157,8 @@ impl Engine {
 
     async fn record_failure(&self, id: &CertificateId, failure: Failure) -> Result<(), StoreError> {
         let store = &self.parts.store;
+        let certificate = self.certificates().get(id);
+        let fallback = certificate.and_then(|certificate| certificate.fallback.as_ref());
         let job = JobName::certificate(id);
         let lease = HeldLease::acquire(store, &job, false);
         let lease = match lease.await {
@@ -164,7 +170,14 @@ impl Engine {
             let mut status = store.status(id).await?;
             let before = status.attempts.as_ref();
             let now = self.parts.clock.now();
-            status.attempts = Some(Attempts::after(before, now, failure));
+            let mut attempts = Attempts::after(before, now, failure);
+            let asked = attempts.pause.asked.filter(|_| attempts.at_ca > 0);
+            if let Some(fallback) = fallback
+                && asked.is_some_and(|asked| asked > now + LONG_PAUSE)
+            {
+                attempts.at_ca = attempts.at_ca.max(fallback.after);
+            }
+            status.attempts = Some(attempts);
             store.put_status(id, &status).await
         };
         let recorded = recorded.await;

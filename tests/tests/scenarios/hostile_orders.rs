@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use acme_alias_tests::{ALIAS_ZONE, AcmeProxy, Result, SimulatedCa, Spoilt, TestBed, Validation};
-
-use serde_json::Value;
+use acme_alias_tests::{
+    ALIAS_ZONE, AcmeProxy, Result, Settings, SimulatedCa, Spoilt, TestBed, Validation,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use super::hostile_ca::orders;
 
@@ -22,11 +24,22 @@ pub(super) fn refusing(bed: &TestBed, begin: &'static str) -> Result<AcmeProxy> 
         if !orders(exchange, begin) {
             return Spoilt::No;
         }
-        let problem =
-            r#"{"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "no"}"#;
+        let problem = json!({
+            "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+            "detail": format!("no {begin}"),
+        });
         let content_type = ("content-type", "application/problem+json".to_owned());
-        Spoilt::Instead(403, vec![content_type], problem.to_owned())
+        Spoilt::Instead(403, vec![content_type], problem.to_string())
     })
+}
+
+/// The settings with another CA.
+fn with_other(mut settings: Settings, other: &SimulatedCa) -> Settings {
+    let (directory, root) = (other.directory(), other.root().display());
+    settings.more += &format!(
+        "[cas.other]\ndirectory = \"{directory}\"\nca-file = \"{root}\"\nagree-tos = true\n"
+    );
+    settings
 }
 
 #[test]
@@ -42,11 +55,8 @@ fn orders_of_a_ca_that_is_asked_in_place_of_another_one_count_there() -> Result 
         let lines = format!("domains = [\"{host}\"]\n{fallback}");
         settings = settings.certificate(&host.replace('.', "-"), &lines);
     }
-    let (directory, root) = (other.directory(), other.root().display());
-    settings.more += &format!(
-        "[cas.other]\ndirectory = \"{directory}\"\nca-file = \"{root}\"\nagree-tos = true\n\
-         limits.orders = 5\n"
-    );
+    let mut settings = with_other(settings, &other);
+    settings.more += "limits.orders = 5\n";
     let program = bed.program(settings)?;
     program.run(&["renew"])?.assert_failure(5, &["no"]);
     let second = program.clock("+62s").run(&["renew"])?;
@@ -174,4 +184,45 @@ fn certificates_that_fail_leave_a_second_order_to_one_that_did_not_fail_before()
     assert_eq!(ca.orders(), 8, "{outcome}");
     assert!(bed.certificate("good-example-com").is_ok(), "{outcome}");
     Ok(())
+}
+
+/// Moves the last failed attempt of a certificate into the past. The clocks of name servers let no test wait so long.
+fn pass(bed: &TestBed, id: &str, time: SignedDuration) -> Result {
+    let status = format!("state/certificates/{id}/status.json");
+    let path = bed.folder().join(status);
+    let mut status: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+    for member in ["failed_at", "until", "asked"] {
+        let at = status["attempts"][member].as_str();
+        if let Some(at) = at.and_then(|at| at.parse::<Timestamp>().ok()) {
+            status["attempts"][member] = json!((at - time).to_string());
+        }
+    }
+    Ok(std::fs::write(&path, status.to_string())?)
+}
+
+#[test]
+fn a_ca_that_asks_to_wait_for_a_week_does_not_keep_certificates_from_another_one() -> Result {
+    let bed = TestBed::start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let proxy = bed.acme_proxy(|exchange| match exchange.path.as_str() {
+        "/order-plz" => {
+            let wait = vec![("Retry-After", "604800".to_owned())];
+            Spoilt::Instead(503, wait, "not now".to_owned())
+        }
+        _ => Spoilt::No,
+    })?;
+    let lines = format!(
+        "domains = [\"example.com\"]\nchallenge-alias = \"{ALIAS_ZONE}\"\nfallback-ca = \"other\""
+    );
+    let mut settings = with_other(bed.settings().certificate("web", &lines), &other);
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_failure(5, &["not now"]);
+    // The other one is asked after three failures.
+    for _ in 0..3 {
+        pass(&bed, "web", SignedDuration::from_hours(2))?;
+        program.run(&["renew"])?;
+    }
+    assert_eq!(other.certificates(), 1);
+    bed.assert_only_txt_was_touched(&[])
 }
