@@ -25,6 +25,10 @@ const KEPT_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// What is stored of an order.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredOrder {
+    /// The directory of the CA: another one may say that our account there has the same URL. Unknown for those of earlier
+    /// versions of this program.
+    #[serde(default)]
+    directory: Option<String>,
     account: String,
     order: String,
     names: Vec<String>,
@@ -130,6 +134,7 @@ pub(super) async fn begin(
     let order = Order::open(account, &wanted).await?;
     crash::point(Point::OrderOpened);
     let mut stored = Box::new(StoredOrder {
+        directory: Some(account.directory().to_owned()),
         account: account.url().to_owned(),
         order: order.url().to_owned(),
         names: names(request),
@@ -275,14 +280,16 @@ impl StoredOrder {
     }
 }
 
-/// What was stored, if it is for the same names and the same key or type of key, and for this account.
+/// What was stored, if it is for the same names and the same key or type of key, and for this account at this CA.
 fn matching(
     stored: &SecretString,
     account: &Account,
     request: &CertificateRequest,
 ) -> Option<StoredOrder> {
     let stored = parsed(stored)?;
-    let matches = stored.account == account.url()
+    let directory = stored.directory.as_deref();
+    let matches = directory.is_none_or(|directory| directory == account.directory())
+        && stored.account == account.url()
         && stored.names == names(request)
         && stored.key_type == request.key_type
         && stored.external_key == request.external_key()

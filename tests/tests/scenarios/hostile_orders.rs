@@ -1,7 +1,7 @@
 //! Certificates whose orders fail, and what is left of the orders that a CA allows.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use acme_alias_tests::{
@@ -224,5 +224,52 @@ fn a_ca_that_asks_to_wait_for_a_week_does_not_keep_certificates_from_another_one
         program.run(&["renew"])?;
     }
     assert_eq!(other.certificates(), 1);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+/// What a CA answers that says that our account there has this URL, and whose orders stay pending. `base` is where it is.
+fn pretending(path: &str, base: &str, account: &str) -> Spoilt {
+    let order = json!({
+        "status": "pending",
+        "identifiers": [{ "type": "dns", "value": "example.com" }],
+        "authorizations": [format!("{base}/authZ/x")],
+        "finalize": format!("{base}/finalize/x"),
+    });
+    let (status, location, body) = match path {
+        "/sign-me-up" => (201, account.to_owned(), json!({ "status": "valid" })),
+        "/order-plz" => (201, format!("{base}/my-order/x"), order),
+        "/my-order/x" => (200, String::new(), order),
+        "/authZ/x" => (503, String::new(), json!({})),
+        _ => return Spoilt::No,
+    };
+    let headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("location", location),
+    ];
+    Spoilt::Instead(status, headers, body.to_string())
+}
+
+#[test]
+fn an_order_of_a_ca_is_not_resumed_at_another_one_where_the_account_has_the_same_url() -> Result {
+    let bed = TestBed::start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let account = format!("https://{}/account/0", other.address());
+    let base = Arc::new(OnceLock::new());
+    let here = Arc::clone(&base);
+    let proxy = bed.acme_proxy(move |exchange| {
+        let base = here.get().map_or("", String::as_str);
+        pretending(&exchange.path, base, &account)
+    })?;
+    let _ = base.set(proxy.directory().replace("/dir", ""));
+    let lines = format!(
+        "domains = [\"example.com\"]\nchallenge-alias = \"{ALIAS_ZONE}\"\nfallback-ca = \"other\"\n\
+         fallback-after = 1"
+    );
+    let mut settings = with_other(bed.settings().certificate("web", &lines), &other);
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_failure(5, &["503"]);
+    let second = program.clock("+62s").run(&["renew"])?;
+    assert_eq!(other.certificates(), 1, "{second}");
     bed.assert_only_txt_was_touched(&[])
 }
