@@ -82,8 +82,8 @@ impl Engine {
         let Some(stored) = self.parts.store.certificate(certificate.id()).await? else {
             return Ok(None);
         };
-        let is_of_this_ca = stored.origin.directory == certificate.environment.ca().directory();
-        if urgency.force || entry.status.revoked == Some(current.version) || !is_of_this_ca {
+        let is_of_a_ca_of_it = self.is_of_a_ca_of(certificate, &stored.origin.directory);
+        if urgency.force || entry.status.revoked == Some(current.version) || !is_of_a_ca_of_it {
             return Ok(None);
         }
         let is_other = |change: &Change| !matches!(change, Change::Names { .. });
@@ -97,5 +97,18 @@ impl Engine {
             names: stored.info.names.into_iter().collect(),
             is_due: is_other || due <= self.parts.clock.now(),
         }))
+    }
+
+    /// Whether this is the directory of the CA of a certificate, or of the other one that is asked in its place.
+    fn is_of_a_ca_of(&self, certificate: &CertificateConfig, directory: &str) -> bool {
+        let usual = self.certificates().get(certificate.id());
+        let usual = usual.map(|usual| &usual.environment);
+        let other = certificate.fallback.as_ref();
+        let other = other.map(|fallback| &fallback.environment);
+        let mut all = [&certificate.environment]
+            .into_iter()
+            .chain(usual)
+            .chain(other);
+        all.any(|environment| environment.ca().directory() == directory)
     }
 }
