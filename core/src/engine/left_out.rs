@@ -20,7 +20,8 @@ impl Engine {
             return Ok(certificate);
         }
         let store = &*self.parts.store;
-        let ordered = issue::as_ordered(store, &certificate.request).await?;
+        let directory = certificate.environment.ca().directory();
+        let ordered = issue::as_ordered(store, &certificate.request, directory).await?;
         Ok(ordered.map_or_else(
             || Arc::clone(&certificate),
             |request| certificate.with_request(request),

@@ -157,13 +157,15 @@ pub(super) async fn begin(
     Ok(Begun { order, key })
 }
 
-/// The request without the names that the order under way is without; `None` if it is without none.
+/// The request without the names that the order under way at this CA is without; `None` if it is without none.
 pub(crate) async fn as_ordered(
     store: &dyn Store,
     request: &CertificateRequest,
+    directory: &str,
 ) -> Result<Option<CertificateRequest>, StoreError> {
     let stored = store.order(&request.id).await?;
     let stored = stored.and_then(|stored| parsed(&stored));
+    let stored = stored.filter(|stored| stored.is_at(directory));
     let Some(StoredOrder {
         left_out,
         names: ordered,
@@ -264,6 +266,12 @@ async fn resume(
 }
 
 impl StoredOrder {
+    /// Whether the CA with this directory may have it.
+    fn is_at(&self, directory: &str) -> bool {
+        let known = self.directory.as_deref();
+        known.is_none_or(|known| known == directory)
+    }
+
     async fn put(
         &mut self,
         store: &dyn Store,
@@ -287,8 +295,7 @@ fn matching(
     request: &CertificateRequest,
 ) -> Option<StoredOrder> {
     let stored = parsed(stored)?;
-    let directory = stored.directory.as_deref();
-    let matches = directory.is_none_or(|directory| directory == account.directory())
+    let matches = stored.is_at(account.directory())
         && stored.account == account.url()
         && stored.names == names(request)
         && stored.key_type == request.key_type

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, AcmeProxy, Result, Settings, SimulatedCa, Spoilt, TestBed, Validation,
+    ALIAS_ZONE, AcmeProxy, Exchange, Result, Settings, SimulatedCa, Spoilt, TestBed, Validation,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -20,17 +20,19 @@ fn bad(count: usize) -> Vec<String> {
 
 /// A CA that refuses orders whose first name begins so.
 pub(super) fn refusing(bed: &TestBed, begin: &'static str) -> Result<AcmeProxy> {
-    bed.acme_proxy(move |exchange| {
-        if !orders(exchange, begin) {
-            return Spoilt::No;
-        }
-        let problem = json!({
-            "type": "urn:ietf:params:acme:error:rejectedIdentifier",
-            "detail": format!("no {begin}"),
-        });
-        let content_type = ("content-type", "application/problem+json".to_owned());
-        Spoilt::Instead(403, vec![content_type], problem.to_string())
-    })
+    bed.acme_proxy(move |exchange| refusal(exchange, begin))
+}
+
+fn refusal(exchange: &Exchange, begin: &str) -> Spoilt {
+    if !orders(exchange, begin) {
+        return Spoilt::No;
+    }
+    let problem = json!({
+        "type": "urn:ietf:params:acme:error:rejectedIdentifier",
+        "detail": format!("no {begin}"),
+    });
+    let content_type = ("content-type", "application/problem+json".to_owned());
+    Spoilt::Instead(403, vec![content_type], problem.to_string())
 }
 
 /// The settings with another CA.
@@ -298,5 +300,32 @@ fn a_ca_that_is_asked_in_place_of_another_one_takes_no_name_from_a_certificate_i
     let list = program.run(&["list", "--output", "json"])?.json()?;
     assert_eq!(list["certificates"][0]["lacking"], json!([]), "{second}");
     second.assert_failure(5, &["no www.example.com"]);
+    Ok(())
+}
+
+#[test]
+fn a_name_that_one_ca_refuses_is_ordered_at_the_one_that_is_asked_in_its_place() -> Result {
+    let names = ["www.example.com", "example.com"];
+    let bed = TestBed::builder().delegate(&names).start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let proxy = bed.acme_proxy(|exchange| {
+        if exchange.path.starts_with("/authZ/") {
+            return Spoilt::Instead(503, Vec::new(), "not now".to_owned());
+        }
+        refusal(exchange, "www.example.com")
+    })?;
+    let lines = format!(
+        "domains = {names:?}\nchallenge-alias = \"{ALIAS_ZONE}\"\npartial = true\n\
+         fallback-ca = \"other\"\nfallback-after = 1"
+    );
+    let mut settings = with_other(bed.settings().certificate("web", &lines), &other);
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    // The order without the name is kept.
+    let first = program.run(&["renew"])?;
+    first.assert_failure(5, &["going on without www.example.com", "not now"]);
+    let second = program.clock("+62s").run(&["renew"])?;
+    second.assert_success();
+    assert_eq!(other.issued()[0].names.len(), 2, "{second}");
     Ok(())
 }
