@@ -336,6 +336,7 @@ mod tests {
                 failed_at: now(),
                 until: now(),
                 asked: None,
+                asked_by: None,
             },
             error: "it failed".to_owned(),
         }

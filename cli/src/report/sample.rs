@@ -58,6 +58,7 @@ pub(super) fn attempts(error: &str) -> Attempts {
             failed_at: now() - SignedDuration::from_mins(7),
             until: now() + SignedDuration::from_mins(93),
             asked: None,
+            asked_by: None,
         },
         error: error.to_owned(),
     }

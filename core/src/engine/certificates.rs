@@ -84,6 +84,19 @@ impl CertificateConfig {
         })
     }
 
+    /// The CA that is to be asked after so many failures of one, as a digest for an index.
+    pub(super) fn ca_after_failures(&self, failed: u32) -> u64 {
+        let environment = match &self.fallback {
+            Some(fallback) if failed >= fallback.after => &fallback.environment,
+            _ => &self.environment,
+        };
+        let terms = Terms {
+            directory: Some(environment.ca().directory().to_owned()),
+            ..Terms::default()
+        };
+        terms.digest()
+    }
+
     /// Its id.
     pub fn id(&self) -> &CertificateId {
         &self.request.id

@@ -233,6 +233,14 @@ impl Engine {
         let now = self.parts.clock.now();
         let force = urgency.force || urgency.now;
         let mut pause = entry.status.pause;
+        let failed = entry.status.failed_at_ca;
+        if let (Some(pause), Some(certificate)) = (&mut pause, configured)
+            && let Some(asked_by) = pause.asked_by
+            && asked_by != certificate.ca_after_failures(failed)
+        {
+            // One CA asks to wait, and another one is asked next.
+            pause.asked = None;
+        }
         if let (Some(pause), Some(fallback)) = (
             &mut pause,
             configured.and_then(|certificate| certificate.fallback.as_ref()),

@@ -157,7 +157,8 @@ impl Engine {
 
     async fn record_failure(&self, id: &CertificateId, failure: Failure) -> Result<(), StoreError> {
         let store = &self.parts.store;
-        let certificate = self.certificates().get(id);
+        let certificate = self.certificate(id).await.ok();
+        let certificate = certificate.as_deref();
         let fallback = certificate.and_then(|certificate| certificate.fallback.as_ref());
         let job = JobName::certificate(id);
         let lease = HeldLease::acquire(store, &job, false);
@@ -170,7 +171,13 @@ impl Engine {
             let mut status = store.status(id).await?;
             let before = status.attempts.as_ref();
             let now = self.parts.clock.now();
+            let failed = before.map_or(0, |before| before.at_ca);
             let mut attempts = Attempts::after(before, now, failure);
+            attempts.pause.asked_by = attempts
+                .pause
+                .asked
+                .and(certificate)
+                .map(|certificate| certificate.ca_after_failures(failed));
             let asked = attempts.pause.asked.filter(|_| attempts.at_ca > 0);
             if let Some(fallback) = fallback
                 && asked.is_some_and(|asked| asked > now + LONG_PAUSE)

@@ -37,6 +37,9 @@ pub struct Pause {
     pub until: Timestamp,
     /// The end of the pause that somebody else asks for, such as the CA. Nothing overrides that.
     pub asked: Option<Timestamp>,
+    /// The CA that asks for it, as a digest; `None` if that is not known. It binds no other CA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<u64>,
 }
 
 /// An attempt that failed.
@@ -67,6 +70,7 @@ impl Attempts {
                 failed_at: now,
                 until: now + pause_after(failed),
                 asked: asked.map(|asked| asked.min(now + ASKED_MAX)),
+                asked_by: None,
             },
             error,
         }

@@ -202,17 +202,22 @@ fn pass(bed: &TestBed, id: &str, time: SignedDuration) -> Result {
     Ok(std::fs::write(&path, status.to_string())?)
 }
 
-#[test]
-fn a_ca_that_asks_to_wait_for_a_week_does_not_keep_certificates_from_another_one() -> Result {
-    let bed = TestBed::start()?;
-    let other = SimulatedCa::start(Validation::Trust)?;
-    let proxy = bed.acme_proxy(|exchange| match exchange.path.as_str() {
+/// A CA that asks to wait for a week after each order.
+fn asking_to_wait(bed: &TestBed) -> Result<AcmeProxy> {
+    bed.acme_proxy(|exchange| match exchange.path.as_str() {
         "/order-plz" => {
             let wait = vec![("Retry-After", "604800".to_owned())];
             Spoilt::Instead(503, wait, "not now".to_owned())
         }
         _ => Spoilt::No,
-    })?;
+    })
+}
+
+#[test]
+fn a_ca_that_asks_to_wait_for_a_week_does_not_keep_certificates_from_another_one() -> Result {
+    let bed = TestBed::start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let proxy = asking_to_wait(&bed)?;
     let lines = format!(
         "domains = [\"example.com\"]\nchallenge-alias = \"{ALIAS_ZONE}\"\nfallback-ca = \"other\""
     );
@@ -226,6 +231,28 @@ fn a_ca_that_asks_to_wait_for_a_week_does_not_keep_certificates_from_another_one
         program.run(&["renew"])?;
     }
     assert_eq!(other.certificates(), 1);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_certificate_that_is_moved_to_another_ca_does_not_wait_as_the_former_one_asked() -> Result {
+    let bed = TestBed::start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let proxy = asking_to_wait(&bed)?;
+    let program = |ca: &str| {
+        let lines = format!(
+            "domains = [\"example.com\"]\nchallenge-alias = \"{ALIAS_ZONE}\"\nca = \"{ca}\""
+        );
+        let mut settings = with_other(bed.settings().certificate("web", &lines), &other);
+        settings.directory = proxy.directory();
+        bed.program(settings)
+    };
+    let first = program("acme")?;
+    first.run(&["renew"])?.assert_failure(5, &["not now"]);
+    // Nothing overrides what the CA asks for.
+    first.run(&["renew", "web", "--force"])?;
+    let second = program("other")?.run(&["renew", "web"])?;
+    assert_eq!(other.certificates(), 1, "{second}");
     bed.assert_only_txt_was_touched(&[])
 }
 

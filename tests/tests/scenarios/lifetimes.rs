@@ -1,6 +1,7 @@
 //! When certificates are obtained: what is changed in the settings, what failed, and what is valid.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use acme_alias_core::clock::Clock;
 use acme_alias_core::testkit::ManualClock;
@@ -199,9 +200,18 @@ fn a_failed_attempt_is_made_again_after_a_minute_or_by_name() -> Result {
 #[test]
 fn a_pause_that_the_ca_asks_for_holds_whatever_is_forced() -> Result {
     let bed = TestBed::start()?;
-    let (program, _proxy) = refusing(&bed, problem(429, &[("Retry-After", "120")], "rateLimited"))?;
-    program.run(&["renew"])?.assert_failure(5, &["not today"]);
-    let good = bed.program(web(&bed, &["example.com"], ""))?;
+    // The same CA, which would not refuse another order.
+    let is_asked = AtomicBool::new(false);
+    let proxy = bed.acme_proxy(move |exchange| match exchange.path.as_str() {
+        "/order-plz" if !is_asked.swap(true, Ordering::SeqCst) => {
+            problem(429, &[("Retry-After", "120")], "rateLimited")
+        }
+        _ => Spoilt::No,
+    })?;
+    let mut settings = web(&bed, &["example.com"], "");
+    settings.directory = proxy.directory();
+    let good = bed.program(settings)?;
+    good.run(&["renew"])?.assert_failure(5, &["not today"]);
     assert_told(&good.run(&["renew", "--force"])?, &["web: waits until"]);
     let issue = good.run(&["issue", "web", "--force"])?;
     issue.assert_failure(5, &["the CA asks for no other attempt before"]);
