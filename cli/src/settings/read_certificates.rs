@@ -34,14 +34,8 @@ pub(super) fn certificates(
     let mut certificates = BTreeMap::new();
     for id in reader.tree.keys("certificates") {
         let path = format!("certificates.{id}");
-        let id = match id.parse::<CertificateId>() {
-            Ok(id) => id,
-            Err(problem) => {
-                reader.wrong(&path, format!("has a bad name: {problem}"), None);
-                continue;
-            }
-        };
         let earlier = std::mem::replace(&mut reader.mistakes, unknown_keys_of(reader.tree, &path));
+        let parsed = id.parse::<CertificateId>();
         let alias = alias(reader, &path);
         let provider_path = format!("{path}.provider");
         let provider = reader.text(&provider_path);
@@ -79,6 +73,12 @@ pub(super) fn certificates(
                 .truth(&format!("{path}.skip-preflight"))
                 .unwrap_or_default(),
         };
+        let id = parsed.unwrap_or_else(|problem| {
+            // A name with a dot is a path to something else.
+            reader.mistakes.clear();
+            reader.wrong(&path, format!("has a bad name: {problem}"), None);
+            problem.stand_in()
+        });
         // They concern no other certificate.
         let own = std::mem::replace(&mut reader.mistakes, earlier);
         certificate.mistakes = (!own.is_empty()).then_some(SettingsError(own));

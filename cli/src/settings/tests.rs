@@ -290,13 +290,17 @@ fn mistakes_of_a_certificate_concern_no_other() {
     ];
     let tables = bad.iter().enumerate();
     let tables = tables.map(|(n, lines)| format!("[certificates.bad{n}]\n{lines}\n"));
-    let text = tables.collect::<String>() + "[certificates.good]\ndomains = ['example.org']\n";
+    let ids = ["Bad", "'bad.6'", &"b".repeat(101), "'../good'", "''"];
+    let bad_ids = ids.map(|id| format!("[certificates.{id}]\ndomains = ['example.com']\n"));
+    let bad_ids = bad_ids.concat();
+    let text =
+        tables.collect::<String>() + &bad_ids + "[certificates.good]\ndomains = ['example.org']\n";
     let settings = Settings::read(&tree(&[("site.toml", &text)])).unwrap();
     for (id, certificate) in &settings.certificates {
         let is_good = id.as_str() == "good";
         assert_eq!(certificate.mistakes.is_none(), is_good, "{id}");
     }
-    assert_eq!(settings.certificates.len(), bad.len() + 1);
+    assert_eq!(settings.certificates.len(), bad.len() + ids.len() + 1);
 }
 
 #[test]

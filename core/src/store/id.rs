@@ -50,6 +50,19 @@ impl FromStr for CertificateId {
 )]
 pub struct InvalidCertificateId(pub String);
 
+impl InvalidCertificateId {
+    /// An id under which it can be told that the text is none: what is allowed of its beginning, and the beginning of
+    /// its SHA-256 hash.
+    pub fn stand_in(&self) -> CertificateId {
+        let beginning = self.0.chars().take(60);
+        let beginning: String = beginning
+            .map(|c| c.to_ascii_lowercase())
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            .collect();
+        CertificateId(format!("invalid-{beginning}-{}", short_hash(&self.0)))
+    }
+}
+
 /// The name under which an account is kept: the host of the CA's directory URL, for people, and the
 /// beginning of the URL's SHA-256 hash, which tells apart the directories of one host.
 pub(crate) fn account_name(directory: &str) -> String {
@@ -59,10 +72,15 @@ pub(crate) fn account_name(directory: &str) -> String {
         .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
         .take(100)
         .collect();
-    let hash = digest(&SHA256, directory.as_bytes());
+    format!("{host}-{}", short_hash(directory))
+}
+
+/// The beginning of the SHA-256 hash of a text, in hexadecimal.
+fn short_hash(text: &str) -> String {
+    let hash = digest(&SHA256, text.as_bytes());
     let mut number = [0; 4];
     number.copy_from_slice(&hash.as_ref()[..4]);
-    format!("{host}-{:08x}", u32::from_be_bytes(number))
+    format!("{:08x}", u32::from_be_bytes(number))
 }
 
 #[cfg(test)]
@@ -84,7 +102,9 @@ mod tests {
             "a\0",
             &"a".repeat(101),
         ] {
-            assert!(text.parse::<CertificateId>().is_err(), "{text:?}");
+            let error = text.parse::<CertificateId>().unwrap_err();
+            let stand_in = error.stand_in();
+            assert_eq!(stand_in.as_str().parse(), Ok(stand_in.clone()), "{text:?}");
         }
         assert!("example-com_2".parse::<CertificateId>().is_ok());
     }
