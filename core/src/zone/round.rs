@@ -364,7 +364,7 @@ fn dropped(failure: &ZoneFailure) -> Option<&[TxtValue]> {
 }
 
 /// The values at a name that is written in one zone.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct AtName {
     foreign: usize,
     ours: usize,
@@ -382,10 +382,15 @@ fn limit(part: &[Member], refused: &BTreeMap<usize, ZoneFailure>) {
                 failure.names.contains(&record.name) && !values.contains(&record.value)
             }),
         };
-        let existing = &member.publication.existing;
         for record in member.records() {
-            let at = names.entry(&record.name).or_default();
-            at.foreign = existing.foreign_values(&record.name);
+            let foreign = member.publication.existing.foreign_values(&record.name);
+            let at = names.entry(&record.name).or_insert(AtName {
+                foreign,
+                ours: 0,
+                accepted: 0,
+            });
+            // Each member looked at another time. With more, the limit might have room for all of them again.
+            at.foreign = at.foreign.min(foreign);
             at.ours += 1;
             at.accepted += usize::from(is_accepted(record));
         }
@@ -461,3 +466,6 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
