@@ -87,7 +87,9 @@ impl Engine {
         if urgency.force || entry.status.revoked == Some(current.version) || !is_of_a_ca_of_it {
             return Ok(None);
         }
-        let is_other = |change: &Change| !matches!(change, Change::Names { .. });
+        // Another CA of it is asked because the usual one fails, and not because another version is wanted.
+        let is_other =
+            |change: &Change| !matches!(change, Change::Names { .. } | Change::Ca { .. });
         let why = self.why_other(&entry, current, Some(certificate)).await?;
         let is_other = matches!(why, Some(Why::Changed(changes)) if changes.iter().any(is_other));
         let due = self.due(&entry, current, Some(certificate)).at;

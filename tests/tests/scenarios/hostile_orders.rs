@@ -304,6 +304,33 @@ fn an_order_of_a_ca_is_not_resumed_at_another_one_where_the_account_has_the_same
 }
 
 #[test]
+fn a_ca_that_is_asked_in_place_of_another_one_repeats_no_certificate_without_a_new_name() -> Result
+{
+    let names = ["example.com", "www.example.com"];
+    let bed = TestBed::builder().delegate(&names).start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let proxy = refusing(&bed, "www.example.com")?;
+    let program = |names: &[&str]| {
+        let lines = format!(
+            "domains = {names:?}\nchallenge-alias = \"{ALIAS_ZONE}\"\npartial = true\nca = \"other\"\n\
+             fallback-ca = \"acme\"\nfallback-after = 1"
+        );
+        let mut settings = with_other(bed.settings().certificate("web", &lines), &other);
+        settings.directory = proxy.directory();
+        bed.program(settings)
+    };
+    program(&names[..1])?.run(&["renew"])?.assert_success();
+    // A name is added, and the CA does not answer.
+    other.set_down(true);
+    let program = program(&names)?;
+    program.run(&["renew"])?.assert_failure(5, &["503"]);
+    let second = program.clone().clock("+62s").run(&["renew"])?;
+    second.assert_failure(5, &["no www.example.com"]);
+    assert_eq!(bed.orders()?, 0, "{second}");
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
 fn a_ca_that_is_asked_in_place_of_another_one_takes_no_name_from_a_certificate_in_use() -> Result {
     let names = ["www.example.com", "example.com"];
     let bed = TestBed::builder().delegate(&names).start()?;
