@@ -14,10 +14,11 @@ use crate::setup::{Built, Setup};
 pub(crate) async fn all(setup: &Setup, built: Option<&Built>) -> Result<Vec<Listed>, Failure> {
     let Some(built) = built else {
         let certificates = setup.settings.certificates.iter();
-        let overviews = certificates.map(|(id, certificate)| not_obtained(id, certificate));
-        return Ok(overviews
-            .map(|overview| listed(setup, overview, None))
-            .collect());
+        let all = certificates.map(|(id, certificate)| {
+            let unusable = certificate.mistakes.clone().map(Failure::from);
+            listed(setup, not_obtained(id, certificate), unusable)
+        });
+        return Ok(all.collect());
     };
     let mut overviews = built.engine.overview().await?;
     // What an attempt left is no certificate.

@@ -38,6 +38,9 @@ fn a_mistake_in_one_certificate_fails_it_and_no_other() -> Result {
     let alias = format!("{long}.{}.{ALIAS_ZONE}", "y".repeat(40));
     let lines = format!("domains = [\"{long}\"]\nchallenge-alias = \"{alias}\"\n");
     let program = bed.program(good.certificate("customer", &lines))?;
+    // There is no state folder yet.
+    let list = program.run(&["list", "--check"])?;
+    list.assert_printed(&["customer", "its settings cannot be used"]);
     let renew = program.run(&["renew"])?;
     let words = [
         "customer: failed",
