@@ -178,9 +178,11 @@ impl Engine {
                 .asked
                 .and(certificate)
                 .map(|certificate| certificate.ca_after_failures(failed));
-            let asked = attempts.pause.asked.filter(|_| attempts.at_ca > 0);
             if let Some(fallback) = fallback
-                && asked.is_some_and(|asked| asked > now + LONG_PAUSE)
+                && attempts
+                    .pause
+                    .asked
+                    .is_some_and(|asked| asked > now + LONG_PAUSE)
             {
                 attempts.at_ca = attempts.at_ca.max(fallback.after);
             }

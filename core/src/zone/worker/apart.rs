@@ -17,11 +17,12 @@ impl Batch {
                 .into_iter()
                 .partition(|(others, _)| !others.is_disjoint(&names));
             apart = others;
-            let mut all = (names, vec![batch]);
+            let mut all = (names, Vec::new());
             for (names, batches) in connected {
                 all.0.extend(names);
                 all.1.extend(batches);
             }
+            all.1.push(batch);
             apart.push(all);
         }
         apart.into_iter().map(|(_, batches)| batches).collect()
