@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::chown;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use acme_alias_tests::{BELOW, Result};
+use acme_alias_tests::{BELOW, Result, TestBed};
 
 use crate::metrics::{get, program, serving};
 use crate::status_page::bed;
@@ -146,5 +146,35 @@ fn clients_that_hang_up_cause_no_work_each() -> Result {
     assert_eq!(get(address, "/healthz")?, "ok\n");
     running.terminate()?;
     running.wait()?;
+    Ok(())
+}
+
+#[test]
+fn an_address_at_which_another_user_listens_stops_no_renewal() -> Result {
+    let hosts = ["example.com", "example.org"];
+    let bed = TestBed::builder().delegate(&hosts).start()?;
+    let port = bed.dead_port()?;
+    let address = port.address();
+    let program = bed.program(bed.settings().certificates(&hosts[..1]))?;
+    let listen = format!("[run]\nlisten = '{address}'\n");
+    fs::write(program.home().join(BELOW), &listen)?;
+    let running = program.spawn(&["run"])?;
+    bed.wait_until("an order", |bed| Ok(bed.orders()? > 0))?;
+    running.kill()?;
+    // Another user is faster than the service manager.
+    let taken = TcpListener::bind(address)?;
+    let added = format!("{listen}[certificates.added]\ndomains = ['{}']\n", hosts[1]);
+    fs::write(program.home().join(BELOW), added)?;
+    let running = program.spawn(&["run"])?;
+    bed.wait_until("the certificates", |bed| {
+        let ids = ["example-com", "added"];
+        Ok(ids.iter().all(|id| bed.certificate(id).is_ok()))
+    })?;
+    drop(taken);
+    bed.wait_until("it listens", |_| Ok(get(address, "/healthz").is_ok()))?;
+    running.terminate()?;
+    let outcome = running.wait()?;
+    outcome.assert_success();
+    outcome.assert_said(&["could not listen at 127.0.0.1", "set another port"]);
     Ok(())
 }

@@ -257,13 +257,7 @@ fn run_listens_elsewhere_after_a_reload() -> Result {
 #[test]
 fn an_address_that_cannot_be_used_is_an_error_with_a_remedy() -> Result {
     let bed = bed()?;
-    let silent = TcpListener::bind("127.0.0.1:0")?;
-    let taken = silent.local_addr()?.to_string();
     for (listen, words) in [
-        (
-            taken.as_str(),
-            ["could not listen at 127.0.0.1", "set another port"],
-        ),
         (
             "unix:/nowhere/http.sock",
             ["/nowhere/http.sock", "create its folder"],

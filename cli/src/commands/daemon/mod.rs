@@ -49,7 +49,7 @@ pub(crate) async fn run(
     let hangup = signals::hangups()?;
     let configuration = Configuration::read(cli, output).await?;
     let status = SharedStatus::new(configuration.now());
-    let server = Server::start(&configuration, &status).await?;
+    let server = Server::start(&configuration, &status, output).await?;
     let mut daemon = Daemon {
         cli,
         output,

@@ -3,6 +3,7 @@
 use super::configuration::Configuration;
 use super::status::SharedStatus;
 use crate::failure::{Failure, Part};
+use crate::output::Output;
 
 /// Nothing is served.
 pub(super) struct Server;
@@ -13,6 +14,7 @@ impl Server {
     pub(super) async fn start(
         configuration: &Configuration,
         _status: &SharedStatus,
+        _output: Output,
     ) -> Result<Self, Failure> {
         refuse_server(configuration).map(|()| Server)
     }

@@ -39,37 +39,13 @@ impl Drop for Socket {
 
 impl Listener {
     /// Listens there. The file of a socket is to be kept as long as the listener is used.
-    pub(super) async fn bind(listen: &Listen) -> Result<(Self, Option<Socket>), Failure> {
+    pub(super) async fn bind(listen: &Listen) -> io::Result<(Self, Option<Socket>)> {
         match listen {
             Listen::Tcp(address) => {
-                let bound = TcpListener::bind(address).await;
-                bound.map(|bound| (Listener::Tcp(bound), None)).map_err(|error| {
-                    let remedy = match error.kind() {
-                        ErrorKind::AddrInUse => "stop the process that listens there, or set another port",
-                        ErrorKind::PermissionDenied => "set a port above 1023",
-                        ErrorKind::AddrNotAvailable => "set an address of this machine",
-                        _ => "set another address",
-                    };
-                    failure(&address.to_string(), &error, remedy)
-                })
+                let bound = TcpListener::bind(address).await?;
+                Ok((Listener::Tcp(bound), None))
             }
-            Listen::Unix(path) => bind_unix(path).await.map_err(|error| {
-                if let Some(untrusted) = Untrusted::in_error(&error) {
-                    return failure(
-                        &path.display().to_string(),
-                        untrusted,
-                        &trust::remedy(untrusted, "go-w"),
-                    );
-                }
-                let remedy = match error.kind() {
-                    ErrorKind::AddrInUse => "stop the process that listens there, or set another path",
-                    ErrorKind::NotFound => "create its folder (`RuntimeDirectory=` of systemd does), or set another path",
-                    ErrorKind::PermissionDenied => "let this user write in its folder, or set another path",
-                    ErrorKind::AlreadyExists => "remove that file, or set another path",
-                    _ => "set another path",
-                };
-                failure(&path.display().to_string(), &error, remedy)
-            }),
+            Listen::Unix(path) => bind_unix(path).await,
         }
     }
 
@@ -102,7 +78,41 @@ async fn bind_unix(path: &Path) -> io::Result<(Listener, Option<Socket>)> {
     Ok((Listener::Unix(listener), Some(socket)))
 }
 
-fn failure(place: &str, error: &dyn std::error::Error, remedy: &str) -> Failure {
+/// Why nobody can listen there, with a remedy.
+pub(super) fn failure(listen: &Listen, error: &io::Error) -> Failure {
+    let (place, remedy) = match listen {
+        Listen::Tcp(address) => {
+            let remedy = match error.kind() {
+                ErrorKind::AddrInUse => "stop the process that listens there, or set another port",
+                ErrorKind::PermissionDenied => "set a port above 1023",
+                ErrorKind::AddrNotAvailable => "set an address of this machine",
+                _ => "set another address",
+            };
+            (address.to_string(), remedy)
+        }
+        Listen::Unix(path) => {
+            let place = path.display().to_string();
+            if let Some(untrusted) = Untrusted::in_error(error) {
+                return of_place(&place, untrusted, &trust::remedy(untrusted, "go-w"));
+            }
+            let remedy = match error.kind() {
+                ErrorKind::AddrInUse => "stop the process that listens there, or set another path",
+                ErrorKind::NotFound => {
+                    "create its folder (`RuntimeDirectory=` of systemd does), or set another path"
+                }
+                ErrorKind::PermissionDenied => {
+                    "let this user write in its folder, or set another path"
+                }
+                ErrorKind::AlreadyExists => "remove that file, or set another path",
+                _ => "set another path",
+            };
+            (place, remedy)
+        }
+    };
+    of_place(&place, error, remedy)
+}
+
+fn of_place(place: &str, error: &dyn std::error::Error, remedy: &str) -> Failure {
     let message = format!("could not listen at {place} (`run.listen`): {error}");
     Failure::new(Part::Settings, &message, remedy.to_owned())
 }
@@ -120,6 +130,7 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, MODE);
         let second = Listener::bind(&listen).await.err().unwrap();
+        let second = failure(&listen, &second);
         assert!(second.message.contains("http.sock"), "{second}");
         assert!(second.remedy.unwrap().starts_with("stop the process"));
         drop(first);
@@ -128,7 +139,8 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         assert!(Listener::bind(&listen).await.is_ok());
         fs::write(&path, "a file of somebody").unwrap();
-        let failure = Listener::bind(&listen).await.err().unwrap();
+        let error = Listener::bind(&listen).await.err().unwrap();
+        let failure = failure(&listen, &error);
         assert!(failure.remedy.unwrap().starts_with("remove that file"));
         assert!(path.exists());
     }

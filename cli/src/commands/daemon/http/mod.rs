@@ -8,6 +8,7 @@ mod routes;
 mod shared;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use self::shared::Shared;
 use super::configuration::Configuration;
 use super::status::SharedStatus;
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::settings::Listen;
 
 /// Connections at a time.
@@ -52,6 +54,8 @@ pub(super) struct Server {
     listening: Option<Listening>,
     /// The address at which it could not listen, which was reported.
     failed: Option<Listen>,
+    /// Whether it could not because somebody else did.
+    is_taken: bool,
 }
 
 /// A listener in use. When it is dropped, its connections end as well.
@@ -68,17 +72,23 @@ impl Drop for Listening {
 }
 
 impl Server {
-    /// Starts it if the settings want one. Fails if the address cannot be used.
+    /// Starts it if the settings want one. Fails if the address cannot be used. That somebody else listens there is
+    /// reported only: any user of the machine could keep certificates from being renewed.
     pub(super) async fn start(
         configuration: &Configuration,
         status: &SharedStatus,
+        output: Output,
     ) -> Result<Self, Failure> {
         let mut server = Server {
             shared: Arc::new(Shared::new(configuration.source(), status)),
             listening: None,
             failed: None,
+            is_taken: false,
         };
-        server.update(configuration).await?;
+        match server.update(configuration).await {
+            Err(failure) if server.is_taken => output.failure(&failure),
+            started => started?,
+        }
         Ok(server)
     }
 
@@ -112,9 +122,10 @@ impl Server {
                 Ok(())
             }
             Err(_) if self.failed.as_ref() == Some(wanted) => Ok(()),
-            Err(failure) => {
+            Err(error) => {
                 self.failed = Some(wanted.clone());
-                Err(failure)
+                self.is_taken = error.kind() == ErrorKind::AddrInUse;
+                Err(listener::failure(wanted, &error))
             }
         }
     }
