@@ -126,20 +126,41 @@ fn wanted<'a>(subjects: &'a [Subject], setup: &'a Setup) -> Result<Vec<Wanted<'a
         shared.push(identifier.clone());
     }
     let certificates = certificates(settings);
-    let wanted = by_challenge
-        .into_iter()
-        .map(|(challenge_name, identifiers)| {
-            let certificates = certificates.get(challenge_name);
-            let mut all = certificates.into_iter().flatten();
-            Ok(Wanted {
+    let mut wanted = Vec::with_capacity(by_challenge.len());
+    for (challenge_name, identifiers) in by_challenge {
+        let all = certificates.get(challenge_name);
+        let all = all.map(Vec::as_slice).unwrap_or_default();
+        for (alias_name, certificates) in by_alias(setup, challenge_name, all) {
+            let mut settings = certificates.iter().map(|(_, settings)| settings);
+            wanted.push(Wanted {
                 challenge_name: challenge_name.clone(),
-                identifiers,
-                alias_name: setup.aliases.wanted(challenge_name)?.cloned(),
-                certificates: all.clone().map(|(id, _)| *id).collect(),
-                provider: all.find_map(|(_, certificate)| certificate.provider.as_deref()),
-            })
-        });
-    wanted.collect()
+                identifiers: identifiers.clone(),
+                alias_name: alias_name.cloned(),
+                provider: settings.find_map(|one| one.provider.as_deref()),
+                certificates: certificates.into_iter().map(|(id, _)| id).collect(),
+            });
+        }
+    }
+    Ok(wanted)
+}
+
+/// Certificates with a challenge name, by the alias name that it has for each.
+fn by_alias<'a>(
+    setup: &'a Setup,
+    challenge_name: &DnsName,
+    certificates: &[(&'a CertificateId, &'a CertificateSettings)],
+) -> BTreeMap<Option<&'a DnsName>, Vec<(&'a CertificateId, &'a CertificateSettings)>> {
+    let mut by_alias: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let of_certificate = |own| setup.aliases.of_certificate(challenge_name, own);
+    for (id, certificate) in certificates {
+        let alias_name = of_certificate(certificate.alias_of(challenge_name));
+        let alike = by_alias.entry(alias_name).or_default();
+        alike.push((*id, *certificate));
+    }
+    if by_alias.is_empty() {
+        by_alias.insert(of_certificate(None), Vec::new());
+    }
+    by_alias
 }
 
 /// The certificates in the settings, by challenge name.

@@ -216,6 +216,15 @@ impl CertificateSettings {
         self.identifiers().any(|own| own == name)
     }
 
+    /// The alias name that it gives a challenge name.
+    pub(crate) fn alias_of(&self, challenge_name: &DnsName) -> Option<&DnsName> {
+        let mut domains = self.domains.iter();
+        domains.find_map(|domain| {
+            let alias = domain.alias.as_ref()?;
+            (domain.identifier.challenge_name() == challenge_name).then_some(alias)
+        })
+    }
+
     pub(super) fn add_mistake(&mut self, mistake: Mistake) {
         match &mut self.mistakes {
             Some(mistakes) => mistakes.0.push(mistake),

@@ -43,6 +43,19 @@ impl AliasNames {
         Ok(configured.or_else(|| self.generated_for(challenge_name)))
     }
 
+    /// The alias name for a certificate that has `own` in its settings. Those of other certificates do not count: they may
+    /// be of others, who list whatever name they want. The CNAME is followed then.
+    pub(crate) fn of_certificate<'a>(
+        &'a self,
+        challenge_name: &DnsName,
+        own: Option<&'a DnsName>,
+    ) -> Option<&'a DnsName> {
+        own.or_else(|| match self.all_configured(challenge_name) {
+            [] => self.generated_for(challenge_name),
+            _ => None,
+        })
+    }
+
     /// The alias name in the settings. `x` and `*.x` share a challenge name, which has one CNAME.
     pub(crate) fn configured(&self, challenge_name: &DnsName) -> Result<Option<&DnsName>, Failure> {
         let Some([(first, name), others @ ..]) =

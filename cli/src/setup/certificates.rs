@@ -52,14 +52,12 @@ pub(crate) fn certificate(
 ) -> Result<Arc<CertificateConfig>, Failure> {
     let names = certificate.domains.iter().map(|domain| {
         let challenge_name = domain.identifier.challenge_name();
-        let alias = match &domain.alias {
-            Some(alias) => Some(alias.clone()),
-            None => aliases.wanted(challenge_name)?.cloned(),
-        };
-        Ok(RequestedName {
+        let own = domain.alias.as_ref();
+        let own = own.or_else(|| certificate.alias_of(challenge_name));
+        RequestedName {
             identifier: domain.identifier.clone(),
-            alias,
-        })
+            alias: aliases.of_certificate(challenge_name, own).cloned(),
+        }
     });
     if let Some(mistakes) = &certificate.mistakes {
         return Err(mistakes.clone().into());
@@ -72,7 +70,7 @@ pub(crate) fn certificate(
     Ok(Arc::new(CertificateConfig {
         request: CertificateRequest {
             id: id.clone(),
-            names: names.collect::<Result<_, Failure>>()?,
+            names: names.collect(),
             key_type: certificate.key_type,
             reuse_key: certificate.reuse_key,
             csr: certificate.csr.clone(),

@@ -72,7 +72,7 @@ impl Needs {
     pub(crate) async fn of(setup: &Setup) -> Result<Self, Failure> {
         let environment = setup.environment()?;
         let (settings, dns) = (&setup.settings, environment.dns());
-        let wanted = wanted(setup)?;
+        let wanted = wanted(setup);
         let mut needs = Needs {
             alias_zones: BTreeMap::new(),
             main_zones: main_zones(&wanted, dns).await,
@@ -159,22 +159,27 @@ impl Needs {
     }
 }
 
-/// The challenge names of all certificates.
-fn wanted(setup: &Setup) -> Result<Vec<Wanted<'_>>, Failure> {
+/// The challenge names of all certificates, with each alias name that they have.
+fn wanted(setup: &Setup) -> Vec<Wanted<'_>> {
     let fallbacks = leads::fallbacks(&setup.settings);
-    let mut by_challenge = BTreeMap::new();
+    let mut by_name = BTreeMap::new();
     for certificate in setup.settings.certificates.values() {
         for domain in &certificate.domains {
             let challenge_name = domain.identifier.challenge_name();
-            by_challenge.entry(challenge_name).or_insert(Wanted {
-                challenge_name,
-                base: domain.identifier.base(),
-                alias_name: setup.aliases.wanted(challenge_name)?,
-                fallback: fallbacks.get(challenge_name).copied(),
-            });
+            let own = certificate.alias_of(challenge_name);
+            let alias_name = setup.aliases.of_certificate(challenge_name, own);
+            by_name.insert(
+                (challenge_name, alias_name),
+                Wanted {
+                    challenge_name,
+                    base: domain.identifier.base(),
+                    alias_name,
+                    fallback: fallbacks.get(challenge_name).copied(),
+                },
+            );
         }
     }
-    Ok(by_challenge.into_values().collect())
+    by_name.into_values().collect()
 }
 
 /// The zone that holds the alias name, and the id of the provider that writes there: the closest of the settings, or
@@ -201,7 +206,10 @@ async fn main_zones(wanted: &[Wanted<'_>], dns: &Dns) -> Vec<MainZone> {
         match apex {
             Ok(apex) => {
                 let names = names.entry(apex).or_default();
-                names.push(wanted.challenge_name.clone());
+                // Certificates may have different alias names for it.
+                if names.last() != Some(wanted.challenge_name) {
+                    names.push(wanted.challenge_name.clone());
+                }
             }
             Err(error) => zones.push(MainZone {
                 zone: wanted.base.clone(),

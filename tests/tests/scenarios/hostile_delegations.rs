@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, BELOW, HostileAnswer, HostileServer, QueryProxy, Result, SimulatedCa, TestBed,
-    Validation,
+    ALIAS_ZONE, BELOW, HostileAnswer, HostileServer, QueryProxy, Result, Settings, SimulatedCa,
+    TestBed, Validation,
 };
 use hickory_proto::rr::rdata::{A, CNAME, NS};
 use hickory_proto::rr::{RData, RecordType};
@@ -242,5 +242,47 @@ fn a_name_that_is_too_long_below_the_alias_zone_keeps_back_no_record_of_others()
     all.assert_said(&[&label, "is left out"]);
     let record = format!("_acme-challenge.example.org. 600 IN CNAME example.org.{ALIAS_ZONE}.");
     all.assert_printed(&[&record]);
+    Ok(())
+}
+
+/// A bed with the CNAMEs of two customers and one who lists a name of another, with an alias name of his own.
+fn with_a_name_of_another(alias_of_victim: &str) -> Result<(TestBed, Settings)> {
+    let hosts = [
+        "good.example.com",
+        "hostile.example.com",
+        "victim.example.com",
+    ];
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let alias = format!("domain-alias = 'hostile.example.com.{ALIAS_ZONE}'");
+    let listed = format!("domains = {:?}\n{alias}", &hosts[1..]);
+    let victim = format!("domains = ['victim.example.com']\n{alias_of_victim}");
+    let settings = bed.settings().certificates(&hosts[..1]);
+    let settings = settings.certificate("hostile", &listed);
+    Ok((bed, settings.certificate("victim", &victim)))
+}
+
+#[test]
+fn an_alias_name_that_another_certificate_has_for_the_same_name_does_not_count() -> Result {
+    let (bed, settings) = with_a_name_of_another("")?;
+    let program = bed.program(settings)?;
+    let outcome = program.run(&["renew"])?;
+    assert!(bed.certificate("victim").is_ok(), "{outcome}");
+    // Its key keeps the right to write at its alias name.
+    let policy = program.run(&["key", "policy"])?;
+    policy.assert_printed(&[&format!("victim.example.com.{ALIAS_ZONE}")]);
+    Ok(())
+}
+
+#[test]
+fn two_alias_names_for_one_name_keep_no_other_name_from_being_checked() -> Result {
+    let alias = format!("domain-alias = 'victim.example.com.{ALIAS_ZONE}'");
+    let (bed, settings) = with_a_name_of_another(&alias)?;
+    let program = bed.program(settings)?;
+    let check = program.run(&["check"])?;
+    check.assert_printed(&["good good.example.com", "good victim.example.com"]);
+    let configured = format!("hostile.example.com.{ALIAS_ZONE}. is configured");
+    check.assert_printed(&[&configured]);
+    let policy = program.run(&["key", "policy"])?;
+    policy.assert_printed(&[&format!("victim.example.com.{ALIAS_ZONE}")]);
     Ok(())
 }
