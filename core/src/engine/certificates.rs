@@ -67,12 +67,20 @@ impl CertificateConfig {
 
     /// The certificate at the CA that is to be asked after so many failures of one.
     pub(super) fn after_failures(self: Arc<Self>, failed: u32) -> Arc<Self> {
+        let environment = self.environment_after_failures(failed);
+        if Arc::ptr_eq(environment, &self.environment) {
+            return self;
+        }
+        Arc::new(CertificateConfig {
+            environment: Arc::clone(environment),
+            ..(*self).clone()
+        })
+    }
+
+    fn environment_after_failures(&self, failed: u32) -> &Arc<Environment> {
         match &self.fallback {
-            Some(fallback) if failed >= fallback.after => Arc::new(CertificateConfig {
-                environment: Arc::clone(&fallback.environment),
-                ..(*self).clone()
-            }),
-            _ => self,
+            Some(fallback) if failed >= fallback.after => &fallback.environment,
+            _ => &self.environment,
         }
     }
 
@@ -86,10 +94,7 @@ impl CertificateConfig {
 
     /// The CA that is to be asked after so many failures of one, as a digest for an index.
     pub(super) fn ca_after_failures(&self, failed: u32) -> u64 {
-        let environment = match &self.fallback {
-            Some(fallback) if failed >= fallback.after => &fallback.environment,
-            _ => &self.environment,
-        };
+        let environment = self.environment_after_failures(failed);
         let terms = Terms {
             directory: Some(environment.ca().directory().to_owned()),
             ..Terms::default()

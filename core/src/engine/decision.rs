@@ -241,14 +241,6 @@ impl Engine {
             // One CA asks to wait, and another one is asked next.
             pause.asked = None;
         }
-        if let (Some(pause), Some(fallback)) = (
-            &mut pause,
-            configured.and_then(|certificate| certificate.fallback.as_ref()),
-        ) && entry.status.failed_at_ca == fallback.after
-        {
-            // The one CA asks to wait, and the other one is asked next.
-            pause.asked = None;
-        }
         pause.and_then(|pause| pause.wait(now, force))
     }
 
