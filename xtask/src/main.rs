@@ -27,7 +27,7 @@ use clap::Parser;
 
 use crate::docs::Mode;
 use crate::setup::SERVERS;
-use crate::step::{Failure, cargo};
+use crate::step::Failure;
 
 /// The project's automation.
 #[derive(Debug, Parser)]
@@ -89,6 +89,5 @@ fn main() -> ExitCode {
 
 fn demo() -> Result<(), Failure> {
     setup::run(SERVERS)?;
-    cargo("build --package acme-alias")?;
-    cargo("run --package acme-alias-tests --example demo")
+    program::demo()
 }

@@ -6,8 +6,9 @@ use crate::step::{self, Failure};
 
 /// With the whole workspace and an example, so that dependencies have the features that tests need, and are not built
 /// twice.
-const BUILD: &str = "build --quiet --workspace --bin acme-alias --example issue";
+const BUILD: &str = "build --workspace --bin acme-alias --example issue";
 const PROGRAM: &str = "target/debug/acme-alias";
+const DEMO: &str = "target/debug/examples/demo";
 
 /// Builds the program, runs it with these arguments, and returns its standard output.
 pub(crate) fn output(arguments: &str) -> Result<String, Failure> {
@@ -17,4 +18,10 @@ pub(crate) fn output(arguments: &str) -> Result<String, Failure> {
         &format!("{PROGRAM} {arguments}"),
         program.args(arguments.split(' ')),
     )
+}
+
+/// Builds the program and the demonstration of it, and runs that.
+pub(crate) fn demo() -> Result<(), Failure> {
+    step::cargo(&format!("{BUILD} --example demo"))?;
+    step::run(DEMO, &mut Command::new(DEMO))
 }
