@@ -1,10 +1,11 @@
 //! What is wrong, and what to do.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use acme_alias_core::delegation::{Finding, Severity};
 use acme_alias_core::engine::WantedBy;
 use acme_alias_core::printable::few;
+use acme_alias_core::store::CertificateId;
 
 use super::snapshot::Snapshot;
 use super::status::{self, Trouble};
@@ -21,16 +22,18 @@ pub(super) struct Problem {
     pub(super) remedies: Vec<String>,
 }
 
-/// The problems, those of the process first, then delegations, and then certificates in the order of the list.
+/// The problems, those of the process first, then delegations, and then certificates in the order of the list. Of the
+/// delegations of a certificate all but the first come later: they hide the problems of no other.
 pub(super) fn problems(snapshot: &Snapshot) -> Vec<Problem> {
     let broken = broken_by_name(snapshot);
     let certificates = snapshot.listing.all.iter();
     let certificates = certificates.filter_map(|listed| of_certificate(snapshot, listed, &broken));
-    let mut problems = of_process(snapshot);
-    problems.extend(of_delegations(snapshot));
     let (urgent, others): (Vec<_>, Vec<_>) = certificates.partition(|one| one.is_urgent);
-    problems.extend(urgent);
-    problems.extend(others);
+    let (first, further) = of_delegations(snapshot);
+    let mut problems = of_process(snapshot);
+    for part in [first, urgent, further, others] {
+        problems.extend(part);
+    }
     problems
 }
 
@@ -67,9 +70,11 @@ fn broken_delegations(snapshot: &Snapshot) -> impl Iterator<Item = &Finding> {
     findings.filter(|finding| finding.severity == Severity::Error)
 }
 
-/// The delegations with which the next renewal would fail. Certificates that have failed already have a problem of their
-/// own.
-fn of_delegations(snapshot: &Snapshot) -> Vec<Problem> {
+/// The delegations with which the next renewal would fail: the first of each certificate, and the others. Certificates
+/// that have failed already have a problem of their own.
+fn of_delegations(snapshot: &Snapshot) -> (Vec<Problem>, Vec<Problem>) {
+    let ids_by_name = ids_by_name(snapshot);
+    let mut seen = HashSet::new();
     let failing = snapshot.listing.all.iter();
     let failing = failing.filter(|listed| listed.attempts().is_some());
     let failing: BTreeSet<_> = failing.flat_map(|listed| &listed.overview.names).collect();
@@ -77,16 +82,30 @@ fn of_delegations(snapshot: &Snapshot) -> Vec<Problem> {
         let mut domains = finding.domains.iter();
         domains.any(|domain| !failing.contains(&domain.to_string()))
     });
-    let problems = errors.map(|finding| {
+    let (mut first, mut further) = (Vec::new(), Vec::new());
+    for finding in errors {
         let domains: Vec<_> = finding.domains.iter().map(ToString::to_string).collect();
-        Problem {
+        let ids = domains.iter().filter_map(|domain| ids_by_name.get(domain));
+        let is_first = ids.fold(false, |is_first, id| seen.insert(*id) | is_first);
+        let part = if is_first { &mut first } else { &mut further };
+        part.push(Problem {
             subject: Some(few(&domains, ", ")),
             is_urgent: true,
             what: vec![format!("{}: {}.", finding.name.fqdn(), finding.answer)],
             remedies: vec![status::remedy(finding)],
-        }
+        });
+    }
+    (first, further)
+}
+
+/// A certificate that has the name, for each name.
+fn ids_by_name(snapshot: &Snapshot) -> HashMap<&String, &CertificateId> {
+    let certificates = snapshot.listing.all.iter();
+    let names = certificates.flat_map(|listed| {
+        let names = listed.overview.names.iter();
+        names.map(|name| (name, &listed.overview.id))
     });
-    problems.collect()
+    names.collect()
 }
 
 /// The same by the names of certificates: one alias zone may concern all of them.

@@ -139,12 +139,9 @@ fn problems_come_first_with_their_remedies() {
     assert!(!good.contains("id=\"problems\""));
 }
 
-/// A snapshot after a check that found this delegation broken.
-fn with_broken(listed: Listed, domain: &str, answer: &str) -> Snapshot {
+fn broken(domain: &str, answer: &str) -> Finding {
     let name = format!("_acme-challenge.{domain}");
-    let mut delegations = Delegations::new(now());
-    delegations.errors = 1;
-    delegations.findings = vec![Finding {
+    Finding {
         severity: Severity::Error,
         kind: FindingKind::MissingCname,
         domains: vec![domain.parse().unwrap()],
@@ -153,8 +150,15 @@ fn with_broken(listed: Listed, domain: &str, answer: &str) -> Snapshot {
         answer: answer.to_owned(),
         remedy: "add this record".to_owned(),
         record: Some(format!("{name}. 600 IN CNAME a.example.net.")),
-    }];
-    let mut snapshot = snapshot(vec![listed]);
+    }
+}
+
+/// A snapshot after a check that found these delegations broken.
+fn with_broken(all: Vec<Listed>, findings: Vec<Finding>) -> Snapshot {
+    let mut delegations = Delegations::new(now());
+    delegations.errors = findings.len();
+    delegations.findings = findings;
+    let mut snapshot = snapshot(all);
     if let Some(status) = &mut snapshot.status {
         status.failures.clear();
         status.delegations = Some(Arc::new(delegations));
@@ -166,11 +170,12 @@ fn with_broken(listed: Listed, domain: &str, answer: &str) -> Snapshot {
 fn a_broken_delegation_is_one_problem_with_its_record() {
     let domain = "web.example.com";
     let record = "_acme-challenge.web.example.com. 600 IN CNAME a.example.net.";
-    let healthy = render(&with_broken(with_left("web", 80), domain, HOSTILE));
+    let findings = || vec![broken(domain, HOSTILE)];
+    let healthy = render(&with_broken(vec![with_left("web", 80)], findings()));
     // The last failure was in an earlier process.
     let mut listed = with_left("web", 3);
     listed.overview.attempts = Some(attempts("no CNAME"));
-    let failed = render(&with_broken(listed, domain, HOSTILE));
+    let failed = render(&with_broken(vec![listed], findings()));
     for page in [&healthy, &failed] {
         elements(page);
         assert!(page.contains("<h1>1 problem</h1>"), "{page}");
@@ -179,6 +184,26 @@ fn a_broken_delegation_is_one_problem_with_its_record() {
         assert!(!page.contains("<script"), "{page}");
     }
     assert!(!failed.contains("renew --force web"), "{failed}");
+}
+
+#[test]
+fn the_broken_names_of_one_certificate_hide_no_problem_of_others() {
+    let names: Vec<_> = (0..120).map(|n| format!("{n:03}.example.com")).collect();
+    let mut large = with_left("large", 80);
+    large.overview.names.clone_from(&names);
+    let mut failing = with_left("failing", 3);
+    failing.overview.attempts = Some(attempts("it failed"));
+    let mut findings: Vec<_> = names.iter().map(|name| broken(name, "nothing")).collect();
+    findings.push(broken("www.other.example.com", "nothing"));
+    let all = vec![large, with_left("other", 80), failing];
+    let page = render(&with_broken(all, findings));
+    assert!(page.contains("_acme-challenge.000.example.com"), "{page}");
+    assert!(!page.contains("_acme-challenge.119.example.com"), "{page}");
+    assert!(
+        page.contains("_acme-challenge.www.other.example.com"),
+        "{page}"
+    );
+    assert!(page.contains("renew --force failing"), "{page}");
 }
 
 #[test]
