@@ -14,7 +14,7 @@ use crate::delegation::{Finding, Severity};
 use crate::deploy::{Deployments, Progress};
 use crate::issue::{IssueError, LeftOut};
 use crate::lease::JobName;
-use crate::renewal::{Attempts, Failure, WINDOWS};
+use crate::renewal::{Attempts, Failure, Pause, WINDOWS};
 use crate::store::{CertificateId, CertificateStatus, StoreError};
 
 /// Failures that are recorded at a time.
@@ -172,17 +172,18 @@ impl Engine {
             let before = status.attempts.as_ref();
             let now = self.parts.clock.now();
             let failed = before.map_or(0, |before| before.at_ca);
+            let asks = failure.asked.is_some();
             let mut attempts = Attempts::after(before, now, failure);
-            attempts.pause.asked_by = attempts
-                .pause
-                .asked
-                .and(certificate)
-                .map(|certificate| certificate.ca_after_failures(failed));
+            let ca = |failed| certificate.map(|certificate| certificate.ca_after_failures(failed));
+            if asks {
+                attempts.pause.asked_by = ca(failed);
+            }
+            let Pause {
+                asked, asked_by, ..
+            } = attempts.pause;
             if let Some(fallback) = fallback
-                && attempts
-                    .pause
-                    .asked
-                    .is_some_and(|asked| asked > now + LONG_PAUSE)
+                && asked.is_some_and(|asked| asked > now + LONG_PAUSE)
+                && asked_by == ca(0)
             {
                 attempts.at_ca = attempts.at_ca.max(fallback.after);
             }

@@ -54,7 +54,8 @@ pub struct Failure {
 }
 
 impl Attempts {
-    /// One more failure after those `before`.
+    /// One more failure after those `before`. A pause that a CA asked for goes on if this failure asks for none: it may
+    /// be of another CA, or of the DNS.
     pub fn after(before: Option<&Attempts>, now: Timestamp, failure: Failure) -> Self {
         let Failure {
             error,
@@ -63,14 +64,18 @@ impl Attempts {
         } = failure;
         let at_ca = before.map_or(0, |before| before.at_ca).saturating_add(1);
         let failed = before.map_or(0, |before| before.failed).saturating_add(1);
+        let asked = asked.map(|asked| asked.min(now + ASKED_MAX));
+        let earlier = before.map(|before| before.pause);
+        let earlier =
+            earlier.filter(|earlier| asked.is_none() && earlier.asked_until(now).is_some());
         Attempts {
             failed,
             at_ca: if is_of_ca { at_ca } else { 0 },
             pause: Pause {
                 failed_at: now,
                 until: now + pause_after(failed),
-                asked: asked.map(|asked| asked.min(now + ASKED_MAX)),
-                asked_by: None,
+                asked: asked.or(earlier.and_then(|earlier| earlier.asked)),
+                asked_by: earlier.and_then(|earlier| earlier.asked_by),
             },
             error,
         }
@@ -80,10 +85,18 @@ impl Attempts {
 impl Pause {
     /// The time to wait for; `None` if an attempt may be made now. `force` overrides our own pause only.
     pub fn wait(self, now: Timestamp, force: bool) -> Option<Timestamp> {
+        let ours = Some(self.until).filter(|_| !force);
+        self.ends_after(now, ours.max(self.asked))
+    }
+
+    /// The end of the pause that somebody else asks for; `None` if it has ended.
+    fn asked_until(self, now: Timestamp) -> Option<Timestamp> {
+        self.ends_after(now, self.asked)
+    }
+
+    fn ends_after(self, now: Timestamp, until: Option<Timestamp>) -> Option<Timestamp> {
         // The clock was ahead when the attempt failed, and was set back since.
         let clock_was_ahead = self.failed_at > now;
-        let ours = Some(self.until).filter(|_| !force);
-        let until = ours.max(self.asked);
         until.filter(|until| *until > now && !clock_was_ahead)
     }
 }
@@ -159,6 +172,28 @@ mod tests {
             );
             assert_eq!(attempts.pause.wait(now, true), forced.map(time), "{asked}");
         }
+    }
+
+    #[test]
+    fn a_pause_that_a_ca_asks_for_goes_on_after_other_failures() {
+        let now = time("2026-01-01T00:00:00Z");
+        let end = time("2026-01-03T00:00:00Z");
+        let mut first = Attempts::after(None, now, failure(Some(end)));
+        first.pause.asked_by = Some(7);
+        let second = Attempts::after(Some(&first), time("2026-01-02T00:00:00Z"), failure(None));
+        assert_eq!(second.pause.asked, Some(end));
+        assert_eq!(second.pause.asked_by, Some(7));
+
+        let later = time("2026-01-02T12:00:00Z");
+        let other = Attempts::after(Some(&first), now, failure(Some(later)));
+        assert_eq!(other.pause.asked, Some(later));
+        assert_eq!(other.pause.asked_by, None);
+
+        let after_it = Attempts::after(Some(&first), end, failure(None));
+        assert_eq!(after_it.pause.asked, None);
+        let clock_was_ahead = time("2025-01-01T00:00:00Z");
+        let set_back = Attempts::after(Some(&first), clock_was_ahead, failure(None));
+        assert_eq!(set_back.pause.asked, None);
     }
 
     #[test]

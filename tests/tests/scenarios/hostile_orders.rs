@@ -204,13 +204,17 @@ fn pass(bed: &TestBed, id: &str, time: SignedDuration) -> Result {
 
 /// A CA that asks to wait for a week after each order.
 fn asking_to_wait(bed: &TestBed) -> Result<AcmeProxy> {
-    bed.acme_proxy(|exchange| match exchange.path.as_str() {
+    bed.acme_proxy(waiting)
+}
+
+fn waiting(exchange: &Exchange) -> Spoilt {
+    match exchange.path.as_str() {
         "/order-plz" => {
             let wait = vec![("Retry-After", "604800".to_owned())];
             Spoilt::Instead(503, wait, "not now".to_owned())
         }
         _ => Spoilt::No,
-    })
+    }
 }
 
 #[test]
@@ -231,6 +235,37 @@ fn a_ca_that_asks_to_wait_for_a_week_does_not_keep_certificates_from_another_one
         program.run(&["renew"])?;
     }
     assert_eq!(other.certificates(), 1);
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn a_ca_that_asks_to_wait_for_a_week_is_not_asked_again_after_a_failure_of_the_dns() -> Result {
+    let bed = TestBed::start()?;
+    let other = SimulatedCa::start(Validation::Trust)?;
+    let orders = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&orders);
+    let proxy = bed.acme_proxy(move |exchange| {
+        if exchange.path == "/order-plz" {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        waiting(exchange)
+    })?;
+    let lines = format!(
+        "domains = [\"example.com\"]\nchallenge-alias = \"{ALIAS_ZONE}\"\nfallback-ca = \"other\""
+    );
+    let mut settings = with_other(bed.settings().certificate("web", &lines), &other);
+    settings.directory = proxy.directory();
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_failure(5, &["not now"]);
+    let first = orders.load(Ordering::SeqCst);
+    bed.allow_updates(false)?;
+    pass(&bed, "web", SignedDuration::from_hours(2))?;
+    program.run(&["renew"])?.assert_failure(4, &["REFUSED"]);
+    bed.allow_updates(true)?;
+    pass(&bed, "web", SignedDuration::from_hours(2))?;
+    let last = program.run(&["renew"])?;
+    assert_eq!(other.certificates(), 1, "{last}");
+    assert_eq!(orders.load(Ordering::SeqCst), first, "{last}");
     bed.assert_only_txt_was_touched(&[])
 }
 
