@@ -178,7 +178,7 @@ async fn aliases(
         return one_each(args, setup, dns, challenge_names, output).await;
     }
     let in_words = |error| Failure::new(Part::Settings, &error, None);
-    let fallbacks = leads::fallbacks(settings);
+    let with_provider = leads::with_provider(settings);
     let alias_name = async |challenge_name: &DnsName| {
         if let Some(alias) = &args.domain_alias {
             return Ok(alias.clone());
@@ -190,7 +190,7 @@ async fn aliases(
             return Ok(alias_name.clone());
         }
         let is_usable = |name: &DnsName| {
-            leads::alias_zone(settings, name).is_some() || fallbacks.contains_key(challenge_name)
+            leads::alias_zone(settings, name).is_some() || with_provider.contains(challenge_name)
         };
         match Leads::of(dns, settings, challenge_name).await {
             Leads::To(name) if is_usable(&name) => Ok(name),

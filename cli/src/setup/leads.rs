@@ -1,6 +1,6 @@
 //! Where challenge names lead by themselves, without a configured alias.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use acme_alias_core::delegation::{CnameChain, End};
 use acme_alias_core::dns::{Dns, DnsError};
@@ -46,17 +46,11 @@ pub(crate) fn alias_zone<'a>(
         .max_by_key(|zone| zone.zone.labels().count())
 }
 
-/// The ids of the providers for alias names outside every alias zone, by challenge name.
-pub(crate) fn fallbacks(settings: &Settings) -> BTreeMap<&DnsName, &str> {
-    let mut fallbacks = BTreeMap::new();
-    for certificate in settings.certificates.values() {
-        let Some(provider) = certificate.provider.as_deref() else {
-            continue;
-        };
-        for domain in &certificate.domains {
-            let challenge_name = domain.identifier.challenge_name();
-            fallbacks.entry(challenge_name).or_insert(provider);
-        }
-    }
-    fallbacks
+/// The challenge names whose certificates have a provider for alias names outside every alias zone.
+pub(crate) fn with_provider(settings: &Settings) -> BTreeSet<&DnsName> {
+    let certificates = settings.certificates.values();
+    let certificates = certificates.filter(|certificate| certificate.provider.is_some());
+    let domains = certificates.flat_map(|certificate| &certificate.domains);
+    let names = domains.map(|domain| domain.identifier.challenge_name());
+    names.collect()
 }

@@ -23,11 +23,11 @@ pub(crate) struct Needs {
     alias_zones: BTreeMap<KeyOfZone, Needed>,
     main_zones: Vec<MainZone>,
     /// Challenge names that lead nowhere yet.
-    pub(crate) nowhere: Vec<DnsName>,
+    pub(crate) nowhere: BTreeSet<DnsName>,
     /// Challenge names whose alias names are unknown, because a server did not answer.
-    pub(crate) unknown: Vec<(DnsName, DnsError)>,
+    pub(crate) unknown: BTreeMap<DnsName, DnsError>,
     /// Alias names in no zone that anybody is known to write in.
-    pub(crate) outside: Vec<DnsName>,
+    pub(crate) outside: BTreeSet<DnsName>,
 }
 
 /// A zone, and what tells the credentials that write there from others. Providers that differ in nothing else are
@@ -63,7 +63,7 @@ struct Wanted<'a> {
     base: &'a DnsName,
     /// Where it shall lead; without that, the CNAME that is there is followed.
     alias_name: Option<&'a DnsName>,
-    /// The provider for alias names outside every alias zone.
+    /// The provider of the certificate, for alias names outside every alias zone.
     fallback: Option<&'a str>,
 }
 
@@ -76,9 +76,9 @@ impl Needs {
         let mut needs = Needs {
             alias_zones: BTreeMap::new(),
             main_zones: main_zones(&wanted, dns).await,
-            nowhere: Vec::new(),
-            unknown: Vec::new(),
-            outside: Vec::new(),
+            nowhere: BTreeSet::new(),
+            unknown: BTreeMap::new(),
+            outside: BTreeSet::new(),
         };
         for zone in &settings.alias_zones {
             needs.needed(setup, zone.zone.clone(), &zone.provider)?;
@@ -98,9 +98,15 @@ impl Needs {
         for (wanted, looked) in wanted.iter().zip(looked) {
             let challenge_name = wanted.challenge_name.clone();
             match looked {
-                (Leads::Nowhere, _) => needs.nowhere.push(challenge_name),
-                (Leads::Unknown(error), _) => needs.unknown.push((challenge_name, error)),
-                (Leads::To(name), None) => needs.outside.push(name),
+                (Leads::Nowhere, _) => {
+                    needs.nowhere.insert(challenge_name);
+                }
+                (Leads::Unknown(error), _) => {
+                    needs.unknown.insert(challenge_name, error);
+                }
+                (Leads::To(name), None) => {
+                    needs.outside.insert(name);
+                }
                 (Leads::To(name), Some((zone, provider))) => {
                     let needed = needs.needed(setup, zone, provider)?;
                     needed.alias_names.insert(name);
@@ -159,22 +165,22 @@ impl Needs {
     }
 }
 
-/// The challenge names of all certificates, with each alias name that they have.
+/// The challenge names of all certificates, with each alias name and each provider that they have.
 fn wanted(setup: &Setup) -> Vec<Wanted<'_>> {
-    let fallbacks = leads::fallbacks(&setup.settings);
     let mut by_name = BTreeMap::new();
     for certificate in setup.settings.certificates.values() {
+        let fallback = certificate.provider.as_deref();
         for domain in &certificate.domains {
             let challenge_name = domain.identifier.challenge_name();
             let own = certificate.alias_of(challenge_name);
             let alias_name = setup.aliases.of_certificate(challenge_name, own);
             by_name.insert(
-                (challenge_name, alias_name),
+                (challenge_name, alias_name, fallback),
                 Wanted {
                     challenge_name,
                     base: domain.identifier.base(),
                     alias_name,
-                    fallback: fallbacks.get(challenge_name).copied(),
+                    fallback,
                 },
             );
         }

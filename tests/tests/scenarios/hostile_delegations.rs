@@ -274,6 +274,25 @@ fn an_alias_name_that_another_certificate_has_for_the_same_name_does_not_count()
 }
 
 #[test]
+fn the_provider_that_another_certificate_has_for_the_same_name_does_not_count() -> Result {
+    let hosts = ["victim.example.com"];
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let mut settings = bed.settings();
+    let alias_zone = settings.alias_zones.remove(0);
+    settings.zones.push((alias_zone.zone, alias_zone.servers));
+    let (own, other) = (alias_zone.provider, settings.alias_zones[0].provider);
+    for (id, provider) in [("hostile", other), ("victim", own)] {
+        let lines = format!("domains = {hosts:?}\nprovider = '{provider}'");
+        settings = settings.certificate(id, &lines);
+    }
+    let policy = bed.program(settings)?.run(&["key", "policy"])?;
+    let key = &bed.key(ALIAS_ZONE)?.name;
+    let grant = format!("grant {key} name victim.example.com.{ALIAS_ZONE}. TXT;");
+    policy.assert_printed(&[&grant]);
+    Ok(())
+}
+
+#[test]
 fn two_alias_names_for_one_name_keep_no_other_name_from_being_checked() -> Result {
     let alias = format!("domain-alias = 'victim.example.com.{ALIAS_ZONE}'");
     let (bed, settings) = with_a_name_of_another(&alias)?;
