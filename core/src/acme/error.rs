@@ -326,12 +326,14 @@ impl AcmeError {
         }
     }
 
-    /// Whether a limit of the CA was reached.
-    pub(super) fn is_limit(&self) -> bool {
+    /// What the CA reports if a limit was reached.
+    pub(super) fn limit(&self) -> Option<&str> {
         match self {
-            AcmeError::Transport(TransportError::Status { status, .. }) => *status == 429,
-            AcmeError::Problem { kind, .. } => kind == "rateLimited",
-            _ => false,
+            AcmeError::Transport(TransportError::Status { status, detail, .. }) => {
+                (*status == 429).then_some(detail)
+            }
+            AcmeError::Problem { kind, detail, .. } => (kind == "rateLimited").then_some(detail),
+            _ => None,
         }
     }
 

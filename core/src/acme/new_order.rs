@@ -18,9 +18,6 @@ pub struct OrderRequest<'a> {
     pub profile: Option<&'a str>,
     /// The identifier of the certificate that it replaces (RFC 9773 §5).
     pub replaces: Option<&'a str>,
-    /// Whether a limit that it reaches may be one of its names: the certificate was never obtained, or an attempt has
-    /// failed since.
-    pub may_be_at_fault: bool,
 }
 
 impl<'a> OrderRequest<'a> {
@@ -30,7 +27,6 @@ impl<'a> OrderRequest<'a> {
             names,
             profile: None,
             replaces: None,
-            may_be_at_fault: false,
         }
     }
 
@@ -66,7 +62,7 @@ pub(super) async fn post(
     let answer = account
         .post(operation, url, &request.payload(replaces))
         .await;
-    gate.note(&answer, request.may_be_at_fault, client.now());
+    gate.note(&answer, client.now());
     let refusal = match answer {
         // Whatever it says: a certificate is worth more than a statistic of the CA.
         Err(refusal @ AcmeError::Problem { .. }) if replaces.is_some() => refusal,

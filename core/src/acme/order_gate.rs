@@ -14,7 +14,7 @@ const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// Closes when the CA refuses several orders in a row and asks to wait: the others would be refused as well.
 ///
 /// A limit may also be one of the names, which their owner can use up elsewhere. Therefore an order that reaches a limit
-/// does not count if its certificate was never obtained, or failed since: nobody closes the gate again and again.
+/// counts only if the CA says that it is one of the account: nobody closes the gate for others.
 #[derive(Debug, Default)]
 pub(super) struct OrderGate(Mutex<State>);
 
@@ -41,14 +41,10 @@ impl OrderGate {
         closed.filter(|until| *until > now)
     }
 
-    /// Notes how the CA answered to an order. `may_be_at_fault` is whether a limit may be one of its names.
-    pub(super) fn note<T>(
-        &self,
-        answer: &Result<T, AcmeError>,
-        may_be_at_fault: bool,
-        now: Timestamp,
-    ) {
-        if may_be_at_fault && answer.as_ref().is_err_and(AcmeError::is_limit) {
+    /// Notes how the CA answered to an order.
+    pub(super) fn note<T>(&self, answer: &Result<T, AcmeError>, now: Timestamp) {
+        let limit = answer.as_ref().err().and_then(AcmeError::limit);
+        if limit.is_some_and(|limit| !is_of_account(limit)) {
             return;
         }
         let mut state = self.state();
@@ -71,35 +67,54 @@ impl OrderGate {
     }
 }
 
+/// Whether a limit is one of the account, by what the CA reports. A name of an order or a URL in that is no word.
+fn is_of_account(limit: &str) -> bool {
+    let mut words = limit.split_whitespace();
+    words.any(|word| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        !word.contains(['.', '/']) && word.to_lowercase().contains("account")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::acme::TransportError;
+    use crate::acme::{Operation, TransportError};
 
     fn refusal(retry_after: Option<u64>) -> Result<(), AcmeError> {
         Err(AcmeError::Transport(TransportError::Status {
             url: "https://ca.example/new-order".to_owned(),
-            status: 429,
+            status: 503,
             retry_after: retry_after.map(Duration::from_secs),
             detail: String::new(),
         }))
     }
 
+    fn limit(detail: &str) -> Result<(), AcmeError> {
+        Err(AcmeError::Problem {
+            operation: Operation::Order,
+            kind: "rateLimited".to_owned(),
+            detail: detail.to_owned(),
+            subproblems: Vec::new(),
+            retry_after: Some(Duration::from_mins(1)),
+        })
+    }
+
     #[test]
     fn the_third_refusal_in_a_row_closes_it_for_as_long_as_the_ca_asks() {
         let (gate, now) = (OrderGate::default(), Timestamp::UNIX_EPOCH);
-        gate.note(&refusal(Some(60)), false, now);
-        gate.note(&refusal(Some(60)), false, now);
-        gate.note(&Ok(()), false, now);
+        gate.note(&refusal(Some(60)), now);
+        gate.note(&refusal(Some(60)), now);
+        gate.note(&Ok(()), now);
         for _ in 0..2 {
-            gate.note(&refusal(Some(60)), false, now);
+            gate.note(&refusal(Some(60)), now);
             // Without a time to wait it may be about the names.
-            gate.note(&refusal(None), false, now);
+            gate.note(&refusal(None), now);
             assert!(gate.check(now).is_ok());
         }
-        gate.note(&refusal(Some(60)), false, now);
+        gate.note(&refusal(Some(60)), now);
         let end = now + SignedDuration::from_secs(60);
         assert!(gate.check(now).is_err());
         assert_eq!(gate.closed_until(now), Some(end));
@@ -107,22 +122,31 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_may_be_those_of_names_close_nothing() {
-        let (gate, now) = (OrderGate::default(), Timestamp::UNIX_EPOCH);
-        for _ in 0..10 {
-            gate.note(&refusal(Some(60)), true, now);
+    fn limits_close_it_if_they_are_those_of_the_account() {
+        let now = Timestamp::UNIX_EPOCH;
+        for (detail, is_of_account) in [
+            (
+                "too many new orders (300) from this account in the last 3h0m0s",
+                true,
+            ),
+            ("Quota of the per-account limit \"orders\" exceeded.", true),
+            (
+                "too many certificates (50) already issued for \"account.example\" in the last 168h0m0s",
+                false,
+            ),
+            ("see https://ca.example/account/limits", false),
+            ("too many certificates", false),
+        ] {
+            let gate = OrderGate::default();
+            for _ in 0..3 {
+                gate.note(&limit(detail), now);
+            }
+            let closed = gate.check(now);
+            assert_eq!(
+                matches!(closed, Err(AcmeError::NotAsked(_))),
+                is_of_account,
+                "{detail}"
+            );
         }
-        assert!(gate.check(now).is_ok());
-        // A CA that is overloaded is that for everybody.
-        let overloaded = AcmeError::Transport(TransportError::Status {
-            url: "https://ca.example/new-order".to_owned(),
-            status: 503,
-            retry_after: Some(Duration::from_mins(1)),
-            detail: String::new(),
-        });
-        for _ in 0..3 {
-            gate.note(&Err::<(), _>(overloaded.clone()), true, now);
-        }
-        assert!(matches!(gate.check(now), Err(AcmeError::NotAsked(_))));
     }
 }

@@ -128,8 +128,6 @@ pub(super) async fn begin(
         names: &request.identifiers(),
         profile: request.chosen.profile.as_deref(),
         replaces: replaces.as_deref(),
-        may_be_at_fault: current(store, request).await?.is_none()
-            || store.status(&request.id).await?.attempts.is_some(),
     };
     let order = Order::open(account, &wanted).await?;
     crash::point(Point::OrderOpened);

@@ -188,6 +188,40 @@ fn certificates_that_fail_leave_a_second_order_to_one_that_did_not_fail_before()
     Ok(())
 }
 
+#[test]
+fn customers_with_certificates_who_use_up_the_limits_of_their_names_stop_no_new_one() -> Result {
+    let bad = bad(6);
+    let bed = TestBed::builder().delegate_apart(&bad);
+    let bed = bed.delegate_apart(&["good.example.com"]).start()?;
+    let is_used_up = Arc::new(AtomicBool::new(false));
+    let used_up = Arc::clone(&is_used_up);
+    let proxy = bed.acme_proxy(move |exchange| {
+        if !used_up.load(Ordering::SeqCst) || !orders(exchange, "bad") {
+            return Spoilt::No;
+        }
+        let wait = vec![("Retry-After", "80000".to_owned())];
+        let detail = "too many certificates already issued for this name";
+        Spoilt::Instead(429, wait, detail.to_owned())
+    })?;
+    let settings = |names: usize| {
+        let mut settings = bed.settings();
+        settings.directory = proxy.directory();
+        let customers = bad.chunks(2).zip(1..);
+        customers.fold(settings, |settings, (hosts, number)| {
+            let lines = format!("domains = {:?}", &hosts[..names]);
+            settings.certificate(&format!("customer{number}"), &lines)
+        })
+    };
+    bed.program(settings(1))?.run(&["renew"])?.assert_success();
+    is_used_up.store(true, Ordering::SeqCst);
+    let refused = bed.program(settings(2))?.run(&["renew"])?;
+    refused.assert_failure(5, &["customer1", "customer2", "customer3"]);
+    let later = settings(2).certificates(&["good.example.com"]);
+    let outcome = bed.program(later)?.run(&["renew"])?;
+    assert!(bed.certificate("good-example-com").is_ok(), "{outcome}");
+    Ok(())
+}
+
 /// Moves the last failed attempt of a certificate into the past. The clocks of name servers let no test wait so long.
 fn pass(bed: &TestBed, id: &str, time: SignedDuration) -> Result {
     let status = format!("state/certificates/{id}/status.json");
