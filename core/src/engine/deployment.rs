@@ -88,7 +88,7 @@ impl Engine {
             }
         }
         let others = outcomes.into_iter();
-        jobs.extend(others.map(|(id, outcome)| JobReport { id, outcome }));
+        jobs.extend(others.map(|(id, outcome)| JobReport::without_order(id, outcome)));
         jobs.sort_by(|one, other| one.id.cmp(&other.id));
     }
 

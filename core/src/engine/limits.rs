@@ -11,9 +11,7 @@ use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
-use super::record::is_not_asked;
-use super::report::{JobError, JobReport, RunError, WaitReason, Waiting};
-use crate::issue::IssueError;
+use super::report::{JobReport, RunError, WaitReason, Waiting};
 use crate::lease::JobName;
 use crate::renewal::{Rate, Reason, Spent, Why};
 use crate::store::{CertificateId, StoreError};
@@ -103,19 +101,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Records what became of the orders that were counted, and of the CAs.
-    pub(super) async fn settle_orders(&self, reserved: Vec<Reserved>, reports: &[JobReport]) {
-        if let Err(error) = self.record_pauses().await {
+    /// Records which CAs take no orders of the account now.
+    pub(super) async fn record_pauses(&self) {
+        if let Err(error) = self.put_pauses().await {
             tracing::warn!(%error, "the pause of a CA was not recorded");
-        }
-        if let Err(error) = self.give_back(reserved, reports).await {
-            // At worst others wait longer than they need.
-            tracing::warn!(%error, "orders that were not opened count for a while");
         }
     }
 
-    /// Records which CAs take no orders of the account now.
-    async fn record_pauses(&self) -> Result<(), StoreError> {
+    async fn put_pauses(&self) -> Result<(), StoreError> {
         let mut recorded = BTreeSet::new();
         for certificate in self.certificates().iter() {
             let ca = certificate.environment.ca();
@@ -135,12 +128,15 @@ impl Engine {
     }
 
     /// Leaves as many certificates in the schedule as their CAs allow, the most urgent ones. The others wait.
-    async fn keep_limits(&self, schedule: &mut Schedule) -> Result<Vec<Reserved>, StoreError> {
+    pub(super) async fn keep_limits(
+        &self,
+        schedule: &mut Schedule,
+    ) -> Result<Vec<Reserved>, StoreError> {
         // The CA does not count those that it asks for, and an order under way is counted. After a failure the CA may have
-        // given it up, and another one follows.
+        // given it up, and another one follows; or another CA is asked, which does not know what the first one asked for.
         let is_counted = |id: &CertificateId, why: &Why| match why {
-            Why::Due(Reason::Window) | Why::Forced => false,
-            Why::Unfinished => schedule.failing.contains(id),
+            Why::Forced => false,
+            Why::Due(Reason::Window) | Why::Unfinished => schedule.failing.contains(id),
             _ => true,
         };
         let wanted = schedule.work.iter().filter_map(|(id, work)| match work {
@@ -264,44 +260,40 @@ impl Engine {
         Ok((spent, status.orders))
     }
 
-    /// Gives back what was counted for orders that were not opened.
-    async fn give_back(
-        &self,
-        reserved: Vec<Reserved>,
-        reports: &[JobReport],
-    ) -> Result<(), StoreError> {
-        let not_opened = |report: &&JobReport| match &report.outcome {
-            Err(error) if is_not_asked(error) => true,
-            Err(JobError::Issue(failure)) => {
-                matches!(
-                    failure.error,
-                    IssueError::Delegation(_) | IssueError::Account(_)
-                )
-            }
-            _ => false,
-        };
-        let not_opened: BTreeSet<_> = reports.iter().filter(not_opened).map(|r| &r.id).collect();
-        for Reserved {
-            directory,
-            spent,
-            ids,
-        } in reserved
-        {
-            let unused = ids.iter().filter(|id| not_opened.contains(id)).count();
+    /// Gives back what was counted for orders that were not opened. Returns whether there were any.
+    pub(super) async fn give_back(&self, reserved: Vec<Reserved>, reports: &[JobReport]) -> bool {
+        let ordered = reports.iter().filter(|report| report.ordered);
+        let ordered: BTreeSet<_> = ordered.map(|report| &report.id).collect();
+        let mut is_any = false;
+        for one in reserved {
+            let unused = one.ids.iter().filter(|id| !ordered.contains(id)).count();
             if unused == 0 {
                 continue;
             }
-            let store = &self.parts.store;
-            let lease = self.account_lease(&directory).await?;
-            let mut status = store.ca_status(&directory).await?;
-            if let Some(ours) = status.orders.iter_mut().find(|one| **one == spent) {
-                let unused = u32::try_from(unused).unwrap_or(u32::MAX);
-                ours.count = ours.count.saturating_sub(unused);
+            match self.give_back_some(one, unused).await {
+                Ok(()) => is_any = true,
+                // At worst others wait longer than they need.
+                Err(error) => {
+                    tracing::warn!(%error, "orders that were not opened count for a while");
+                }
             }
-            store.put_ca_status(&directory, &status).await?;
-            lease.release().await?;
         }
-        Ok(())
+        is_any
+    }
+
+    async fn give_back_some(&self, reserved: Reserved, unused: usize) -> Result<(), StoreError> {
+        let Reserved {
+            directory, spent, ..
+        } = reserved;
+        let store = &self.parts.store;
+        let lease = self.account_lease(&directory).await?;
+        let mut status = store.ca_status(&directory).await?;
+        if let Some(ours) = status.orders.iter_mut().find(|one| **one == spent) {
+            let unused = u32::try_from(unused).unwrap_or(u32::MAX);
+            ours.count = ours.count.saturating_sub(unused);
+        }
+        store.put_ca_status(&directory, &status).await?;
+        lease.release().await
     }
 
     async fn account_lease(&self, directory: &str) -> Result<HeldLease, StoreError> {

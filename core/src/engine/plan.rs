@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::core::Engine;
 use super::decision::{Needed, Urgency};
 use super::options::{RunOptions, Selection};
-use super::report::{JobError, JobReport, NotDue, RunError, Waiting};
+use super::report::{JobError, JobReport, NotDue, RunError, WaitReason, Waiting};
 use crate::renewal::Why;
 use crate::store::{CertificateId, IndexEntry};
 
@@ -155,6 +155,23 @@ impl Schedule {
         deploy.map(|(id, _)| id.clone()).collect()
     }
 
+    /// The certificates that wait for orders which their CAs do not allow now, as work.
+    pub(super) fn behind_limits(&self) -> Schedule {
+        let waiting = self.waiting.iter();
+        let waiting = waiting.filter(|waiting| waiting.reason == WaitReason::Limit);
+        let mut behind = Schedule::default();
+        for Waiting { id, why, .. } in waiting {
+            if let Some(end) = self.ends.get(id) {
+                behind.ends.insert(id.clone(), *end);
+            }
+            if self.failing.contains(id) {
+                behind.failing.insert(id.clone());
+            }
+            behind.work.push((id.clone(), Work::Obtain(why.clone())));
+        }
+        behind
+    }
+
     /// Whether what is stored is kept.
     pub(super) fn obtains_nothing(&self) -> bool {
         let is_deployment = |(_, work): &(_, Work)| *work == Work::Deploy;
@@ -175,10 +192,7 @@ impl Schedule {
             Ok(Some(Needed::DeploymentLater(until))) => self.undeployed.push((id, until)),
             Ok(Some(Needed::Later(waiting))) => self.waiting.push(waiting),
             Ok(Some(Needed::Nothing(not_due))) => self.not_due.push(not_due),
-            Err(error) => self.failed.push(JobReport {
-                id,
-                outcome: Err(error),
-            }),
+            Err(error) => self.failed.push(JobReport::without_order(id, Err(error))),
         }
     }
 }

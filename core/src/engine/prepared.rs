@@ -21,6 +21,8 @@ pub(super) struct Prepared {
     pub(super) plan: Arc<Plan>,
     /// How long its earlier orders in this run took.
     pub(super) took: Duration,
+    /// Whether the CA may have opened one of them.
+    pub(super) ordered: bool,
 }
 
 impl Prepared {
@@ -87,6 +89,7 @@ impl Engine {
             certificate,
             plan,
             took: Duration::ZERO,
+            ordered: false,
         })
     }
 
@@ -110,6 +113,7 @@ impl Engine {
             certificate,
             plan,
             took: failed.took,
+            ordered: failed.ordered,
         })
     }
 
@@ -213,6 +217,7 @@ impl Prepared {
                 existing: Arc::default(),
             }),
             took: Duration::ZERO,
+            ordered: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::certificates::CertificateConfig;
 use super::core::Engine;
 use super::held_lease::HeldLease;
-use super::report::{JobError, JobReport};
+use super::report::{JobError, JobOutcome, JobReport};
 use crate::acme::AcmeError;
 use crate::delegation::{Finding, Severity};
 use crate::deploy::{Deployments, Progress};
@@ -197,9 +197,23 @@ impl Engine {
 }
 
 /// Whether no order was opened because the CA had refused others.
-pub(super) fn is_not_asked(error: &JobError) -> bool {
+fn is_not_asked(error: &JobError) -> bool {
     matches!(error, JobError::Issue(failure)
         if matches!(failure.error, IssueError::Acme(AcmeError::NotAsked(_))))
+}
+
+/// Whether the CA may have opened an order in work that ended so.
+pub(super) fn may_have_order(outcome: &Result<JobOutcome, JobError>) -> bool {
+    match outcome {
+        Ok(JobOutcome::Issued { .. }) => true,
+        Ok(_)
+        | Err(JobError::Settings(_) | JobError::Unknown { .. } | JobError::Waiting { .. }) => false,
+        Err(JobError::Issue(failure)) => !matches!(
+            failure.error,
+            IssueError::Account(_) | IssueError::Acme(AcmeError::NotAsked(_))
+        ),
+        Err(JobError::Store(_) | JobError::LeaseLost { .. } | JobError::Defect { .. }) => true,
+    }
 }
 
 /// The failed attempt; `None` if the work was none, or was ended from outside.

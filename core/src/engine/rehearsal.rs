@@ -7,8 +7,9 @@ use tokio::sync::Semaphore;
 
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
+use super::guard::{guarded, making_room};
 use super::report::JobReport;
-use super::rounds::{SLOW_AFTER, guarded, making_room};
+use super::rounds::SLOW_AFTER;
 use super::run::Run;
 use crate::store::CertificateId;
 
@@ -38,7 +39,7 @@ impl Run {
                 let rehearsal = guarded(&id, engine.rehearse(id.clone(), given, &context));
                 let outcome = making_room(rehearsal, place, SLOW_AFTER).await;
                 engine.parts.observer.ended(&id);
-                Some(JobReport { id, outcome })
+                Some(JobReport::without_order(id, outcome))
             }
         });
         let done = stream::iter(tasks).buffer_unordered(ALL_AT_ONCE);

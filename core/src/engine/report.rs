@@ -124,6 +124,19 @@ pub struct JobReport {
     pub id: CertificateId,
     /// What was done.
     pub outcome: Result<JobOutcome, JobError>,
+    /// Whether the CA may have opened an order for it.
+    pub ordered: bool,
+}
+
+impl JobReport {
+    /// The report of work for which no order was opened.
+    pub(super) fn without_order(id: CertificateId, outcome: Result<JobOutcome, JobError>) -> Self {
+        JobReport {
+            id,
+            outcome,
+            ordered: false,
+        }
+    }
 }
 
 /// What was done for a certificate.

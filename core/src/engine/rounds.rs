@@ -1,24 +1,24 @@
 //! The third and fourth phase: certificates are prepared one by one, and obtained in rounds.
 
 use std::collections::BTreeSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::ahead::Ahead;
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
 use super::groups::{Waiting, groups};
+use super::guard::{guarded, making_room};
 use super::held_lease::HeldLease;
 use super::next_round::{IN_ONE_ROUND, next_round};
 use super::prepared::{Prepared, SeenInstead};
+use super::record::may_have_order;
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
 use crate::name::DnsName;
@@ -130,7 +130,11 @@ impl Pipeline {
         // Only a defect ends a group before it has reported everything.
         for id in std::mem::take(&mut self.in_groups) {
             let outcome = Err(JobError::Defect { id: id.clone() });
-            self.report(JobReport { id, outcome });
+            self.report(JobReport {
+                id,
+                outcome,
+                ordered: true,
+            });
         }
     }
 
@@ -157,8 +161,7 @@ impl Pipeline {
             let prepared = making_room(guarded(&id, prepared), place, SLOW_AFTER).await;
             prepared.map_err(|error| {
                 engine.parts.observer.ended(&id);
-                let outcome = Err(error);
-                JobReport { id, outcome }
+                JobReport::without_order(id, Err(error))
             })
         });
     }
@@ -452,6 +455,7 @@ impl Group {
             let obtained = Box::pin(engine.obtain(&prepared, &context, lease, seat));
             let outcome = guarded(prepared.id(), obtained).await;
             prepared.took += begun.elapsed();
+            prepared.ordered |= may_have_order(&outcome);
             Done { prepared, outcome }
         }
     }
@@ -462,6 +466,7 @@ impl Group {
         let _ = self.reports.send(JobReport {
             id: done.prepared.id().clone(),
             outcome: done.outcome,
+            ordered: done.prepared.ordered,
         });
     }
 }
@@ -471,27 +476,4 @@ struct Failed {
     done: Done,
     /// What the CA may have seen instead of its values, if that may be why.
     seen: Option<SeenInstead>,
-}
-
-/// Gives up the place if the work takes longer than this.
-pub(super) async fn making_room<T>(
-    work: impl Future<Output = T>,
-    place: impl Sized,
-    limit: Duration,
-) -> T {
-    let mut work = Box::pin(work);
-    if let Ok(done) = timeout(limit, &mut work).await {
-        return done;
-    }
-    drop(place);
-    work.await
-}
-
-/// A defect in the work for one certificate must not end that for the others.
-pub(super) async fn guarded<T>(
-    id: &CertificateId,
-    work: impl Future<Output = Result<T, JobError>>,
-) -> Result<T, JobError> {
-    let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    outcome.unwrap_or_else(|_| Err(JobError::Defect { id: id.clone() }))
 }

@@ -1,6 +1,6 @@
 //! One pass of the engine, from what earlier runs left to the export.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,17 +13,18 @@ use tokio_util::sync::CancellationToken;
 use super::by_ca::DEPLOYED_TOGETHER;
 use super::context::JobContext;
 use super::core::Engine;
+use super::done::{Done, Late};
 use super::held_lease::HeldLease;
+use super::limits::Reserved;
 use super::looks::Looks;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
-use super::report::{JobReport, NotDue, Reconciliation, RunError, RunReport, Waiting};
+use super::report::{JobReport, Reconciliation, RunError, RunReport};
 use crate::lease::JobName;
 use crate::ledger::{
     Entry, Event, GitExport, GitExportError, OpenValue, Origin, RunId, SerialStep, ZoneSerials,
 };
 use crate::name::DnsName;
-use crate::renewal::Why;
 use crate::store::CertificateId;
 use crate::txt::{Action, TxtValue};
 use crate::zone::ChangeContext;
@@ -73,9 +74,12 @@ impl Engine {
             }
         };
         let mut done = Done::planned(&schedule);
+        let behind = schedule.behind_limits();
         let (jobs, late) = run.work_and_look(schedule, options).await;
         done.add(jobs, late);
-        run.deploy(&mut done.jobs, done.deploy, options).await;
+        let deploy = std::mem::take(&mut done.deploy);
+        run.deploy(&mut done.jobs, deploy, options).await;
+        run.move_up(behind, reserved, &mut done, options).await;
         let undeployed = self.undeployed(done.undeployed).await;
         let notified = if options.rehearse {
             None
@@ -84,7 +88,7 @@ impl Engine {
             cancel.run_until_cancelled(self.send_contacts()).await;
             self.notify(options).await
         };
-        self.settle_orders(reserved, &done.jobs).await;
+        self.record_pauses().await;
         let id = run.id.clone();
         let interrupted = cancel.is_cancelled();
         let exported = run.end(cancel).await;
@@ -146,58 +150,6 @@ impl Engine {
     }
 }
 
-/// What a run has planned and done.
-struct Done {
-    jobs: Vec<JobReport>,
-    why: BTreeMap<CertificateId, Why>,
-    not_due: Vec<NotDue>,
-    waiting: Vec<Waiting>,
-    /// The certificates that were obtained in earlier runs and have targets to do.
-    deploy: Vec<CertificateId>,
-    /// Those whose targets wait.
-    undeployed: Vec<CertificateId>,
-}
-
-impl Done {
-    fn planned(schedule: &Schedule) -> Self {
-        Done {
-            jobs: Vec::new(),
-            why: schedule.why(),
-            not_due: schedule.not_due.clone(),
-            waiting: schedule.waiting.clone(),
-            deploy: schedule.deployments(),
-            undeployed: schedule
-                .undeployed
-                .iter()
-                .map(|(id, _)| id.clone())
-                .collect(),
-        }
-    }
-
-    /// Adds what was worked on, and what is known better after looks at the CA.
-    fn add(&mut self, jobs: Vec<JobReport>, late: Late) {
-        let is_known_better = |one: &NotDue| late.looked.contains(&one.id);
-        self.not_due.retain(|one| !is_known_better(one));
-        let planned = late.done;
-        self.not_due.extend(planned.not_due);
-        self.waiting.extend(planned.waiting);
-        self.why.extend(planned.why);
-        self.deploy.extend(planned.deploy);
-        self.undeployed.extend(planned.undeployed);
-        self.jobs = jobs;
-        self.jobs.extend(planned.jobs);
-        self.not_due.sort_by(|one, other| one.id.cmp(&other.id));
-        self.waiting.sort_by(|one, other| one.id.cmp(&other.id));
-        self.jobs.sort_by(|one, other| one.id.cmp(&other.id));
-    }
-}
-
-/// What came of looks at the CA.
-struct Late {
-    looked: BTreeSet<CertificateId>,
-    done: Done,
-}
-
 impl Run {
     /// Works on what is due, and looks at the CAs beside that. If the looks take long, what was obtained is deployed
     /// meanwhile.
@@ -224,6 +176,34 @@ impl Run {
             late
         };
         tokio::join!(work, look)
+    }
+
+    /// Works on certificates that wait for orders, as long as others have left some that were counted for them.
+    async fn move_up(
+        &self,
+        mut behind: Schedule,
+        mut reserved: Vec<Reserved>,
+        done: &mut Done,
+        options: &RunOptions,
+    ) {
+        while self.engine.give_back(reserved, &done.jobs).await
+            && !behind.work.is_empty()
+            && !options.cancel.is_cancelled()
+        {
+            let mut next = behind;
+            reserved = match self.engine.keep_limits(&mut next).await {
+                Ok(reserved) => reserved,
+                Err(error) => {
+                    tracing::warn!(%error, "certificates that wait for orders get none in this run");
+                    return;
+                }
+            };
+            behind = next.behind_limits();
+            done.move_up(&next);
+            let mut jobs = self.work(next, options).await;
+            self.deploy(&mut jobs, Vec::new(), options).await;
+            done.add_jobs(jobs);
+        }
     }
 
     /// Asks the CAs of these certificates when to renew them, and works on those that are due then.

@@ -69,6 +69,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_imports",
             "hostile_json",
             "hostile_ledgers",
+            "hostile_limits",
             "hostile_orders",
             "hostile_pending",
             "hostile_programs",

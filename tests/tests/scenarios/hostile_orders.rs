@@ -23,7 +23,7 @@ pub(super) fn refusing(bed: &TestBed, begin: &'static str) -> Result<AcmeProxy> 
     bed.acme_proxy(move |exchange| refusal(exchange, begin))
 }
 
-fn refusal(exchange: &Exchange, begin: &str) -> Spoilt {
+pub(super) fn refusal(exchange: &Exchange, begin: &str) -> Spoilt {
     if !orders(exchange, begin) {
         return Spoilt::No;
     }

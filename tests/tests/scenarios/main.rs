@@ -56,6 +56,7 @@ mod hostile_git_output;
 mod hostile_imports;
 mod hostile_json;
 mod hostile_ledgers;
+mod hostile_limits;
 mod hostile_orders;
 mod hostile_pending;
 mod hostile_programs;
