@@ -41,6 +41,7 @@ mod overview;
 mod plan;
 mod prepared;
 mod providers;
+mod ranks;
 mod reconcile;
 mod record;
 mod rehearsal;

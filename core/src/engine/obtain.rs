@@ -1,6 +1,5 @@
 //! Obtaining the certificates of several CAs at the same time.
 
-use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::by_ca::DEPLOYED_TOGETHER;
 use super::options::RunOptions;
+use super::ranks::Ranks;
 use super::report::JobReport;
 use super::run::Run;
 use crate::store::CertificateId;
@@ -23,20 +23,20 @@ impl Run {
     pub(super) async fn obtain(
         &self,
         mut ids: Vec<CertificateId>,
-        failing: BTreeSet<CertificateId>,
+        ranks: Ranks,
         options: &RunOptions,
     ) -> Vec<JobReport> {
         // The CA may take long for those whose last attempt failed, and servers for those with many names. The others do not
         // wait for them.
-        ids.sort_by_key(|id| (failing.contains(id), self.engine().names_of(id)));
-        let (given, failing) = (options.given(), Arc::new(failing));
+        ids.sort_by_key(|id| (ranks.of(id), self.engine().names_of(id)));
+        let (given, ranks) = (options.given(), Arc::new(ranks));
         let (sender, mut reports) = mpsc::unbounded_channel();
         let mut under_way = JoinSet::new();
         for ids in self.engine().by_ca(ids, given.as_ref()).await {
             let (engine, context) = (self.engine().clone(), self.job_context(options));
-            let (failing, given, sender) = (Arc::clone(&failing), given.clone(), sender.clone());
+            let (ranks, given, sender) = (Arc::clone(&ranks), given.clone(), sender.clone());
             under_way.spawn(async move {
-                let obtained = engine.obtain_all(ids, failing, given, context, sender);
+                let obtained = engine.obtain_all(ids, ranks, given, context, sender);
                 obtained.await;
             });
         }

@@ -205,14 +205,14 @@ fn is_not_asked(error: &JobError) -> bool {
 /// Whether the CA may have opened an order in work that ended so.
 pub(super) fn may_have_order(outcome: &Result<JobOutcome, JobError>) -> bool {
     match outcome {
-        Ok(JobOutcome::Issued { .. }) => true,
+        Ok(JobOutcome::Issued { .. })
+        | Err(JobError::Store(_) | JobError::LeaseLost { .. } | JobError::Defect { .. }) => true,
         Ok(_)
         | Err(JobError::Settings(_) | JobError::Unknown { .. } | JobError::Waiting { .. }) => false,
         Err(JobError::Issue(failure)) => !matches!(
             failure.error,
             IssueError::Account(_) | IssueError::Acme(AcmeError::NotAsked(_))
         ),
-        Err(JobError::Store(_) | JobError::LeaseLost { .. } | JobError::Defect { .. }) => true,
     }
 }
 

@@ -18,6 +18,7 @@ use super::guard::{guarded, making_room};
 use super::held_lease::HeldLease;
 use super::next_round::{IN_ONE_ROUND, next_round};
 use super::prepared::{Prepared, SeenInstead};
+use super::ranks::Ranks;
 use super::record::may_have_order;
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
@@ -51,8 +52,7 @@ struct Pipeline {
     /// When the oldest of them has waited long enough.
     until: Option<Instant>,
     groups: JoinSet<()>,
-    /// Certificates whose last attempt failed.
-    failing: Arc<BTreeSet<CertificateId>>,
+    ranks: Arc<Ranks>,
     /// Certificates that wait for a turn at their alias names.
     waiting: Waiting,
     /// Certificates that are in groups and have no report yet.
@@ -65,12 +65,12 @@ struct Pipeline {
 }
 
 impl Engine {
-    /// Obtains certificates of one CA. Those that share an alias name are validated together, those of `failing` after the
-    /// others. Each is reported as soon as it is done.
+    /// Obtains certificates of one CA. Those that share an alias name are validated together, in the order of their
+    /// ranks. Each is reported as soon as it is done.
     pub(super) async fn obtain_all(
         &self,
         ids: Vec<CertificateId>,
-        failing: Arc<BTreeSet<CertificateId>>,
+        ranks: Arc<Ranks>,
         given: Option<Arc<CertificateConfig>>,
         context: JobContext,
         reports: mpsc::UnboundedSender<JobReport>,
@@ -85,10 +85,10 @@ impl Engine {
             gathered: Vec::new(),
             until: None,
             groups: JoinSet::new(),
-            failing,
+            ranks,
             waiting: Waiting::default(),
             in_groups: BTreeSet::new(),
-            ahead: Ahead::default(),
+            ahead: Ahead::new(),
             sender,
             receiver,
             reports,
@@ -113,6 +113,7 @@ impl Pipeline {
                 break;
             }
             let until = self.until.unwrap_or_else(Instant::now);
+            let stuck_at = self.ahead.stuck_at().filter(|_| ids.peek().is_some());
             let is_waiting = ids.peek().is_some() && self.has_room();
             let places = Arc::clone(&self.places);
             tokio::select! {
@@ -120,6 +121,9 @@ impl Pipeline {
                 Some(report) = self.receiver.recv() => self.reported(report),
                 Some(_) = self.groups.join_next() => {}
                 () = sleep_until(until), if self.until.is_some() => self.send_off(),
+                () = sleep_until(stuck_at.unwrap_or(until)), if stuck_at.is_some() => {
+                    self.ahead.make_room();
+                }
                 // Taken at the top of the loop.
                 _ = places.acquire(), if is_waiting => {}
             }
@@ -198,7 +202,7 @@ impl Pipeline {
             let group = Group {
                 engine: self.engine.clone(),
                 context: self.context.clone(),
-                failing: Arc::clone(&self.failing),
+                ranks: Arc::clone(&self.ranks),
                 waiting: self.waiting.clone(),
                 in_rounds: Arc::clone(&self.in_rounds),
                 reports: self.sender.clone(),
@@ -212,7 +216,7 @@ impl Pipeline {
 struct Group {
     engine: Engine,
     context: JobContext,
-    failing: Arc<BTreeSet<CertificateId>>,
+    ranks: Arc<Ranks>,
     waiting: Waiting,
     in_rounds: Arc<Semaphore>,
     reports: mpsc::UnboundedSender<JobReport>,
@@ -247,7 +251,7 @@ impl Group {
                 continue;
             };
             let certificate = &done.prepared.certificate;
-            let is_failing = self.failing.contains(done.prepared.id());
+            let is_failing = self.ranks.is_failing(done.prepared.id());
             let may_order = (self.engine).may_order_again(certificate, &self.context, is_failing);
             if !may_order.await {
                 failed.push(done);
@@ -285,9 +289,12 @@ impl Group {
     /// The certificates in their order, and after them those whose last attempt failed.
     fn in_order(&self, mut members: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
         // An alias name has room for the values of few certificates with many names, one after the other.
-        members.sort_by_key(|prepared| prepared.plan.aliases.iter().count());
+        members.sort_by_key(|prepared| {
+            let names = prepared.plan.aliases.iter().count();
+            (self.ranks.of(prepared.id()), names)
+        });
         // The CA may take long for those whose last attempt failed. The others do not wait for them.
-        let is_good = |prepared: &Prepared| !self.failing.contains(prepared.id());
+        let is_good = |prepared: &Prepared| !self.ranks.is_failing(prepared.id());
         members.into_iter().partition(is_good)
     }
 

@@ -19,6 +19,7 @@ use super::limits::Reserved;
 use super::looks::Looks;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
+use super::ranks::Ranks;
 use super::report::{JobReport, Reconciliation, RunError, RunReport};
 use crate::lease::JobName;
 use crate::ledger::{
@@ -337,6 +338,7 @@ impl Run {
             work,
             mut failed,
             failing,
+            ends,
             ..
         } = schedule;
         let (mut obtain, mut rehearse) = (Vec::new(), Vec::new());
@@ -351,7 +353,8 @@ impl Run {
         observer.planned(obtain.len() + rehearse.len());
         let (obtained, rehearsed) = tokio::join!(
             // In a box, so that the type of the run stays within what the compiler evaluates.
-            self.obtain(obtain, failing, options).boxed(),
+            self.obtain(obtain, Ranks { failing, ends }, options)
+                .boxed(),
             self.rehearse_all(rehearse, options.given(), self.job_context(options))
         );
         let mut reports = obtained;

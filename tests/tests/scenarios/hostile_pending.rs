@@ -188,3 +188,45 @@ fn orders_that_stay_pending_again_delay_no_second_order_of_those_that_did_not_fa
     assert!(took < ORDER_TIMEOUT, "{took:?}");
     Ok(())
 }
+
+/// These names lead to one alias name.
+fn shared(names: &[String]) -> Builder {
+    let target = format!("shared.{ALIAS_ZONE}");
+    names.iter().fold(TestBed::builder(), |builder, name| {
+        builder.cname(&format!("_acme-challenge.{name}"), &target)
+    })
+}
+
+#[test]
+fn more_orders_than_are_begun_at_a_time_that_wait_for_one_alias_name_hold_up_no_others() -> Result {
+    let slow = slow(420);
+    assert_unharmed(shared(&slow), |settings| settings.certificates(&slow))
+}
+
+#[test]
+fn orders_that_stay_pending_at_an_alias_name_hold_up_no_certificate_in_use_with_more_names()
+-> Result {
+    let slow = slow(60);
+    let good = ["x", "y", "z"].map(|host| format!("{host}.example.com"));
+    let bed = shared(&[&slow[..], &good].concat()).ttl(0).start()?;
+    let proxy = bed.acme_proxy(stay_pending)?;
+    let settings = |key_type: &str| {
+        let lines = format!("domains = {good:?}\nkey-type = \"{key_type}\"");
+        let mut settings = bed.settings().certificate("good", &lines);
+        settings.directory = proxy.directory();
+        settings
+    };
+    let first = bed.program(settings("ecdsa-p256"))?.run(&["renew"])?;
+    first.assert_success();
+    let changed = settings("ecdsa-p384").certificates(&slow);
+    let running = bed.program(changed)?.spawn(&["renew"])?;
+    let version = bed.folder().join("state/certificates/good/versions/2");
+    let begun = Instant::now();
+    while !version.exists() && begun.elapsed() < TIME {
+        // Nothing tells when it is stored.
+        thread::sleep(Duration::from_millis(100));
+    }
+    running.kill()?;
+    assert!(version.exists());
+    Ok(())
+}
