@@ -326,6 +326,22 @@ impl AcmeError {
         }
     }
 
+    /// Whether the CA may have opened an order that it counts, when an order was to be opened and carried out.
+    pub(crate) fn may_have_order(&self) -> bool {
+        match self {
+            AcmeError::NotAsked(_)
+            | AcmeError::UnknownProfile { .. }
+            | AcmeError::WrongClock { .. } => false,
+            // A refusal opens none (RFC 8555 §7.4). A limit was reached by those that count.
+            AcmeError::Problem {
+                operation: Operation::Order,
+                kind,
+                ..
+            } => matches!(kind.as_str(), "rateLimited" | "serverInternal"),
+            _ => true,
+        }
+    }
+
     /// What the CA reports if a limit was reached.
     pub(super) fn limit(&self) -> Option<&str> {
         match self {

@@ -112,6 +112,7 @@ impl Progress {
                 error,
                 is_of_ca: false,
                 asked: None,
+                asked_by: None,
             };
             *attempts = Some(Attempts::after(attempts.as_ref(), now, failure));
         }

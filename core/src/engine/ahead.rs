@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use super::core::Engine;
 use crate::store::CertificateId;
 
-/// Certificates of one CA that were begun and have no report yet, as long as one is reported now and then.
+/// Certificates of one CA that were begun and have no report yet, unless none is reported for long.
 const CERTIFICATES_USUAL: usize = 400;
 /// If none is reported for so long, there is room for as many more: the CA may take minutes for each of those that were begun,
 /// and those that share an alias name wait for each other. The limit of names holds all the same.
-const STUCK_AFTER: Duration = Duration::from_secs(5);
+const STUCK_AFTER: Duration = Duration::from_secs(15);
 /// Names of these certificates: what is found on the way from each is kept until the report.
 const NAMES_MAX: usize = 4_000;
 /// Names of a certificate whose settings are not read yet.
@@ -23,7 +23,7 @@ pub(super) struct Ahead {
     certificates: usize,
     certificates_max: usize,
     names: usize,
-    /// When the last one was reported, or room was made.
+    /// When the last one was begun or reported, or room was made.
     moved: Instant,
 }
 
@@ -62,6 +62,7 @@ impl Ahead {
     pub(super) fn begin(&mut self, names: usize) {
         self.certificates += 1;
         self.names += names;
+        self.moved = Instant::now();
     }
 
     /// A certificate with so many names is reported.

@@ -11,6 +11,7 @@ use super::core::Engine;
 use super::held_lease::HeldLease;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
+use super::record::is_of_account;
 use super::report::{JobReport, RunError, WaitReason, Waiting};
 use crate::lease::JobName;
 use crate::renewal::{Rate, Reason, Spent, Why};
@@ -19,10 +20,17 @@ use crate::store::{CertificateId, StoreError};
 /// No pause of a CA is longer.
 pub(super) const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
-/// Orders that a run may open at a CA, counted before they are opened.
+/// The orders of a CA that a run may open, and who waits for more.
 #[derive(Debug)]
-pub(super) struct Reserved {
+pub(super) struct Orders {
     directory: String,
+    reserved: Vec<Reserved>,
+    behind: Schedule,
+}
+
+/// Orders that were counted before they are opened.
+#[derive(Debug)]
+struct Reserved {
     spent: Spent,
     ids: BTreeSet<CertificateId>,
 }
@@ -32,7 +40,7 @@ impl Engine {
     pub(super) async fn schedule(
         &self,
         options: &RunOptions,
-    ) -> Result<(Schedule, Vec<Reserved>), RunError> {
+    ) -> Result<(Schedule, Vec<Orders>), RunError> {
         let mut schedule = self.plan(options).await?;
         let is_one = match &options.selection {
             Selection::One(certificate) => {
@@ -48,12 +56,12 @@ impl Engine {
             return Ok((schedule, Vec::new()));
         }
         self.keep_pauses(&mut schedule, options).await?;
-        let reserved = if is_one || options.force {
+        let orders = if is_one || options.force {
             Vec::new()
         } else {
             self.keep_limits(&mut schedule).await?
         };
-        Ok((schedule, reserved))
+        Ok((schedule, orders))
     }
 
     /// Lets the certificates of CAs wait that take no orders of the account now.
@@ -131,7 +139,7 @@ impl Engine {
     pub(super) async fn keep_limits(
         &self,
         schedule: &mut Schedule,
-    ) -> Result<Vec<Reserved>, StoreError> {
+    ) -> Result<Vec<Orders>, StoreError> {
         // The CA does not count those that it asks for, and an order under way is counted. After a failure the CA may have
         // given it up, and another one follows; or another CA is asked, which does not know what the first one asked for.
         let is_counted = |id: &CertificateId, why: &Why| match why {
@@ -170,17 +178,21 @@ impl Engine {
             wanted.sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
             let is_failing = |(id, _): &(CertificateId, Why)| schedule.failing.contains(id);
             let (failing, usual): (Vec<_>, Vec<_>) = wanted.drain(..).partition(is_failing);
+            let mut orders = Orders {
+                directory,
+                reserved: Vec::new(),
+                behind: Schedule::default(),
+            };
             for (rate, wanted) in [(counted.rate, usual), (counted.rate.for_repeats(), failing)] {
                 if wanted.is_empty() {
                     continue;
                 }
                 let counted = Counted { rate, wanted };
-                let (reserved, waiting) = self.reserve(directory.clone(), counted).await?;
-                let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
-                schedule.work.retain(|(id, _)| !late.contains(id));
-                schedule.waiting.extend(waiting);
-                all.extend(reserved);
+                let (reserved, waiting) = self.reserve(&orders.directory, counted).await?;
+                orders.reserved.push(reserved);
+                schedule.wait(waiting, &mut orders.behind);
             }
+            all.push(orders);
         }
         Ok(all)
     }
@@ -188,12 +200,12 @@ impl Engine {
     /// Counts as many orders as are allowed. Returns those certificates that have to wait.
     async fn reserve(
         &self,
-        directory: String,
+        directory: &str,
         counted: Counted,
-    ) -> Result<(Option<Reserved>, Vec<Waiting>), StoreError> {
+    ) -> Result<(Reserved, Vec<Waiting>), StoreError> {
         let Counted { rate, mut wanted } = counted;
         let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
-        let (spent, all) = self.spend(&directory, rate, count).await?;
+        let (spent, all) = self.spend(directory, rate, count).await?;
         let late = wanted.split_off(usize::try_from(spent.count).unwrap_or(usize::MAX));
         let next = rate.next(&all, spent.at);
         let waiting = late.into_iter().zip(1..).map(|((id, why), place)| Waiting {
@@ -205,12 +217,7 @@ impl Engine {
         });
         let waiting = waiting.collect();
         let ids = wanted.into_iter().map(|(id, _)| id).collect();
-        let reserved = (spent.count > 0).then_some(Reserved {
-            directory,
-            spent,
-            ids,
-        });
-        Ok((reserved, waiting))
+        Ok((Reserved { spent, ids }, waiting))
     }
 
     /// Counts one more order for a certificate whose first one in this run has failed. Returns whether the CA allows it.
@@ -260,39 +267,58 @@ impl Engine {
         Ok((spent, status.orders))
     }
 
-    /// Gives back what was counted for orders that were not opened. Returns whether there were any.
-    pub(super) async fn give_back(&self, reserved: Vec<Reserved>, reports: &[JobReport]) -> bool {
-        let ordered = reports.iter().filter(|report| report.ordered);
-        let ordered: BTreeSet<_> = ordered.map(|report| &report.id).collect();
-        let mut is_any = false;
-        for one in reserved {
-            let unused = one.ids.iter().filter(|id| !ordered.contains(id)).count();
-            if unused == 0 {
-                continue;
-            }
-            match self.give_back_some(one, unused).await {
-                Ok(()) => is_any = true,
-                // At worst others wait longer than they need.
-                Err(error) => {
-                    tracing::warn!(%error, "orders that were not opened count for a while");
+    /// Gives back the orders that were counted and not opened. Returns the certificates that have waited for them: none of a
+    /// CA that does not answer, or takes no orders now.
+    pub(super) async fn move_up(&self, orders: Vec<Orders>, reports: &[JobReport]) -> Schedule {
+        let reports: BTreeMap<_, _> = reports.iter().map(|report| (&report.id, report)).collect();
+        let mut next = Schedule::default();
+        for Orders {
+            directory,
+            reserved,
+            behind,
+        } in orders
+        {
+            let ids = reserved.iter().flat_map(|reserved| &reserved.ids);
+            let mut of_ca = ids.filter_map(|id| reports.get(id));
+            let takes_none = of_ca.any(|report| is_of_account(&report.outcome));
+            let mut is_any = false;
+            for Reserved { spent, ids } in reserved {
+                let found = ids.iter().filter_map(|id| reports.get(id));
+                let ordered = found.filter(|report| report.ordered).count();
+                let unused = ids.len() - ordered;
+                if unused == 0 {
+                    continue;
+                }
+                match self.give_back(&directory, spent, unused).await {
+                    Ok(()) => is_any = true,
+                    // At worst others wait longer than they need.
+                    Err(error) => {
+                        tracing::warn!(%error, "orders that were not opened count for a while");
+                    }
                 }
             }
+            if is_any && !takes_none {
+                next.add_all(behind);
+            }
         }
-        is_any
+        next
     }
 
-    async fn give_back_some(&self, reserved: Reserved, unused: usize) -> Result<(), StoreError> {
-        let Reserved {
-            directory, spent, ..
-        } = reserved;
+    async fn give_back(
+        &self,
+        directory: &str,
+        spent: Spent,
+        unused: usize,
+    ) -> Result<(), StoreError> {
         let store = &self.parts.store;
-        let lease = self.account_lease(&directory).await?;
-        let mut status = store.ca_status(&directory).await?;
+        let lease = self.account_lease(directory).await?;
+        let mut status = store.ca_status(directory).await?;
         if let Some(ours) = status.orders.iter_mut().find(|one| **one == spent) {
             let unused = u32::try_from(unused).unwrap_or(u32::MAX);
             ours.count = ours.count.saturating_sub(unused);
         }
-        store.put_ca_status(&directory, &status).await?;
+        status.orders.retain(|one| one.count > 0);
+        store.put_ca_status(directory, &status).await?;
         lease.release().await
     }
 

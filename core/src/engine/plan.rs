@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::core::Engine;
 use super::decision::{Needed, Urgency};
 use super::options::{RunOptions, Selection};
-use super::report::{JobError, JobReport, NotDue, RunError, WaitReason, Waiting};
+use super::report::{JobError, JobReport, NotDue, RunError, Waiting};
 use crate::renewal::Why;
 use crate::store::{CertificateId, IndexEntry};
 
@@ -155,21 +155,28 @@ impl Schedule {
         deploy.map(|(id, _)| id.clone()).collect()
     }
 
-    /// The certificates that wait for orders which their CAs do not allow now, as work.
-    pub(super) fn behind_limits(&self) -> Schedule {
-        let waiting = self.waiting.iter();
-        let waiting = waiting.filter(|waiting| waiting.reason == WaitReason::Limit);
-        let mut behind = Schedule::default();
-        for Waiting { id, why, .. } in waiting {
+    /// Lets certificates wait, and adds them to `behind` as they are here.
+    pub(super) fn wait(&mut self, waiting: Vec<Waiting>, behind: &mut Schedule) {
+        let late: BTreeSet<_> = waiting.iter().map(|one| one.id.clone()).collect();
+        behind
+            .work
+            .extend(self.work.extract_if(.., |(id, _)| late.contains(id)));
+        for id in &late {
             if let Some(end) = self.ends.get(id) {
                 behind.ends.insert(id.clone(), *end);
             }
-            if self.failing.contains(id) {
-                behind.failing.insert(id.clone());
-            }
-            behind.work.push((id.clone(), Work::Obtain(why.clone())));
         }
         behind
+            .failing
+            .extend(late.intersection(&self.failing).cloned());
+        self.waiting.extend(waiting);
+    }
+
+    /// Adds certificates that are to be worked on.
+    pub(super) fn add_all(&mut self, others: Schedule) {
+        self.work.extend(others.work);
+        self.ends.extend(others.ends);
+        self.failing.extend(others.failing);
     }
 
     /// Whether what is stored is kept.

@@ -15,22 +15,22 @@ pub(super) struct Ranks {
     pub(super) ends: BTreeMap<CertificateId, Timestamp>,
 }
 
-/// The place of a certificate: what is in use comes before what is new. Last comes what will probably fail once more.
+/// The place of a certificate: what is in use comes before what is new. Then comes what will probably fail once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     InUse,
     New,
-    Failing,
+    FailingInUse,
+    FailingNew,
 }
 
 impl Ranks {
     pub(super) fn of(&self, id: &CertificateId) -> Rank {
-        if self.failing.contains(id) {
-            Rank::Failing
-        } else if self.ends.contains_key(id) {
-            Rank::InUse
-        } else {
-            Rank::New
+        match (self.is_failing(id), self.ends.contains_key(id)) {
+            (false, true) => Rank::InUse,
+            (false, false) => Rank::New,
+            (true, true) => Rank::FailingInUse,
+            (true, false) => Rank::FailingNew,
         }
     }
 
@@ -52,7 +52,7 @@ mod tests {
                 .map(|id| (id, Timestamp::MAX))
                 .into(),
         };
-        let mut all = ["failed", "failed-new", "new", "used"].map(id);
+        let mut all = ["failed-new", "failed", "new", "used"].map(id);
         all.sort_by_key(|id| ranks.of(id));
         assert_eq!(all, ["used", "new", "failed", "failed-new"].map(id));
     }

@@ -155,7 +155,11 @@ impl Engine {
             .await;
     }
 
-    async fn record_failure(&self, id: &CertificateId, failure: Failure) -> Result<(), StoreError> {
+    async fn record_failure(
+        &self,
+        id: &CertificateId,
+        mut failure: Failure,
+    ) -> Result<(), StoreError> {
         let store = &self.parts.store;
         let certificate = self.certificate(id).await.ok();
         let certificate = certificate.as_deref();
@@ -172,12 +176,9 @@ impl Engine {
             let before = status.attempts.as_ref();
             let now = self.parts.clock.now();
             let failed = before.map_or(0, |before| before.at_ca);
-            let asks = failure.asked.is_some();
-            let mut attempts = Attempts::after(before, now, failure);
             let ca = |failed| certificate.map(|certificate| certificate.ca_after_failures(failed));
-            if asks {
-                attempts.pause.asked_by = ca(failed);
-            }
+            failure.asked_by = ca(failed).filter(|_| failure.asked.is_some());
+            let mut attempts = Attempts::after(before, now, failure);
             let Pause {
                 asked, asked_by, ..
             } = attempts.pause;
@@ -202,6 +203,16 @@ fn is_not_asked(error: &JobError) -> bool {
         if matches!(failure.error, IssueError::Acme(AcmeError::NotAsked(_))))
 }
 
+/// Whether no order was opened because of the account: the CA does not answer, or takes no orders now.
+pub(super) fn is_of_account(outcome: &Result<JobOutcome, JobError>) -> bool {
+    let Err(error) = outcome else {
+        return false;
+    };
+    is_not_asked(error)
+        || matches!(error, JobError::Issue(failure)
+            if matches!(failure.error, IssueError::Account(_)))
+}
+
 /// Whether the CA may have opened an order in work that ended so.
 pub(super) fn may_have_order(outcome: &Result<JobOutcome, JobError>) -> bool {
     match outcome {
@@ -209,10 +220,11 @@ pub(super) fn may_have_order(outcome: &Result<JobOutcome, JobError>) -> bool {
         | Err(JobError::Store(_) | JobError::LeaseLost { .. } | JobError::Defect { .. }) => true,
         Ok(_)
         | Err(JobError::Settings(_) | JobError::Unknown { .. } | JobError::Waiting { .. }) => false,
-        Err(JobError::Issue(failure)) => !matches!(
-            failure.error,
-            IssueError::Account(_) | IssueError::Acme(AcmeError::NotAsked(_))
-        ),
+        Err(JobError::Issue(failure)) => match &failure.error {
+            IssueError::Account(_) => false,
+            IssueError::Acme(error) => error.may_have_order(),
+            _ => true,
+        },
     }
 }
 
@@ -232,6 +244,7 @@ fn failure(error: &JobError, now: Timestamp) -> Option<Failure> {
         error: in_short(error),
         is_of_ca: error.is_of_ca(),
         asked,
+        asked_by: None,
     })
 }
 
@@ -241,6 +254,7 @@ fn of_left_out(left_out: &[LeftOut], now: Timestamp) -> Option<Attempts> {
         error: in_short(&left_out.last()?.error),
         is_of_ca: false,
         asked: None,
+        asked_by: None,
     };
     Some(Attempts::after(None, now, failure))
 }

@@ -15,7 +15,7 @@ use super::context::JobContext;
 use super::core::Engine;
 use super::done::{Done, Late};
 use super::held_lease::HeldLease;
-use super::limits::Reserved;
+use super::limits::Orders;
 use super::looks::Looks;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
@@ -62,12 +62,12 @@ impl Engine {
         let run = run?;
         let prepare = async {
             let reconciliation = run.reconcile().await?;
-            let (schedule, reserved) = self.schedule(options).await?;
-            Ok((reconciliation, schedule, reserved))
+            let (schedule, orders) = self.schedule(options).await?;
+            Ok((reconciliation, schedule, orders))
         };
         let prepared = cancel.run_until_cancelled(prepare).await;
         let prepared = prepared.unwrap_or(Err(RunError::Interrupted));
-        let (reconciliation, schedule, reserved) = match prepared {
+        let (reconciliation, schedule, orders) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 run.end(cancel).await;
@@ -75,12 +75,11 @@ impl Engine {
             }
         };
         let mut done = Done::planned(&schedule);
-        let behind = schedule.behind_limits();
         let (jobs, late) = run.work_and_look(schedule, options).await;
         done.add(jobs, late);
         let deploy = std::mem::take(&mut done.deploy);
         run.deploy(&mut done.jobs, deploy, options).await;
-        run.move_up(behind, reserved, &mut done, options).await;
+        run.move_up(orders, &mut done, options).await;
         let undeployed = self.undeployed(done.undeployed).await;
         let notified = if options.rehearse {
             None
@@ -180,26 +179,19 @@ impl Run {
     }
 
     /// Works on certificates that wait for orders, as long as others have left some that were counted for them.
-    async fn move_up(
-        &self,
-        mut behind: Schedule,
-        mut reserved: Vec<Reserved>,
-        done: &mut Done,
-        options: &RunOptions,
-    ) {
-        while self.engine.give_back(reserved, &done.jobs).await
-            && !behind.work.is_empty()
-            && !options.cancel.is_cancelled()
-        {
-            let mut next = behind;
-            reserved = match self.engine.keep_limits(&mut next).await {
-                Ok(reserved) => reserved,
+    async fn move_up(&self, mut orders: Vec<Orders>, done: &mut Done, options: &RunOptions) {
+        loop {
+            let mut next = self.engine.move_up(orders, &done.jobs).await;
+            if next.work.is_empty() || options.cancel.is_cancelled() {
+                return;
+            }
+            orders = match self.engine.keep_limits(&mut next).await {
+                Ok(orders) => orders,
                 Err(error) => {
                     tracing::warn!(%error, "certificates that wait for orders get none in this run");
                     return;
                 }
             };
-            behind = next.behind_limits();
             done.move_up(&next);
             let mut jobs = self.work(next, options).await;
             self.deploy(&mut jobs, Vec::new(), options).await;

@@ -51,31 +51,36 @@ pub struct Failure {
     pub is_of_ca: bool,
     /// The time that the CA asks to wait for.
     pub asked: Option<Timestamp>,
+    /// The CA that asks for it, as [`Pause::asked_by`].
+    pub asked_by: Option<u64>,
 }
 
 impl Attempts {
-    /// One more failure after those `before`. A pause that a CA asked for goes on if this failure asks for none: it may
-    /// be of another CA, or of the DNS.
+    /// One more failure after those `before`. A pause that a CA asked for goes on if this failure asks for none, or if another
+    /// CA asks for a shorter one.
     pub fn after(before: Option<&Attempts>, now: Timestamp, failure: Failure) -> Self {
         let Failure {
             error,
             is_of_ca,
             asked,
+            asked_by,
         } = failure;
         let at_ca = before.map_or(0, |before| before.at_ca).saturating_add(1);
         let failed = before.map_or(0, |before| before.failed).saturating_add(1);
         let asked = asked.map(|asked| asked.min(now + ASKED_MAX));
         let earlier = before.map(|before| before.pause);
-        let earlier =
-            earlier.filter(|earlier| asked.is_none() && earlier.asked_until(now).is_some());
+        let earlier = earlier.filter(|earlier| {
+            let until = earlier.asked_until(now);
+            until.is_some() && (asked.is_none() || (until > asked && earlier.asked_by != asked_by))
+        });
         Attempts {
             failed,
             at_ca: if is_of_ca { at_ca } else { 0 },
             pause: Pause {
                 failed_at: now,
                 until: now + pause_after(failed),
-                asked: asked.or(earlier.and_then(|earlier| earlier.asked)),
-                asked_by: earlier.and_then(|earlier| earlier.asked_by),
+                asked: earlier.map_or(asked, |earlier| earlier.asked),
+                asked_by: earlier.map_or(asked_by, |earlier| earlier.asked_by),
             },
             error,
         }
@@ -120,6 +125,7 @@ mod tests {
             error: "it failed".to_owned(),
             is_of_ca: true,
             asked,
+            asked_by: None,
         }
     }
 
@@ -184,10 +190,16 @@ mod tests {
         assert_eq!(second.pause.asked, Some(end));
         assert_eq!(second.pause.asked_by, Some(7));
 
-        let later = time("2026-01-02T12:00:00Z");
-        let other = Attempts::after(Some(&first), now, failure(Some(later)));
-        assert_eq!(other.pause.asked, Some(later));
-        assert_eq!(other.pause.asked_by, None);
+        // The same CA knows better, and another one does not.
+        let sooner = time("2026-01-02T12:00:00Z");
+        for (asked_by, until) in [(7, sooner), (8, end)] {
+            let failure = Failure {
+                asked_by: Some(asked_by),
+                ..failure(Some(sooner))
+            };
+            let pause = Attempts::after(Some(&first), now, failure).pause;
+            assert_eq!((pause.asked, pause.asked_by), (Some(until), Some(7)));
+        }
 
         let after_it = Attempts::after(Some(&first), end, failure(None));
         assert_eq!(after_it.pause.asked, None);

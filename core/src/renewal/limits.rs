@@ -78,7 +78,8 @@ impl Rate {
 
     /// When there is one again, if none is left.
     pub fn next(self, spent: &[Spent], now: Timestamp) -> Timestamp {
-        let oldest = spent.iter().map(|one| one.at).min();
+        let spent = spent.iter().filter(|one| one.count > 0);
+        let oldest = spent.map(|one| one.at).min();
         oldest.map_or(now, |oldest| oldest + self.per)
     }
 

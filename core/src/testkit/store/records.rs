@@ -98,6 +98,7 @@ impl Suite<'_> {
                 error,
                 is_of_ca: true,
                 asked: Some(time),
+                asked_by: None,
             };
             let attempts = Attempts::after(status.attempts.as_ref(), time, failure);
             status.attempts = Some(attempts);
