@@ -27,6 +27,7 @@ mod groups;
 mod held_lease;
 mod job;
 mod left_out;
+mod leftover_clients;
 mod limits;
 mod looks;
 mod next_round;
