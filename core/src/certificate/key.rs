@@ -3,13 +3,22 @@
 use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::thread::available_parallelism;
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, RsaKeySize};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::name::Identifier;
+
+/// Turns to generate a key that takes seconds of a processor. Half of the processors are left for all other work, and few
+/// threads of the runtime are taken, which the store, the ledger and the leases need too.
+static SLOW_TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let processors = available_parallelism().map_or(1, usize::from);
+    Arc::new(Semaphore::new((processors / 2).max(1)))
+});
 
 /// The type of a certificate's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,6 +40,14 @@ pub enum KeyType {
 }
 
 impl KeyType {
+    /// Whether it takes long to generate such a key.
+    fn is_slow(self) -> bool {
+        match self {
+            KeyType::EcdsaP256 | KeyType::EcdsaP384 => false,
+            KeyType::Rsa2048 | KeyType::Rsa4096 => true,
+        }
+    }
+
     /// All types, with their names.
     pub const ALL: [(&'static str, KeyType); 4] = [
         ("ecdsa-p256", KeyType::EcdsaP256),
@@ -89,6 +106,12 @@ pub enum KeyError {
     },
 }
 
+/// Waits for a turn to generate a key that takes long.
+async fn slow_turn() -> Option<OwnedSemaphorePermit> {
+    // The semaphore is never closed.
+    Arc::clone(&SLOW_TURNS).acquire_owned().await.ok()
+}
+
 /// The private key of a certificate.
 pub struct CertificateKey(KeyPair);
 
@@ -105,16 +128,26 @@ impl From<KeyPair> for CertificateKey {
 }
 
 impl CertificateKey {
-    /// Generates a key on a blocking thread, because RSA takes a while.
+    /// Generates a key on a blocking thread, because RSA takes a while. Few RSA keys are generated at a time; the others
+    /// wait without a thread.
     pub async fn generate(kind: KeyType) -> Result<Self, KeyError> {
-        let pair = tokio::task::spawn_blocking(move || match kind {
-            KeyType::EcdsaP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
-            KeyType::EcdsaP384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
-            KeyType::Rsa2048 => {
-                KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048)
-            }
-            KeyType::Rsa4096 => {
-                KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_4096)
+        let turn = if kind.is_slow() {
+            slow_turn().await
+        } else {
+            None
+        };
+        let pair = tokio::task::spawn_blocking(move || {
+            // Until it has ended, even if nobody waits any more.
+            let _turn = turn;
+            match kind {
+                KeyType::EcdsaP256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256),
+                KeyType::EcdsaP384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+                KeyType::Rsa2048 => {
+                    KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048)
+                }
+                KeyType::Rsa4096 => {
+                    KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_4096)
+                }
             }
         });
         let failed = |source| KeyError::Generation { source };
@@ -163,5 +196,31 @@ impl CertificateKey {
     /// The public key as `SubjectPublicKeyInfo` (DER).
     pub fn public(&self) -> Vec<u8> {
         rcgen::PublicKeyData::subject_public_key_info(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_that_take_long_wait_for_a_turn_and_others_do_not() {
+        let processors = available_parallelism().map_or(1, usize::from);
+        let mut turns = Vec::new();
+        for _ in 0..(processors / 2).max(1) {
+            turns.push(slow_turn().await);
+        }
+        for kind in [KeyType::Rsa2048, KeyType::Rsa4096] {
+            let waiting = CertificateKey::generate(kind);
+            assert!(waiting.now_or_never().is_none());
+        }
+        assert_eq!(SLOW_TURNS.available_permits(), 0);
+        for kind in [KeyType::EcdsaP256, KeyType::EcdsaP384] {
+            CertificateKey::generate(kind).await.unwrap();
+        }
+        drop(turns);
+        CertificateKey::generate(KeyType::Rsa2048).await.unwrap();
     }
 }

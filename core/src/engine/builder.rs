@@ -1,6 +1,6 @@
 //! Building an engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::SignedDuration;
 
@@ -219,6 +219,7 @@ impl EngineBuilder {
                     Arc::clone(&self.ledger),
                     Arc::clone(&self.clock),
                 )),
+                default_dns: OnceLock::new(),
                 names: NameLocks::default(),
                 certificates: certificates.into_iter().collect(),
                 store: self.store,

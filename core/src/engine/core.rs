@@ -1,7 +1,7 @@
 //! The engine: what one process shares.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::SignedDuration;
 
@@ -12,6 +12,7 @@ use super::providers::Providers;
 use super::report::JobError;
 use crate::acme::TransportError;
 use crate::clock::Clock;
+use crate::dns::Dns;
 use crate::issue::Observer;
 use crate::ledger::{GitExport, Ledger};
 use crate::renewal::RenewBefore;
@@ -31,6 +32,8 @@ pub(super) struct Parts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) writers: Arc<ZoneWriters>,
+    /// Reads zones that no configured certificate has, for values whose certificate is unknown.
+    pub(super) default_dns: OnceLock<Arc<Dns>>,
     pub(super) names: NameLocks,
     pub(super) certificates: Certificates,
     pub(super) settings_reader: Option<Arc<dyn SettingsReader>>,

@@ -29,6 +29,7 @@ mod guard;
 mod held_lease;
 mod job;
 mod left_out;
+mod leftover_clients;
 mod limits;
 mod looks;
 mod next_round;

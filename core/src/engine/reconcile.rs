@@ -1,6 +1,5 @@
 //! The first phase of a run: values that ended or killed jobs left in zones are removed.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +7,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::core::Engine;
+use super::leftover_clients::LeftoverClients;
 use super::providers::is_of_kind;
 use super::report::{LeftReason, LeftValue, Reconciliation, RunError};
-use crate::dns::{self, Dns};
+use crate::dns::Dns;
 use crate::ledger::{OpenValue, Origin, RunId};
 use crate::name::DnsName;
 use crate::store::CertificateId;
@@ -23,10 +23,13 @@ const ZONE_TIMEOUT: Duration = Duration::from_secs(20);
 struct Leftovers {
     zone: DnsName,
     provider: Arc<ConfiguredProvider>,
-    /// Finds the servers of the zone.
-    dns: Arc<Dns>,
+    /// Find the servers of the zone. Each is used for what those before it have left.
+    clients: Vec<Arc<Dns>>,
     values: Vec<OpenValue>,
 }
+
+/// The zone, the provider's credentials, and the addresses of the clients, which are kept meanwhile.
+type Key = (DnsName, String, Vec<usize>);
 
 impl Engine {
     /// Removes the values of jobs whose lease is over, in all zones at once. What cannot be removed is
@@ -34,7 +37,8 @@ impl Engine {
     pub(super) async fn reconcile(&self, run: &RunId) -> Result<Reconciliation, RunError> {
         let abandoned = self.abandoned().await?;
         let mut reconciliation = Reconciliation::default();
-        let mut leftovers: BTreeMap<(DnsName, String), Leftovers> = BTreeMap::new();
+        let mut leftovers: BTreeMap<Key, Leftovers> = BTreeMap::new();
+        let mut clients = LeftoverClients::of(self);
         for value in abandoned {
             if let Some(reason) = distrust(&value) {
                 reconciliation.left.push(LeftValue { value, reason });
@@ -45,16 +49,16 @@ impl Engine {
                 reconciliation.left.push(LeftValue { value, reason });
                 continue;
             };
-            let key = (value.zone.clone(), provider.credentials().to_owned());
-            let group = match leftovers.entry(key) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(Leftovers {
-                    zone: value.zone.clone(),
-                    provider,
-                    dns: self.dns_for(&value).await,
-                    values: Vec::new(),
-                }),
-            };
+            let clients = clients.of_value(&value).await;
+            let addresses = clients.iter().map(|dns| Arc::as_ptr(dns).addr());
+            let credentials = provider.credentials().to_owned();
+            let key = (value.zone.clone(), credentials, addresses.collect());
+            let group = leftovers.entry(key).or_insert_with(|| Leftovers {
+                zone: value.zone.clone(),
+                provider,
+                clients,
+                values: Vec::new(),
+            });
             group.values.push(value);
         }
         let cleaned = leftovers
@@ -117,21 +121,6 @@ impl Engine {
         }
     }
 
-    /// The DNS client of the value's certificate, or else of any other.
-    async fn dns_for(&self, value: &OpenValue) -> Arc<Dns> {
-        let id = value.origin.certificate.as_ref();
-        let id: Option<CertificateId> = id.and_then(|id| id.parse().ok());
-        if let Some(id) = id
-            && let Ok(certificate) = self.certificate(&id).await
-        {
-            return Arc::clone(certificate.environment.dns());
-        }
-        match self.parts.certificates.iter().next() {
-            Some(any) => Arc::clone(any.environment.dns()),
-            None => Arc::new(Dns::new(dns::Config::default())),
-        }
-    }
-
     /// Those of the values that are still open and of the same job: another process may have removed them, or
     /// resumed their order and written the same values again.
     async fn still_open(&self, values: &[OpenValue]) -> Result<Vec<OpenValue>, WriteError> {
@@ -148,15 +137,46 @@ impl Engine {
         Ok(values.iter().filter(is_same).cloned().collect())
     }
 
+    /// Removes the values of one group.
     async fn clean_up(&self, run: &RunId, group: Leftovers) -> Reconciliation {
         let Leftovers {
             zone,
             provider,
-            dns,
-            values,
+            clients,
+            mut values,
         } = group;
+        let mut done = Reconciliation::default();
+        for (number, dns) in clients.iter().enumerate() {
+            let tried = self.clean_up_by(run, &zone, &provider, dns, values).await;
+            done.removed.extend(tried.removed);
+            done.gone += tried.gone;
+            if number == 0 {
+                done.left = tried.left;
+            } else {
+                // The first reason is that of the configuration.
+                let of = |left: &LeftValue| (left.value.name.clone(), left.value.value.clone());
+                let still: HashSet<_> = tried.left.iter().map(of).collect();
+                done.left.retain(|left| still.contains(&of(left)));
+            }
+            if done.left.is_empty() {
+                break;
+            }
+            values = done.left.iter().map(|left| left.value.clone()).collect();
+        }
+        done
+    }
+
+    /// The same by the writer with this DNS client.
+    async fn clean_up_by(
+        &self,
+        run: &RunId,
+        zone: &DnsName,
+        provider: &Arc<ConfiguredProvider>,
+        dns: &Arc<Dns>,
+        values: Vec<OpenValue>,
+    ) -> Reconciliation {
         let work = async {
-            let writer = self.parts.writers.get(&zone, &provider, &dns).await?;
+            let writer = self.parts.writers.get(zone, provider, dns).await?;
             let context = ChangeContext {
                 run: run.clone(),
                 origin: Origin::default(),

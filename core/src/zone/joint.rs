@@ -184,6 +184,7 @@ async fn in_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Outcomes {
     let Some(first) = parts.first() else {
         return Vec::new();
     };
+    // The others have the same one: a writer is for one client.
     let dns = &first.publication.dns;
     // The servers are found first: without them nothing is written.
     let servers = match dns.propagation_servers(zone).await {

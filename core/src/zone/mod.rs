@@ -1,6 +1,6 @@
 //! The alias zones: who writes in each of them, and how a set of values gets there and away.
 //!
-//! [`ZoneWriters`] has one writer per zone and provider, for a whole process. [`Zones`] finds the writer
+//! [`ZoneWriters`] has one writer per zone, provider and DNS client, for a whole process. [`Zones`] finds the writer
 //! for an alias name. A [`Publication`] has every value of a job; it is made before anything is written. A
 //! [`Round`] is the one way to write: it publishes the values of jobs that share alias names, and withdraws
 //! them all, by value, whatever happens.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
@@ -56,6 +56,8 @@ pub(super) struct Worker {
     pub(super) recorder: Arc<ChangeRecorder>,
     /// Finds the primary of the zone.
     pub(super) dns: Arc<Dns>,
+    /// Held while the backend gets changes. Workers with other DNS clients have the same.
+    pub(super) turn: Arc<Mutex<()>>,
 }
 
 impl Worker {
@@ -216,7 +218,12 @@ impl Worker {
         crash_at(requested, Point::AddIntended, Point::RemoveIntended);
         let changes = requested.iter().map(|requested| requested.change.clone());
         let changes: Vec<_> = changes.collect();
+        let turn = self.turn.lock().await;
         let (before, mut outcome) = self.apply_after_serial(&changes, can_split).await;
+        // The serials before and after are of these changes only. Servers may take long to answer, and those of one
+        // certificate do not hold up others.
+        let is_of_backend = self.provider.reading() == Reading::AtBackend;
+        let _turn = Some(turn).filter(|_| is_of_backend);
         let mut resends = 0;
         loop {
             let error = match outcome {
@@ -247,11 +254,10 @@ impl Worker {
             }
             // Reading back decides. What was not carried out can be sent again: it is idempotent. Servers may only
             // be late.
-            let can_resend = self.provider.reading() == Reading::AtBackend;
             match self.confirm_now(requested, &self.backend(), before).await {
                 Ok(()) => return Ok(Applied::default()),
                 Err(WriteError::Ledger(ledger)) => return Err(ledger.into()),
-                Err(WriteError::NotCarriedOut { .. }) if can_resend && resends < RESENDS => {
+                Err(WriteError::NotCarriedOut { .. }) if is_of_backend && resends < RESENDS => {
                     resends += 1;
                     info!(zone = %self.zone, %error, "the changes were lost; sending them again");
                     outcome = self.apply(&changes, can_split).await;

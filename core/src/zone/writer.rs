@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, OnceCell, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::configured_provider::ConfiguredProvider;
@@ -23,7 +23,7 @@ use crate::txt::{Action, TxtChange, TxtSets};
 /// How long a limit that was learned holds: the backend may have been unable to work for another reason.
 const REMEMBER_LIMIT: Duration = Duration::from_hours(1);
 
-/// The writer of one zone through one provider. What waits while a request is under way goes out
+/// The writer of one zone through one provider, for certificates with the same DNS client. What waits while a request is under way goes out
 /// together in the next one, so a thousand certificates cost a handful of requests, and no two requests
 /// of one process race each other.
 ///
@@ -82,13 +82,14 @@ impl fmt::Debug for ZoneWriter {
 
 impl ZoneWriter {
     /// Starts the writer of `zone`, which records every change in `ledger`. `provider` is what
-    /// `configured` opened.
+    /// `configured` opened. Other writers of the zone have the same `turn`.
     pub(super) fn start(
         zone: DnsName,
         configured: Arc<ConfiguredProvider>,
         provider: Arc<dyn TxtProvider>,
         ledger: Arc<dyn Ledger>,
         dns: Arc<Dns>,
+        turn: Arc<AsyncMutex<()>>,
     ) -> Self {
         let (queue, batches) = mpsc::unbounded_channel();
         let identity = provider.identity();
@@ -99,6 +100,7 @@ impl ZoneWriter {
             provider: Arc::clone(&provider),
             recorder: Arc::clone(&recorder),
             dns: Arc::clone(&dns),
+            turn,
         };
         tokio::spawn(worker.run(batches));
         ZoneWriter {

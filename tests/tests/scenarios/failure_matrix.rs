@@ -76,6 +76,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_providers",
             "hostile_repository",
             "hostile_requests",
+            "hostile_settings",
             "hostile_sizes",
             "hostile_text",
             "hostile_thousand",

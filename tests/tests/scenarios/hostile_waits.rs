@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::hostile_zones::{GOOD, Neighbours};
+use super::hostile_zones::{GOOD, GOOD_TIME, Neighbours};
 use super::renewal_info::{PATH, with_info};
 
 /// Lets all certificates have a command, and returns the file that it makes.
@@ -140,6 +140,30 @@ fn a_certificate_that_takes_long_holds_up_no_deployment_for_those_of_the_same_ca
     running.kill()?;
     assert!(until < Duration::from_mins(1), "{until:?}");
     assert_eq!(ca.certificates(), GOOD);
+    Ok(())
+}
+
+#[test]
+fn keys_that_take_long_to_generate_delay_no_certificate_with_another_one() -> Result {
+    let mut two = Two::start(75)?;
+    let bed = &two.neighbours.bed;
+    let slow = std::mem::take(&mut two.others).into_iter();
+    let mut settings = slow.fold(bed.settings_with(&two.neighbours.ca), |settings, host| {
+        let lines = format!("domains = [\"{host}\"]\nkey-type = \"rsa-4096\"");
+        settings.certificate(&host.replace('.', "-"), &lines)
+    });
+    settings = settings.certificates(&two.neighbours.good);
+    let program = bed.program(settings)?;
+    let program = program.before("ulimit -n 1024 && ulimit -d 262144");
+    let running = program.spawn(&["renew"])?;
+    let begun = Instant::now();
+    bed.wait_until("the good certificates", |bed| {
+        let mut good = two.neighbours.good.iter();
+        Ok(good.all(|host| bed.certificate(&host.replace('.', "-")).is_ok()))
+    })?;
+    let waited = begun.elapsed();
+    running.kill()?;
+    assert!(waited < GOOD_TIME, "{waited:?}");
     Ok(())
 }
 

@@ -63,6 +63,7 @@ mod hostile_programs;
 mod hostile_providers;
 mod hostile_repository;
 mod hostile_requests;
+mod hostile_settings;
 mod hostile_sizes;
 mod hostile_text;
 mod hostile_thousand;

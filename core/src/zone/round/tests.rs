@@ -32,6 +32,7 @@ fn writer() -> Arc<ZoneWriter> {
         Arc::new(MemoryProvider::new([zone])),
         Arc::new(MemoryLedger::new(Arc::new(SystemClock))),
         Arc::new(Dns::new(Config::default())),
+        Arc::default(),
     )
     .into()
 }

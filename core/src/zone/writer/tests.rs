@@ -85,6 +85,7 @@ fn writer(changes: usize) -> (ZoneWriter, Arc<Mutex<Vec<usize>>>) {
         Arc::new(strict),
         ledger,
         Arc::new(Dns::new(Config::default())),
+        Arc::default(),
     );
     (writer, requests)
 }
