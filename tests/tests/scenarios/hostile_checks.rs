@@ -1,8 +1,56 @@
 //! Certificates of others in the checks of delegations, by `check` and in `run`.
 
-use acme_alias_tests::{Outcome, Result, Settings, SimulatedCa, TestBed, Validation};
+use std::fs;
+use std::net::SocketAddr;
+
+use acme_alias_tests::{
+    ALIAS_ZONE, BELOW, Outcome, Result, Settings, SimulatedCa, TestBed, Validation,
+};
+
+use super::metrics::{get, serving};
 
 const VICTIM: &str = "victim.example.com";
+
+/// When the delegations were checked last.
+fn checked_at(address: SocketAddr) -> Result<String> {
+    let metrics = get(address, "/metrics")?;
+    let mut lines = metrics.lines();
+    let line =
+        lines.find(|line| line.starts_with("acme_alias_delegations_checked_timestamp_seconds "));
+    Ok(line.unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_finding_about_a_name_that_another_certificate_has_hides_none_of_its_owner() -> Result {
+    let hosts = ["hostile.example.com", VICTIM];
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let alias = |host: &str| format!("domain-alias = '{host}.{ALIAS_ZONE}'");
+    // It fails, as the name of the other one leads to the alias name of that one.
+    let hostile = format!("domains = {hosts:?}\n{}", alias(hosts[0]));
+    let victim = format!("domains = ['{VICTIM}']\n{}", alias(VICTIM));
+    let settings = bed.settings().certificate("hostile", &hostile);
+    let program = bed.program(settings.certificate("victim", &victim))?;
+    let address = bed.dead_port()?.address();
+    let listen = format!("[run]\nlisten = '{address}'\n");
+    fs::write(program.home().join(BELOW), listen)?;
+    let running = serving(&bed, &program, address)?;
+    let first = checked_at(address)?;
+    bed.update_main_zones(&format!(
+        "zone example.com\nupdate delete _acme-challenge.{VICTIM} CNAME\n\
+         update add _acme-challenge.{VICTIM} 600 CNAME other.{ALIAS_ZONE}.\nsend\n"
+    ))?;
+    bed.wait_until("they are checked again", |_| {
+        running.hang_up()?;
+        Ok(checked_at(address)? != first)
+    })?;
+    let page = get(address, "/")?;
+    running.terminate()?;
+    let outcome = running.wait()?;
+    let finding = format!("but {VICTIM}.{ALIAS_ZONE}. is configured");
+    assert!(page.contains(&finding), "{page}");
+    outcome.assert_said(&[&finding]);
+    Ok(())
+}
 
 /// What `check` says of a name that leads outside of every alias zone.
 fn check_of_a_name_outside(change: impl Fn(Settings) -> Settings) -> Result<Outcome> {
