@@ -2,11 +2,18 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use acme_alias_tests::{
-    ALIAS_ZONE, BELOW, Outcome, Result, Settings, SimulatedCa, TestBed, Validation,
+    ALIAS_ZONE, BELOW, HostileAnswer, HostileServer, Outcome, Result, Settings, SimulatedCa,
+    TestBed, Validation,
 };
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{RData, RecordType};
 
+use super::hostile_zones::{HOSTILE, name, none, with};
 use super::metrics::{get, serving};
 
 const VICTIM: &str = "victim.example.com";
@@ -49,6 +56,88 @@ fn a_finding_about_a_name_that_another_certificate_has_hides_none_of_its_owner()
     let finding = format!("but {VICTIM}.{ALIAS_ZONE}. is configured");
     assert!(page.contains(&finding), "{page}");
     outcome.assert_said(&[&finding]);
+    Ok(())
+}
+
+/// What a server does on which a name leads to an alias name by way of three others.
+#[derive(Default)]
+struct SlowChains {
+    /// Whether each answer takes a second.
+    is_slow: AtomicBool,
+    /// How many chains were begun.
+    begun: AtomicUsize,
+}
+
+impl SlowChains {
+    fn serve(self: &Arc<Self>) -> Result<HostileServer> {
+        let chains = Arc::clone(self);
+        HostileServer::start(move |asked, kind, answer| {
+            let text = asked.to_ascii().to_ascii_lowercase();
+            let first = text.split('.').next().unwrap_or_default();
+            let next = match first {
+                "_acme-challenge" => format!("one.{HOSTILE}"),
+                "one" => format!("two.{HOSTILE}"),
+                "two" => format!("three.{HOSTILE}"),
+                "three" => format!("slow.{ALIAS_ZONE}"),
+                _ => return none(answer, &name(HOSTILE)),
+            };
+            if !matches!(kind, RecordType::TXT | RecordType::CNAME) {
+                return none(answer, &name(HOSTILE));
+            }
+            if first == "one" {
+                chains.begun.fetch_add(1, Ordering::Relaxed);
+            }
+            match with(answer, asked, [RData::CNAME(CNAME(name(&next)))]) {
+                HostileAnswer::Now(answer) if chains.is_slow.load(Ordering::Relaxed) => {
+                    HostileAnswer::Late(Duration::from_millis(900), answer)
+                }
+                answer => answer,
+            }
+        })
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn settings_that_change_again_and_again_keep_no_check_from_its_end() -> Result {
+    let builder = TestBed::builder().delegate(&[VICTIM]);
+    let bed = builder.always_valid().start()?;
+    let chains = Arc::new(SlowChains::default());
+    let server = chains.serve()?;
+    let mut settings = bed.settings().certificates(&[VICTIM]);
+    let zone = (HOSTILE.to_owned(), vec![server.address()]);
+    settings.zones.push(zone);
+    let settings = settings.certificate("slow", &format!("domains = ['slow.{HOSTILE}']"));
+    let program = bed.program(settings)?;
+    program.run(&["renew"])?.assert_success();
+    let removed = format!("update delete _acme-challenge.{VICTIM} CNAME");
+    bed.update_main_zones(&format!("zone example.com\n{removed}\nsend\n"))?;
+    chains.is_slow.store(true, Ordering::Relaxed);
+    let address = bed.dead_port()?.address();
+    let listen = format!("[run]\nlisten = '{address}'\n");
+    fs::write(program.home().join(BELOW), listen)?;
+    let known = AtomicUsize::new(chains.begun());
+    let running = program.spawn(&["run"])?;
+    bed.wait_until("a check has ended", |_| {
+        // Each check that has begun is overtaken by settings that have changed.
+        let now = chains.begun();
+        if known.swap(now, Ordering::Relaxed) < now {
+            running.hang_up()?;
+        }
+        let metrics = get(address, "/metrics");
+        Ok(metrics.is_ok_and(|text| text.contains("\nacme_alias_delegations{")))
+    })?;
+    // Another one follows, with the new settings.
+    let ended = chains.begun();
+    bed.wait_until("another check has begun", |_| Ok(chains.begun() > ended))?;
+    let page = get(address, "/")?;
+    running.terminate()?;
+    running.wait()?;
+    let finding = format!("_acme-challenge.{VICTIM}.: there is no CNAME");
+    assert!(page.contains(&finding), "{page}");
     Ok(())
 }
 

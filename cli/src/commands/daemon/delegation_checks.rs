@@ -23,11 +23,18 @@ const AFTER_ERRORS: SignedDuration = SignedDuration::from_hours(1);
 /// The check that is running, and when the last one began. A running check ends when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct DelegationChecks {
+    /// None if there are new settings since.
     began: Option<Timestamp>,
     running: Option<AbortOnDropHandle<()>>,
 }
 
 impl DelegationChecks {
+    /// There are new settings, which may have other domains: another check is due. One that is running ends first, with
+    /// the settings that it began with. Settings that change again and again would let none of them end.
+    pub(super) fn settings_changed(&mut self) {
+        self.began = None;
+    }
+
     /// Starts a check in the background if one is due.
     pub(super) fn start_if_due(
         &mut self,

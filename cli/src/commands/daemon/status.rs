@@ -184,7 +184,7 @@ mod tests {
         let before = after(std::slice::from_ref(&hostile), 0);
         let now = after(&[hostile.clone(), victim.clone()], 0);
         let news = News::of(Some(&before), &now);
-        assert_eq!(news.findings, [victim.finding.clone()]);
+        assert_eq!(news.findings, std::slice::from_ref(&victim.finding));
         assert_eq!(News::of(Some(&now), &now).findings, []);
         // The same in other words, or for one more certificate, is known.
         let changed = [
