@@ -1,6 +1,8 @@
 //! `acme-alias check`: every delegation looked at from all sides.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acme_alias_core::delegation::{CaaIdentity, DelegationCheck, Expectation, OwnValues};
@@ -36,14 +38,11 @@ pub(crate) async fn run(
         return Ok(Report::Offboarding(left.await?));
     }
     let environment = setup.environment()?;
-    let wanted = wanted(&args.subjects, setup)?;
+    let caa_issuer = args.caa_issuer.as_deref();
+    let wanted = stoppable(cancel, wanted(&args.subjects, caa_issuer, setup)).await?;
     let mut last = None;
     loop {
-        let mut checked = stoppable(
-            cancel,
-            check(args.caa_issuer.as_deref(), setup, &environment, &wanted),
-        )
-        .await?;
+        let mut checked = stoppable(cancel, check(setup, &environment, &wanted)).await?;
         checked.full = !args.subjects.is_empty() || output.logging;
         if !args.watch || !checked.has_errors() {
             if args.write {
@@ -51,8 +50,11 @@ pub(crate) async fn run(
             }
             let noted = forwarding::note(setup, &environment, &mut checked.names);
             stoppable(cancel, noted).await?;
-            let names = checked.names.iter();
-            for note in sharing::notes(names.map(|name| name.report.chain.last())) {
+            // A name of several certificates is one name.
+            let chains = checked.names.iter().map(|name| &name.report.chain);
+            let alias_names = chains.map(|chain| (&chain.challenge_name, chain.last()));
+            let alias_names: BTreeMap<_, _> = alias_names.collect();
+            for note in sharing::notes(alias_names.into_values()) {
                 output.note(&note);
             }
             return Ok(Report::Checked(checked));
@@ -72,15 +74,47 @@ pub(crate) async fn run(
     }
 }
 
-/// Identifiers that share a challenge name, and where it should lead.
+/// Identifiers that share a challenge name, and what has to be true of its delegation for some certificates.
 struct Wanted<'a> {
     challenge_name: DnsName,
     identifiers: Vec<Identifier>,
-    alias_name: Option<DnsName>,
-    /// The certificates that have the challenge name.
+    expected: Expected<'a>,
+    /// The certificates that have the challenge name and expect this of it.
     certificates: Vec<&'a CertificateId>,
+}
+
+/// A CA and an account there.
+type CaaKey<'a> = (&'a str, &'a [String], Option<&'a str>);
+
+/// What a certificate expects of the delegation of a challenge name.
+#[derive(PartialEq, Eq)]
+struct Expected<'a> {
+    /// Where it should lead.
+    alias_name: Option<&'a DnsName>,
     /// The provider for an alias name in a zone that is found by its SOA record.
     provider: Option<&'a str>,
+    /// Who must be allowed to issue by CAA records.
+    caa: Option<Arc<CaaIdentity>>,
+}
+
+impl Expected<'_> {
+    fn key(&self) -> (Option<&DnsName>, Option<&str>, Option<CaaKey<'_>>) {
+        let caa = self.caa.as_deref();
+        let caa = caa.map(|caa| (&*caa.issuer, &*caa.others, caa.account.as_deref()));
+        (self.alias_name, self.provider, caa)
+    }
+}
+
+impl Ord for Expected<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Expected<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl Wanted<'_> {
@@ -88,25 +122,28 @@ impl Wanted<'_> {
     fn check<'a>(
         &'a self,
         alias_zones: &'a BTreeSet<DnsName>,
-        caa: Option<&'a CaaIdentity>,
-        own_values: Option<&'a OwnValues>,
+        own_values: &'a OwnValues,
     ) -> DelegationCheck<'a> {
         DelegationCheck {
             challenge_name: &self.challenge_name,
             expectation: Expectation {
                 identifiers: &self.identifiers,
-                alias_name: self.alias_name.as_ref(),
+                alias_name: self.expected.alias_name,
                 alias_zones,
-                any_zone: self.provider.is_some(),
+                any_zone: self.expected.provider.is_some(),
             },
             certificate: self.certificates.first().map(|id| id.as_str()),
-            caa,
-            own_values,
+            caa: self.expected.caa.as_deref(),
+            own_values: Some(own_values),
         }
     }
 }
 
-fn wanted<'a>(subjects: &'a [Subject], setup: &'a Setup) -> Result<Vec<Wanted<'a>>, Failure> {
+async fn wanted<'a>(
+    subjects: &'a [Subject],
+    caa_issuer: Option<&str>,
+    setup: &'a Setup,
+) -> Result<Vec<Wanted<'a>>, Failure> {
     let settings = &setup.settings;
     let identifiers: BTreeSet<_> = if subjects.is_empty() {
         settings.identifiers().collect()
@@ -126,41 +163,51 @@ fn wanted<'a>(subjects: &'a [Subject], setup: &'a Setup) -> Result<Vec<Wanted<'a
         shared.push(identifier.clone());
     }
     let certificates = certificates(settings);
+    let mut authorities = Authorities::new(setup, caa_issuer);
     let mut wanted = Vec::with_capacity(by_challenge.len());
     for (challenge_name, identifiers) in by_challenge {
         let all = certificates.get(challenge_name);
         let all = all.map(Vec::as_slice).unwrap_or_default();
-        for (alias_name, certificates) in by_alias(setup, challenge_name, all) {
-            let mut settings = certificates.iter().map(|(_, settings)| settings);
+        let by_expected = by_expected(setup, challenge_name, all, &mut authorities).await?;
+        for (expected, certificates) in by_expected {
             wanted.push(Wanted {
                 challenge_name: challenge_name.clone(),
                 identifiers: identifiers.clone(),
-                alias_name: alias_name.cloned(),
-                provider: settings.find_map(|one| one.provider.as_deref()),
-                certificates: certificates.into_iter().map(|(id, _)| id).collect(),
+                expected,
+                certificates: certificates.into_iter().collect(),
             });
         }
     }
     Ok(wanted)
 }
 
-/// Certificates with a challenge name, by the alias name that it has for each.
-fn by_alias<'a>(
+/// The certificates with a challenge name, by what each expects of it: what is true for one need not be true for another,
+/// which may be of somebody else.
+async fn by_expected<'a>(
     setup: &'a Setup,
     challenge_name: &DnsName,
     certificates: &[(&'a CertificateId, &'a CertificateSettings)],
-) -> BTreeMap<Option<&'a DnsName>, Vec<(&'a CertificateId, &'a CertificateSettings)>> {
-    let mut by_alias: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let of_certificate = |own| setup.aliases.of_certificate(challenge_name, own);
+    authorities: &mut Authorities<'_>,
+) -> Result<BTreeMap<Expected<'a>, BTreeSet<&'a CertificateId>>, Failure> {
+    let mut by_expected: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let alias_name = |own| setup.aliases.of_certificate(challenge_name, own);
     for (id, certificate) in certificates {
-        let alias_name = of_certificate(certificate.alias_of(challenge_name));
-        let alike = by_alias.entry(alias_name).or_default();
-        alike.push((*id, *certificate));
+        let expected = Expected {
+            alias_name: alias_name(certificate.alias_of(challenge_name)),
+            provider: certificate.provider.as_deref(),
+            caa: authorities.of_one(Some(id)).await?,
+        };
+        by_expected.entry(expected).or_default().insert(*id);
     }
-    if by_alias.is_empty() {
-        by_alias.insert(of_certificate(None), Vec::new());
+    if by_expected.is_empty() {
+        let expected = Expected {
+            alias_name: alias_name(None),
+            provider: None,
+            caa: authorities.of_one(None).await?,
+        };
+        by_expected.insert(expected, BTreeSet::new());
     }
-    by_alias
+    Ok(by_expected)
 }
 
 /// The certificates in the settings, by challenge name.
@@ -191,30 +238,24 @@ pub(super) async fn all(
     if setup.settings.certificates.is_empty() {
         return Ok(());
     }
-    let mut wanted = wanted(&[], setup)?;
+    let mut wanted = wanted(&[], None, setup).await?;
     wanted.retain(|one| {
         let mut certificates = one.certificates.iter();
         let settings = &setup.settings.certificates;
         certificates.any(|id| settings.get(*id).is_some_and(|one| !one.skip_preflight))
     });
     for part in wanted.chunks(PART) {
-        add(check(None, setup, environment, part).await?);
+        add(check(setup, environment, part).await?);
     }
     Ok(())
 }
 
 async fn check(
-    caa_issuer: Option<&str>,
     setup: &Setup,
     environment: &Environment,
     wanted: &[Wanted<'_>],
 ) -> Result<Checked, Failure> {
     let begun = Instant::now();
-    let mut authorities = Authorities::new(setup, caa_issuer);
-    let mut identities = Vec::with_capacity(wanted.len());
-    for Wanted { certificates, .. } in wanted {
-        identities.push(authorities.of(certificates.iter().copied()).await?);
-    }
     let ours: Vec<OpenValue> = match setup.existing_state().await? {
         Some((_, ledger)) => ledger.open_values().await?,
         None => Vec::new(),
@@ -224,27 +265,9 @@ async fn check(
         .map(|open| (open.name, open.value))
         .collect();
     let alias_zones = environment.alias_zones().apexes();
-    let with_identities = wanted.iter().zip(&identities);
-    let checks = with_identities.clone().map(|(wanted, identities)| {
-        let first = identities.first().map(AsRef::as_ref);
-        wanted.check(alias_zones, first, Some(&ours))
-    });
+    let checks = wanted.iter().map(|wanted| wanted.check(alias_zones, &ours));
     let checks: Vec<_> = checks.collect();
-    let mut reports = environment.checker().check_all(&checks).await;
-    // Few names have certificates of several CAs. They are checked at the same time, as their servers may be slow.
-    let most = identities.iter().map(Vec::len).max().unwrap_or_default();
-    for number in 1..most {
-        let others = with_identities.clone().enumerate();
-        let others = others.filter_map(|(at, (wanted, identities))| {
-            let identity = identities.get(number)?;
-            Some((at, wanted.check(alias_zones, Some(identity), None)))
-        });
-        let (places, checks): (Vec<_>, Vec<_>) = others.unzip();
-        let others = environment.checker().check_all(&checks).await;
-        for (at, other) in places.into_iter().zip(others) {
-            reports[at].add_caa_findings(other);
-        }
-    }
+    let reports = environment.checker().check_all(&checks).await;
     let names = wanted
         .iter()
         .zip(reports)
@@ -280,7 +303,7 @@ async fn probe(
         let alias_name = report.chain.last();
         let provider = match environment.alias_zones().closest(alias_name) {
             Some(_) => None,
-            None => wanted.provider,
+            None => wanted.expected.provider,
         };
         let shared = alias_names.entry(provider).or_default();
         shared.insert(alias_name.clone());

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use acme_alias_core::delegation::{CaaIdentity, CnameChain, Compared, Presence, ZoneRecord};
 use acme_alias_core::dns::{Caa, Dns, DnsError};
 use acme_alias_core::name::{DnsName, Identifier};
+use acme_alias_core::printable::few;
 use acme_alias_core::store::Store;
 use futures_util::{StreamExt, stream};
 
@@ -186,8 +187,12 @@ async fn aliases(
         if let Some(alias) = &args.challenge_alias {
             return alias.challenge_name().map_err(in_words);
         }
-        if let Some(alias_name) = setup.aliases.wanted(challenge_name)? {
-            return Ok(alias_name.clone());
+        match setup.aliases.wanted(challenge_name) {
+            Ok(Some(alias_name)) => return Ok(alias_name.clone()),
+            Ok(None) => {}
+            Err(contested) => {
+                return one_of_several(setup, dns, challenge_name, contested, output).await;
+            }
         }
         let is_usable = |name: &DnsName| {
             leads::alias_zone(settings, name).is_some() || with_provider.contains(challenge_name)
@@ -205,6 +210,45 @@ async fn aliases(
     let found: Vec<_> = found.buffered(AT_ONCE).collect().await;
     let (found, left_out) = those_found(found, output)?;
     Ok((found.into_iter().collect(), left_out))
+}
+
+/// Of several alias names for a challenge name, the one to which it leads, with a warning. Fails if it leads to none of
+/// them, or if all certificates are in the settings files, where their aliases can be made the same.
+async fn one_of_several(
+    setup: &Setup,
+    dns: &Dns,
+    challenge_name: &DnsName,
+    contested: Failure,
+    output: Output,
+) -> Result<DnsName, Failure> {
+    let configured = setup.aliases.all_configured(challenge_name);
+    if !configured.iter().any(|(id, _)| setup.by_flags.contains(id)) {
+        return Err(contested);
+    }
+    let mut aliases: BTreeMap<&DnsName, BTreeSet<String>> = BTreeMap::new();
+    for (id, alias) in configured {
+        aliases.entry(alias).or_default().insert(format!("`{id}`"));
+    }
+    let each = aliases.iter().map(|(alias, ids)| {
+        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+        format!("{alias} for {}", few(&ids, ", "))
+    });
+    let each: Vec<_> = each.collect();
+    let problem = format!(
+        "{challenge_name} has different aliases: {}",
+        few(&each, ", and ")
+    );
+    let remedy = "a name has one CNAME: issue the certificates with other aliases again with the same one, or \
+                  `acme-alias forget` them";
+    match Leads::of(dns, &setup.settings, challenge_name).await {
+        Leads::To(name) if aliases.contains_key(&name) => {
+            output.warning(&format!(
+                "{problem}; it leads to {name}, which stays; {remedy}"
+            ));
+            Ok(name)
+        }
+        _ => Err(Failure::new(Part::Settings, &problem, remedy.to_owned())),
+    }
 }
 
 /// A name of its own for each challenge name, kept in the state: one that nobody can guess, or that of the

@@ -1,13 +1,15 @@
 //! Delegations that were looked at, for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use acme_alias_core::delegation::{
     DelegationReport, End, Finding, ServerReport, Severity, ZoneReport,
 };
-use acme_alias_core::name::{DnsName, Identifier};
+use acme_alias_core::name::DnsName;
+use acme_alias_core::printable::few;
+use acme_alias_core::store::CertificateId;
 
-use super::finding::of_finding;
+use super::finding::{merged, of_finding};
 use super::layout::wrapped;
 use super::report::{Checked, CheckedName, Offboarding, Probed};
 
@@ -15,7 +17,7 @@ pub(super) fn checked(checked: &Checked) -> String {
     let mut text = if checked.full {
         everything(checked)
     } else {
-        let findings = Finding::merged(checked.findings().cloned());
+        let findings = merged(checked.findings());
         let findings = findings.iter().map(|finding| of_finding(finding) + "\n");
         wrapped(&findings.collect::<String>()) + &table(checked)
     };
@@ -26,7 +28,7 @@ pub(super) fn checked(checked: &Checked) -> String {
     text + &wrapped(&format!(
         "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s, \
          {rate:.0}/s\n",
-        checked.names.len(),
+        checked.worst().len(),
         checked.count(None),
     ))
 }
@@ -34,13 +36,14 @@ pub(super) fn checked(checked: &Checked) -> String {
 /// All that was seen on the way from each name.
 fn everything(checked: &Checked) -> String {
     let mut text = String::new();
+    let verdicts = verdicts(checked);
     let mut zones: BTreeMap<&DnsName, &ZoneReport> = BTreeMap::new();
     for name in &checked.names {
         let report = &name.report;
         let on_the_way = report.source.iter().chain(&report.between);
         let on_the_way = on_the_way.chain(&report.alias);
         zones.extend(on_the_way.map(|report| (&report.zone, &**report)));
-        text.push_str(&wrapped(&one(name)));
+        text.push_str(&wrapped(&one(name, &verdicts)));
     }
     if checked.names.len() > 1 {
         text.push_str(&table(checked));
@@ -51,17 +54,11 @@ fn everything(checked: &Checked) -> String {
     text
 }
 
-fn one(
-    CheckedName {
-        identifiers,
-        report,
-        ..
-    }: &CheckedName,
-) -> String {
+fn one(name: &CheckedName, verdicts: &Verdicts<'_>) -> String {
     let DelegationReport {
         chain, findings, ..
-    } = report;
-    let mut text = format!("{}: {}\n", list(identifiers), verdict(findings));
+    } = &name.report;
+    let mut text = format!("{}: {}\n", domains(name, verdicts), verdict(findings));
     for hop in &chain.hops {
         text.push_str(&format!(
             "  {} {} CNAME {}  (asked: {})\n",
@@ -91,9 +88,33 @@ fn verdict(findings: &[Finding]) -> &'static str {
     }
 }
 
-fn list(identifiers: &[Identifier]) -> String {
+/// The verdicts on each challenge name: it may be in several certificates, which expect different things of it.
+type Verdicts<'a> = BTreeMap<&'a DnsName, BTreeSet<&'static str>>;
+
+fn verdicts(checked: &Checked) -> Verdicts<'_> {
+    let mut verdicts = Verdicts::new();
+    for CheckedName { report, .. } in &checked.names {
+        let of_name = verdicts.entry(&report.chain.challenge_name).or_default();
+        of_name.insert(verdict(&report.findings));
+    }
+    verdicts
+}
+
+/// The domains, with the certificates if the verdict on others is another one.
+fn domains(name: &CheckedName, verdicts: &Verdicts<'_>) -> String {
+    let CheckedName {
+        identifiers,
+        certificates,
+        report,
+    } = name;
     let identifiers: Vec<_> = identifiers.iter().map(ToString::to_string).collect();
-    identifiers.join(", ")
+    let domains = identifiers.join(", ");
+    let of_name = verdicts.get(&report.chain.challenge_name);
+    if certificates.is_empty() || of_name.is_none_or(|of_name| of_name.len() < 2) {
+        return domains;
+    }
+    let ids: Vec<_> = certificates.iter().map(CertificateId::as_str).collect();
+    format!("{domains} (for {})", few(&ids, ", "))
 }
 
 /// A line for each challenge name, worst first.
@@ -103,14 +124,17 @@ fn table(checked: &Checked) -> String {
         let worst = name.report.findings.first();
         std::cmp::Reverse(worst.map(|finding| finding.severity))
     });
+    let verdicts = verdicts(checked);
     let rows = names.into_iter().map(|name| {
         let alias_name = name.report.alias_name();
         let leads_to = alias_name.map_or_else(|| "nowhere".to_owned(), ToString::to_string);
         let verdict = verdict(&name.report.findings).to_owned();
-        [verdict, list(&name.identifiers), leads_to]
+        [verdict, domains(name, &verdicts), leads_to]
     });
     let head = ["verdict", "domains", "leads to"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let mut rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    // Those of certificates that expect different things of a name.
+    rows.dedup();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let (first, second) = (width(0), width(1));
     let lines = rows.iter().map(|[verdict, domains, leads_to]| {

@@ -196,6 +196,7 @@ fn checked(checked: &Checked) -> Value {
             let found = &name.report;
             json!({
                 "domains": name.identifiers,
+                "certificates": name.certificates,
                 "challenge_name": found.chain.challenge_name,
                 "hops": found.chain.hops,
                 "end": end(&found.chain.end),

@@ -78,6 +78,18 @@ impl Listing {
         }
     }
 
+    /// All of them; those with problems come first as well, but those that were never obtained come after those that
+    /// were: nobody relies on these yet. For what has room for some of them only.
+    pub(crate) fn obtained_first(&self) -> Vec<&Listed> {
+        let mut all: Vec<_> = self.all.iter().collect();
+        all.sort_by_cached_key(|listed| {
+            let is_good = listed.state(self.now) == State::Good
+                && listed.alarm(self.now, Warn::default()).is_none();
+            (is_good, listed.overview.current.is_none())
+        });
+        all
+    }
+
     /// Whether the check found a problem.
     pub(super) fn has_alarm(&self) -> bool {
         self.alarms().next().is_some()
@@ -381,6 +393,30 @@ mod tests {
             "sooner",
             "later",
         ];
+        assert_eq!(ids.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn certificates_that_were_never_obtained_come_after_those_with_problems() {
+        let never = |id: &str| {
+            let mut listed = with_left(id, 0);
+            listed.overview.current = None;
+            listed.overview.attempts = Some(attempts());
+            listed
+        };
+        let mut failed = with_left("failed", 10);
+        failed.overview.attempts = Some(attempts());
+        let all = vec![
+            with_left("good", 60),
+            never("never"),
+            with_left("ending", 3),
+            undeployed("undeployed"),
+            failed,
+        ];
+        let listing = Listing::new(all, now(), PathBuf::new(), None);
+        let ids = listing.obtained_first().into_iter();
+        let ids = ids.map(|listed| listed.overview.id.as_str());
+        let expected = ["failed", "undeployed", "ending", "never", "good"];
         assert_eq!(ids.collect::<Vec<_>>(), expected);
     }
 

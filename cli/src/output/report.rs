@@ -148,10 +148,20 @@ impl Checked {
         self.names.iter().any(|name| name.report.has_errors())
     }
 
+    /// How severe the worst finding about each challenge name is, for whichever of its certificates.
+    pub(crate) fn worst(&self) -> BTreeMap<&DnsName, Option<Severity>> {
+        let mut worst: BTreeMap<_, Option<Severity>> = BTreeMap::new();
+        for CheckedName { report, .. } in &self.names {
+            let found = report.findings.first().map(|finding| finding.severity);
+            let of_name = worst.entry(&report.chain.challenge_name).or_default();
+            *of_name = found.max(*of_name);
+        }
+        worst
+    }
+
     /// How many challenge names have this as their worst finding, or none at all.
     pub(crate) fn count(&self, worst: Option<Severity>) -> usize {
-        let names = self.names.iter();
-        let found = names.map(|name| name.report.findings.first().map(|finding| finding.severity));
+        let found = self.worst().into_values();
         found.filter(|found| *found == worst).count()
     }
 

@@ -11,6 +11,6 @@ mod sample;
 mod snapshot;
 mod status;
 
-pub(crate) use self::delegations::{Delegations, DelegationsSoFar};
+pub(crate) use self::delegations::{Delegations, DelegationsSoFar, FoundFor};
 pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::status::{LastRun, Phase, Status, Trouble};

@@ -7,6 +7,7 @@ use acme_alias_core::engine::WantedBy;
 use acme_alias_core::printable::few;
 use acme_alias_core::store::CertificateId;
 
+use super::delegations::FoundFor;
 use super::snapshot::Snapshot;
 use super::status::{self, Trouble};
 use crate::output::{Listed, State, Warn};
@@ -25,7 +26,7 @@ pub(super) struct Problem {
 /// The problems, those of the process first, then delegations, and then certificates in the order of the list. Of the
 /// delegations of a certificate all but the first come later: they hide the problems of no other.
 pub(super) fn problems(snapshot: &Snapshot) -> Vec<Problem> {
-    let broken = broken_by_name(snapshot);
+    let broken = broken_by_certificate(snapshot);
     let certificates = snapshot.listing.all.iter();
     let certificates = certificates.filter_map(|listed| of_certificate(snapshot, listed, &broken));
     let (urgent, others): (Vec<_>, Vec<_>) = certificates.partition(|one| one.is_urgent);
@@ -63,31 +64,36 @@ fn of_process(snapshot: &Snapshot) -> Vec<Problem> {
 }
 
 /// What is wrong with delegations, as far as the next renewal would fail.
-fn broken_delegations(snapshot: &Snapshot) -> impl Iterator<Item = &Finding> {
+fn broken_delegations(snapshot: &Snapshot) -> impl Iterator<Item = &FoundFor> {
     let process = snapshot.status.as_ref();
     let delegations = process.and_then(|status| status.delegations.as_ref());
     let findings = delegations.into_iter().flat_map(|all| &all.findings);
-    findings.filter(|finding| finding.severity == Severity::Error)
+    findings.filter(|found| found.finding.severity == Severity::Error)
 }
 
 /// The delegations with which the next renewal would fail: the first of each certificate, and the others. Certificates
-/// that have failed already have a problem of their own.
+/// that have failed already have a problem of their own; what concerns others as well is shown for these.
 fn of_delegations(snapshot: &Snapshot) -> (Vec<Problem>, Vec<Problem>) {
-    let ids_by_name = ids_by_name(snapshot);
     let mut seen = HashSet::new();
     let failing = snapshot.listing.all.iter();
     let failing = failing.filter(|listed| listed.attempts().is_some());
-    let failing: BTreeSet<_> = failing.flat_map(|listed| &listed.overview.names).collect();
-    let errors = broken_delegations(snapshot).filter(|finding| {
-        let mut domains = finding.domains.iter();
-        domains.any(|domain| !failing.contains(&domain.to_string()))
-    });
+    let failing: HashSet<_> = failing.map(|listed| &listed.overview.id).collect();
     let (mut first, mut further) = (Vec::new(), Vec::new());
-    for finding in errors {
-        let domains: Vec<_> = finding.domains.iter().map(ToString::to_string).collect();
-        let ids = domains.iter().filter_map(|domain| ids_by_name.get(domain));
-        let is_first = ids.fold(false, |is_first, id| seen.insert(*id) | is_first);
+    for FoundFor {
+        finding,
+        certificates,
+    } in broken_delegations(snapshot)
+    {
+        let others = certificates.iter().filter(|id| !failing.contains(id));
+        let others: Vec<_> = others.collect();
+        if others.is_empty() {
+            continue;
+        }
+        let is_first = others
+            .into_iter()
+            .fold(false, |is_first, id| seen.insert(id) | is_first);
         let part = if is_first { &mut first } else { &mut further };
+        let domains: Vec<_> = finding.domains.iter().map(ToString::to_string).collect();
         part.push(Problem {
             subject: Some(few(&domains, ", ")),
             is_urgent: true,
@@ -98,30 +104,21 @@ fn of_delegations(snapshot: &Snapshot) -> (Vec<Problem>, Vec<Problem>) {
     (first, further)
 }
 
-/// A certificate that has the name, for each name.
-fn ids_by_name(snapshot: &Snapshot) -> HashMap<&String, &CertificateId> {
-    let certificates = snapshot.listing.all.iter();
-    let names = certificates.flat_map(|listed| {
-        let names = listed.overview.names.iter();
-        names.map(|name| (name, &listed.overview.id))
-    });
-    names.collect()
-}
-
-/// The same by the names of certificates: one alias zone may concern all of them.
-fn broken_by_name(snapshot: &Snapshot) -> HashMap<String, &Finding> {
-    let findings = broken_delegations(snapshot);
-    let by_name = findings.flat_map(|finding| {
-        let domains = finding.domains.iter();
-        domains.map(move |domain| (domain.to_string(), finding))
-    });
-    by_name.collect()
+/// The same by certificate: one alias zone may concern all of them.
+fn broken_by_certificate(snapshot: &Snapshot) -> HashMap<&CertificateId, Vec<&Finding>> {
+    let mut broken: HashMap<_, Vec<_>> = HashMap::new();
+    for found in broken_delegations(snapshot) {
+        for id in &found.certificates {
+            broken.entry(id).or_default().push(&found.finding);
+        }
+    }
+    broken
 }
 
 fn of_certificate(
     snapshot: &Snapshot,
     listed: &Listed,
-    broken: &HashMap<String, &Finding>,
+    broken: &HashMap<&CertificateId, Vec<&Finding>>,
 ) -> Option<Problem> {
     let now = snapshot.at;
     let alarm = listed.alarm(now, Warn::default());
@@ -136,11 +133,8 @@ fn of_certificate(
     let id = &listed.overview.id;
     let known = snapshot.status.as_ref();
     let known = known.and_then(|status| status.failures.get(id));
-    let names = listed.overview.names.iter();
-    let found: BTreeSet<_> = names
-        .filter_map(|name| broken.get(name))
-        .map(|finding| status::remedy(finding))
-        .collect();
+    let found = broken.get(id).into_iter().flatten();
+    let found: BTreeSet<_> = found.map(|finding| status::remedy(finding)).collect();
     Some(Problem {
         subject: Some(id.to_string()),
         is_urgent,

@@ -27,17 +27,17 @@ impl<'a> Authorities<'a> {
         }
     }
 
-    /// As whom CAA records must name the CAs of these certificates, or that of the settings if there is none. CAs whose
-    /// domain is not known are left out.
-    pub(crate) async fn of(
+    /// As whom CAA records must name the CA of this certificate, or that of the settings; `None` if the CA's domain is not
+    /// known.
+    pub(crate) async fn of_one(
         &mut self,
-        certificates: impl IntoIterator<Item = &CertificateId>,
-    ) -> Result<Vec<Arc<CaaIdentity>>, Failure> {
-        let identities = self.of_each_ca(certificates).await?;
-        Ok(identities.into_iter().flatten().collect())
+        certificate: Option<&CertificateId>,
+    ) -> Result<Option<Arc<CaaIdentity>>, Failure> {
+        let identities = self.of_each_ca(certificate).await?;
+        Ok(identities.into_iter().flatten().next())
     }
 
-    /// The same for all of the CAs; `None` if the domain of one is not known. Records for the others alone would refuse it.
+    /// The same for the CAs of these certificates; `None` if the domain of one is not known. Records for the others alone would refuse it.
     pub(crate) async fn of_all(
         &mut self,
         certificates: impl IntoIterator<Item = &CertificateId>,

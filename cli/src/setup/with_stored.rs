@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acme_alias_core::name::DnsName;
 use acme_alias_core::store::{CertificateId, Store};
 
 use super::aliases::AliasNames;
@@ -38,9 +37,7 @@ impl Setup {
             }
         }
         self.cas_by_flags = std::mem::take(&mut merged.cas);
-        let (settings, by_flags, contested) = merged.finish();
-        (self.settings, self.by_flags) = (settings, by_flags);
-        warnings.extend(contested);
+        (self.settings, self.by_flags) = (merged.settings, merged.by_flags);
         warnings.extend(unusable(&self.settings));
         let generated = self.aliases.generated().clone();
         self.aliases = AliasNames::new(&self.settings, generated).into();
@@ -75,40 +72,6 @@ impl Merged {
             by_flags: BTreeSet::new(),
             cas: BTreeMap::new(),
         }
-    }
-
-    /// The settings, the certificates that were added, and a warning for each challenge name with different aliases.
-    /// It has one CNAME: the alias in the settings files counts, or else the CNAME that is there.
-    fn finish(mut self) -> (Settings, BTreeSet<CertificateId>, Vec<String>) {
-        let mut aliases: BTreeMap<DnsName, BTreeMap<DnsName, Vec<CertificateId>>> = BTreeMap::new();
-        for (id, certificate) in &self.settings.certificates {
-            for domain in &certificate.domains {
-                let Some(alias) = domain.alias.clone() else {
-                    continue;
-                };
-                let challenge_name = domain.identifier.challenge_name().clone();
-                let ids = aliases.entry(challenge_name).or_default();
-                let ids = ids.entry(alias).or_default();
-                if !ids.contains(id) {
-                    ids.push(id.clone());
-                }
-            }
-        }
-        aliases.retain(|_, by_alias| by_alias.len() > 1);
-        for id in &self.by_flags {
-            let certificate = self.settings.certificates.get_mut(id);
-            for domain in certificate.into_iter().flat_map(|one| &mut one.domains) {
-                if aliases.contains_key(domain.identifier.challenge_name()) {
-                    domain.alias = None;
-                }
-            }
-        }
-        let by_flags = |ids: &Vec<CertificateId>| ids.iter().any(|id| self.by_flags.contains(id));
-        let contested = aliases.iter().filter(|(_, of)| of.values().any(by_flags));
-        let warnings = contested
-            .map(|(name, of)| contested_alias(name, of))
-            .collect();
-        (self.settings, self.by_flags, warnings)
     }
 
     /// Adds a certificate from its own settings.
@@ -154,21 +117,4 @@ impl Merged {
         providers.insert(name.clone(), options);
         name
     }
-}
-
-/// Certificates that were issued by flags, and one that has another alias for the same challenge name.
-fn contested_alias(
-    challenge_name: &DnsName,
-    aliases: &BTreeMap<DnsName, Vec<CertificateId>>,
-) -> String {
-    let each = aliases.iter().map(|(alias, ids)| {
-        let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
-        format!("{alias} for {}", ids.join(", "))
-    });
-    let each: Vec<_> = each.collect();
-    format!(
-        "{challenge_name} has different aliases: {}; a name has one CNAME, so the certificates with the others \
-         cannot be renewed: issue them again with the alias to which it leads, or `acme-alias forget` them",
-        each.join(", and ")
-    )
 }

@@ -61,6 +61,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "hostile_connections",
             "hostile_ca",
             "hostile_certificates",
+            "hostile_checks",
             "hostile_clients",
             "hostile_decoding",
             "hostile_delegations",

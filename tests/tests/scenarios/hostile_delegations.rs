@@ -305,3 +305,33 @@ fn two_alias_names_for_one_name_keep_no_other_name_from_being_checked() -> Resul
     policy.assert_printed(&[&format!("victim.example.com.{ALIAS_ZONE}")]);
     Ok(())
 }
+
+#[test]
+fn an_alias_name_in_the_settings_takes_none_from_a_certificate_issued_by_flags() -> Result {
+    let bed = TestBed::builder().delegate_apart(&["hostile.example.com"]);
+    let bed = bed.always_valid().start()?;
+    let victim = format!("victim.example.com.{ALIAS_ZONE}");
+    let hostile = format!("hostile.example.com.{ALIAS_ZONE}");
+    let issue = ["issue", "victim.example.com", "--domain-alias", &victim];
+    let issue = [&issue[..], &["--skip-preflight"]].concat();
+    bed.run(&issue)?.assert_success();
+    let lines = format!(
+        "domains = ['hostile.example.com', 'victim.example.com']\ndomain-alias = '{hostile}'"
+    );
+    let program = bed.program(bed.settings().certificate("hostile", &lines))?;
+    let policy = program.run(&["key", "policy"])?;
+    policy.assert_printed(&[&victim, &hostile]);
+    let check = program.run(&["check"])?;
+    let record = |alias: &str| format!("_acme-challenge.victim.example.com. 600 IN CNAME {alias}.");
+    for outcome in [&policy, &check] {
+        assert!(!outcome.stderr.contains("cannot be renewed"), "{outcome}");
+    }
+    // It leads to none of the alias names, and `delegate` does not choose between customers.
+    let delegate = program.run(&["delegate"])?;
+    delegate.assert_failure(3, &[]);
+    delegate.assert_said(&[&victim, "for `victim-example-com`", "for `hostile`"]);
+    assert!(!delegate.stdout.contains(&record(&hostile)), "{delegate}");
+    let renew = program.run(&["renew", "--force", "victim-example-com"])?;
+    renew.assert_success();
+    Ok(())
+}

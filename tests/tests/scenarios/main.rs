@@ -47,6 +47,7 @@ mod hostile_backends;
 mod hostile_bodies;
 mod hostile_ca;
 mod hostile_certificates;
+mod hostile_checks;
 mod hostile_clients;
 mod hostile_connections;
 mod hostile_decoding;

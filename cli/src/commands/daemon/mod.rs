@@ -226,8 +226,7 @@ impl Daemon<'_> {
             Changed::Settings => {
                 self.output
                     .event("reloaded", "the settings were read again");
-                // They may have other domains.
-                self.delegation_checks = DelegationChecks::default();
+                self.delegation_checks.settings_changed();
                 true
             }
             Changed::Refused(failure) => {

@@ -7,8 +7,8 @@ use acme_alias_core::delegation::Finding;
 use jiff::Timestamp;
 
 use crate::failure::Failure;
-use crate::output::Report;
-use crate::report::{Delegations, LastRun, Phase, Status, Trouble};
+use crate::output::{Cause, Report};
+use crate::report::{Delegations, FoundFor, LastRun, Phase, Status, Trouble};
 
 /// How the process is. Clones share it.
 #[derive(Clone, Debug)]
@@ -69,17 +69,13 @@ impl SharedStatus {
             .is_some_and(|one| one.errors == 0)
     }
 
-    /// Stores the result of a check of all delegations. Returns the findings that the check before did not have.
-    pub(super) fn checked(&self, delegations: Delegations) -> Vec<Finding> {
+    /// Stores the result of a check of all delegations.
+    pub(super) fn checked(&self, delegations: Delegations) -> News {
         let mut status = self.lock();
         let before = status.delegations.take();
-        let known = before.iter().flat_map(|before| &before.findings);
-        let known: HashSet<_> = known.map(|one| (one.kind, &one.name)).collect();
-        let findings = delegations.findings.iter();
-        let new = findings.filter(|one| !known.contains(&(one.kind, &one.name)));
-        let new = new.cloned().collect();
+        let news = News::of(before.as_deref(), &delegations);
         status.delegations = Some(Arc::new(delegations));
-        new
+        news
     }
 
     /// The settings files as they are now cannot be used.
@@ -99,6 +95,42 @@ impl SharedStatus {
     }
 }
 
+/// What a check of all delegations found that the one before did not.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) findings: Vec<Finding>,
+    /// Findings that are not kept, if there may be new ones among them.
+    pub(super) left_out: usize,
+}
+
+impl News {
+    /// A finding is new unless the same was found before, or another one of its kind at this name for each of its
+    /// certificates. One that was found for the certificate of somebody else makes it no known one.
+    fn of(before: Option<&Delegations>, now: &Delegations) -> Self {
+        let known = || before.into_iter().flat_map(|before| &before.findings);
+        let causes: HashSet<_> = known().map(|one| Cause::of(&one.finding)).collect();
+        let of_one = |found: &'_ FoundFor| (found.finding.kind, found.finding.name.clone());
+        let by_certificate = known().flat_map(|found| {
+            let ids = found.certificates.iter();
+            ids.map(move |id| (id, of_one(found)))
+        });
+        let by_certificate: HashSet<_> = by_certificate.collect();
+        let is_known = |found: &&FoundFor| {
+            let mut ids = found.certificates.iter();
+            causes.contains(&Cause::of(&found.finding))
+                || ids.all(|id| by_certificate.contains(&(id, of_one(found))))
+        };
+        let new = now.findings.iter().filter(|found| !is_known(found));
+        let findings: Vec<_> = new.map(|found| found.finding.clone()).collect();
+        let left_out_before = before.map_or(0, |before| before.left_out);
+        let is_told = !findings.is_empty() || now.left_out > left_out_before;
+        News {
+            findings,
+            left_out: if is_told { now.left_out } else { 0 },
+        }
+    }
+}
+
 fn end(status: &mut Status, ended: Timestamp, failed: usize, error: Option<Trouble>) {
     let began = match status.phase {
         Phase::Running(began) => began,
@@ -111,4 +143,66 @@ fn end(status: &mut Status, ended: Timestamp, failed: usize, error: Option<Troub
         failed,
         error,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use acme_alias_core::delegation::{FindingKind, Severity};
+
+    use super::*;
+
+    /// What was found at a name for a certificate.
+    fn found(certificate: &str, answer: &str) -> FoundFor {
+        let domain = "victim.example.com";
+        FoundFor {
+            finding: Finding {
+                severity: Severity::Error,
+                kind: FindingKind::CnameElsewhere,
+                domains: vec![domain.parse().unwrap()],
+                name: format!("_acme-challenge.{domain}").parse().unwrap(),
+                server: None,
+                answer: answer.to_owned(),
+                remedy: "change it".to_owned(),
+                record: None,
+            },
+            certificates: [certificate.parse().unwrap()].into(),
+        }
+    }
+
+    fn after(findings: &[FoundFor], left_out: usize) -> Delegations {
+        Delegations {
+            findings: findings.to_vec(),
+            left_out,
+            ..Delegations::new(Timestamp::UNIX_EPOCH)
+        }
+    }
+
+    #[test]
+    fn what_was_found_for_another_certificate_is_not_known() {
+        let hostile = found("hostile", "not hostile");
+        let victim = found("victim", "not victim");
+        let before = after(std::slice::from_ref(&hostile), 0);
+        let now = after(&[hostile.clone(), victim.clone()], 0);
+        let news = News::of(Some(&before), &now);
+        assert_eq!(news.findings, std::slice::from_ref(&victim.finding));
+        assert_eq!(News::of(Some(&now), &now).findings, []);
+        // The same in other words, or for one more certificate, is known.
+        let changed = [
+            found("victim", "still not victim"),
+            found("new", "not hostile"),
+        ];
+        assert_eq!(News::of(Some(&now), &after(&changed, 0)).findings, []);
+    }
+
+    #[test]
+    fn findings_that_are_left_out_are_counted_if_there_may_be_new_ones() {
+        let known = [found("one", "elsewhere")];
+        let left_out = |before, now| News::of(before, &now).left_out;
+        let before = after(&known, 7);
+        assert_eq!(left_out(None, after(&known, 7)), 7);
+        assert_eq!(left_out(Some(&before), after(&known, 7)), 0);
+        assert_eq!(left_out(Some(&before), after(&known, 8)), 8);
+        let new = [found("two", "nowhere")];
+        assert_eq!(left_out(Some(&before), after(&new, 7)), 7);
+    }
 }

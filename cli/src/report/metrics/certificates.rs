@@ -88,9 +88,10 @@ fn of_all(snapshot: &Snapshot) -> Vec<Metric> {
 /// Those of the worst ones, if there are many: a series for each of 100,000 is too much for most servers.
 fn of_each(snapshot: &Snapshot) -> Vec<Metric> {
     let now = snapshot.at;
+    let mut worst = snapshot.listing.obtained_first();
+    worst.truncate(snapshot.series_max);
     let of = |name, help, value: &dyn Fn(&Listed) -> Option<f64>| {
-        let worst = snapshot.listing.all.iter().take(snapshot.series_max);
-        let samples = worst.filter_map(|listed| {
+        let samples = worst.iter().filter_map(|listed| {
             let id = listed.overview.id.to_string();
             Some(Sample {
                 labels: vec![("certificate", id)],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::sample::{all_states, many, now, snapshot};
+use super::super::sample::{all_states, attempts, many, now, snapshot, with_left};
 use super::metric::seconds;
 use super::*;
 
@@ -82,6 +82,25 @@ fn of_many_certificates_the_worst_have_series() {
     assert!(text.contains("certificate_remaining_seconds_count 1506"));
     snapshot.series_max = 0;
     assert!(!render(&snapshot).contains("{certificate="));
+}
+
+#[test]
+fn certificates_that_were_never_obtained_take_no_series_of_others() {
+    let mut all = many(20);
+    for listed in &mut all {
+        listed.overview.current = None;
+        listed.overview.attempts = Some(attempts("it failed"));
+    }
+    let mut victim = with_left("victim", 20);
+    victim.overview.attempts = Some(attempts("it failed"));
+    all.push(victim);
+    let mut snapshot = snapshot(all);
+    snapshot.series_max = 10;
+    let text = render(&snapshot);
+    assert!(
+        text.contains("consecutive_failures{certificate=\"victim\"} 3"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::super::snapshot::Snapshot;
 use super::parts::{text, time};
 use crate::output::words::counted;
 
-/// Warnings that are shown; the others are counted.
+/// Warnings that are shown; the others are counted, with findings that are not kept.
 const SHOWN_MAX: usize = 100;
 
 /// Nothing if they were not checked: only `acme-alias run` does that.
@@ -19,14 +19,15 @@ pub(super) fn section(snapshot: &Snapshot) -> Markup {
             section aria-labelledby="delegations" {
                 h2 #delegations { "Delegations" }
                 p { (in_words(delegations)) " Checked at " (time(delegations.at)) "." }
-                @let warnings = delegations.findings.iter();
+                @let warnings = delegations.findings.iter().map(|found| &found.finding);
                 @let warnings = warnings.filter(|finding| finding.severity == Severity::Warning);
                 @for finding in warnings.clone().take(SHOWN_MAX) {
                     p.warn { (text(&finding.name.fqdn())) ": " (text(&finding.answer)) }
                     p { (text(&finding.remedy)) }
                 }
-                @if warnings.clone().count() > SHOWN_MAX {
-                    p { (warnings.count() - SHOWN_MAX) " more: run " code { "acme-alias check" } " to see all." }
+                @let more = warnings.count().saturating_sub(SHOWN_MAX) + delegations.left_out;
+                @if more > 0 {
+                    p { (more) " more: run " code { "acme-alias check" } " to see all." }
                 }
             }
         }

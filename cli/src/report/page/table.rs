@@ -18,7 +18,7 @@ const RENEWALS: usize = 10;
 
 /// The certificates, the worst and the soonest ones first.
 pub(super) fn certificates(snapshot: &Snapshot) -> Markup {
-    let all = &snapshot.listing.all;
+    let all = snapshot.listing.obtained_first();
     let (shown, more) = all.split_at(all.len().min(SHOWN));
     let scale = scale(snapshot);
     html! {
@@ -37,7 +37,7 @@ pub(super) fn certificates(snapshot: &Snapshot) -> Markup {
                 details {
                     summary { (counted(more.len(), "more certificate", "more certificates")) }
                     div.scroll { table.certificates.compact {
-                        caption { "The others, by the time that is left." }
+                        caption { "The others, in the same order." }
                         (head())
                         tbody { @for listed in more.iter().take(MORE_MAX) { (row(listed, snapshot.at, None)) } }
                     } }

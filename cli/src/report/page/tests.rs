@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use acme_alias_core::delegation::{Finding, FindingKind, Severity};
 
-use super::super::delegations::Delegations;
+use super::super::delegations::{Delegations, FoundFor};
 use super::super::sample::{all_states, attempts, many, now, snapshot, with_left};
 use super::super::status::Trouble;
 use super::*;
@@ -157,7 +157,17 @@ fn broken(domain: &str, answer: &str) -> Finding {
 fn with_broken(all: Vec<Listed>, findings: Vec<Finding>) -> Snapshot {
     let mut delegations = Delegations::new(now());
     delegations.errors = findings.len();
-    delegations.findings = findings;
+    let found = findings.into_iter().map(|finding| {
+        let having = all.iter().filter(|listed| {
+            let mut domains = finding.domains.iter();
+            domains.any(|domain| listed.overview.names.contains(&domain.to_string()))
+        });
+        FoundFor {
+            certificates: having.map(|listed| listed.overview.id.clone()).collect(),
+            finding,
+        }
+    });
+    delegations.findings = found.collect();
     let mut snapshot = snapshot(all);
     if let Some(status) = &mut snapshot.status {
         status.failures.clear();
@@ -204,6 +214,32 @@ fn the_broken_names_of_one_certificate_hide_no_problem_of_others() {
         "{page}"
     );
     assert!(page.contains("renew --force failing"), "{page}");
+}
+
+#[test]
+fn a_certificate_that_fails_hides_no_finding_about_another_with_the_same_name() {
+    let name = "www.victim.example.com";
+    let mut hostile = with_left("hostile", 3);
+    hostile.overview.names = vec![name.to_owned()];
+    hostile.overview.attempts = Some(attempts("it failed"));
+    let all = vec![hostile, with_left("victim", 80)];
+    let findings = ["it leads elsewhere", "not to victim"].map(|answer| broken(name, answer));
+    let mut snapshot = with_broken(all, findings.to_vec());
+    let ids = ["hostile", "victim"].map(|id| id.parse().unwrap());
+    if let Some(status) = &mut snapshot.status {
+        let mut delegations = Delegations::new(now());
+        delegations.findings = (findings.into_iter().zip(ids))
+            .map(|(finding, id)| FoundFor {
+                finding,
+                certificates: [id].into(),
+            })
+            .collect();
+        status.delegations = Some(Arc::new(delegations));
+    }
+    let page = render(&snapshot);
+    assert!(page.contains("not to victim"), "{page}");
+    // The other one has a problem of its own.
+    assert!(!page.contains("it leads elsewhere"), "{page}");
 }
 
 #[test]

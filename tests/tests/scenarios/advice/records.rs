@@ -129,9 +129,15 @@ fn of_two_aliases_given_by_flags_the_one_that_works_stays() -> Result {
     assert_eq!(records(&outcome), [""; 0], "{outcome}");
     let words = ["`a-old`", "`b-new`", "_acme-challenge.example.com"];
     outcome.assert_said(&words);
-    program.run(&["check"])?.assert_success();
+    // The alias of each certificate concerns that one only.
+    let check = program.run(&["check"])?;
+    assert_eq!(check.code, Some(3), "{check}");
+    let configured = format!("_acme-challenge.{SECOND_ALIAS_ZONE}. is configured");
+    check.assert_printed(&["good example.com", &configured]);
     let policy = program.run(&["key", "policy"])?;
     assert!(policy.stdout.contains(ALIAS_NAME), "{policy}");
+    program.run(&["forget", "a-old"])?.assert_success();
+    program.run(&["check"])?.assert_success();
     program
         .run(&["renew", "b-new", "--force"])?
         .assert_success();
