@@ -41,7 +41,7 @@ pub enum KeyType {
 
 impl KeyType {
     /// Whether it takes long to generate such a key.
-    fn is_slow(self) -> bool {
+    pub(crate) fn is_slow(self) -> bool {
         match self {
             KeyType::EcdsaP256 | KeyType::EcdsaP384 => false,
             KeyType::Rsa2048 | KeyType::Rsa4096 => true,

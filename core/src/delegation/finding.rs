@@ -182,9 +182,17 @@ impl Finding {
     /// The findings without repetition, each with all the identifiers that it concerns.
     pub fn merged(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
         let mut merged: Vec<Finding> = Vec::new();
-        let mut positions: HashMap<(FindingKind, DnsName, String), usize> = HashMap::new();
+        let mut positions: HashMap<_, usize> = HashMap::new();
         for finding in findings {
-            let key = (finding.kind, finding.name.clone(), finding.answer.clone());
+            let Finding {
+                kind,
+                name,
+                answer,
+                record,
+                ..
+            } = &finding;
+            // Certificates may want different records there.
+            let key = (*kind, name.clone(), answer.clone(), record.clone());
             match positions.entry(key) {
                 Entry::Occupied(known) => merged[*known.get()].domains.extend(finding.domains),
                 Entry::Vacant(new) => {

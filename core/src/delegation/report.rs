@@ -37,15 +37,6 @@ impl DelegationReport {
         has_alias(&self.chain, &self.findings).then(|| self.chain.last())
     }
 
-    /// Adds what CAA records say in another report on the same name, for another CA.
-    pub fn add_caa_findings(&mut self, other: DelegationReport) {
-        for finding in other.findings {
-            if finding.kind == FindingKind::Caa && !self.findings.contains(&finding) {
-                self.add(finding);
-            }
-        }
-    }
-
     pub(super) fn add(&mut self, finding: Finding) {
         self.findings.push(finding);
         sort(&mut self.findings);

@@ -26,9 +26,13 @@ impl Run {
         ranks: Ranks,
         options: &RunOptions,
     ) -> Vec<JobReport> {
-        // The CA may take long for those whose last attempt failed, and servers for those with many names. The others do not
-        // wait for them.
-        ids.sort_by_key(|id| (ranks.of(id), self.engine().names_of(id)));
+        // The CA may take long for those whose last attempt failed, servers for those with many names, and RSA keys take long
+        // to generate. The others do not wait for them.
+        ids.sort_by_key(|id| {
+            let certificate = self.engine().certificates().get(id);
+            let has_slow_key = certificate.is_some_and(|one| one.request.key_type.is_slow());
+            (ranks.of(id), has_slow_key, self.engine().names_of(id))
+        });
         let (given, ranks) = (options.given(), Arc::new(ranks));
         let (sender, mut reports) = mpsc::unbounded_channel();
         let mut under_way = JoinSet::new();

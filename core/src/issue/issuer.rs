@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::try_join;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +59,7 @@ struct Opened {
 struct Validated {
     order: Order,
     account: String,
-    key: OrderKey,
+    key: PendingKey,
 }
 
 /// Obtains one certificate, for one job.
@@ -179,7 +178,7 @@ impl Issuer<'_> {
         })
     }
 
-    /// Publishes the TXT records, and lets the CA look at them. The key is there when it is needed next.
+    /// Publishes the TXT records, and lets the CA look at them.
     async fn validate(
         &self,
         request: &CertificateRequest,
@@ -197,17 +196,14 @@ impl Issuer<'_> {
         self.begin(request, &Step::Publish(&publication));
         let waiting = |wait: &_| self.begin(request, &Step::OutlastCache(wait));
         let names = publication.names();
-        let validated = async {
-            let seen = while_running(
-                seat.publish(&publication, waiting),
-                self.report_lagging(request, &names),
-            );
-            let seen = seen.await;
-            *published = seen.map_err(|error| IssueError::in_zone(&plan.aliases, error))?;
-            self.begin(request, &Step::Validate(published));
-            Ok(order.validate().await?)
-        };
-        let ((), key) = try_join(validated, key.stored(self.store, request)).await?;
+        let seen = while_running(
+            seat.publish(&publication, waiting),
+            self.report_lagging(request, &names),
+        );
+        let seen = seen.await;
+        *published = seen.map_err(|error| IssueError::in_zone(&plan.aliases, error))?;
+        self.begin(request, &Step::Validate(published));
+        order.validate().await?;
         Ok(Validated {
             order,
             account,
@@ -240,6 +236,8 @@ impl Issuer<'_> {
             account,
             key,
         } = validated;
+        // It may have to wait for keys of others. The values are withdrawn meanwhile.
+        let key = key.stored(self.store, request).await?;
         self.begin(request, &Step::Finalize);
         let names = request.identifiers();
         let signing_request = key.request(&names).map_err(AcmeError::from)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::IssueError;
 use super::key::OrderKey;
@@ -56,7 +56,7 @@ pub(super) struct Begun {
 }
 
 /// A key that may not be generated yet.
-type NewKey = JoinHandle<Result<OrderKey, KeyError>>;
+type NewKey = AbortOnDropHandle<Result<OrderKey, KeyError>>;
 
 /// The key of an order: RSA keys take longer to generate than the CA takes to open the order.
 pub(super) enum PendingKey {
@@ -94,14 +94,15 @@ async fn new_key(store: &dyn Store, request: &CertificateRequest) -> Result<NewK
         None => reused(store, request).await?.map(OrderKey::Own),
     };
     Ok(match known {
-        Some(key) => tokio::spawn(ready(Ok(key))),
+        Some(key) => AbortOnDropHandle::new(tokio::spawn(ready(Ok(key)))),
         None => generating(request),
     })
 }
 
 fn generating(request: &CertificateRequest) -> NewKey {
     let key = CertificateKey::generate(request.key_type);
-    tokio::spawn(async { Ok(OrderKey::Own(key.await?)) })
+    // One that nobody wants any more takes no turn of others.
+    AbortOnDropHandle::new(tokio::spawn(async { Ok(OrderKey::Own(key.await?)) }))
 }
 
 async fn generated(key: NewKey) -> Result<OrderKey, AcmeError> {

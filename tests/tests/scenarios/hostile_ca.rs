@@ -202,6 +202,7 @@ pub(crate) fn fail_before(state: &Path, domains: &[String]) -> Result {
                 error: "too many certificates".to_owned(),
                 is_of_ca: true,
                 asked: None,
+                asked_by: None,
             };
             let an_hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
             let status = CertificateStatus {
