@@ -294,12 +294,13 @@ async fn probe(
 ) -> Result<Probed, Failure> {
     let environment = setup.environment()?;
     let mut alias_names: BTreeMap<Option<&str>, BTreeSet<DnsName>> = BTreeMap::new();
-    let mut left_out = Vec::new();
+    let (mut written, mut left_out) = (BTreeSet::new(), BTreeSet::new());
     for (wanted, CheckedName { report, .. }) in wanted.iter().zip(checked) {
         if report.has_errors() {
-            left_out.push(wanted.challenge_name.clone());
+            left_out.insert(wanted.challenge_name.clone());
             continue;
         }
+        written.insert(wanted.challenge_name.clone());
         let alias_name = report.chain.last();
         let provider = match environment.alias_zones().closest(alias_name) {
             Some(_) => None,
@@ -310,6 +311,7 @@ async fn probe(
     }
     Ok(Probed {
         published: probe::write(setup, alias_names, output, cancel).await?,
-        left_out,
+        // Certificates may expect different things of a name.
+        left_out: left_out.difference(&written).cloned().collect(),
     })
 }

@@ -172,7 +172,7 @@ impl Checked {
     /// Challenge names that were looked at in a second.
     pub(crate) fn per_second(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
-        let names = self.names.len() as f64;
+        let names = self.worst().len() as f64;
         names / self.took.as_secs_f64()
     }
 }

@@ -55,8 +55,6 @@ pub(crate) struct DelegationsSoFar {
 struct Kept {
     rank: Rank,
     found: FoundFor,
-    /// The names for which it was found.
-    names: usize,
 }
 
 /// Which findings are kept if there are too many: the first ones in this order.
@@ -77,14 +75,11 @@ struct OfOne {
 }
 
 impl OfOne {
-    /// Counts one more. Returns how many there are with it, if there is room for it.
-    fn add(&mut self, severity: Severity) -> Option<usize> {
-        let count = match severity {
+    fn count(&mut self, severity: Severity) -> &mut usize {
+        match severity {
             Severity::Warning => &mut self.warnings,
             Severity::Error => &mut self.errors,
-        };
-        *count += 1;
-        (*count <= FINDINGS_OF_EACH_MAX).then_some(*count)
+        }
     }
 }
 
@@ -124,45 +119,51 @@ impl DelegationsSoFar {
             .collect();
         for name in &checked.names {
             for finding in &name.report.findings {
-                self.found.left_out += 1;
                 let Some(rank) = self.rank(name, finding) else {
                     continue;
                 };
-                let place = places.entry(Cause::of(finding));
-                let place = *place.or_insert(self.kept.len());
-                match self.kept.get_mut(place) {
-                    Some(known) => known.add(rank, name, finding),
-                    None => self.kept.push(Kept::new(rank, name, finding)),
+                let cause = Cause::of(finding);
+                let known = places.get(&cause).copied();
+                if let Some(known) = known.and_then(|place| self.kept.get_mut(place)) {
+                    known.add(rank, name, finding);
+                    continue;
                 }
+                for id in &name.certificates {
+                    let of_one = self.of_each.entry(id.clone()).or_default();
+                    *of_one.count(finding.severity) += 1;
+                }
+                if rank.place > FINDINGS_OF_EACH_MAX {
+                    self.found.left_out += 1;
+                    continue;
+                }
+                places.insert(cause, self.kept.len());
+                self.kept.push(Kept::new(rank, name, finding));
             }
         }
         self.kept.sort_by_key(|kept| kept.rank);
+        self.found.left_out += self.kept.len().saturating_sub(FINDINGS_MAX);
         self.kept.truncate(FINDINGS_MAX);
     }
 
     /// The result, when all parts were added.
     pub(crate) fn ended(self) -> Delegations {
         let mut found = self.found;
-        for kept in self.kept {
-            found.left_out -= kept.names;
-            found.findings.push(kept.found);
-        }
+        let kept = self.kept.into_iter().map(|kept| kept.found);
+        found.findings.extend(kept);
         found
     }
 
-    /// The rank of a finding; none if no certificate with this name has room for it.
-    fn rank(&mut self, name: &CheckedName, finding: &Finding) -> Option<Rank> {
-        let mut first = None;
-        for id in &name.certificates {
-            let of_one = self.of_each.entry(id.clone()).or_default();
-            let rank = of_one.add(finding.severity).map(|place| Rank {
+    /// The rank of a finding, for the certificate with this name that has the fewest others; none if there is no certificate.
+    fn rank(&self, name: &CheckedName, finding: &Finding) -> Option<Rank> {
+        let ranks = name.certificates.iter().map(|id| {
+            let mut of_one = self.of_each.get(id).copied().unwrap_or_default();
+            Rank {
                 severity: Reverse(finding.severity),
-                place,
+                place: *of_one.count(finding.severity) + 1,
                 is_never_obtained: !self.obtained.contains(id),
-            });
-            first = first.into_iter().chain(rank).min();
-        }
-        first
+            }
+        });
+        ranks.min()
     }
 }
 
@@ -174,7 +175,6 @@ impl Kept {
                 finding: finding.clone(),
                 certificates: name.certificates.iter().cloned().collect(),
             },
-            names: 1,
         }
     }
 
@@ -187,7 +187,6 @@ impl Kept {
             .domains
             .extend(finding.domains.iter().cloned());
         found.certificates.extend(name.certificates.iter().cloned());
-        self.names += 1;
     }
 }
 

@@ -50,11 +50,12 @@ impl<'a> Authorities<'a> {
         &mut self,
         certificates: impl IntoIterator<Item = &CertificateId>,
     ) -> Result<Vec<Option<Arc<CaaIdentity>>>, Failure> {
-        let mut environments = Vec::new();
+        let (mut environments, mut is_any) = (Vec::new(), false);
         for id in certificates {
+            is_any = true;
             environments.extend(self.environment(id)?);
         }
-        if environments.is_empty() {
+        if !is_any {
             environments.push(self.setup.environment()?);
         }
         let mut identities = Vec::new();

@@ -34,25 +34,22 @@ impl<'a> LeftoverClients<'a> {
         }
     }
 
-    /// The clients for a value; each is used if those before it could not remove it. The settings that are stored with a
-    /// certificate may have wrong servers for a zone that the configuration has, too.
-    pub(super) async fn of_value(&mut self, value: &OpenValue) -> Vec<Arc<Dns>> {
+    /// The client for a value: that of its certificate, which writes its values as well, so that nothing is removed that it has
+    /// written again; or else one that knows the zone.
+    pub(super) async fn of_value(&mut self, value: &OpenValue) -> Arc<Dns> {
         let id = value.origin.certificate.as_ref();
         let id: Option<CertificateId> = id.and_then(|id| id.parse().ok());
         let certificates = self.engine.certificates();
         if let Some(own) = id.as_ref().and_then(|id| certificates.get(id)) {
-            return vec![Arc::clone(own.environment.dns())];
+            return Arc::clone(own.environment.dns());
         }
-        let mut clients = Vec::new();
-        clients.extend(self.configured.get(&value.zone).map(|dns| Arc::clone(dns)));
-        if let Some(id) = id {
-            clients.extend(self.stored(id).await);
+        if let Some(id) = id
+            && let Some(stored) = self.stored(id).await
+        {
+            return stored;
         }
-        clients.dedup_by(|one, other| Arc::ptr_eq(one, other));
-        if clients.is_empty() {
-            clients.push(self.any());
-        }
-        clients
+        let of_zone = self.configured.get(&value.zone).map(|dns| Arc::clone(dns));
+        of_zone.unwrap_or_else(|| self.any())
     }
 
     async fn stored(&mut self, id: CertificateId) -> Option<Arc<Dns>> {

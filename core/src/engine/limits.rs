@@ -279,8 +279,10 @@ impl Engine {
         } in orders
         {
             let ids = reserved.iter().flat_map(|reserved| &reserved.ids);
-            let mut of_ca = ids.filter_map(|id| reports.get(id));
-            let takes_none = of_ca.any(|report| is_of_account(&report.outcome));
+            let of_ca = ids.filter_map(|id| reports.get(id));
+            let mut unused = of_ca.filter(|report| !report.ordered);
+            // One of them may have settings of its own for this CA.
+            let takes_none = unused.all(|report| is_of_account(&report.outcome));
             let mut is_any = false;
             for Reserved { spent, ids } in reserved {
                 let found = ids.iter().filter_map(|id| reports.get(id));

@@ -23,13 +23,13 @@ const ZONE_TIMEOUT: Duration = Duration::from_secs(20);
 struct Leftovers {
     zone: DnsName,
     provider: Arc<ConfiguredProvider>,
-    /// Find the servers of the zone. Each is used for what those before it have left.
-    clients: Vec<Arc<Dns>>,
+    /// Finds the servers of the zone.
+    dns: Arc<Dns>,
     values: Vec<OpenValue>,
 }
 
-/// The zone, the provider's credentials, and the addresses of the clients, which are kept meanwhile.
-type Key = (DnsName, String, Vec<usize>);
+/// The zone, the provider's credentials, and the address of the client, which is kept meanwhile.
+type Key = (DnsName, String, usize);
 
 impl Engine {
     /// Removes the values of jobs whose lease is over, in all zones at once. What cannot be removed is
@@ -49,14 +49,13 @@ impl Engine {
                 reconciliation.left.push(LeftValue { value, reason });
                 continue;
             };
-            let clients = clients.of_value(&value).await;
-            let addresses = clients.iter().map(|dns| Arc::as_ptr(dns).addr());
+            let dns = clients.of_value(&value).await;
             let credentials = provider.credentials().to_owned();
-            let key = (value.zone.clone(), credentials, addresses.collect());
+            let key = (value.zone.clone(), credentials, Arc::as_ptr(&dns).addr());
             let group = leftovers.entry(key).or_insert_with(|| Leftovers {
                 zone: value.zone.clone(),
                 provider,
-                clients,
+                dns,
                 values: Vec::new(),
             });
             group.values.push(value);
@@ -142,41 +141,11 @@ impl Engine {
         let Leftovers {
             zone,
             provider,
-            clients,
-            mut values,
+            dns,
+            values,
         } = group;
-        let mut done = Reconciliation::default();
-        for (number, dns) in clients.iter().enumerate() {
-            let tried = self.clean_up_by(run, &zone, &provider, dns, values).await;
-            done.removed.extend(tried.removed);
-            done.gone += tried.gone;
-            if number == 0 {
-                done.left = tried.left;
-            } else {
-                // The first reason is that of the configuration.
-                let of = |left: &LeftValue| (left.value.name.clone(), left.value.value.clone());
-                let still: HashSet<_> = tried.left.iter().map(of).collect();
-                done.left.retain(|left| still.contains(&of(left)));
-            }
-            if done.left.is_empty() {
-                break;
-            }
-            values = done.left.iter().map(|left| left.value.clone()).collect();
-        }
-        done
-    }
-
-    /// The same by the writer with this DNS client.
-    async fn clean_up_by(
-        &self,
-        run: &RunId,
-        zone: &DnsName,
-        provider: &Arc<ConfiguredProvider>,
-        dns: &Arc<Dns>,
-        values: Vec<OpenValue>,
-    ) -> Reconciliation {
         let work = async {
-            let writer = self.parts.writers.get(zone, provider, dns).await?;
+            let writer = self.parts.writers.get(&zone, &provider, &dns).await?;
             let context = ChangeContext {
                 run: run.clone(),
                 origin: Origin::default(),

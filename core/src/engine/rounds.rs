@@ -339,14 +339,13 @@ impl Group {
             let names = next.iter().flat_map(Prepared::alias_names).collect();
             let (locked, room) = self.turn(&names, next.len()).await;
             let (leased, busy) = self.lease_all(next).await;
-            let round = self.round(leased, minimum_wait);
+            let round = self.round(leased, minimum_wait, locked);
             failed.extend(making_room(round, room, LONG_ROUND).await);
-            drop(locked);
             // Another process works on these: the others did not wait for it.
             for prepared in busy {
                 if let Some(leased) = self.lease(prepared, true).await {
-                    let (_locked, room) = self.turn(&leased.0.alias_names(), 1).await;
-                    let round = self.round(vec![leased], minimum_wait);
+                    let (locked, room) = self.turn(&leased.0.alias_names(), 1).await;
+                    let round = self.round(vec![leased], minimum_wait, locked);
                     failed.extend(making_room(round, room, LONG_ROUND).await);
                 }
             }
@@ -406,16 +405,22 @@ impl Group {
         None
     }
 
-    /// One round. Returns the certificates that may be tried once more, and reports the others.
+    /// One round, to which the alias names belong until it has withdrawn everything: a key may come minutes later, or the
+    /// answer of the CA. Returns the certificates that may be tried once more, and reports the others.
     async fn round(
         &self,
         members: Vec<(Prepared, HeldLease)>,
         minimum_wait: Duration,
+        locked: LockedNames,
     ) -> Vec<Failed> {
         let parts = &self.engine.parts;
         let (writers, clock) = (Arc::clone(&parts.writers), Arc::clone(&parts.clock));
         let (round, seats) = Round::new(writers, clock, members.len());
-        let round = tokio::spawn(round.with_minimum_wait(minimum_wait).run());
+        let round = round.with_minimum_wait(minimum_wait);
+        let round = tokio::spawn(async move {
+            round.run().await;
+            drop(locked);
+        });
         let mut jobs = JoinSet::new();
         for ((prepared, lease), seat) in members.into_iter().zip(seats) {
             jobs.spawn(self.job(prepared, lease, seat));

@@ -223,7 +223,7 @@ impl Worker {
         // The serials before and after are of these changes only. Servers may take long to answer, and those of one
         // certificate do not hold up others.
         let is_of_backend = self.provider.reading() == Reading::AtBackend;
-        let _turn = Some(turn).filter(|_| is_of_backend);
+        let turn = Some(turn).filter(|_| is_of_backend);
         let mut resends = 0;
         loop {
             let error = match outcome {
@@ -233,7 +233,11 @@ impl Worker {
                         // The receiver is gone if the job was cancelled.
                         let _ = waiting.send(applied.clone());
                     }
-                    self.confirm(requested, &applied.server, before).await?;
+                    let late = self.confirm(requested, &applied.server, before).await?;
+                    drop(turn);
+                    if let Some(late) = late {
+                        self.warn_late(&applied.server, late).await;
+                    }
                     return Ok(applied);
                 }
                 Err(error) => error,
@@ -337,7 +341,8 @@ impl Worker {
         self.provider.apply(&self.zone, changes).await
     }
 
-    /// Reads back that the changes were made, and records that. `before` is the serial that the zone had before them.
+    /// Reads back that the changes were made, and records that. `before` is the serial that the zone had before them. Returns
+    /// how late they came, if the backend showed them late.
     /// What servers do not show in time that are read in place of a backend stays open in the ledger: additions are
     /// waited for elsewhere, and the next run looks for what was removed.
     async fn confirm(
@@ -345,17 +350,16 @@ impl Worker {
         requested: &[Requested],
         server: &str,
         before: Option<u32>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Option<Duration>, WriteError> {
         let is_of_backend = self.provider.reading() == Reading::AtBackend;
         let (begun, mut pause) = (Instant::now(), READ_BACK_PAUSE);
         loop {
             let confirmed = self.confirm_now(requested, server, before).await;
             let error = match confirmed {
                 Ok(()) if is_of_backend && pause > READ_BACK_PAUSE => {
-                    self.warn_late(server, begun.elapsed()).await;
-                    return Ok(());
+                    return Ok(Some(begun.elapsed()));
                 }
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(None),
                 Err(error) => error,
             };
             let is_late = matches!(error, WriteError::NotCarriedOut { .. });
@@ -364,7 +368,7 @@ impl Worker {
                     return Err(error);
                 }
                 info!(zone = %self.zone, %error, "the servers do not show the changes yet");
-                return Ok(());
+                return Ok(None);
             }
             // Nothing signals when a server has a change.
             sleep(pause).await;

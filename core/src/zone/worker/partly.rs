@@ -19,7 +19,8 @@ impl Worker {
         let together = if changes.is_empty() {
             Ok(())
         } else {
-            self.confirm(&changes, &server, None).await
+            let confirmed = self.confirm(&changes, &server, None).await;
+            confirmed.map(|_| ())
         };
         for Batch { changes, done, .. } in accepted {
             let outcome = match &together {
