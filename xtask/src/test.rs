@@ -135,8 +135,8 @@ fn tests(count: &mut Option<TestCount>) -> Result<(), Failure> {
     let arguments = "test --workspace --no-fail-fast";
     let mut command = step::cargo_command(arguments);
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    // Scenarios wait for servers half of the time.
-    command.env("RUST_TEST_THREADS", (2 * cores).to_string());
+    // Scenarios wait for servers, so that one more than the cores can work.
+    command.env("RUST_TEST_THREADS", (cores + 1).to_string());
     step::run_by_line(&format!("cargo {arguments}"), &mut command, |line| {
         if let Some(more) = TestCount::from_line(line) {
             *count += more;

@@ -276,6 +276,8 @@ impl Order {
         let failures = self.failures().await?;
         if failures.is_empty() {
             self.state.failure(Operation::Validation)?;
+            let why = "the order is invalid, and nothing says why";
+            return Err(AcmeError::invalid(Operation::Validation, why));
         }
         Err(AcmeError::Validation(failures))
     }

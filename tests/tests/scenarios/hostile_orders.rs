@@ -35,6 +35,19 @@ pub(super) fn refusal(exchange: &Exchange, begin: &str) -> Spoilt {
     Spoilt::Instead(403, vec![content_type], problem.to_string())
 }
 
+/// Lets orders become invalid whose first name begins with `bad`, after they were opened.
+fn become_invalid(exchange: &Exchange) -> Spoilt {
+    let order = serde_json::from_str(&exchange.answer);
+    let mut order: Value = order.unwrap_or_default();
+    let name = order["identifiers"][0]["value"].as_str();
+    let is_bad = name.is_some_and(|name| name.starts_with("bad"));
+    if exchange.path == "/order-plz" || !is_bad {
+        return Spoilt::No;
+    }
+    order["status"] = "invalid".into();
+    Spoilt::Changed(order.to_string())
+}
+
 /// The settings with another CA.
 fn with_other(mut settings: Settings, other: &SimulatedCa) -> Settings {
     let (directory, root) = (other.directory(), other.root().display());
@@ -72,14 +85,14 @@ fn certificates_that_fail_again_and_again_leave_orders_for_new_ones() -> Result 
     let (bad, good) = (bad(10), ["good.example.com"]);
     let builder = TestBed::builder().delegate_apart(&bad);
     let bed = builder.delegate_apart(&good).start()?;
-    let proxy = refusing(&bed, "bad")?;
+    let proxy = bed.acme_proxy(become_invalid)?;
     let mut settings = bed.settings().certificates(&bad);
     settings.directory = proxy.directory();
     settings.more += "[acme.limits]\norders = 20\n";
     let program = bed.program(settings.clone())?;
     for clock in ["+0s", "+62s"] {
         let failed = program.clone().clock(clock).run(&["renew"])?;
-        failed.assert_failure(5, &["rejectedIdentifier"]);
+        failed.assert_failure(5, &["order is invalid"]);
     }
     // A customer who comes later.
     let program = bed.program(settings.certificates(&good))?;
@@ -132,7 +145,7 @@ fn orders_after_those_that_stayed_pending_and_failed_then_count() -> Result {
 fn orders_of_certificates_that_no_settings_file_has_count_as_well() -> Result {
     let bad = bad(10);
     let bed = TestBed::builder().delegate_apart(&bad).start()?;
-    let proxy = refusing(&bed, "bad")?;
+    let proxy = bed.acme_proxy(become_invalid)?;
     let mut settings = bed.settings();
     settings.directory = proxy.directory();
     settings.more += "[acme.limits]\norders = 5\n";
@@ -140,7 +153,7 @@ fn orders_of_certificates_that_no_settings_file_has_count_as_well() -> Result {
     for host in &bad {
         program
             .run(&["issue", host])?
-            .assert_failure(5, &["rejectedIdentifier"]);
+            .assert_failure(5, &["order is invalid"]);
     }
     let outcome = program.clock("+62s").run(&["renew"])?;
     outcome.assert_printed(&["because the CA allows no more orders now"]);
