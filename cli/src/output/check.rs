@@ -9,7 +9,7 @@ use acme_alias_core::name::DnsName;
 use acme_alias_core::printable::few;
 use acme_alias_core::store::CertificateId;
 
-use super::finding::{merged, of_finding};
+use super::finding::of_finding;
 use super::layout::wrapped;
 use super::report::{Checked, CheckedName, Offboarding, Probed};
 
@@ -17,7 +17,7 @@ pub(super) fn checked(checked: &Checked) -> String {
     let mut text = if checked.full {
         everything(checked)
     } else {
-        let findings = merged(checked.findings());
+        let findings = Finding::merged(checked.findings().cloned());
         let findings = findings.iter().map(|finding| of_finding(finding) + "\n");
         wrapped(&findings.collect::<String>()) + &table(checked)
     };

@@ -78,8 +78,8 @@ impl Listing {
         }
     }
 
-    /// All of them; those with problems come first as well, but those that were never obtained come after those that
-    /// were: nobody relies on these yet. For what has room for some of them only.
+    /// All of them, for a place that has room for some only. Those with problems come first; of these, certificates that
+    /// were never obtained come last, because no service uses them.
     pub(crate) fn obtained_first(&self) -> Vec<&Listed> {
         let mut all: Vec<_> = self.all.iter().collect();
         all.sort_by_cached_key(|listed| {

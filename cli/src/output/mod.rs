@@ -37,7 +37,6 @@ use std::sync::Arc;
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::issue::{NoObserver, Observer};
 
-pub(crate) use self::finding::Cause;
 pub(crate) use self::format::Format;
 pub(crate) use self::imported::Imported;
 use self::ledger::LedgerPrinter;

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use acme_alias_core::delegation::{Finding, Severity};
+use acme_alias_core::delegation::{Cause, Finding, Severity};
 use acme_alias_core::store::CertificateId;
 use jiff::Timestamp;
 
-use crate::output::{Cause, Checked, CheckedName};
+use crate::output::{Checked, CheckedName};
 
 /// Findings that are kept, those of the same cause as one; the challenge names are all counted.
 const FINDINGS_MAX: usize = 1_000;
@@ -63,7 +63,7 @@ struct Rank {
     severity: Reverse<Severity>,
     /// How many findings its certificate has with it.
     place: usize,
-    /// Nobody relies on such a certificate yet.
+    /// No service uses such a certificate.
     is_never_obtained: bool,
 }
 

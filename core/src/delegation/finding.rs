@@ -1,7 +1,6 @@
 //! Findings about a delegation, each with a remedy.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -109,6 +108,28 @@ pub struct Finding {
     pub record: Option<String>,
 }
 
+/// What tells a finding from others. The same may be found for several identifiers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cause {
+    kind: FindingKind,
+    name: DnsName,
+    answer: String,
+    /// Certificates may want different records at one name.
+    record: Option<String>,
+}
+
+impl Cause {
+    /// That of a finding.
+    pub fn of(finding: &Finding) -> Self {
+        Cause {
+            kind: finding.kind,
+            name: finding.name.clone(),
+            answer: finding.answer.clone(),
+            record: finding.record.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.answer)?;
@@ -179,29 +200,23 @@ impl Finding {
         shared
     }
 
-    /// The findings without repetition, each with all the identifiers that it concerns.
+    /// The findings without repetition, each with all the identifiers that it concerns, and each of these once.
     pub fn merged(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
-        let mut merged: Vec<Finding> = Vec::new();
-        let mut positions: HashMap<_, usize> = HashMap::new();
-        for finding in findings {
-            let Finding {
-                kind,
-                name,
-                answer,
-                record,
-                ..
-            } = &finding;
-            // Certificates may want different records there.
-            let key = (*kind, name.clone(), answer.clone(), record.clone());
-            match positions.entry(key) {
-                Entry::Occupied(known) => merged[*known.get()].domains.extend(finding.domains),
-                Entry::Vacant(new) => {
-                    new.insert(merged.len());
-                    merged.push(finding);
-                }
+        let mut merged: Vec<(Finding, HashSet<Identifier>)> = Vec::new();
+        let mut places = HashMap::new();
+        for mut finding in findings {
+            let domains = std::mem::take(&mut finding.domains);
+            let place = *places.entry(Cause::of(&finding)).or_insert(merged.len());
+            if place == merged.len() {
+                merged.push((finding, HashSet::new()));
             }
+            let (known, seen) = &mut merged[place];
+            let new = domains.into_iter();
+            known
+                .domains
+                .extend(new.filter(|domain| seen.insert(domain.clone())));
         }
-        merged
+        merged.into_iter().map(|(finding, _)| finding).collect()
     }
 
     pub(super) fn asked(mut self, server: Option<&str>) -> Self {

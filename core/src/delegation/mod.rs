@@ -34,7 +34,7 @@ pub use self::caa_identity::CaaIdentity;
 pub use self::chain::{CnameChain, End, FoundTxt, HOPS_MAX, Hop};
 pub use self::checker::DelegationChecker;
 pub use self::expectation::{DelegationCheck, Expectation};
-pub use self::finding::{Finding, FindingKind, Severity};
+pub use self::finding::{Cause, Finding, FindingKind, Severity};
 pub use self::forwarding::ForwardedUpdates;
 pub use self::own_values::OwnValues;
 pub use self::records::{Compared, Presence, RecordData, Replaced, ZoneRecord};

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use acme_alias_core::delegation::Finding;
+use acme_alias_core::delegation::{Cause, Finding};
 use jiff::Timestamp;
 
 use crate::failure::Failure;
-use crate::output::{Cause, Report};
+use crate::output::Report;
 use crate::report::{Delegations, FoundFor, LastRun, Phase, Status, Trouble};
 
 /// How the process is. Clones share it.
