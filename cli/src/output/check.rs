@@ -12,6 +12,7 @@ use acme_alias_core::store::CertificateId;
 use super::finding::of_finding;
 use super::layout::wrapped;
 use super::report::{Checked, CheckedName, Offboarding, Probed};
+use super::words::counted;
 
 pub(super) fn checked(checked: &Checked) -> String {
     let mut text = if checked.full {
@@ -26,9 +27,9 @@ pub(super) fn checked(checked: &Checked) -> String {
     let warnings = checked.count(Some(Severity::Warning));
     let (seconds, rate) = (checked.took.as_secs_f64(), checked.per_second());
     text + &wrapped(&format!(
-        "{} challenge names: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s, \
+        "{}: {} good, {warnings} with warnings, {errors} with errors; {seconds:.1} s, \
          {rate:.0}/s\n",
-        checked.worst().len(),
+        counted(checked.worst().len(), "challenge name", "challenge names"),
         checked.count(None),
     ))
 }

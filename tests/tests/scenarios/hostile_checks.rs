@@ -163,7 +163,7 @@ fn the_provider_of_another_certificate_for_the_same_name_hides_no_problem() -> R
     both.assert_printed(&[
         "would fail victim.example.com (for victim-example-com)",
         "victim.example.com (for a)",
-        "1 challenge names:",
+        "1 challenge name:",
     ]);
     Ok(())
 }
@@ -188,7 +188,7 @@ fn a_ca_that_may_not_issue_for_a_name_concerns_its_own_certificate_only() -> Res
     check.assert_printed(&[
         "would fail victim.example.com (for a)",
         "good victim.example.com (for victim-example-com)",
-        "1 challenge names: 0 good, 0 with warnings, 1 with errors",
+        "1 challenge name: 0 good, 0 with warnings, 1 with errors",
     ]);
     let json = program.run(&["check", "--output", "json"])?.json()?;
     let checked = json["checked"].as_array().cloned().unwrap_or_default();
