@@ -20,7 +20,7 @@ use crate::crash::{self, Point};
 use crate::delegation::CaaIdentity;
 use crate::name::DnsName;
 use crate::renewal::Look;
-use crate::store::{Store, StoreError};
+use crate::store::{CaStatus, Store, StoreError, change_ca_status};
 
 /// No CA has more domains in CAA records.
 const CAA_ISSUERS_MAX: usize = 20;
@@ -120,9 +120,9 @@ impl Ca {
                 Ok(directory) => {
                     let issuers = issuers_of(directory);
                     if self.caa_issuers.set(issuers.clone()).is_ok() {
-                        let mut status = store.ca_status(self.directory()).await?;
-                        status.caa_issuers = Some(issuers.clone());
-                        store.put_ca_status(self.directory(), &status).await?;
+                        let set =
+                            |status: &mut CaStatus| status.caa_issuers = Some(issuers.clone());
+                        change_ca_status(store, self.directory(), set).await?;
                     }
                     issuers
                 }
@@ -223,9 +223,8 @@ impl Ca {
     }
 
     async fn record_contact(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let mut status = store.ca_status(self.directory()).await?;
-        status.contact = Some(self.config.contact.clone());
-        store.put_ca_status(self.directory(), &status).await
+        let set = |status: &mut CaStatus| status.contact = Some(self.config.contact.clone());
+        change_ca_status(store, self.directory(), set).await
     }
 
     /// Opens the account for use.

@@ -8,14 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
-use super::held_lease::HeldLease;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
 use super::record::is_of_account;
 use super::report::{JobReport, RunError, WaitReason, Waiting};
-use crate::lease::JobName;
 use crate::renewal::{Rate, Reason, Spent, Why};
-use crate::store::{CertificateId, StoreError};
+use crate::store::{CaStatus, CertificateId, StoreError, change_ca_status};
 
 /// No pause of a CA is longer.
 pub(super) const PAUSE_MAX: SignedDuration = SignedDuration::from_hours(24);
@@ -124,12 +122,8 @@ impl Engine {
                 continue;
             };
             if recorded.insert(ca.directory().to_owned()) {
-                let store = &self.parts.store;
-                let lease = self.account_lease(ca.directory()).await?;
-                let mut status = store.ca_status(ca.directory()).await?;
-                status.no_orders_before = Some(until);
-                store.put_ca_status(ca.directory(), &status).await?;
-                lease.release().await?;
+                let set = |status: &mut CaStatus| status.no_orders_before = Some(until);
+                self.change_ca_status(ca.directory(), set).await?;
             }
         }
         Ok(())
@@ -253,18 +247,16 @@ impl Engine {
         rate: Rate,
         wanted: u32,
     ) -> Result<(Spent, Vec<Spent>), StoreError> {
-        let store = &self.parts.store;
-        let lease = self.account_lease(directory).await?;
         let now = self.parts.clock.now();
-        let mut status = store.ca_status(directory).await?;
-        let count = rate.left(&mut status.orders, now).min(wanted);
-        let spent = Spent { at: now, count };
-        if count > 0 {
-            status.orders.push(spent);
-            store.put_ca_status(directory, &status).await?;
-        }
-        lease.release().await?;
-        Ok((spent, status.orders))
+        let spend = |status: &mut CaStatus| {
+            let count = rate.left(&mut status.orders, now).min(wanted);
+            let spent = Spent { at: now, count };
+            if count > 0 {
+                status.orders.push(spent);
+            }
+            (spent, status.orders.clone())
+        };
+        self.change_ca_status(directory, spend).await
     }
 
     /// Gives back the orders that were counted and not opened. Returns the certificates that have waited for them: none of a
@@ -312,21 +304,22 @@ impl Engine {
         spent: Spent,
         unused: usize,
     ) -> Result<(), StoreError> {
-        let store = &self.parts.store;
-        let lease = self.account_lease(directory).await?;
-        let mut status = store.ca_status(directory).await?;
-        if let Some(ours) = status.orders.iter_mut().find(|one| **one == spent) {
-            let unused = u32::try_from(unused).unwrap_or(u32::MAX);
-            ours.count = ours.count.saturating_sub(unused);
-        }
-        status.orders.retain(|one| one.count > 0);
-        store.put_ca_status(directory, &status).await?;
-        lease.release().await
+        let give_back = |status: &mut CaStatus| {
+            if let Some(ours) = status.orders.iter_mut().find(|one| **one == spent) {
+                let unused = u32::try_from(unused).unwrap_or(u32::MAX);
+                ours.count = ours.count.saturating_sub(unused);
+            }
+            status.orders.retain(|one| one.count > 0);
+        };
+        self.change_ca_status(directory, give_back).await
     }
 
-    async fn account_lease(&self, directory: &str) -> Result<HeldLease, StoreError> {
-        let job = JobName::account(directory);
-        HeldLease::acquire(&self.parts.store, &job, true).await
+    async fn change_ca_status<T>(
+        &self,
+        directory: &str,
+        change: impl FnMut(&mut CaStatus) -> T + Send,
+    ) -> Result<T, StoreError> {
+        change_ca_status(self.parts.store.as_ref(), directory, change).await
     }
 }
 

@@ -16,7 +16,7 @@ use super::report::JobError;
 use crate::acme::Ca;
 use crate::lease::JobName;
 use crate::renewal::{Look, RenewalInfo};
-use crate::store::{CertificateId, StoreError, StoredCertificate};
+use crate::store::{CaStatus, CertificateId, StoreError, StoredCertificate, change_ca_status};
 
 /// Looks at a CA at a time. A CA limits the requests of each address.
 const AT_ONCE: usize = 20;
@@ -154,9 +154,9 @@ impl Looks {
             },
         );
         let parts = &self.engine.parts;
-        let mut status = parts.store.ca_status(ca.directory()).await?;
-        status.no_looks_before = Some(parts.clock.now() + pause);
-        parts.store.put_ca_status(ca.directory(), &status).await
+        let until = parts.clock.now() + pause;
+        let set = |status: &mut CaStatus| status.no_looks_before = Some(until);
+        change_ca_status(parts.store.as_ref(), ca.directory(), set).await
     }
 
     /// Records a look. Returns whether it is recorded: not if somebody works on the certificate, or did.

@@ -62,8 +62,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Returns what is known of the CA with this directory URL. What is missing or damaged is empty.
     async fn ca_status(&self, directory: &str) -> Result<CaStatus, StoreError>;
 
-    /// Stores what is known of a CA.
-    async fn put_ca_status(&self, directory: &str, status: &CaStatus) -> Result<(), StoreError>;
+    /// Stores what is known of a CA if it is still `before`. Returns whether it was. Nobody else changes it meanwhile.
+    ///
+    /// [`change_ca_status`](super::change_ca_status) does so again until it succeeds.
+    async fn replace_ca_status(
+        &self,
+        directory: &str,
+        before: &CaStatus,
+        status: &CaStatus,
+    ) -> Result<bool, StoreError>;
 
     /// Returns the current version of a certificate.
     async fn certificate(

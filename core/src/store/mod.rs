@@ -4,6 +4,7 @@
 //! keeps them in files.
 
 pub(crate) mod alias_names;
+mod ca_status;
 mod certificate;
 mod contract;
 mod error;
@@ -11,6 +12,7 @@ mod files;
 pub(crate) mod id;
 mod status;
 
+pub use self::ca_status::change_ca_status;
 pub use self::certificate::{
     IndexEntry, IndexedVersion, KeyAccess, NewVersion, SetAside, StoredCertificate, VersionOrigin,
     VersionPem,

@@ -197,10 +197,20 @@ impl Store for MemoryStore {
         Ok(status.unwrap_or_default())
     }
 
-    async fn put_ca_status(&self, directory: &str, status: &CaStatus) -> Result<(), StoreError> {
+    async fn replace_ca_status(
+        &self,
+        directory: &str,
+        before: &CaStatus,
+        status: &CaStatus,
+    ) -> Result<bool, StoreError> {
         self.answer().await?;
-        self.data().cas.insert(directory.to_owned(), status.clone());
-        Ok(())
+        let mut data = self.data();
+        let stored = data.cas.entry(directory.to_owned()).or_default();
+        let is_as_before = stored == before;
+        if is_as_before {
+            stored.clone_from(status);
+        }
+        Ok(is_as_before)
     }
 
     async fn certificate(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use acme_alias_core::acme::Adoption;
-use acme_alias_core::store::Store;
+use acme_alias_core::store::{CaStatus, Store, change_ca_status};
 
 use super::outcome::{AccountOutcome, Applied};
 use crate::failure::Failure;
@@ -72,9 +72,8 @@ pub(super) async fn store(
         };
         if matches!(outcome, AccountOutcome::Stored | AccountOutcome::NewKey) {
             // The CA has them: they need not be sent again.
-            let mut status = store.ca_status(&directory).await?;
-            status.contact = Some(contact);
-            store.put_ca_status(&directory, &status).await?;
+            let sent = move |status: &mut CaStatus| status.contact = Some(contact.clone());
+            change_ca_status(store, &directory, sent).await?;
         }
         applied.accounts.push((directory, url, outcome));
     }

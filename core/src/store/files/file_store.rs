@@ -178,10 +178,22 @@ impl Store for FileStore {
         blocking(move || read_status(&path)).await
     }
 
-    async fn put_ca_status(&self, directory: &str, status: &CaStatus) -> Result<(), StoreError> {
+    async fn replace_ca_status(
+        &self,
+        directory: &str,
+        before: &CaStatus,
+        status: &CaStatus,
+    ) -> Result<bool, StoreError> {
         let path = self.layout.ca_status(directory);
-        let json = to_json(status)?;
-        blocking(move || write(&path, &json)).await
+        let (before, json) = (before.clone(), to_json(status)?);
+        locked(self.layout.ca_statuses_lock(), move || {
+            let is_as_before = read_status::<CaStatus>(&path)? == before;
+            if is_as_before {
+                write(&path, &json)?;
+            }
+            Ok(is_as_before)
+        })
+        .await
     }
 
     async fn certificate(

@@ -83,6 +83,11 @@ impl Layout {
         self.accounts().join(format!("{name}.status.json"))
     }
 
+    /// The lock under which the status of any CA is changed.
+    pub(super) fn ca_statuses_lock(&self) -> PathBuf {
+        self.root.join(".cas.lock")
+    }
+
     pub(super) fn certificates(&self) -> PathBuf {
         self.root.join("certificates")
     }

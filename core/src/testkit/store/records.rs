@@ -124,6 +124,10 @@ impl Suite<'_> {
                 equal("its entry in the index", &indexed, &Some((&status).into()))?;
             }
         }
+        Ok(())
+    }
+
+    pub(super) async fn a_ca_status_is_replaced_if_it_is_as_before(&self) -> Outcome {
         let url = "https://ca.example/status";
         let none = self.ok(self.store.ca_status(url).await)?;
         equal("the status of a CA too early", &none, &CaStatus::default())?;
@@ -137,12 +141,15 @@ impl Suite<'_> {
                 count: 7,
             }],
         };
-        self.ok(self.store.put_ca_status(url, &known).await)?;
-        equal(
-            "the status of a CA",
-            &self.ok(self.other.ca_status(url).await)?,
-            &known,
-        )?;
+        for (status, is_replaced) in [(&known, true), (&none, false)] {
+            let replaced = self.store.replace_ca_status(url, &none, status).await;
+            equal("whether it is replaced", &self.ok(replaced)?, &is_replaced)?;
+            equal(
+                "the status of a CA",
+                &self.ok(self.other.ca_status(url).await)?,
+                &known,
+            )?;
+        }
         let other = self.ok(self.other.ca_status("https://ca.example/Status").await)?;
         equal("the status of another CA", &other, &CaStatus::default())
     }

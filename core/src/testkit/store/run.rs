@@ -59,6 +59,10 @@ async fn records(suite: &Suite<'_>) -> Vec<Violation> {
             suite.a_status_is_kept_and_indexed().await,
         ),
         violation(
+            "what is known of a CA is replaced if it is as before",
+            suite.a_ca_status_is_replaced_if_it_is_as_before().await,
+        ),
+        violation(
             "a stored alias name stays, unless its parent changes",
             suite.alias_names_stay().await,
         ),
