@@ -43,6 +43,9 @@ pub enum DeployError {
         /// Why not.
         source: FormatError,
     },
+    /// Another process has the lease of the certificate.
+    #[error("another process works on it; if that does not deploy it, the next run does")]
+    Busy,
     /// A newer version took the place of the one to deploy.
     #[error("a newer version has replaced it meanwhile")]
     Replaced,

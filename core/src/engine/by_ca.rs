@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
@@ -13,9 +12,6 @@ use crate::store::CertificateId;
 
 /// Certificates that are looked up at a time.
 const AT_ONCE: usize = 20;
-/// How long what was obtained waits for certificates of other CAs, and for looks at CAs, so that identical commands run once
-/// for all.
-pub(super) const DEPLOYED_TOGETHER: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Divides certificates by the CAs that they are to be obtained from. `given` is the only one, if it is not to be

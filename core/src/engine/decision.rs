@@ -101,6 +101,27 @@ impl Engine {
         }
     }
 
+    /// Whether targets of the current version are to be done while a new one is wanted. One that was revoked is not
+    /// deployed. What cannot be read is reported when the new one is obtained.
+    pub(super) async fn deployment_beside(
+        &self,
+        entry: &IndexEntry,
+        configured: Option<&CertificateConfig>,
+        needed: &Needed,
+        urgency: Urgency,
+    ) -> Option<Needed> {
+        let (Needed::Certificate(_) | Needed::Later(_), Some(Ok(current))) =
+            (needed, &entry.current)
+        else {
+            return None;
+        };
+        if entry.status.revoked == Some(current.version) {
+            return None;
+        }
+        let needed = self.deployment(entry, current, configured, urgency);
+        needed.await.ok().flatten()
+    }
+
     /// Whether targets of the current version are to be done: it was not deployed, or has other targets now.
     async fn deployment(
         &self,

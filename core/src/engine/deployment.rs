@@ -1,7 +1,5 @@
-//! The fourth phase of a run: the targets of certificates that were stored.
-//!
-//! It comes when all certificates of the run were obtained, so that identical commands run once for all of them. Files
-//! of many certificates are written at a time, and commands run one after the other.
+//! The targets of certificates that were stored. Identical commands run once for all of them. Files of many certificates
+//! are written at a time, and commands run one after the other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,7 +81,7 @@ impl Engine {
                     *undeployed = left;
                 }
                 Some(Err(error)) => undeployed.push(Undeployed::because(&error)),
-                // Another process works on it, or there was nothing to do.
+                // Another process has its lease, or there was nothing to do.
                 Some(Ok(_)) | None => {}
             }
         }

@@ -13,8 +13,6 @@ pub(super) struct Done {
     pub(super) why: BTreeMap<CertificateId, Why>,
     pub(super) not_due: Vec<NotDue>,
     pub(super) waiting: Vec<Waiting>,
-    /// The certificates that were obtained in earlier runs and have targets to do.
-    pub(super) deploy: Vec<CertificateId>,
     /// Those whose targets wait.
     pub(super) undeployed: Vec<CertificateId>,
 }
@@ -26,7 +24,6 @@ impl Done {
             why: schedule.why(),
             not_due: schedule.not_due.clone(),
             waiting: schedule.waiting.clone(),
-            deploy: schedule.deployments(),
             undeployed: schedule
                 .undeployed
                 .iter()
@@ -35,30 +32,26 @@ impl Done {
         }
     }
 
-    /// Adds what was worked on, and what is known better after looks at the CA.
-    pub(super) fn add(&mut self, jobs: Vec<JobReport>, late: Late) {
+    /// Adds what was worked on, and what is known better since.
+    pub(super) fn add(&mut self, worked: Worked, jobs: Vec<JobReport>) {
+        let Worked { moved_up, late } = worked;
         let is_known_better = |one: &NotDue| late.looked.contains(&one.id);
         self.not_due.retain(|one| !is_known_better(one));
-        let planned = late.done;
+        let planned = late.planned;
         self.not_due.extend(planned.not_due);
         self.waiting.extend(planned.waiting);
         self.why.extend(planned.why);
-        self.deploy.extend(planned.deploy);
         self.undeployed.extend(planned.undeployed);
-        self.add_jobs(jobs);
-        self.add_jobs(planned.jobs);
+        for next in &moved_up {
+            self.move_up(next);
+        }
+        self.jobs = jobs;
         self.not_due.sort_by(|one, other| one.id.cmp(&other.id));
         self.waiting.sort_by(|one, other| one.id.cmp(&other.id));
     }
 
-    /// Adds what was worked on.
-    pub(super) fn add_jobs(&mut self, jobs: Vec<JobReport>) {
-        self.jobs.extend(jobs);
-        self.jobs.sort_by(|one, other| one.id.cmp(&other.id));
-    }
-
     /// These certificates have waited for orders. Some of them need not any more.
-    pub(super) fn move_up(&mut self, next: &Schedule) {
+    fn move_up(&mut self, next: &Schedule) {
         let wait_no_more: BTreeSet<_> = next.work.iter().map(|(id, _)| id).collect();
         let until: BTreeMap<_, _> = next
             .waiting
@@ -73,8 +66,15 @@ impl Done {
     }
 }
 
+/// What came of the third phase beside the reports.
+pub(super) struct Worked {
+    /// Certificates that have waited for orders, and got them.
+    pub(super) moved_up: Vec<Schedule>,
+    pub(super) late: Late,
+}
+
 /// What came of looks at the CA.
 pub(super) struct Late {
     pub(super) looked: BTreeSet<CertificateId>,
-    pub(super) done: Done,
+    pub(super) planned: Done,
 }

@@ -33,6 +33,36 @@ struct Reserved {
     ids: BTreeSet<CertificateId>,
 }
 
+impl Orders {
+    /// Whether all certificates for which they are counted were worked on.
+    pub(super) fn are_settled(&self, opened: &Opened) -> bool {
+        let mut ids = self.reserved.iter().flat_map(|reserved| &reserved.ids);
+        ids.all(|id| opened.0.contains_key(id))
+    }
+}
+
+/// Certificates that were worked on, and whether orders were opened for them.
+#[derive(Debug, Default)]
+pub(super) struct Opened(BTreeMap<CertificateId, WorkedOn>);
+
+#[derive(Clone, Copy, Debug)]
+struct WorkedOn {
+    /// Whether the CA may have opened an order.
+    ordered: bool,
+    /// Whether it was not asked for one because of the account.
+    is_of_account: bool,
+}
+
+impl Opened {
+    pub(super) fn add(&mut self, report: &JobReport) {
+        let worked_on = WorkedOn {
+            ordered: report.ordered,
+            is_of_account: is_of_account(&report.outcome),
+        };
+        self.0.insert(report.id.clone(), worked_on);
+    }
+}
+
 impl Engine {
     /// The plan, as far as the CAs allow it, and the orders that are counted for it.
     pub(super) async fn schedule(
@@ -59,6 +89,7 @@ impl Engine {
         } else {
             self.keep_limits(&mut schedule).await?
         };
+        schedule.deploy_stored();
         Ok((schedule, orders))
     }
 
@@ -261,8 +292,7 @@ impl Engine {
 
     /// Gives back the orders that were counted and not opened. Returns the certificates that have waited for them: none of a
     /// CA that does not answer, or takes no orders now.
-    pub(super) async fn move_up(&self, orders: Vec<Orders>, reports: &[JobReport]) -> Schedule {
-        let reports: BTreeMap<_, _> = reports.iter().map(|report| (&report.id, report)).collect();
+    pub(super) async fn move_up(&self, orders: Vec<Orders>, opened: &Opened) -> Schedule {
         let mut next = Schedule::default();
         for Orders {
             directory,
@@ -271,13 +301,13 @@ impl Engine {
         } in orders
         {
             let ids = reserved.iter().flat_map(|reserved| &reserved.ids);
-            let of_ca = ids.filter_map(|id| reports.get(id));
+            let of_ca = ids.filter_map(|id| opened.0.get(id));
             let mut unused = of_ca.filter(|report| !report.ordered);
             // One of them may have settings of its own for this CA.
-            let takes_none = unused.all(|report| is_of_account(&report.outcome));
+            let takes_none = unused.all(|report| report.is_of_account);
             let mut is_any = false;
             for Reserved { spent, ids } in reserved {
-                let found = ids.iter().filter_map(|id| reports.get(id));
+                let found = ids.iter().filter_map(|id| opened.0.get(id));
                 let ordered = found.filter(|report| report.ordered).count();
                 let unused = ids.len() - ordered;
                 if unused == 0 {

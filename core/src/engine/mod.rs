@@ -11,6 +11,7 @@
 //! anything, cancel the token of [`RunOptions`] and await the run.
 
 mod ahead;
+mod arrivals;
 mod budgets;
 mod builder;
 mod by_ca;
@@ -19,6 +20,7 @@ mod contacts;
 mod context;
 mod core;
 mod decision;
+mod deployer;
 mod deployment;
 mod describe;
 mod done;

@@ -31,6 +31,7 @@ impl Engine {
             .chain(schedule.waiting.iter().map(|one| one.until))
             .chain(after.waiting.iter().map(|one| one.until))
             .chain(schedule.undeployed.iter().map(|(_, until)| *until))
+            .chain(schedule.stored.values().copied().flatten())
             .chain(is_new.then_some(now))
             .chain([now + self.parts.runs_every]);
         Ok(times.min().unwrap_or(now).max(now))

@@ -2,73 +2,130 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
 
-use super::by_ca::DEPLOYED_TOGETHER;
+use super::arrivals::{Arrival, Arrivals};
+use super::certificates::CertificateConfig;
+use super::limits::{Opened, Orders};
 use super::options::RunOptions;
+use super::plan::Schedule;
 use super::ranks::Ranks;
 use super::report::JobReport;
 use super::run::Run;
 use crate::store::CertificateId;
 
-/// How long what was obtained waits for others of the same CA before it is deployed.
-const DEPLOYED_AFTER: Duration = Duration::from_secs(30);
+/// Certificates that are being obtained.
+struct Obtaining<'a> {
+    run: &'a Run,
+    options: &'a RunOptions,
+    given: Option<Arc<CertificateConfig>>,
+    /// The work for the certificates of one CA each.
+    by_ca: JoinSet<()>,
+    sender: mpsc::UnboundedSender<JobReport>,
+    opened: Opened,
+    arrivals: &'a Arrivals,
+}
 
 impl Run {
-    /// Obtains certificates of several CAs at the same time. If some take long, what was obtained is deployed meanwhile.
+    /// Obtains certificates of several CAs at the same time, and hands their reports over. Those that wait for orders of a
+    /// CA come next when its others were worked on and have left some: returns them, in the order in which they came.
     pub(super) async fn obtain(
         &self,
-        mut ids: Vec<CertificateId>,
+        ids: Vec<CertificateId>,
         ranks: Ranks,
+        mut orders: Vec<Orders>,
         options: &RunOptions,
-    ) -> Vec<JobReport> {
+        arrivals: &Arrivals,
+    ) -> Vec<Schedule> {
+        let (sender, mut reports) = mpsc::unbounded_channel();
+        let mut obtaining = Obtaining {
+            run: self,
+            options,
+            given: options.given(),
+            by_ca: JoinSet::new(),
+            sender,
+            opened: Opened::default(),
+            arrivals,
+        };
+        obtaining.begin(ids, ranks).await;
+        let mut moved_up = Vec::new();
+        loop {
+            tokio::select! {
+                Some(report) = reports.recv() => obtaining.hand_over(report),
+                ended = obtaining.by_ca.join_next() => match ended {
+                    Some(ended) => {
+                        ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                        while let Ok(report) = reports.try_recv() {
+                            obtaining.hand_over(report);
+                        }
+                        arrivals.send(Arrival::CaDone);
+                        let opened = &obtaining.opened;
+                        let settled = orders.extract_if(.., |orders| orders.are_settled(opened));
+                        let next = self.move_up(settled.collect(), opened, options).await;
+                        if let Some((next, more)) = next {
+                            orders.extend(more);
+                            obtaining.begin(next.obtained(), next.ranks()).await;
+                            moved_up.push(next);
+                        }
+                    }
+                    None => break,
+                },
+            }
+        }
+        // The run was cancelled before it came to all of them.
+        self.engine().move_up(orders, &obtaining.opened).await;
+        moved_up
+    }
+
+    /// The certificates that come next because others have left orders, and the orders that are counted for them.
+    async fn move_up(
+        &self,
+        orders: Vec<Orders>,
+        opened: &Opened,
+        options: &RunOptions,
+    ) -> Option<(Schedule, Vec<Orders>)> {
+        let mut next = self.engine().move_up(orders, opened).await;
+        if next.work.is_empty() || options.cancel.is_cancelled() {
+            return None;
+        }
+        match self.engine().keep_limits(&mut next).await {
+            Ok(orders) => Some((next, orders)),
+            Err(error) => {
+                tracing::warn!(%error, "certificates that wait for orders get none in this run");
+                None
+            }
+        }
+    }
+}
+
+impl Obtaining<'_> {
+    /// Begins to obtain certificates.
+    async fn begin(&mut self, mut ids: Vec<CertificateId>, ranks: Ranks) {
+        let engine = self.run.engine();
+        engine.parts.observer.planned(ids.len());
         // The CA may take long for those whose last attempt failed, servers for those with many names, and RSA keys take long
         // to generate. The others do not wait for them.
         ids.sort_by_key(|id| {
-            let certificate = self.engine().certificates().get(id);
+            let certificate = engine.certificates().get(id);
             let has_slow_key = certificate.is_some_and(|one| one.request.key_type.is_slow());
-            (ranks.of(id), has_slow_key, self.engine().names_of(id))
+            (ranks.of(id), has_slow_key, engine.names_of(id))
         });
-        let (given, ranks) = (options.given(), Arc::new(ranks));
-        let (sender, mut reports) = mpsc::unbounded_channel();
-        let mut under_way = JoinSet::new();
-        for ids in self.engine().by_ca(ids, given.as_ref()).await {
-            let (engine, context) = (self.engine().clone(), self.job_context(options));
-            let (ranks, given, sender) = (Arc::clone(&ranks), given.clone(), sender.clone());
-            under_way.spawn(async move {
+        let ranks = Arc::new(ranks);
+        for ids in engine.by_ca(ids, self.given.as_ref()).await {
+            let context = self.run.job_context(self.options);
+            let (engine, given) = (engine.clone(), self.given.clone());
+            let (ranks, sender) = (Arc::clone(&ranks), self.sender.clone());
+            self.by_ca.spawn(async move {
                 let obtained = engine.obtain_all(ids, ranks, given, context, sender);
                 obtained.await;
             });
         }
-        let (mut done, mut deploy_at) = (Vec::new(), None);
-        loop {
-            let at = deploy_at.unwrap_or_else(Instant::now);
-            tokio::select! {
-                Some(report) = reports.recv() => {
-                    done.push(report);
-                    deploy_at.get_or_insert_with(|| Instant::now() + DEPLOYED_AFTER);
-                }
-                ended = under_way.join_next() => match ended {
-                    Some(ended) => {
-                        ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
-                        let soon = Instant::now() + DEPLOYED_TOGETHER;
-                        deploy_at = Some(deploy_at.map_or(soon, |at| soon.min(at)));
-                    }
-                    None => break,
-                },
-                () = sleep_until(at), if deploy_at.is_some() => {
-                    deploy_at = None;
-                    self.deploy(&mut done, Vec::new(), options).await;
-                }
-            }
-        }
-        while let Ok(report) = reports.try_recv() {
-            done.push(report);
-        }
-        done
+    }
+
+    fn hand_over(&mut self, report: JobReport) {
+        self.opened.add(&report);
+        self.arrivals.send(Arrival::Reported(report));
     }
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::core::Engine;
 use super::decision::{Needed, Urgency};
 use super::options::{RunOptions, Selection};
+use super::ranks::Ranks;
 use super::report::{JobError, JobReport, NotDue, RunError, Waiting};
 use crate::renewal::Why;
 use crate::store::{CertificateId, IndexEntry};
@@ -41,6 +42,9 @@ pub(super) struct Schedule {
     pub(super) ends: BTreeMap<CertificateId, Timestamp>,
     /// Certificates whose last attempt failed.
     pub(super) failing: BTreeSet<CertificateId>,
+    /// Certificates of which a new version is wanted, and whose current one has targets to do: not before this time, if
+    /// there is one.
+    pub(super) stored: BTreeMap<CertificateId, Option<Timestamp>>,
 }
 
 impl Engine {
@@ -52,10 +56,14 @@ impl Engine {
                 let id = certificate.id();
                 let needed = async {
                     let entry = self.entry(id).await?;
-                    self.needed(&entry, Some(certificate), options.urgency())
-                        .await
+                    let (configured, urgency) = (Some(&**certificate), options.urgency());
+                    let needed = self.needed(&entry, configured, urgency).await?;
+                    let stored = self.deployment_beside(&entry, configured, &needed, urgency);
+                    schedule.add_stored(id, stored.await.as_ref());
+                    Ok(needed)
                 };
-                schedule.add(id.clone(), needed.await.map(Some), options.rehearse);
+                let needed = needed.await;
+                schedule.add(id.clone(), needed.map(Some), options.rehearse);
             }
             Selection::All => {
                 let index = self.index().await?;
@@ -91,10 +99,19 @@ impl Engine {
         let needed = ids.into_iter().map(|id| async move {
             let entry = index.get(&id);
             let needed = self.needed_for(&id, entry, are_named, urgency).await;
-            (id, needed)
+            let stored = match (entry, &needed) {
+                (Some(entry), Ok(Some(needed))) => {
+                    let configured = self.certificates().get(&id).map(|one| &**one);
+                    let stored = self.deployment_beside(entry, configured, needed, urgency);
+                    stored.await
+                }
+                _ => None,
+            };
+            (id, needed, stored)
         });
         let mut needed = stream::iter(needed).buffered(AT_ONCE);
-        while let Some((id, needed)) = needed.next().await {
+        while let Some((id, needed, stored)) = needed.next().await {
+            schedule.add_stored(&id, stored.as_ref());
             if let Some(Some(Ok(current))) = index.get(&id).map(|entry| &entry.current) {
                 schedule.ends.insert(id.clone(), current.not_after);
             }
@@ -153,6 +170,55 @@ impl Schedule {
         let work = self.work.iter();
         let deploy = work.filter(|(_, work)| *work == Work::Deploy);
         deploy.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The certificates that are to be obtained.
+    pub(super) fn obtained(&self) -> Vec<CertificateId> {
+        self.why().into_keys().collect()
+    }
+
+    /// The certificates for which everything but the CA is to be tried.
+    pub(super) fn rehearsed(&self) -> Vec<CertificateId> {
+        let work = self.work.iter();
+        let rehearsed = work.filter(|(_, work)| *work == Work::Rehearse);
+        rehearsed.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What the certificates are known by.
+    pub(super) fn ranks(&self) -> Ranks {
+        Ranks {
+            failing: self.failing.clone(),
+            ends: self.ends.clone(),
+        }
+    }
+
+    /// The certificates that are to be obtained, and whose current versions have targets to do now.
+    pub(super) fn replaced(&self) -> BTreeSet<CertificateId> {
+        let obtained = self.obtained().into_iter();
+        obtained
+            .filter(|id| self.stored.get(id) == Some(&None))
+            .collect()
+    }
+
+    /// Lets the current versions of certificates be deployed that are not to be obtained now.
+    pub(super) fn deploy_stored(&mut self) {
+        let obtained: BTreeSet<_> = self.obtained().into_iter().collect();
+        for (id, until) in &self.stored {
+            match until {
+                _ if obtained.contains(id) => {}
+                Some(until) => self.undeployed.push((id.clone(), *until)),
+                None => self.work.push((id.clone(), Work::Deploy)),
+            }
+        }
+    }
+
+    fn add_stored(&mut self, id: &CertificateId, deployment: Option<&Needed>) {
+        let until = match deployment {
+            Some(Needed::Deployment) => None,
+            Some(Needed::DeploymentLater(until)) => Some(*until),
+            _ => return,
+        };
+        self.stored.insert(id.clone(), until);
     }
 
     /// Lets certificates wait, and adds them to `behind` as they are here.

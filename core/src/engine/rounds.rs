@@ -1,6 +1,7 @@
 //! The third and fourth phase: certificates are prepared one by one, and obtained in rounds.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,6 @@ use super::ranks::Ranks;
 use super::record::may_have_order;
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
-use crate::name::DnsName;
 use crate::store::CertificateId;
 use crate::zone::{LockedNames, Round, Seat};
 
@@ -305,9 +305,8 @@ impl Group {
         let ids: BTreeSet<_> = members.iter().map(|one| one.id().clone()).collect();
         let (good, failing) = self.in_order(members.clone());
         let (first, _) = next_round(if good.is_empty() { failing } else { good });
-        let names = first.iter().flat_map(Prepared::alias_names).collect();
         self.waiting.add(members);
-        drop(self.engine.parts.names.lock(&names).await);
+        drop(self.lock(&first).await);
         self.waiting.take(&ids)
     }
 
@@ -332,37 +331,43 @@ impl Group {
     /// Obtains the certificates in rounds, and reports them. Returns those that may be tried once more. Values
     /// are visible for `minimum_wait` before the CA looks at them.
     async fn attempt(&self, mut members: Vec<Prepared>, minimum_wait: Duration) -> Vec<Failed> {
-        let mut failed = Vec::new();
+        let (mut failed, mut all_busy) = (Vec::new(), Vec::new());
         while !members.is_empty() {
             let next;
             (next, members) = next_round(members);
-            let names = next.iter().flat_map(Prepared::alias_names).collect();
-            let (locked, room) = self.turn(&names, next.len()).await;
+            let (locked, room) = self.turn(&next).await;
             let (leased, busy) = self.lease_all(next).await;
             let round = self.round(leased, minimum_wait, locked);
             failed.extend(making_room(round, room, LONG_ROUND).await);
-            // Another process works on these: the others did not wait for it.
-            for prepared in busy {
-                if let Some(leased) = self.lease(prepared, true).await {
-                    let (locked, room) = self.turn(&leased.0.alias_names(), 1).await;
-                    let round = self.round(vec![leased], minimum_wait, locked);
-                    failed.extend(making_room(round, room, LONG_ROUND).await);
-                }
+            all_busy.extend(busy);
+        }
+        // Another process works on these: the others did not wait for it.
+        for prepared in all_busy {
+            if let Some(leased) = self.lease(prepared, true).await {
+                let (locked, room) = self.turn(slice::from_ref(&leased.0)).await;
+                let round = self.round(vec![leased], minimum_wait, locked);
+                failed.extend(making_room(round, room, LONG_ROUND).await);
             }
         }
         failed
     }
 
-    /// Waits until no other round of this process uses the names, and so many certificates may be worked on.
-    async fn turn(
-        &self,
-        names: &BTreeSet<DnsName>,
-        certificates: usize,
-    ) -> (LockedNames, Option<SemaphorePermit<'_>>) {
-        let names = self.engine.parts.names.lock(names).await;
-        let permits = u32::try_from(certificates.min(IN_ONE_ROUND)).unwrap_or_default();
+    /// Waits until these certificates may use their alias names, and may be worked on.
+    async fn turn(&self, members: &[Prepared]) -> (LockedNames, Option<SemaphorePermit<'_>>) {
+        let names = self.lock(members).await;
+        let permits = u32::try_from(members.len().min(IN_ONE_ROUND)).unwrap_or_default();
         // The semaphore is never closed.
         (names, self.in_rounds.acquire_many(permits).await.ok())
+    }
+
+    /// Waits until no other round of the CA in this process uses the alias names of these certificates.
+    async fn lock(&self, members: &[Prepared]) -> LockedNames {
+        let names = members.iter().flat_map(|one| {
+            let directory = one.certificate.environment.ca().directory();
+            let names = one.alias_names().into_iter();
+            names.map(move |name| (directory.to_owned(), name))
+        });
+        self.engine.parts.names.lock(names.collect()).await
     }
 
     /// Takes the leases of those on which no other process works. Returns them, and those that are to be

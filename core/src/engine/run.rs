@@ -6,21 +6,19 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::by_ca::DEPLOYED_TOGETHER;
+use super::arrivals::{Arrival, Arrivals};
 use super::context::JobContext;
 use super::core::Engine;
-use super::done::{Done, Late};
+use super::done::{Done, Late, Worked};
 use super::held_lease::HeldLease;
 use super::limits::Orders;
 use super::looks::Looks;
 use super::options::{RunOptions, Selection};
-use super::plan::{Schedule, Work};
-use super::ranks::Ranks;
-use super::report::{JobReport, Reconciliation, RunError, RunReport};
+use super::plan::Schedule;
+use super::report::{Reconciliation, RunError, RunReport};
 use crate::lease::JobName;
 use crate::ledger::{
     Entry, Event, GitExport, GitExportError, OpenValue, Origin, RunId, SerialStep, ZoneSerials,
@@ -41,8 +39,6 @@ pub struct Run {
     engine: Engine,
     id: RunId,
     lease: HeldLease,
-    /// Held while targets are done: commands run one after the other.
-    deploying: Mutex<()>,
 }
 
 impl Engine {
@@ -75,11 +71,13 @@ impl Engine {
             }
         };
         let mut done = Done::planned(&schedule);
-        let (jobs, late) = run.work_and_look(schedule, options).await;
-        done.add(jobs, late);
-        let deploy = std::mem::take(&mut done.deploy);
-        run.deploy(&mut done.jobs, deploy, options).await;
-        run.move_up(orders, &mut done, options).await;
+        let replaced = schedule.replaced();
+        let (arrivals, arriving) = Arrivals::new();
+        let (worked, jobs) = tokio::join!(
+            run.work_and_look(schedule, orders, options, arrivals),
+            run.deploy_arriving(arriving, replaced, options)
+        );
+        done.add(worked, jobs);
         let undeployed = self.undeployed(done.undeployed).await;
         let notified = if options.rehearse {
             None
@@ -118,7 +116,6 @@ impl Engine {
             engine: self.clone(),
             id,
             lease,
-            deploying: Mutex::default(),
         })
     }
 
@@ -151,56 +148,29 @@ impl Engine {
 }
 
 impl Run {
-    /// Works on what is due, and looks at the CAs beside that. If the looks take long, what was obtained is deployed
-    /// meanwhile.
+    /// Works on what is due, and looks at the CAs beside that.
     async fn work_and_look(
         &self,
         schedule: Schedule,
+        orders: Vec<Orders>,
         options: &RunOptions,
-    ) -> (Vec<JobReport>, Late) {
-        let looked = CancellationToken::new();
+        arrivals: Arrivals,
+    ) -> Worked {
         let looks = schedule.looks.clone();
-        let work = async {
-            let mut jobs = self.work(schedule, options).await;
-            if timeout(DEPLOYED_TOGETHER, looked.cancelled())
-                .await
-                .is_err()
-            {
-                self.deploy(&mut jobs, Vec::new(), options).await;
-            }
-            jobs
-        };
-        let look = async {
-            let late = self.look(looks, options).await;
-            looked.cancel();
-            late
-        };
-        tokio::join!(work, look)
-    }
-
-    /// Works on certificates that wait for orders, as long as others have left some that were counted for them.
-    async fn move_up(&self, mut orders: Vec<Orders>, done: &mut Done, options: &RunOptions) {
-        loop {
-            let mut next = self.engine.move_up(orders, &done.jobs).await;
-            if next.work.is_empty() || options.cancel.is_cancelled() {
-                return;
-            }
-            orders = match self.engine.keep_limits(&mut next).await {
-                Ok(orders) => orders,
-                Err(error) => {
-                    tracing::warn!(%error, "certificates that wait for orders get none in this run");
-                    return;
-                }
-            };
-            done.move_up(&next);
-            let mut jobs = self.work(next, options).await;
-            self.deploy(&mut jobs, Vec::new(), options).await;
-            done.add_jobs(jobs);
-        }
+        let (moved_up, late) = tokio::join!(
+            self.work(schedule, orders, options, &arrivals),
+            self.look(looks, options, &arrivals)
+        );
+        Worked { moved_up, late }
     }
 
     /// Asks the CAs of these certificates when to renew them, and works on those that are due then.
-    async fn look(&self, ids: Vec<CertificateId>, options: &RunOptions) -> Late {
+    async fn look(
+        &self,
+        ids: Vec<CertificateId>,
+        options: &RunOptions,
+        arrivals: &Arrivals,
+    ) -> Late {
         let looks = Looks::new(&self.engine, options);
         let by_ca = self.engine.by_ca(ids, None).await.into_iter();
         let looked = join_all(by_ca.map(|ids| looks.all(ids)));
@@ -211,11 +181,12 @@ impl Run {
             ids.insert(id.clone());
             schedule.add(id, Ok(Some(needed)), options.rehearse);
         }
-        let mut done = Done::planned(&schedule);
-        if !schedule.work.is_empty() {
-            done.jobs = self.work(schedule, options).await;
+        let planned = Done::planned(&schedule);
+        self.work(schedule, Vec::new(), options, arrivals).await;
+        Late {
+            looked: ids,
+            planned,
         }
-        Late { looked: ids, done }
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -324,55 +295,34 @@ impl Run {
         }
     }
 
-    /// The third phase: obtains certificates or rehearses, many at once.
-    async fn work(&self, schedule: Schedule, options: &RunOptions) -> Vec<JobReport> {
-        let Schedule {
-            work,
-            mut failed,
-            failing,
-            ends,
-            ..
-        } = schedule;
-        let (mut obtain, mut rehearse) = (Vec::new(), Vec::new());
-        for (id, work) in work {
-            match work {
-                Work::Obtain(_) => obtain.push(id),
-                Work::Rehearse => rehearse.push(id),
-                Work::Deploy => {}
-            }
+    /// The third phase: obtains certificates or rehearses, many at once. Returns those that have waited for orders, and got
+    /// them.
+    async fn work(
+        &self,
+        schedule: Schedule,
+        orders: Vec<Orders>,
+        options: &RunOptions,
+        arrivals: &Arrivals,
+    ) -> Vec<Schedule> {
+        let (obtain, rehearse) = (schedule.obtained(), schedule.rehearsed());
+        let (stored, ranks) = (schedule.deployments(), schedule.ranks());
+        if !stored.is_empty() {
+            arrivals.send(Arrival::Stored(stored));
         }
-        let observer = &self.engine.parts.observer;
-        observer.planned(obtain.len() + rehearse.len());
-        let (obtained, rehearsed) = tokio::join!(
+        for report in schedule.failed {
+            arrivals.send(Arrival::Reported(report));
+        }
+        self.engine.parts.observer.planned(rehearse.len());
+        let (moved_up, rehearsed) = tokio::join!(
             // In a box, so that the type of the run stays within what the compiler evaluates.
-            self.obtain(obtain, Ranks { failing, ends }, options)
+            self.obtain(obtain, ranks, orders, options, arrivals)
                 .boxed(),
             self.rehearse_all(rehearse, options.given(), self.job_context(options))
         );
-        let mut reports = obtained;
-        reports.extend(rehearsed);
-        reports.append(&mut failed);
-        reports.sort_by(|one, other| one.id.cmp(&other.id));
-        reports
-    }
-
-    /// The fourth phase: deploys what was obtained, now or in earlier runs.
-    pub(super) async fn deploy(
-        &self,
-        jobs: &mut Vec<JobReport>,
-        earlier: Vec<CertificateId>,
-        options: &RunOptions,
-    ) {
-        // It holds the leases of many certificates at a time. To wait for another one could be to wait for a process that
-        // waits for this one. A process that works on a certificate deploys it as well.
-        let context = JobContext {
-            wait: false,
-            must_obtain: false,
-            ..self.job_context(options)
-        };
-        let given = options.given();
-        let _turn = self.deploying.lock().await;
-        self.engine.deploy(jobs, earlier, given, &context).await;
+        for report in rehearsed {
+            arrivals.send(Arrival::Reported(report));
+        }
+        moved_up
     }
 
     pub(super) fn job_context(&self, options: &RunOptions) -> JobContext {

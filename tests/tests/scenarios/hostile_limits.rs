@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::hostile_ca::orders;
 use super::hostile_orders::refusal;
+use super::hostile_waits::pending;
 use super::renewal_info::{PATH, with_info};
 
 #[test]
@@ -43,6 +44,29 @@ fn certificates_for_which_no_order_is_opened_leave_the_orders_of_a_run_to_others
     assert!(!outcome.stdout.contains("no more orders"), "{outcome}");
     assert_eq!(bed.orders()?, 1, "{outcome}");
     Ok(())
+}
+
+#[test]
+fn orders_that_others_leave_are_used_while_those_of_another_ca_stay_pending() -> Result {
+    let hosts = ["zgood.example.com", "slow.example.com"];
+    let bed = TestBed::builder().delegate_apart(&hosts).start()?;
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let proxy = bed.acme_proxy(pending)?;
+    let mut settings = bed.settings_with(&ca);
+    settings.more += &format!(
+        "[acme.limits]\norders = 2\n[cas.other]\ndirectory = \"{}\"\nca-file = \"{}\"\nagree-tos = true\n\
+         order-timeout = \"10m\"\n",
+        proxy.directory(),
+        bed.settings().ca_file.unwrap_or_default().display()
+    );
+    settings = settings.certificates(&["nowhere1.example.com", "nowhere2.example.com"]);
+    let slow = "domains = [\"slow.example.com\"]\nca = \"other\"";
+    let settings = settings.certificate("slow", slow).certificates(&hosts[..1]);
+    let running = bed.program(settings)?.spawn(&["renew"])?;
+    bed.wait_until("the certificate", |bed| {
+        Ok(bed.certificate("zgood-example-com").is_ok())
+    })?;
+    running.kill()
 }
 
 #[test]

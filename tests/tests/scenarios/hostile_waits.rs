@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use acme_alias_core::crash::Point;
 use acme_alias_tests::{
-    BELOW, Exchange, Result, SECOND_ALIAS_ZONE, Settings, SimulatedCa, Spoilt, TestBed, Validation,
+    AcmeProxy, BELOW, Builder, Exchange, Profile, Result, SECOND_ALIAS_ZONE, Settings, SimulatedCa,
+    Spoilt, TestBed, Validation,
 };
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -26,6 +28,11 @@ pub(super) fn touched_by(settings: &mut Settings, bed: &TestBed) -> PathBuf {
     file
 }
 
+/// How long another CA may take for an order.
+const SHORT: &str = "order-timeout = \"20s\"";
+/// The same if no test waits for its end.
+const LONG: &str = "order-timeout = \"10m\"";
+
 /// Good certificates of the usual CA, beside so many of another one.
 struct Two {
     neighbours: Neighbours,
@@ -34,15 +41,26 @@ struct Two {
 
 impl Two {
     fn start(others: usize) -> Result<Two> {
+        Two::start_with(others, |names| TestBed::builder().delegate_apart(names))
+    }
+
+    fn start_with(others: usize, bed: impl Fn(&[String]) -> Builder) -> Result<Two> {
         let good: Vec<_> = (0..GOOD).map(|n| format!("good{n}.example.com")).collect();
         let others: Vec<_> = (0..others).map(|n| format!("a{n}.example.com")).collect();
         let all = [&good[..], &others].concat();
         let neighbours = Neighbours {
-            bed: TestBed::builder().delegate_apart(&all).start()?,
+            bed: bed(&all).start()?,
             ca: SimulatedCa::start(Validation::Trust)?,
             good,
         };
         Ok(Two { neighbours, others })
+    }
+
+    /// The usual CA of the bed, with orders that stay pending.
+    fn pending(&self) -> Result<(AcmeProxy, PathBuf)> {
+        let bed = &self.neighbours.bed;
+        let proxy = bed.acme_proxy(pending)?;
+        Ok((proxy, bed.settings().ca_file.unwrap_or_default()))
     }
 
     /// Settings with the other CA. In the order of their names, its certificates come first.
@@ -55,7 +73,7 @@ impl Two {
         let mut settings = settings.certificates(&self.neighbours.good);
         settings.more += &format!(
             "[cas.other]\ndirectory = \"{directory}\"\nca-file = \"{}\"\nagree-tos = true\n\
-             timeout = \"6s\"\norder-timeout = \"20s\"\n",
+             timeout = \"6s\"\n{SHORT}\n",
             root.display()
         );
         settings
@@ -82,20 +100,54 @@ fn a_ca_that_never_answers_holds_up_no_certificate_of_another() -> Result {
     two.assert_unharmed(settings)
 }
 
+/// Lets each order stay pending.
+pub(super) fn pending(exchange: &Exchange) -> Spoilt {
+    if !exchange.path.starts_with("/my-order") || exchange.answer.is_empty() {
+        return Spoilt::No;
+    }
+    let mut answer: Value = serde_json::from_str(&exchange.answer).unwrap_or_default();
+    answer["status"] = "pending".into();
+    Spoilt::Changed(answer.to_string())
+}
+
 #[test]
 fn orders_that_stay_pending_hold_up_no_certificate_of_another_ca() -> Result {
     let two = Two::start(250)?;
-    let bed = &two.neighbours.bed;
-    let proxy = bed.acme_proxy(|exchange| {
-        if !exchange.path.starts_with("/my-order") || exchange.answer.is_empty() {
-            return Spoilt::No;
-        }
-        let mut answer: Value = serde_json::from_str(&exchange.answer).unwrap_or_default();
-        answer["status"] = "pending".into();
-        Spoilt::Changed(answer.to_string())
-    })?;
-    let root = bed.settings().ca_file.unwrap_or_default();
+    let (proxy, root) = two.pending()?;
     two.assert_unharmed(two.settings(&proxy.directory(), &root))
+}
+
+#[test]
+fn orders_that_stay_pending_at_the_alias_name_of_another_ca_hold_up_none_there() -> Result {
+    let two = Two::start_with(10, |names| TestBed::builder().delegate(names))?;
+    let (proxy, root) = two.pending()?;
+    let mut settings = two.settings(&proxy.directory(), &root);
+    settings.more = settings.more.replace(SHORT, LONG);
+    two.assert_unharmed(settings)
+}
+
+#[test]
+fn what_a_killed_run_stored_is_deployed_while_orders_of_another_ca_stay_pending() -> Result {
+    let two = Two::start_with(1, |names| {
+        let bed = TestBed::builder().delegate_apart(names);
+        bed.profile(Profile::Failpoints)
+    })?;
+    let (proxy, root) = two.pending()?;
+    let mut settings = two.settings(&proxy.directory(), &root);
+    settings.more = settings.more.replace(SHORT, LONG);
+    let bed = &two.neighbours.bed;
+    let deployed = touched_by(&mut settings, bed);
+    let program = bed.program(settings)?;
+    let crash = format!("{}=return", Point::Command.name());
+    let good: Vec<_> = (0..GOOD).map(|n| format!("good{n}-example-com")).collect();
+    let arguments = good.iter().map(String::as_str);
+    let arguments: Vec<_> = ["renew"].into_iter().chain(arguments).collect();
+    let killed = program.clone().env("FAILPOINTS", crash).run(&arguments)?;
+    assert_eq!(killed.code, None, "{killed}");
+    assert!(!deployed.exists());
+    let running = program.spawn(&["renew"])?;
+    bed.wait_until("the deployment", |_| Ok(deployed.exists()))?;
+    running.kill()
 }
 
 #[test]
