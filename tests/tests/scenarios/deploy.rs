@@ -10,6 +10,8 @@ use acme_alias_tests::{
 };
 use serde_json::Value;
 
+use super::partial::{NAMES, bed_with_one_of_two, web};
+
 /// More than the pause after the first failure, and less than that after the second.
 const AFTER_THE_PAUSE: &str = "+90s";
 
@@ -336,5 +338,50 @@ fn targets_for_all_are_those_of_certificates_that_flags_describe() -> Result {
     program.run(&["renew"])?.assert_success();
     assert!(!file.exists());
     assert_eq!(bed.orders()?, 1);
+    Ok(())
+}
+
+/// Lets `web` have a command that copies a file, and returns that and the copy.
+fn copying(settings: &mut Settings, bed: &TestBed) -> (PathBuf, PathBuf) {
+    let [from, to] = ["from", "to"].map(|name| bed.folder().join(name));
+    let command = format!("command = [\"cp\", {from:?}, {to:?}]");
+    settings.more += &format!("[[deploy]]\nkind = \"command\"\n{command}\n");
+    (from, to)
+}
+
+#[test]
+fn what_lacks_a_name_and_was_not_deployed_before_a_crash_is_deployed_next() -> Result {
+    let bed = TestBed::builder().delegate(&["example.com"]);
+    let bed = bed.profile(Profile::Failpoints).start()?;
+    let mut settings = bed.settings();
+    let (from, to) = copying(&mut settings, &bed);
+    fs::write(&from, "")?;
+    let program = bed.program(web(settings, &NAMES, ""))?;
+    let crash = format!("{}=return", Point::Command.name());
+    let killed = program.clone().env("FAILPOINTS", crash).run(&["renew"])?;
+    assert_eq!(killed.code, None, "{killed}");
+    assert!(!to.exists());
+    // The one with all names waits, and keeps the stored one waiting for nothing.
+    let next = program.run(&["renew"])?;
+    next.assert_success();
+    next.assert_printed(&["web: waits until", "web: deployed"]);
+    assert!(to.exists());
+    Ok(())
+}
+
+#[test]
+fn what_lacks_a_name_is_deployed_after_a_failure_although_that_name_fails_again() -> Result {
+    let bed = bed_with_one_of_two()?;
+    let mut settings = bed.settings();
+    let (from, to) = copying(&mut settings, &bed);
+    let program = bed.program(web(settings, &NAMES, ""))?;
+    let first = program.run(&["renew"])?;
+    first.assert_failure(3, &["www.example.com"]);
+    first.assert_printed(&["it is not deployed"]);
+    fs::write(&from, "")?;
+    let next = program.clock("+62s").run(&["renew"])?;
+    next.assert_failure(3, &["www.example.com", "CNAME"]);
+    next.assert_printed(&["web: deployed"]);
+    assert!(to.exists());
     Ok(())
 }

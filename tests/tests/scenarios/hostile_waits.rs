@@ -41,11 +41,13 @@ struct Two {
 
 impl Two {
     fn start(others: usize) -> Result<Two> {
-        Two::start_with(others, |names| TestBed::builder().delegate_apart(names))
+        Two::start_with(GOOD, others, |names| {
+            TestBed::builder().delegate_apart(names)
+        })
     }
 
-    fn start_with(others: usize, bed: impl Fn(&[String]) -> Builder) -> Result<Two> {
-        let good: Vec<_> = (0..GOOD).map(|n| format!("good{n}.example.com")).collect();
+    fn start_with(good: usize, others: usize, bed: impl Fn(&[String]) -> Builder) -> Result<Two> {
+        let good: Vec<_> = (0..good).map(|n| format!("good{n}.example.com")).collect();
         let others: Vec<_> = (0..others).map(|n| format!("a{n}.example.com")).collect();
         let all = [&good[..], &others].concat();
         let neighbours = Neighbours {
@@ -82,10 +84,12 @@ impl Two {
     /// All good certificates are obtained and deployed in time, whatever the other CA does.
     #[track_caller]
     fn assert_unharmed(&self, mut settings: Settings) -> Result {
-        let Neighbours { bed, ca, .. } = &self.neighbours;
+        let Neighbours { bed, ca, good } = &self.neighbours;
         let deployed = touched_by(&mut settings, bed);
         let running = bed.program(settings)?.spawn(&["renew"])?;
-        bed.wait_until("the good certificates", |_| Ok(ca.certificates() == GOOD))?;
+        bed.wait_until("the good certificates", |_| {
+            Ok(ca.certificates() == good.len())
+        })?;
         bed.wait_until("the deployment", |_| Ok(deployed.exists()))?;
         running.kill()
     }
@@ -119,7 +123,8 @@ fn orders_that_stay_pending_hold_up_no_certificate_of_another_ca() -> Result {
 
 #[test]
 fn orders_that_stay_pending_at_the_alias_name_of_another_ca_hold_up_none_there() -> Result {
-    let two = Two::start_with(10, |names| TestBed::builder().delegate(names))?;
+    // More than one round has.
+    let two = Two::start_with(60, 10, |names| TestBed::builder().delegate(names))?;
     let (proxy, root) = two.pending()?;
     let mut settings = two.settings(&proxy.directory(), &root);
     settings.more = settings.more.replace(SHORT, LONG);
@@ -128,7 +133,7 @@ fn orders_that_stay_pending_at_the_alias_name_of_another_ca_hold_up_none_there()
 
 #[test]
 fn what_a_killed_run_stored_is_deployed_while_orders_of_another_ca_stay_pending() -> Result {
-    let two = Two::start_with(1, |names| {
+    let two = Two::start_with(GOOD, 1, |names| {
         let bed = TestBed::builder().delegate_apart(names);
         bed.profile(Profile::Failpoints)
     })?;

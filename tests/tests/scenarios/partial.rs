@@ -1,7 +1,5 @@
 //! Certificates that are obtained without the names that fail.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use acme_alias_core::crash::Point;
@@ -16,14 +14,14 @@ use serde_json::{Value, json};
 
 use crate::hostile_zones::{name, none, with};
 
-const NAMES: [&str; 2] = ["example.com", "www.example.com"];
+pub(super) const NAMES: [&str; 2] = ["example.com", "www.example.com"];
 /// The challenge name of the second.
 const DELEGATED: &str = "_acme-challenge.www.example.com.";
 /// A zone that is not sure of its delegation.
 const ALTERNATING: &str = "other.example";
 
 /// A certificate `web` that may lack names, with more lines of settings.
-fn web(settings: Settings, domains: &[&str], more: &str) -> Settings {
+pub(super) fn web(settings: Settings, domains: &[&str], more: &str) -> Settings {
     let lines = format!(
         "domains = {domains:?}\nchallenge-alias = \"{ALIAS_ZONE}\"\npartial = true\n{more}"
     );
@@ -31,7 +29,7 @@ fn web(settings: Settings, domains: &[&str], more: &str) -> Settings {
 }
 
 /// Only the first of [`NAMES`] is delegated.
-fn bed_with_one_of_two() -> Result<TestBed> {
+pub(super) fn bed_with_one_of_two() -> Result<TestBed> {
     let bed = TestBed::builder().delegate(&["example.com"]);
     // A failed validation is repeated when caches have forgotten.
     bed.ttl(1).negative_ttl(1).start()
@@ -275,7 +273,7 @@ fn a_name_in_use_is_left_out_when_the_ca_wants_the_certificate_to_be_replaced_ea
         "version": 1, "look_at": Timestamp::now().to_string(), "unanswered": 0,
         "window": { "start": ago(3), "end": ago(1), "renew_at": ago(2) },
     });
-    fs::write(&status, json!({ "renewal_info": info }).to_string())?;
+    std::fs::write(&status, json!({ "renewal_info": info }).to_string())?;
     let renew = program.run(&["renew"])?;
     renew.assert_failure(3, &["web: obtained without www.example.com"]);
     assert_eq!(bed.certificate("web")?.names, ["example.com"]);
@@ -308,51 +306,6 @@ fn an_order_without_names_is_resumed_after_a_crash() -> Result {
     assert_eq!(bed.orders()?, orders);
     assert_eq!(bed.certificate("web")?.names, ["example.com"]);
     bed.assert_only_txt_was_touched(&[])
-}
-
-/// Lets `web` have a command that copies a file, and returns that and the copy.
-fn copying(settings: &mut Settings, bed: &TestBed) -> (PathBuf, PathBuf) {
-    let [from, to] = ["from", "to"].map(|name| bed.folder().join(name));
-    let command = format!("command = [\"cp\", {from:?}, {to:?}]");
-    settings.more += &format!("[[deploy]]\nkind = \"command\"\n{command}\n");
-    (from, to)
-}
-
-#[test]
-fn what_lacks_a_name_and_was_not_deployed_before_a_crash_is_deployed_next() -> Result {
-    let bed = TestBed::builder().delegate(&["example.com"]);
-    let bed = bed.profile(Profile::Failpoints).start()?;
-    let mut settings = bed.settings();
-    let (from, to) = copying(&mut settings, &bed);
-    fs::write(&from, "")?;
-    let program = bed.program(web(settings, &NAMES, ""))?;
-    let crash = format!("{}=return", Point::Command.name());
-    let killed = program.clone().env("FAILPOINTS", crash).run(&["renew"])?;
-    assert_eq!(killed.code, None, "{killed}");
-    assert!(!to.exists());
-    // The one with all names waits, and keeps the stored one waiting for nothing.
-    let next = program.run(&["renew"])?;
-    next.assert_success();
-    next.assert_printed(&["web: waits until", "web: deployed"]);
-    assert!(to.exists());
-    Ok(())
-}
-
-#[test]
-fn what_lacks_a_name_is_deployed_after_a_failure_although_that_name_fails_again() -> Result {
-    let bed = bed_with_one_of_two()?;
-    let mut settings = bed.settings();
-    let (from, to) = copying(&mut settings, &bed);
-    let program = bed.program(web(settings, &NAMES, ""))?;
-    let first = program.run(&["renew"])?;
-    first.assert_failure(3, &["www.example.com"]);
-    first.assert_printed(&["it is not deployed"]);
-    fs::write(&from, "")?;
-    let next = program.clock("+62s").run(&["renew"])?;
-    next.assert_failure(3, &["www.example.com", "CNAME"]);
-    next.assert_printed(&["web: deployed"]);
-    assert!(to.exists());
-    Ok(())
 }
 
 /// A zone whose server answers once with a CNAME to the alias zone, then that there is none, and so on.
