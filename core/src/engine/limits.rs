@@ -8,10 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
+use super::in_turn::in_turn;
 use super::options::{RunOptions, Selection};
 use super::plan::{Schedule, Work};
 use super::record::is_of_account;
 use super::report::{JobReport, RunError, WaitReason, Waiting};
+use crate::name::DnsName;
 use crate::renewal::{Rate, Reason, Spent, Why};
 use crate::store::{CaStatus, CertificateId, StoreError, change_ca_status};
 
@@ -178,7 +180,7 @@ impl Engine {
         });
         let mut whys: BTreeMap<_, _> = wanted.collect();
         let ids = whys.keys().cloned().collect();
-        let mut by_ca: BTreeMap<String, Counted> = BTreeMap::new();
+        let mut by_ca: BTreeMap<String, Wanted> = BTreeMap::new();
         for (id, certificate) in self.at_their_cas(ids, None).await {
             let Some(certificate) = certificate else {
                 continue;
@@ -188,27 +190,31 @@ impl Engine {
                 continue;
             };
             let counted = by_ca.entry(ca.directory().to_owned());
-            let counted = counted.or_insert(Counted {
+            let counted = counted.or_insert(Wanted {
                 rate,
                 wanted: Vec::new(),
             });
-            counted.wanted.push((id, why));
+            let name = certificate.request.names.first();
+            let Some(name) = name.map(|name| name.identifier.base().clone()) else {
+                continue;
+            };
+            counted.wanted.push((name, (id, why)));
         }
         let mut all = Vec::new();
-        for (directory, mut counted) in by_ca {
-            // What ends first comes first, and what is new comes later. Last comes what will probably fail once more, or
-            // certificates that nobody can obtain any more would take all orders.
+        for (directory, Wanted { rate, wanted }) in by_ca {
+            // What ends first comes first, and what is new comes later, the domains in turn. Last comes what will probably fail
+            // once more, or certificates that nobody can obtain any more would take all orders.
             let end = |id: &CertificateId| schedule.ends.get(id).copied();
-            let wanted = &mut counted.wanted;
+            let mut wanted = in_turn(wanted);
             wanted.sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
             let is_failing = |(id, _): &(CertificateId, Why)| schedule.failing.contains(id);
-            let (failing, usual): (Vec<_>, Vec<_>) = wanted.drain(..).partition(is_failing);
+            let (failing, usual): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_failing);
             let mut orders = Orders {
                 directory,
                 reserved: Vec::new(),
                 behind: Schedule::default(),
             };
-            for (rate, wanted) in [(counted.rate, usual), (counted.rate.for_repeats(), failing)] {
+            for (rate, wanted) in [(rate, usual), (rate.for_repeats(), failing)] {
                 if wanted.is_empty() {
                     continue;
                 }
@@ -353,7 +359,13 @@ impl Engine {
     }
 }
 
-/// The orders that are wanted of a CA with a limit.
+/// The orders that are wanted of a CA with a limit, with the first name of each certificate.
+struct Wanted {
+    rate: Rate,
+    wanted: Vec<(DnsName, (CertificateId, Why))>,
+}
+
+/// The same in the order in which they are counted.
 struct Counted {
     rate: Rate,
     wanted: Vec<(CertificateId, Why)>,

@@ -11,14 +11,18 @@ pub(super) const IN_ONE_ROUND: usize = 50;
 /// wait within the round, each time until no cache has older values. Rounds of other groups wait until it ends.
 const AT_ONE_NAME: usize = 200;
 
-/// The members of the next round, and the others. Of certificates with equal names a round has one: until the order of one
+/// The members of the next round, which are all free, and the others. Of certificates with equal names a round has one: until the order of one
 /// is finalized, a CA may return the same order for the other (RFC 8555 §7.4 leaves that to the CA).
-pub(super) fn next_round(members: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
+pub(super) fn next_round(
+    members: Vec<Prepared>,
+    is_free: impl Fn(&Prepared) -> bool,
+) -> (Vec<Prepared>, Vec<Prepared>) {
     let (mut next, mut others) = (Vec::new(), Vec::new());
     let mut names = BTreeSet::new();
     let mut counts = BTreeMap::new();
     for prepared in members {
         if next.len() < IN_ONE_ROUND
+            && is_free(&prepared)
             && (next.is_empty() || has_room(&counts, &prepared))
             && names.insert(prepared.identifiers())
         {
@@ -55,7 +59,7 @@ mod tests {
         let (mut members, mut rounds): (Vec<_>, _) = (members.collect(), Vec::new());
         while !members.is_empty() {
             let next;
-            (next, members) = next_round(members);
+            (next, members) = next_round(members, |_| true);
             rounds.push(next.len());
         }
         rounds

@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::guard::{guarded, making_room};
+use super::pipeline::SLOW_AFTER;
 use super::report::JobReport;
-use super::rounds::SLOW_AFTER;
 use super::run::Run;
 use crate::store::CertificateId;
 

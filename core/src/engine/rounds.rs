@@ -1,20 +1,17 @@
-//! The third and fourth phase: certificates are prepared one by one, and obtained in rounds.
+//! The third phase: certificates that share alias names are obtained together, in rounds.
 
 use std::collections::BTreeSet;
-use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::ahead::Ahead;
-use super::certificates::CertificateConfig;
 use super::context::JobContext;
 use super::core::Engine;
-use super::groups::{Waiting, groups};
+use super::groups::Waiting;
 use super::guard::{guarded, making_room};
 use super::held_lease::HeldLease;
 use super::next_round::{IN_ONE_ROUND, next_round};
@@ -23,203 +20,34 @@ use super::ranks::Ranks;
 use super::record::may_have_order;
 use super::report::{JobError, JobOutcome, JobReport};
 use crate::issue::Step;
-use crate::store::CertificateId;
 use crate::zone::{LockedNames, Round, Seat};
 
-/// Certificates whose delegations are followed at a time.
-const PREPARED_AT_ONCE: usize = 50;
-/// A certificate that is followed for longer makes room for another one: its zones are slow, and those of others
-/// are not.
-pub(super) const SLOW_AFTER: Duration = Duration::from_secs(2);
-/// Certificates of one CA that are in rounds at a time.
-const IN_ROUNDS: usize = 100;
 /// A round that takes longer makes room for another one: the CA may look at it for minutes.
 const LONG_ROUND: Duration = Duration::from_secs(20);
 /// How often in a run a certificate is tried once more without names that fail.
 const REDUCED_MAX: usize = 10;
-/// How long certificates wait for others that may share an alias name with them.
-const GATHERING: Duration = Duration::from_secs(2);
-
-/// Certificates on their way: followed, gathered, and obtained in rounds.
-struct Pipeline {
-    engine: Engine,
-    context: JobContext,
-    in_rounds: Arc<Semaphore>,
-    /// Places for certificates whose delegations are followed.
-    places: Arc<Semaphore>,
-    preparing: JoinSet<Result<Prepared, JobReport>>,
-    gathered: Vec<Prepared>,
-    /// When the oldest of them has waited long enough.
-    until: Option<Instant>,
-    groups: JoinSet<()>,
-    ranks: Arc<Ranks>,
-    /// Certificates that wait for a turn at their alias names.
-    waiting: Waiting,
-    /// Certificates that are in groups and have no report yet.
-    in_groups: BTreeSet<CertificateId>,
-    ahead: Ahead,
-    sender: mpsc::UnboundedSender<JobReport>,
-    receiver: mpsc::UnboundedReceiver<JobReport>,
-    /// Who waits for the reports of all.
-    reports: mpsc::UnboundedSender<JobReport>,
-}
-
-impl Engine {
-    /// Obtains certificates of one CA. Those that share an alias name are validated together, in the order of their
-    /// ranks. Each is reported as soon as it is done.
-    pub(super) async fn obtain_all(
-        &self,
-        ids: Vec<CertificateId>,
-        ranks: Arc<Ranks>,
-        given: Option<Arc<CertificateConfig>>,
-        context: JobContext,
-        reports: mpsc::UnboundedSender<JobReport>,
-    ) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let pipeline = Pipeline {
-            engine: self.clone(),
-            context,
-            in_rounds: Arc::new(Semaphore::new(IN_ROUNDS)),
-            places: Arc::new(Semaphore::new(PREPARED_AT_ONCE)),
-            preparing: JoinSet::new(),
-            gathered: Vec::new(),
-            until: None,
-            groups: JoinSet::new(),
-            ranks,
-            waiting: Waiting::default(),
-            in_groups: BTreeSet::new(),
-            ahead: Ahead::new(),
-            sender,
-            receiver,
-            reports,
-        };
-        pipeline.run(ids, given).await;
-    }
-}
-
-impl Pipeline {
-    async fn run(mut self, ids: Vec<CertificateId>, given: Option<Arc<CertificateConfig>>) {
-        let mut ids = ids.into_iter().peekable();
-        loop {
-            while let Some(place) = self.place()
-                && let Some(id) = ids.next_if(|_| !self.context.cancel.is_cancelled())
-            {
-                self.prepare(id, given.clone(), place);
-            }
-            if self.preparing.is_empty() {
-                self.send_off();
-            }
-            if self.preparing.is_empty() && self.groups.is_empty() {
-                break;
-            }
-            let until = self.until.unwrap_or_else(Instant::now);
-            let stuck_at = self.ahead.stuck_at().filter(|_| ids.peek().is_some());
-            let is_waiting = ids.peek().is_some() && self.has_room();
-            let places = Arc::clone(&self.places);
-            tokio::select! {
-                Some(prepared) = self.preparing.join_next() => self.prepared(prepared),
-                Some(report) = self.receiver.recv() => self.reported(report),
-                Some(_) = self.groups.join_next() => {}
-                () = sleep_until(until), if self.until.is_some() => self.send_off(),
-                () = sleep_until(stuck_at.unwrap_or(until)), if stuck_at.is_some() => {
-                    self.ahead.make_room();
-                }
-                // Taken at the top of the loop.
-                _ = places.acquire(), if is_waiting => {}
-            }
-        }
-        while let Ok(report) = self.receiver.try_recv() {
-            self.reported(report);
-        }
-        // Only a defect ends a group before it has reported everything.
-        for id in std::mem::take(&mut self.in_groups) {
-            let outcome = Err(JobError::Defect { id: id.clone() });
-            self.report(JobReport {
-                id,
-                outcome,
-                ordered: true,
-            });
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.ahead.has_room() && !self.context.cancel.is_cancelled()
-    }
-
-    /// A place for one more certificate, if there is one.
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
-        let has_room = self.has_room();
-        has_room.then(|| Arc::clone(&self.places).try_acquire_owned().ok())?
-    }
-
-    fn prepare(
-        &mut self,
-        id: CertificateId,
-        given: Option<Arc<CertificateConfig>>,
-        place: OwnedSemaphorePermit,
-    ) {
-        self.ahead.begin(self.engine.names_of(&id));
-        let (engine, context) = (self.engine.clone(), self.context.clone());
-        self.preparing.spawn(async move {
-            let prepared = engine.prepare(id.clone(), given, &context);
-            let prepared = making_room(guarded(&id, prepared), place, SLOW_AFTER).await;
-            prepared.map_err(|error| {
-                engine.parts.observer.ended(&id);
-                JobReport::without_order(id, Err(error))
-            })
-        });
-    }
-
-    fn prepared(&mut self, prepared: Result<Result<Prepared, JobReport>, JoinError>) {
-        match prepared {
-            Ok(Ok(prepared)) => {
-                self.until.get_or_insert_with(|| Instant::now() + GATHERING);
-                self.gathered.push(prepared);
-            }
-            Ok(Err(report)) => self.report(report),
-            // A task that panics is reported by `guarded`.
-            Err(_) => {}
-        }
-    }
-
-    fn reported(&mut self, report: JobReport) {
-        self.in_groups.remove(&report.id);
-        self.report(report);
-    }
-
-    fn report(&mut self, report: JobReport) {
-        self.ahead.end(self.engine.names_of(&report.id));
-        // Nobody waits for it if the run was dropped.
-        let _ = self.reports.send(report);
-    }
-
-    /// Lets the certificates that were gathered go on, in groups that share alias names.
-    fn send_off(&mut self) {
-        self.until = None;
-        let ids = self.gathered.iter().map(|prepared| prepared.id().clone());
-        self.in_groups.extend(ids);
-        for members in groups(std::mem::take(&mut self.gathered)) {
-            let group = Group {
-                engine: self.engine.clone(),
-                context: self.context.clone(),
-                ranks: Arc::clone(&self.ranks),
-                waiting: self.waiting.clone(),
-                in_rounds: Arc::clone(&self.in_rounds),
-                reports: self.sender.clone(),
-            };
-            self.groups.spawn(group.obtain(members));
-        }
-    }
-}
 
 /// Certificates that share alias names.
-struct Group {
-    engine: Engine,
-    context: JobContext,
-    ranks: Arc<Ranks>,
-    waiting: Waiting,
-    in_rounds: Arc<Semaphore>,
-    reports: mpsc::UnboundedSender<JobReport>,
+pub(super) struct Group {
+    pub(super) engine: Engine,
+    pub(super) context: JobContext,
+    pub(super) ranks: Arc<Ranks>,
+    pub(super) waiting: Waiting,
+    /// Places for certificates in rounds.
+    pub(super) in_rounds: Arc<Semaphore>,
+    pub(super) reports: mpsc::UnboundedSender<JobReport>,
+}
+
+/// What a round has.
+struct Turn<'a> {
+    /// Its certificates.
+    next: Vec<Prepared>,
+    /// Those that come later.
+    others: Vec<Prepared>,
+    /// Their alias names.
+    locked: LockedNames,
+    /// Their places.
+    room: Option<SemaphorePermit<'a>>,
 }
 
 /// What became of a certificate in a round.
@@ -230,18 +58,22 @@ struct Done {
 
 impl Group {
     /// Obtains the certificates, and those that wait for the same alias names by then.
-    async fn obtain(self, members: Vec<Prepared>) {
-        let members = self.with_waiting(members).await;
+    pub(super) async fn obtain(self, members: Vec<Prepared>) {
+        let (members, locked) = self.with_waiting(members).await;
         let (good, failing) = self.in_order(members);
         // Good ones do not wait for the others when they are tried once more, either.
-        self.obtain_these(good).await;
-        self.obtain_these(failing).await;
+        if good.is_empty() {
+            self.obtain_these(failing, Some(locked)).await;
+        } else {
+            self.obtain_these(good, Some(locked)).await;
+            self.obtain_these(failing, None).await;
+        }
     }
 
     /// Obtains these certificates. Those that failed because the CA may have seen the values of others are tried once
     /// more, with new orders, when these have left its cache. Then come those that may do without some names.
-    async fn obtain_these(&self, members: Vec<Prepared>) {
-        let first = self.attempt(members, Duration::ZERO).await;
+    async fn obtain_these(&self, members: Vec<Prepared>, locked: Option<LockedNames>) {
+        let first = self.attempt(members, Duration::ZERO, locked).await;
         let (mut again, mut minimum_wait) = (Vec::new(), Duration::ZERO);
         let mut failed = Vec::new();
         for Failed { done, seen } in first {
@@ -262,7 +94,7 @@ impl Group {
             minimum_wait = minimum_wait.max(seen.cached);
             again.push(done.prepared);
         }
-        for Failed { mut done, seen } in self.attempt(again, minimum_wait).await {
+        for Failed { mut done, seen } in self.attempt(again, minimum_wait, None).await {
             if seen.is_some_and(|seen| seen.has_others)
                 && let Err(JobError::Issue(failure)) = done.outcome
             {
@@ -278,7 +110,7 @@ impl Group {
             }
             let reduced = join_all(failed.into_iter().map(|done| self.reduced(done))).await;
             let reduced = reduced.into_iter().flatten().collect();
-            let again = self.attempt(reduced, Duration::ZERO).await;
+            let again = self.attempt(reduced, Duration::ZERO, None).await;
             failed = again.into_iter().map(|failed| failed.done).collect();
         }
         for done in failed {
@@ -301,13 +133,12 @@ impl Group {
     /// The certificates when it is their turn at their alias names, with others that wait and share names with them: if each
     /// had a round of its own, one after the other, a run would take as long as somebody wants. None, if others have
     /// taken them along.
-    async fn with_waiting(&self, members: Vec<Prepared>) -> Vec<Prepared> {
+    async fn with_waiting(&self, members: Vec<Prepared>) -> (Vec<Prepared>, LockedNames) {
         let ids: BTreeSet<_> = members.iter().map(|one| one.id().clone()).collect();
-        let (good, failing) = self.in_order(members.clone());
-        let (first, _) = next_round(if good.is_empty() { failing } else { good });
+        let sets = members.iter().map(Prepared::names_at_ca).collect();
         self.waiting.add(members);
-        drop(self.lock(&first).await);
-        self.waiting.take(&ids)
+        let locked = self.engine.parts.names.lock(sets).await;
+        (self.waiting.take(&ids), locked)
     }
 
     /// A certificate that failed, without the names that did. It is reported if it cannot do without them.
@@ -330,44 +161,49 @@ impl Group {
 
     /// Obtains the certificates in rounds, and reports them. Returns those that may be tried once more. Values
     /// are visible for `minimum_wait` before the CA looks at them.
-    async fn attempt(&self, mut members: Vec<Prepared>, minimum_wait: Duration) -> Vec<Failed> {
+    async fn attempt(
+        &self,
+        mut members: Vec<Prepared>,
+        minimum_wait: Duration,
+        mut earlier: Option<LockedNames>,
+    ) -> Vec<Failed> {
         let (mut failed, mut all_busy) = (Vec::new(), Vec::new());
         while !members.is_empty() {
-            let next;
-            (next, members) = next_round(members);
-            let (locked, room) = self.turn(&next).await;
-            let (leased, busy) = self.lease_all(next).await;
-            let round = self.round(leased, minimum_wait, locked);
-            failed.extend(making_room(round, room, LONG_ROUND).await);
+            let turn = self.turn(members, earlier.take()).await;
+            members = turn.others;
+            let (leased, busy) = self.lease_all(turn.next).await;
+            let round = self.round(leased, minimum_wait, turn.locked);
+            failed.extend(making_room(round, turn.room, LONG_ROUND).await);
             all_busy.extend(busy);
         }
         // Another process works on these: the others did not wait for it.
         for prepared in all_busy {
             if let Some(leased) = self.lease(prepared, true).await {
-                let (locked, room) = self.turn(slice::from_ref(&leased.0)).await;
-                let round = self.round(vec![leased], minimum_wait, locked);
-                failed.extend(making_room(round, room, LONG_ROUND).await);
+                let turn = self.turn(vec![leased.0.clone()], None).await;
+                let round = self.round(vec![leased], minimum_wait, turn.locked);
+                failed.extend(making_room(round, turn.room, LONG_ROUND).await);
             }
         }
         failed
     }
 
-    /// Waits until these certificates may use their alias names, and may be worked on.
-    async fn turn(&self, members: &[Prepared]) -> (LockedNames, Option<SemaphorePermit<'_>>) {
-        let names = self.lock(members).await;
-        let permits = u32::try_from(members.len().min(IN_ONE_ROUND)).unwrap_or_default();
+    /// Waits until certificates may use their alias names, and may be worked on. Returns them, and the others: those whose
+    /// names are free do not wait for the rest.
+    async fn turn(&self, members: Vec<Prepared>, earlier: Option<LockedNames>) -> Turn<'_> {
+        let sets = members.iter().map(Prepared::names_at_ca).collect();
+        let mut locked = self.engine.parts.names.lock_after(earlier, sets).await;
+        let is_free = |one: &Prepared| locked.contains(&one.names_at_ca());
+        let (next, others) = next_round(members, is_free);
+        locked.keep_only(&next.iter().flat_map(Prepared::names_at_ca).collect());
+        let permits = u32::try_from(next.len().min(IN_ONE_ROUND)).unwrap_or_default();
         // The semaphore is never closed.
-        (names, self.in_rounds.acquire_many(permits).await.ok())
-    }
-
-    /// Waits until no other round of the CA in this process uses the alias names of these certificates.
-    async fn lock(&self, members: &[Prepared]) -> LockedNames {
-        let names = members.iter().flat_map(|one| {
-            let directory = one.certificate.environment.ca().directory();
-            let names = one.alias_names().into_iter();
-            names.map(move |name| (directory.to_owned(), name))
-        });
-        self.engine.parts.names.lock(names.collect()).await
+        let room = self.in_rounds.acquire_many(permits).await.ok();
+        Turn {
+            next,
+            others,
+            locked,
+            room,
+        }
     }
 
     /// Takes the leases of those on which no other process works. Returns them, and those that are to be

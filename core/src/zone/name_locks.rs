@@ -1,51 +1,158 @@
 //! One round of a CA at a time at each alias name.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::oneshot;
 
 use crate::name::DnsName;
-
-/// Locks for alias names at each CA, for one process. Values for several CAs are visible together at a name, so that one
-/// that takes long holds up no certificate of another one.
-#[derive(Debug, Default)]
-pub struct NameLocks(Mutex<HashMap<AtCa, Weak<AsyncMutex<()>>>>);
 
 /// The directory URL of a CA, and an alias name.
 type AtCa = (String, DnsName);
 
+/// Locks for alias names at each CA, for one process. Values for several CAs are visible together at a name, so that one
+/// that takes long holds up no certificate of another one.
+///
+/// Who waits holds nothing: otherwise a certificate with many alias names would hold some of them while it waits for the
+/// others, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct NameLocks(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    held: HashSet<AtCa>,
+    /// Who waits, in the order in which they came.
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sets: Vec<BTreeSet<AtCa>>,
+    granted: oneshot::Sender<LockedNames>,
+}
+
 /// Names that are locked until this is dropped.
 #[derive(Debug)]
-pub struct LockedNames(#[expect(dead_code, reason = "held, not read")] Vec<OwnedMutexGuard<()>>);
+pub struct LockedNames {
+    locks: NameLocks,
+    names: BTreeSet<AtCa>,
+}
 
 impl NameLocks {
-    /// Waits until no other round of these CAs uses these names.
-    pub async fn lock(&self, names: BTreeSet<AtCa>) -> LockedNames {
-        let mut held = Vec::with_capacity(names.len());
-        // Everybody locks in the order of the names, so that no two wait for each other.
-        for name in names {
-            held.push(self.of(name).lock_owned().await);
-        }
-        LockedNames(held)
+    /// Waits until no other round uses the names of one of these sets, and locks those of all sets of which that is true then,
+    /// in their order. Meanwhile others may be granted what they wait for, whoever came first.
+    pub async fn lock(&self, sets: Vec<BTreeSet<AtCa>>) -> LockedNames {
+        self.lock_after(None, sets).await
     }
 
-    fn of(&self, at_ca: AtCa) -> Arc<AsyncMutex<()>> {
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lock) = locks.get(&at_ca).and_then(Weak::upgrade) {
-            return lock;
+    /// The same, and gives earlier names back, without letting others come between.
+    pub async fn lock_after(
+        &self,
+        earlier: Option<LockedNames>,
+        sets: Vec<BTreeSet<AtCa>>,
+    ) -> LockedNames {
+        let waiting = {
+            let mut state = self.state();
+            if let Some(mut earlier) = earlier {
+                state.give_back(std::mem::take(&mut earlier.names));
+            }
+            let names = state.take_free(&sets);
+            let outcome = match names {
+                Some(names) => Ok(self.locked(names)),
+                None => {
+                    let (granted, waiting) = oneshot::channel();
+                    state.waiting.push_back(Waiting { sets, granted });
+                    Err(waiting)
+                }
+            };
+            self.grant(state);
+            match outcome {
+                Ok(locked) => return locked,
+                Err(waiting) => waiting,
+            }
+        };
+        // Whoever grants it lives as long as what is waited for.
+        waiting
+            .await
+            .unwrap_or_else(|_| self.locked(BTreeSet::new()))
+    }
+
+    /// Grants names to those that wait for them, as far as they are free.
+    fn grant(&self, mut state: MutexGuard<'_, State>) {
+        let mut granted = Vec::new();
+        let waiting = std::mem::take(&mut state.waiting);
+        for one in waiting {
+            match state.take_free(&one.sets) {
+                Some(names) => granted.push((one.granted, self.locked(names))),
+                None => state.waiting.push_back(one),
+            }
         }
-        if locks.len() == locks.capacity() {
-            locks.retain(|_, lock| lock.strong_count() > 0);
+        drop(state);
+        // What nobody waits for any more is given back when it is dropped here.
+        for (sender, names) in granted {
+            drop(sender.send(names));
         }
-        let lock = Arc::new(AsyncMutex::new(()));
-        locks.insert(at_ca, Arc::downgrade(&lock));
-        lock
+    }
+
+    fn locked(&self, names: BTreeSet<AtCa>) -> LockedNames {
+        LockedNames {
+            locks: self.clone(),
+            names,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes the names of the sets that nobody holds; `None` if each has a name that somebody does. A set without names is
+    /// always free.
+    fn take_free(&mut self, sets: &[BTreeSet<AtCa>]) -> Option<BTreeSet<AtCa>> {
+        let is_free = |set: &&BTreeSet<AtCa>| set.iter().all(|name| !self.held.contains(name));
+        let mut free = sets.iter().filter(is_free).peekable();
+        free.peek()?;
+        let names: BTreeSet<_> = free.flatten().cloned().collect();
+        self.held.extend(names.iter().cloned());
+        Some(names)
+    }
+
+    fn give_back(&mut self, names: BTreeSet<AtCa>) {
+        for name in names {
+            self.held.remove(&name);
+        }
+    }
+}
+
+impl LockedNames {
+    /// Whether all these names are locked.
+    pub fn contains(&self, names: &BTreeSet<AtCa>) -> bool {
+        names.is_subset(&self.names)
+    }
+
+    /// Gives back all names but these.
+    pub fn keep_only(&mut self, names: &BTreeSet<AtCa>) {
+        let others = self.names.extract_if(.., |name| !names.contains(name));
+        let others = others.collect();
+        let mut state = self.locks.state();
+        state.give_back(others);
+        self.locks.grant(state);
+    }
+}
+
+impl Drop for LockedNames {
+    fn drop(&mut self) {
+        if !self.names.is_empty() {
+            self.keep_only(&BTreeSet::new());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use futures_util::FutureExt;
 
     use super::*;
@@ -57,29 +164,74 @@ mod tests {
         names.map(|name| (directory.to_owned(), name)).collect()
     }
 
+    fn sets(sets: &[&[&str]]) -> Vec<BTreeSet<AtCa>> {
+        sets.iter().map(|names| at(CA, names)).collect()
+    }
+
+    /// Which of these names nobody holds.
+    fn free<'a>(locks: &NameLocks, names: &[&'a str]) -> Vec<&'a str> {
+        let is_free = |name: &&&str| locks.lock(sets(&[&[name]])).now_or_never().is_some();
+        names.iter().filter(is_free).copied().collect()
+    }
+
     #[tokio::test]
     async fn rounds_with_a_common_name_wait_for_each_other_and_others_do_not() {
         let locks = NameLocks::default();
-        let first = locks.lock(at(CA, &["a.example", "b.example"])).await;
-        let apart = [(CA, "c.example"), ("https://other.example", "b.example")];
-        for (directory, name) in apart {
-            let other = locks.lock(at(directory, &[name])).now_or_never();
-            assert!(other.is_some(), "{directory} {name}");
+        let first = locks.lock(sets(&[&["a", "b"]])).await;
+        for apart in [at(CA, &["c"]), at("https://other.example", &["b"])] {
+            let other = locks.lock(vec![apart.clone()]).now_or_never();
+            assert!(other.is_some(), "{apart:?}");
         }
-        let second = at(CA, &["b.example", "c.example"]);
-        let mut second = std::pin::pin!(locks.lock(second));
+        let mut second = pin!(locks.lock(sets(&[&["b", "c"]])));
         assert!(second.as_mut().now_or_never().is_none());
+        // It holds nothing while it waits.
+        assert_eq!(free(&locks, &["a", "b", "c"]), ["c"]);
         drop(first);
+        let second = second.await;
+        assert_eq!(free(&locks, &["a", "b", "c"]), ["a"]);
+        drop(second);
+        assert_eq!(free(&locks, &["a", "b", "c"]), ["a", "b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_free_does_not_wait_for_the_rest() {
+        let locks = NameLocks::default();
+        let busy = locks.lock(sets(&[&["z"]])).await;
+        let wanted = sets(&[&["a", "z"], &["a"], &["b"], &[]]);
+        let mut some = locks.lock(wanted.clone()).await;
+        let found = wanted.iter().map(|set| some.contains(set));
+        assert_eq!(found.collect::<Vec<_>>(), [false, true, true, true]);
+        some.keep_only(&at(CA, &["b"]));
+        assert_eq!(free(&locks, &["a", "b", "z"]), ["a"]);
+        drop((busy, some));
+        assert_eq!(free(&locks, &["a", "b", "z"]), ["a", "b", "z"]);
+    }
+
+    #[tokio::test]
+    async fn names_are_exchanged_before_those_who_wait_get_them() {
+        let locks = NameLocks::default();
+        let first = locks.lock(sets(&[&["a"]])).await;
+        let mut second = pin!(locks.lock(sets(&[&["a"]])));
+        assert!(second.as_mut().now_or_never().is_none());
+        let again = locks.lock_after(Some(first), sets(&[&["a", "b"]]));
+        let again = again.now_or_never().unwrap();
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(again);
         second.await;
     }
 
     #[tokio::test]
-    async fn names_that_nobody_uses_any_more_take_no_memory() {
+    async fn names_go_to_the_next_if_nobody_waits_for_them_any_more() {
         let locks = NameLocks::default();
-        for number in 0..1_000 {
-            let name = format!("h{number}.example");
-            locks.lock(at(CA, &[&name])).await;
+        let first = locks.lock(sets(&[&["a"]])).await;
+        {
+            let mut gone = pin!(locks.lock(sets(&[&["a"]])));
+            assert!(gone.as_mut().now_or_never().is_none());
         }
-        assert!(locks.0.lock().unwrap().len() < 100);
+        let mut next = pin!(locks.lock(sets(&[&["a"]])));
+        assert!(next.as_mut().now_or_never().is_none());
+        drop(first);
+        next.await;
+        assert!(locks.state().held.is_empty());
     }
 }

@@ -70,6 +70,25 @@ fn orders_that_others_leave_are_used_while_those_of_another_ca_stay_pending() ->
 }
 
 #[test]
+fn many_new_names_of_one_domain_leave_orders_to_new_ones_of_others() -> Result {
+    let many: Vec<_> = (0..30).map(|n| format!("a{n}.many.example.com")).collect();
+    let good: Vec<_> = (0..5).map(|n| format!("good{n}.example.com")).collect();
+    let bed = TestBed::builder().delegate_apart(&[&many[..], &good].concat());
+    let bed = bed.start()?;
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let mut settings = bed.settings_with(&ca).certificates(&many);
+    settings = settings.certificates(&good);
+    settings.more += "[acme.limits]\norders = 20\n";
+    let outcome = bed.program(settings)?.run(&["renew"])?;
+    for host in good {
+        let certificate = bed.certificate(&host.replace('.', "-"));
+        assert!(certificate.is_ok(), "{host}: {outcome}");
+    }
+    assert_eq!(ca.orders(), 20);
+    Ok(())
+}
+
+#[test]
 fn windows_in_the_past_of_one_ca_use_up_no_orders_of_another() -> Result {
     let bad: Vec<_> = (0..6).map(|n| format!("bad{n}.example.com")).collect();
     let bed = TestBed::builder().delegate_apart(&bad).start()?;

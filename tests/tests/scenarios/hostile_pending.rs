@@ -230,3 +230,38 @@ fn orders_that_stay_pending_at_an_alias_name_hold_up_no_certificate_in_use_with_
     assert!(version.exists());
     Ok(())
 }
+
+#[test]
+fn a_certificate_with_the_alias_names_of_others_keeps_none_of_them_while_it_waits() -> Result {
+    let mut builder = TestBed::builder();
+    let mut joining = vec!["joining.example.com".to_owned()];
+    let to_others = good()
+        .into_iter()
+        .map(|host| format!("{host}.{ALIAS_ZONE}"));
+    let busy = (0..2).map(|n| format!("z{n}.{ALIAS_ZONE}"));
+    for (number, alias_name) in to_others.chain(busy.clone()).enumerate() {
+        let host = format!("j{number}.example.com");
+        builder = builder.cname(&format!("_acme-challenge.{host}"), &alias_name);
+        joining.push(host);
+    }
+    for (host, alias_name) in slow(2).into_iter().zip(busy) {
+        builder = builder.cname(&format!("_acme-challenge.{host}"), &alias_name);
+    }
+    // Others are slow, so that the good ones come when the first orders are under way.
+    let server = HostileServer::start(|_, _, answer| match none(answer, &name(HOSTILE)) {
+        HostileAnswer::Now(answer) => HostileAnswer::Late(Duration::from_secs(3), answer),
+        other => other,
+    })?;
+    let late: Vec<_> = (0..150).map(|n| format!("b{n}.{HOSTILE}")).collect();
+    let joining = format!("domains = {joining:?}");
+    assert_unharmed(
+        builder.delegate_apart(&["joining.example.com"]),
+        |settings| {
+            let mut settings = settings.certificates(&slow(2)).certificates(&late);
+            settings
+                .zones
+                .push((HOSTILE.to_owned(), vec![server.address()]));
+            settings.certificate("joining", &joining)
+        },
+    )
+}
