@@ -119,6 +119,13 @@ impl From<RevokeError> for Failure {
         match error {
             RevokeError::Ca(error) => error.into(),
             RevokeError::Store(error) => error.into(),
+            error @ RevokeError::Unanswered { .. } => Failure::new(
+                Part::Ca,
+                &error,
+                "run the same command again at once: this version counts as revoked, and the next `acme-alias renew` \
+                 replaces it"
+                    .to_owned(),
+            ),
             RevokeError::Unknown { id } => unknown_certificate(&id),
             error => Failure::new(
                 Part::Settings,

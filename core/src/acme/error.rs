@@ -342,6 +342,20 @@ impl AcmeError {
         }
     }
 
+    /// Whether the CA may have done what it was asked for all the same: no answer says that it refused.
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self {
+            AcmeError::Problem { kind, .. } => kind == "serverInternal",
+            AcmeError::Transport(TransportError::Status { status, .. }) => {
+                !(400..500).contains(status)
+            }
+            AcmeError::Transport(_)
+            | AcmeError::InvalidAnswer { .. }
+            | AcmeError::Timeout { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What the CA reports if a limit was reached.
     pub(super) fn limit(&self) -> Option<&str> {
         match self {

@@ -57,9 +57,10 @@ impl Ca {
     pub async fn new_account(&self, store: &dyn Store) -> Result<Account, CaError> {
         let lease = AccountLease::new(self.directory()).acquire(store).await?;
         let created = async {
+            // The CA may have either key if a change has not ended: both are kept.
             store.keep_former_account(self.directory()).await?;
             let account = self.create_account(store).await?;
-            // A change of the former account's key will not be finished any more.
+            // The change will not be finished any more.
             store.put_pending_account(self.directory(), None).await?;
             Ok(account)
         };
@@ -70,7 +71,10 @@ impl Ca {
     pub async fn former_accounts(&self, store: &dyn Store) -> Result<Vec<String>, CaError> {
         let former = store.former_accounts(self.directory()).await?;
         let urls = former.iter().map(url_of);
-        Ok(urls.collect::<Result<_, _>>()?)
+        let mut urls = urls.collect::<Result<Vec<_>, _>>()?;
+        // Several keys of one account may have been kept.
+        urls.dedup();
+        Ok(urls)
     }
 
     /// Returns the URL of the CA's terms of service, if its directory has one.

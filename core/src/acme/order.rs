@@ -192,9 +192,10 @@ impl Order {
         self.state.status == OrderStatus::Valid
     }
 
-    /// Returns the challenges to fulfil. There are none for names that the CA has validated before.
+    /// Returns the challenges to fulfil. There are none for names that the CA has validated before, and no authorization
+    /// is read when that is all of them: it may have expired since.
     pub async fn challenges(&mut self) -> Result<Vec<Challenge>, AcmeError> {
-        if self.authorizations.is_empty() {
+        if self.authorizations.is_empty() && self.state.status == OrderStatus::Pending {
             let time = self.time.clone();
             let read = self.read_authorizations();
             self.authorizations = time.within(Operation::Authorizations, read).await?;

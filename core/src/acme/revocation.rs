@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::json;
 
+use super::account::Account;
 use super::ca::Ca;
 use super::ca_error::CaError;
 use super::client::Client;
@@ -103,38 +104,57 @@ pub struct Revocation {
     pub already: bool,
 }
 
+/// Asks a CA for revocations. All that is needed for that is there.
+pub struct Revoker<'a> {
+    client: &'a Client,
+    url: &'a str,
+    /// The account, or why there is none.
+    account: Result<Account, AcmeError>,
+}
+
 impl Ca {
-    /// Revokes the certificate with this DER encoding. The account in the store asks for it. If there is none, or the CA
-    /// does not let it, the certificate's own key does, if it is given.
-    pub async fn revoke(
-        &self,
-        store: &dyn Store,
-        der: &[u8],
-        reason: RevocationReason,
-        key: Option<&CertificateKey>,
-    ) -> Result<Revocation, CaError> {
+    /// Gets ready for revocations. None is requested yet.
+    pub async fn revoker(&self, store: &dyn Store) -> Result<Revoker<'_>, CaError> {
         let operation = Operation::Revocation;
         let url = self.client().directory().await?.revoke_cert();
         let url = url.ok_or(AcmeError::NotOffered { operation })?;
+        let account = self.existing_account(store).await?;
+        Ok(Revoker {
+            client: self.client(),
+            url,
+            account: account.ok_or_else(|| AcmeError::NoAccount {
+                directory: self.directory().to_owned(),
+            }),
+        })
+    }
+}
+
+impl Revoker<'_> {
+    /// Revokes the certificate with this DER encoding. The account in the store asks for it. If there is none, or the CA
+    /// does not let it, the certificate's own key does, if it is given.
+    pub async fn revoke(
+        self,
+        der: &[u8],
+        reason: RevocationReason,
+        key: Option<&CertificateKey>,
+    ) -> Result<Revocation, AcmeError> {
         let payload = payload(der, reason);
-        let refusal = match self.existing_account(store).await? {
-            Some(account) => {
-                let answer = account.post(operation, url, &payload).await;
-                match revoked(RevokedBy::Account, answer) {
+        let refusal = match self.account {
+            Ok(account) => {
+                let answer = account.post(Operation::Revocation, self.url, &payload);
+                match revoked(RevokedBy::Account, answer.await) {
                     Err(error) if is_of_account(&error) => error,
-                    outcome => return Ok(outcome?),
+                    outcome => return outcome,
                 }
             }
-            None => AcmeError::NoAccount {
-                directory: self.directory().to_owned(),
-            },
+            Err(missing) => missing,
         };
         let Some(key) = key else {
-            return Err(refusal.into());
+            return Err(refusal);
         };
         tracing::info!(%refusal, "the certificate's own key asks for the revocation");
-        let answer = by_key(self.client(), url, key, &payload).await;
-        Ok(revoked(RevokedBy::CertificateKey, answer)?)
+        let answer = by_key(self.client, self.url, key, &payload).await;
+        revoked(RevokedBy::CertificateKey, answer)
     }
 }
 

@@ -234,7 +234,7 @@ fn failure(error: &JobError, now: Timestamp) -> Option<Failure> {
         return None;
     };
     let error = &failure.error;
-    if matches!(error, IssueError::Interrupted | IssueError::Store(_)) {
+    if matches!(error, IssueError::Interrupted) || error.is_of_store() {
         return None;
     }
     let asked = error
@@ -268,5 +268,25 @@ fn in_short(error: &IssueError) -> String {
     match errors.find(|finding| finding.severity == Severity::Error) {
         Some(Finding { name, answer, .. }) => format!("{error}: {}: {answer}", name.fqdn()),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acme::CaError;
+    use crate::issue::IssueFailure;
+
+    #[test]
+    fn a_failure_of_the_store_is_no_attempt_at_the_ca_and_opens_no_order() {
+        let damaged = StoreError::Damaged {
+            location: "account.json".to_owned(),
+            cause: "it is empty".to_owned(),
+        };
+        let error = IssueError::from(CaError::from(damaged));
+        let error = JobError::Issue(IssueFailure::from(error).into());
+        assert_eq!(failure(&error, Timestamp::UNIX_EPOCH), None);
+        let outcome = Err(error);
+        assert!(is_of_account(&outcome) && !may_have_order(&outcome));
     }
 }

@@ -1,8 +1,10 @@
 //! Revoking the current version of a certificate. The next run renews it.
 
+use std::mem;
+
 use super::core::Engine;
 use super::held_lease::HeldLease;
-use crate::acme::{Ca, CaError, Revocation, RevocationReason};
+use crate::acme::{AcmeError, Ca, CaError, Revocation, RevocationReason};
 use crate::certificate::{self, CertificateError, CertificateInfo, CertificateKey};
 use crate::lease::JobName;
 use crate::store::{CertificateId, StoreError};
@@ -14,6 +16,16 @@ pub enum RevokeError {
     /// The CA refused, or could not be asked.
     #[error(transparent)]
     Ca(#[from] CaError),
+    /// The CA may have revoked it, but did not say so. The version counts as revoked.
+    #[error("it is not known whether the CA has revoked version {version} of `{id}`: {source}")]
+    Unanswered {
+        /// The certificate.
+        id: CertificateId,
+        /// Its version.
+        version: u32,
+        /// What came instead of an answer.
+        source: AcmeError,
+    },
     /// The store cannot be used, or the certificate in it is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,6 +59,9 @@ impl Engine {
     /// Revokes the current version of a certificate at this CA, and records that, so that the next run obtains a new
     /// one. If others may have its key, an order under way is dropped with its key, which was kept beside it: the new
     /// version has a fresh key, unless it is ordered with a certification request of others.
+    ///
+    /// All of that is recorded before the CA is asked, so that no version that it revoked stays in use if the process ends
+    /// meanwhile. The version counts as revoked until the CA refuses.
     pub async fn revoke(
         &self,
         id: &CertificateId,
@@ -79,8 +94,10 @@ impl Engine {
             key = self.key_of(id, *version).await;
         }
         let store = &*self.parts.store;
+        let revoker = ca.revoker(store).await?;
+        let revocation = revoker.revoke(&der, reason, key.as_ref()).await;
         Ok(RevokedCertificate {
-            revocation: ca.revoke(store, &der, reason, key.as_ref()).await?,
+            revocation: revocation.map_err(CaError::from)?,
             stored,
             info,
             is_renewed: false,
@@ -123,20 +140,52 @@ impl Engine {
         let chain = store.chain(id, stored.version).await?;
         let der = certificate::leaf(chain.ok_or_else(unknown)?.as_bytes())?;
         let key = self.key_of(id, stored.version).await;
-        let revocation = ca.revoke(store, &der, reason, key.as_ref()).await?;
-        let mut status = store.status(id).await?;
-        status.revoked = Some(stored.version);
-        store.put_status(id, &status).await?;
+        let revoker = ca.revoker(store).await?;
         if reason == RevocationReason::KeyCompromise {
+            // A run that resumes it would use the key that others may have.
             store.remove_order(id).await?;
         }
+        let version = stored.version;
+        let before = self.record_revoked(id, Some(version)).await?;
+        let revocation = match revoker.revoke(&der, reason, key.as_ref()).await {
+            Ok(revocation) => revocation,
+            // It counts as revoked.
+            Err(source) if source.may_be_done() => {
+                let id = id.clone();
+                return Err(RevokeError::Unanswered {
+                    id,
+                    version,
+                    source,
+                });
+            }
+            Err(refusal) => {
+                if let Err(error) = self.record_revoked(id, before).await {
+                    // At worst it is renewed early.
+                    tracing::warn!(certificate = %id, %error, "the certificate counts as revoked");
+                }
+                return Err(CaError::from(refusal).into());
+            }
+        };
         let is_configured = self.certificates().get(id).is_some();
         Ok(RevokedCertificate {
-            stored: Some((id.clone(), stored.version)),
+            stored: Some((id.clone(), version)),
             info: stored.info,
             revocation,
             is_renewed: is_configured || store.settings(id).await?.is_some(),
             has_external_key: stored.origin.external_key.is_some(),
         })
+    }
+
+    /// Records which version is revoked. Returns which one was before.
+    async fn record_revoked(
+        &self,
+        id: &CertificateId,
+        version: Option<u32>,
+    ) -> Result<Option<u32>, StoreError> {
+        let store = &self.parts.store;
+        let mut status = store.status(id).await?;
+        let before = mem::replace(&mut status.revoked, version);
+        store.put_status(id, &status).await?;
+        Ok(before)
     }
 }

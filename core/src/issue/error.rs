@@ -107,9 +107,21 @@ impl IssueError {
             IssueError::Acme(error) => {
                 !matches!(error, AcmeError::Validation(_) | AcmeError::Key(_))
             }
-            IssueError::Account(_) | IssueError::Certificate { .. } => true,
+            IssueError::Account(_) => !self.is_of_store(),
+            IssueError::Certificate { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether the store failed, or what it has of the account cannot be used: neither the CA nor the certificate is why.
+    pub fn is_of_store(&self) -> bool {
+        matches!(
+            self,
+            IssueError::Store(_)
+                | IssueError::Account(
+                    CaError::Store(_) | CaError::Acme(AcmeError::StoredAccount { .. })
+                )
+        )
     }
 }
 
@@ -159,5 +171,40 @@ fn delegation_summary(findings: &[Finding]) -> String {
     match findings.iter().filter(is_error).count() {
         1 => "a delegation is wrong".to_owned(),
         n => format!("{n} delegations are wrong"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::acme::TransportError;
+
+    #[test]
+    fn a_failure_of_the_store_is_none_of_the_ca() {
+        let damaged = || StoreError::Damaged {
+            location: "account.json".to_owned(),
+            cause: "it is empty".to_owned(),
+        };
+        let reason: Box<dyn std::error::Error + Send + Sync> = "no JSON".into();
+        let source = Arc::from(reason);
+        let account = CaError::from(AcmeError::StoredAccount { source });
+        for error in [
+            IssueError::from(damaged()),
+            IssueError::from(CaError::from(damaged())),
+            IssueError::from(account),
+        ] {
+            assert!(error.is_of_store() && !error.is_of_ca(), "{error:?}");
+        }
+        let url = "https://ca.example".to_owned();
+        let limit = Duration::from_secs(1);
+        let silent = AcmeError::from(TransportError::Timeout { url, limit });
+        for error in [
+            IssueError::from(silent.clone()),
+            IssueError::from(CaError::from(silent)),
+        ] {
+            assert!(error.is_of_ca() && !error.is_of_store(), "{error:?}");
+        }
     }
 }

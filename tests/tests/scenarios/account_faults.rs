@@ -1,5 +1,7 @@
 //! Accounts that the CA loses, and changes of their keys that fail or are killed.
 
+use std::fs;
+
 use acme_alias_core::crash::Point;
 use acme_alias_tests::{Exchange, Profile, Result, Spoilt, TestBed};
 use serde_json::json;
@@ -73,6 +75,41 @@ fn whatever_point_a_rollover_dies_at_the_next_use_finishes_it() -> Result {
             assert_ne!(new["thumbprint"], old["thumbprint"], "{point:?}");
             program.run(&["renew", "--force"])?.assert_success();
         }
+    }
+    bed.assert_only_txt_was_touched(&[])
+}
+
+#[test]
+fn whatever_point_a_rollover_dies_at_a_new_account_leaves_both_keys_of_the_old_one() -> Result {
+    let bed = TestBed::builder().profile(Profile::Failpoints).start()?;
+    for point in Point::KEY_CHANGE {
+        let state = point.name();
+        let mut settings = settings(&bed);
+        settings.state = bed.folder().join(state);
+        let program = bed.program(settings)?;
+        let old = account(&program, &["new"])?;
+        let killed = program.clone().env("FAILPOINTS", format!("{state}=return"));
+        let killed = killed.run(&["account", "rollover"])?;
+        assert_eq!(killed.code, None, "{point:?}: {killed}");
+        let new = account(&program, &["new"])?;
+        assert_ne!(new["url"], old["url"], "{point:?}");
+        assert_eq!(new["former"], json!([old["url"]]), "{point:?}");
+        assert_eq!(account_files(&bed, state, ".pending.json")?.len(), 0);
+        // One of the keys that were kept is the one that the CA has.
+        let mut works = 0;
+        for number in 1..=2 {
+            let former = format!(".former-{number}.json");
+            for path in account_files(&bed, state, &former)? {
+                let current = path.display().to_string().replace(&former, ".json");
+                fs::copy(&path, current)?;
+                let shown = program.run(&["account", "show", "--output", "json"])?;
+                if shown.code == Some(0) {
+                    assert_eq!(shown.json()?["account"]["url"], old["url"]);
+                    works += 1;
+                }
+            }
+        }
+        assert_eq!(works, 1, "{point:?}");
     }
     bed.assert_only_txt_was_touched(&[])
 }

@@ -38,6 +38,7 @@ const PAGES: [(&str, &[&str]); 2] = [
             "partial",
             "renewal_info",
             "resolvers",
+            "revocation_faults",
             "runs",
             "secrets",
             "shared_names",

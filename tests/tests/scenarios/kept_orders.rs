@@ -117,6 +117,22 @@ fn an_order_with_an_authorization_that_is_lost_is_replaced_before_anything_is_wr
 }
 
 #[test]
+fn an_order_that_is_not_pending_any_more_needs_no_authorizations() -> Result {
+    for point in [Point::Finalize, Point::Finalized] {
+        let bed = bed()?;
+        let gone = |exchange: &Exchange| {
+            if exchange.path.starts_with(AUTHORIZATION) {
+                return Spoilt::Instead(404, Vec::new(), String::new());
+            }
+            Spoilt::No
+        };
+        resumed(&bed, point, gone)?.assert_success();
+        assert_eq!(bed.orders()?, 1, "{point:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn members_of_a_kept_order_may_be_null_or_empty() -> Result {
     let bed = bed()?;
     let bare = first(1, ORDER, |mut order| {

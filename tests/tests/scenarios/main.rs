@@ -105,6 +105,7 @@ mod providers;
 mod renewal_info;
 mod renewals;
 mod resolvers;
+mod revocation_faults;
 mod rfc2136;
 mod route53;
 mod runs;

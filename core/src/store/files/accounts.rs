@@ -7,20 +7,25 @@ use super::atomic::write;
 use super::layout::Layout;
 use crate::store::error::StoreError;
 
-/// Copies the credentials of the account to the next free name, unless they are there already.
+/// Copies the credentials of the account, and those that a change of its key was begun with, to the next free names,
+/// unless they are there already.
 pub(super) fn keep_former(layout: &Layout, directory: &str) -> Result<(), StoreError> {
-    let Some(current) = read_private(&layout.account(directory))? else {
-        return Ok(());
-    };
-    let former = former(layout, directory)?;
-    if former.iter().any(|known| known.expose_secret() == current) {
-        return Ok(());
+    let mut former = former(layout, directory)?;
+    for path in [layout.account(directory), layout.pending_account(directory)] {
+        let Some(current) = read_private(&path)? else {
+            continue;
+        };
+        if former.iter().any(|known| known.expose_secret() == current) {
+            continue;
+        }
+        let number = u32::try_from(former.len()).unwrap_or(u32::MAX - 1) + 1;
+        write(
+            &layout.former_account(directory, number),
+            current.as_bytes(),
+        )?;
+        former.push(current.into());
     }
-    let number = u32::try_from(former.len()).unwrap_or(u32::MAX - 1) + 1;
-    write(
-        &layout.former_account(directory, number),
-        current.as_bytes(),
-    )
+    Ok(())
 }
 
 /// The credentials of earlier accounts, oldest first.

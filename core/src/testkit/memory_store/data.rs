@@ -50,16 +50,17 @@ impl Data {
     }
 
     pub(super) fn keep_former_account(&mut self, directory: &str) {
-        let Some(current) = self.accounts.get(directory) else {
-            return;
-        };
-        let former = self
-            .former_accounts
-            .entry(directory.to_owned())
-            .or_default();
-        let is_same = |known: &SecretString| known.expose_secret() == current.expose_secret();
-        if !former.iter().any(is_same) {
-            former.push(current.clone());
+        let account = self.accounts.get(directory);
+        let pending = self.pending_accounts.get(directory);
+        for current in account.into_iter().chain(pending) {
+            let former = self
+                .former_accounts
+                .entry(directory.to_owned())
+                .or_default();
+            let is_same = |known: &SecretString| known.expose_secret() == current.expose_secret();
+            if !former.iter().any(is_same) {
+                former.push(current.clone());
+            }
         }
     }
 }

@@ -47,7 +47,14 @@ impl Suite<'_> {
             let found = self.ok(self.other.account(url).await)?;
             self.are("the account", found, &[mark])?;
         }
-        Ok(())
+        // The CA may have the key of a change that has not ended.
+        let pending = secret("4");
+        self.ok(self.store.put_pending_account(url, Some(&pending)).await)?;
+        self.ok(self.other.keep_former_account(url).await)?;
+        self.ok(self.store.put_pending_account(url, None).await)?;
+        self.ok(self.store.keep_former_account(url).await)?;
+        let found = self.ok(self.store.former_accounts(url).await)?;
+        self.are("former accounts", found, &["1", "2", "3", "4"])
     }
 
     /// Whether these are the credentials with these marks. No secret gets into the message.
