@@ -4,7 +4,7 @@ mod confinement;
 
 use tokio::process::Child;
 
-pub(crate) use self::confinement::Confinement;
+pub(crate) use self::confinement::{Confinement, Programs};
 
 /// Limits the memory of a child to so many octets, where that can be done from outside of it.
 #[cfg(target_os = "linux")]

@@ -45,46 +45,44 @@ pub(crate) async fn compare(
         return Err(unknown_zone(only, environment.alias_zones().apexes()));
     }
     zones.retain(|zone, _| args.zone.as_ref().is_none_or(|only| only == zone));
-    let others = other_hosts(setup, zones.keys()).await?;
     let (mut compared, mut unread) = (Vec::new(), Vec::new());
     for (zone, mut serials) in zones {
         let mut alias_zones = environment.alias_zones().iter();
-        let provider = alias_zones.find(|(apex, _)| **apex == zone);
-        let mut current = None;
-        if let Some((_, provider)) = provider {
-            match current_serial(provider, &zone).await {
-                Ok(serial) => current = serial,
-                Err(failure) => {
-                    let remedy = failure.remedy.as_deref().unwrap_or_default();
-                    output.warning(&format!(
-                        "could not read the serial of {zone}: {failure}; {remedy}"
-                    ));
-                    unread.push(zone.clone());
-                }
-            }
-        }
+        let current = match alias_zones.find(|(apex, _)| **apex == zone) {
+            Some((_, provider)) => current_serial(provider, &zone).await,
+            None => Ok(None),
+        };
+        let current = current.unwrap_or_else(|failure| {
+            let remedy = failure.remedy.as_deref().unwrap_or_default();
+            output.warning(&format!(
+                "could not read the serial of {zone}: {failure}; {remedy}"
+            ));
+            unread.push(zone.clone());
+            None
+        });
         if let Some(current) = current {
             serials.compare(current);
         }
-        others.explain(&zone, &mut serials);
         compared.push((zone, serials, current));
     }
-    let Some(note) = &args.acknowledge else {
-        let compared = compared.into_iter();
-        let zones = compared.map(|(zone, serials, _)| (zone, serials)).collect();
-        return Ok(Report::Serials { zones, unread });
-    };
-    compared.retain(|(_, serials, _)| !serials.foreign.is_empty());
-    if !compared.is_empty() {
-        let engine = setup.engine(output.observer()).await?.engine;
-        acknowledge(&engine, &compared, note, output, cancel).await?;
+    let moved = compared.iter().map(|(zone, serials, _)| (zone, serials));
+    let others = other_hosts(setup, moved).await?;
+    for (zone, serials, _) in &mut compared {
+        others.explain(zone, serials);
     }
-    let explained = compared.into_iter();
-    Ok(Report::SerialsExplained(
-        explained
-            .map(|(zone, serials, _)| (zone, serials))
-            .collect(),
-    ))
+    if let Some(note) = &args.acknowledge {
+        compared.retain(|(_, serials, _)| !serials.foreign.is_empty());
+        if !compared.is_empty() {
+            let engine = setup.engine(output.observer()).await?.engine;
+            acknowledge(&engine, &compared, note, output, cancel).await?;
+        }
+    }
+    let compared = compared.into_iter();
+    let zones = compared.map(|(zone, serials, _)| (zone, serials)).collect();
+    Ok(match args.acknowledge {
+        Some(_) => Report::SerialsExplained(zones),
+        None => Report::Serials { zones, unread },
+    })
 }
 
 fn unknown_zone(zone: &DnsName, known: &BTreeSet<DnsName>) -> Failure {
@@ -123,10 +121,10 @@ async fn acknowledge(
     Ok(recorded?)
 }
 
-/// What the hosts changed in these zones whose ledgers are in the settings.
+/// What the hosts whose ledgers are in the settings changed in these zones when their serials moved.
 async fn other_hosts(
     setup: &Setup,
-    zones: impl IntoIterator<Item = &DnsName>,
+    zones: impl IntoIterator<Item = (&DnsName, &ZoneSerials)>,
 ) -> Result<OtherHosts, Failure> {
     let mut ledgers = Vec::new();
     for folder in &setup.settings.other_ledgers {

@@ -18,6 +18,9 @@ pub(crate) fn remedy(error: &LedgerError) -> String {
         LedgerError::TooLong { .. } => {
             "this is a defect of the program; please report it".to_owned()
         }
+        LedgerError::TooManySteps { .. } => {
+            "remove the copy that has so many from `other-ledgers`".to_owned()
+        }
         // No DNS change is requested that cannot be recorded.
         _ => "no DNS change was requested; check that this user can write in the folder of the ledger \
               and that the disk has space"

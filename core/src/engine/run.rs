@@ -104,10 +104,12 @@ impl Engine {
         })
     }
 
-    /// Begins a run. If the export is required, what earlier runs changed is exported first.
+    /// Begins a run. If the export is required, what earlier runs changed is exported first, within two minutes.
     pub async fn begin(&self) -> Result<Run, RunError> {
         if let Some(export) = self.parts.export.as_ref().filter(|export| export.required) {
-            self.export_to(&export.git).await?;
+            let exported = self.export_to(&export.git).boxed();
+            let exported = timeout(EXPORT_MAX, exported).await;
+            exported.unwrap_or_else(|_| Err(took_too_long(&export.git)))?;
         }
         let id = RunId::new(self.parts.clock.now());
         let job = JobName::run(&id);
@@ -139,11 +141,7 @@ impl Engine {
 
     fn export_took_too_long(&self) -> Option<Result<usize, RunError>> {
         let export = self.parts.export.as_ref()?;
-        let error = GitExportError::Unfinished {
-            folder: export.git.folder().to_owned(),
-            limit: EXPORT_MAX,
-        };
-        Some(Err(error.into()))
+        Some(Err(took_too_long(&export.git)))
     }
 }
 
@@ -337,8 +335,41 @@ impl Run {
     }
 }
 
+fn took_too_long(git: &GitExport) -> RunError {
+    let error = GitExportError::Unfinished {
+        folder: git.folder().to_owned(),
+        limit: EXPORT_MAX,
+    };
+    error.into()
+}
+
 /// Ends this long after the token was cancelled.
 async fn cancelled_for(cancel: &CancellationToken, grace: Duration) {
     cancel.cancelled().await;
     sleep(grace).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::testkit::{MemoryLedger, MemoryStore, StoreBehaviour};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_required_export_that_does_not_end_is_an_error() {
+        let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        let engine = Engine::builder(Arc::clone(&store) as _, Arc::new(MemoryLedger::default()));
+        let folder = tempfile::tempdir().unwrap();
+        let engine = engine.export(GitExport::new(folder.path()), true).build();
+        store.set_behaviour(StoreBehaviour::Hang);
+        let run = timeout(2 * EXPORT_MAX, engine.unwrap().begin()).await;
+        let run = run.expect("the run waits for its export");
+        let is_unfinished = matches!(
+            run,
+            Err(RunError::Export(GitExportError::Unfinished { .. }))
+        );
+        assert!(is_unfinished, "{run:?}");
+    }
 }

@@ -31,6 +31,12 @@ pub enum LedgerError {
         /// The octets that a line may have.
         max: usize,
     },
+    /// The ledgers of other hosts have more changes than are kept to explain movements of serials.
+    #[error("the ledgers of other hosts have more than {max} changes when serials moved")]
+    TooManySteps {
+        /// The most that are kept.
+        max: usize,
+    },
     /// The ledger was closed, or opened only for reading.
     #[error("the ledger {location} is not open for writing")]
     NotWritable {

@@ -65,32 +65,39 @@ impl ZoneSerials {
 /// How the serial of each zone moved, from all lines of the ledger. Zones whose backend has no serial
 /// are left out.
 pub async fn serials(ledger: &dyn Ledger) -> Result<BTreeMap<DnsName, ZoneSerials>, LedgerError> {
-    let found = chains(ledger, |_| true, |_, _, _| {}).await?.into_iter();
+    let ours = || Chain {
+        is_ours: true,
+        ..Chain::default()
+    };
+    let found = chains(ledger, |_| Some(ours()), |_, _, _| Ok(())).await?;
     Ok(found
+        .into_iter()
         .filter_map(|(zone, chain)| Some((zone, chain.into_serials()?)))
         .collect())
 }
 
-/// Reads all lines about the wanted zones. `explained` gets each movement that a line explains, with its zone and time.
+/// Reads all lines about the zones for which `begin` returns a chain. `explained` gets each movement that a line
+/// explains, with its zone and time.
 pub(super) async fn chains(
     ledger: &dyn Ledger,
-    is_wanted: impl Fn(&DnsName) -> bool,
-    mut explained: impl FnMut(&DnsName, Timestamp, SerialStep),
+    begin: impl Fn(&DnsName) -> Option<Chain>,
+    mut explained: impl FnMut(&DnsName, Timestamp, SerialStep) -> Result<(), LedgerError>,
 ) -> Result<BTreeMap<DnsName, Chain>, LedgerError> {
     let mut chains: BTreeMap<DnsName, Chain> = BTreeMap::new();
     let mut lines = ledger.lines();
     while let Some(line) = lines.try_next().await? {
         let zone = &line.entry.zone;
-        if !is_wanted(zone) {
-            continue;
-        }
         let step = if let Some(chain) = chains.get_mut(zone) {
             chain.follow(&line)
+        } else if let Some(mut chain) = begin(zone) {
+            let step = chain.follow(&line);
+            chains.insert(zone.clone(), chain);
+            step
         } else {
-            chains.entry(zone.clone()).or_default().follow(&line)
+            None
         };
         if let Some(step) = step {
-            explained(zone, line.time, step);
+            explained(zone, line.time, step)?;
         }
     }
     Ok(chains)
@@ -99,6 +106,8 @@ pub(super) async fn chains(
 /// The serials of one zone while its lines are read.
 #[derive(Default)]
 pub(super) struct Chain {
+    /// Whether movements that none of its changes explains matter. Those of other hosts do not.
+    is_ours: bool,
     /// The last step, with the overlapping ones before it merged into it.
     last: Option<(SerialStep, Timestamp)>,
     steps: usize,
@@ -182,13 +191,13 @@ impl Chain {
             last => {
                 match last {
                     Some((last, _)) if others_may_have_moved_it => explained.before = last.after,
-                    Some((last, time)) => self.foreign.push(ForeignMovement {
+                    Some((last, time)) if self.is_ours => self.foreign.push(ForeignMovement {
                         from: last.after,
                         to: step.before,
                         after: time,
                         until: Some(line.time),
                     }),
-                    None => {}
+                    _ => {}
                 }
                 self.steps += 1;
                 (step, line.time)
@@ -301,6 +310,23 @@ mod tests {
         assert_eq!(serials.foreign, []);
         serials.compare(9);
         assert_eq!((serials.foreign[0].from, serials.foreign[0].to), (8, 9));
+    }
+
+    #[tokio::test]
+    async fn of_other_hosts_no_movements_are_kept() {
+        let run = RunId::new(Timestamp::UNIX_EPOCH);
+        let ledger = MemoryLedger::default();
+        for before in [7, 20, 40] {
+            let after = before + 1;
+            let mut verified = entry(Event::Verified, Action::Add, "v");
+            verified.serial = Some(SerialStep { before, after });
+            ledger.record(&run, vec![verified]).await.unwrap();
+        }
+        let ours = serials(&ledger).await.unwrap();
+        assert!(ours.values().all(|zone| zone.foreign.len() == 2));
+        let begin = |_: &DnsName| Some(Chain::default());
+        let theirs = chains(&ledger, begin, |_, _, _| Ok(())).await.unwrap();
+        assert!(theirs.values().all(|zone| zone.foreign.is_empty()));
     }
 
     #[tokio::test]

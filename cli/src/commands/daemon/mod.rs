@@ -184,8 +184,8 @@ impl Daemon<'_> {
         if !is_idle {
             output.report(&report);
         }
-        if report.exit_code() != 0 {
-            // A secret or a resolver may have changed, which is read once.
+        if report.exit_code() != 0 || self.configuration.is_refused() {
+            // A secret or a resolver may have changed, which is read once, or a file that the settings name.
             self.configuration.expire();
         }
         self.status.ran(self.configuration.now(), &report);
@@ -217,26 +217,26 @@ impl Daemon<'_> {
         if is_wanted {
             service::reloading();
         }
+        let was_refused = self.configuration.is_refused();
         let changed = self
             .configuration
             .reload(self.cli, self.output, is_wanted)
             .await;
-        let is_new = match changed {
-            Changed::Nothing => false,
-            Changed::Settings => {
-                self.output
-                    .event("reloaded", "the settings were read again");
-                self.delegation_checks.settings_changed();
-                true
-            }
+        let is_new = matches!(changed, Changed::Settings);
+        if is_new || was_refused && !self.configuration.is_refused() {
+            let message = "the settings were read again";
+            self.output.event("reloaded", message);
+        }
+        match changed {
+            Changed::Nothing => {}
+            Changed::Settings => self.delegation_checks.settings_changed(),
             Changed::Refused(failure) => {
                 self.status.refused(&failure);
                 self.output.failure(&failure);
                 let message = "the settings cannot be used; the old ones stay in force";
                 self.output.event("refused", message);
-                false
             }
-        };
+        }
         if let Err(failure) = self.server.update(&self.configuration).await {
             self.output.failure(&failure);
         }

@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use super::error::GitExportError;
 use crate::child_environment::is_inherited;
-use crate::platform::{self, Confinement};
+use crate::platform::{self, Confinement, Programs};
 use crate::printable::shortened;
 
 /// A `git` that takes longer hangs.
@@ -47,8 +47,12 @@ const ENVIRONMENT: [(&str, &str); 12] = [
     ("LC_ALL", "C"),
 ];
 /// Settings that take the place of those in the repository's own configuration.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 11] = [
     "core.hooksPath=/dev/null",
+    // Hooks in the configuration, whatever their names are (git 2.55 and later).
+    "hook.post-index-change.enabled=false",
+    "hook.pre-auto-gc.enabled=false",
+    "hook.reference-transaction.enabled=false",
     "core.fsmonitor=false",
     "core.attributesFile=/dev/null",
     "core.splitIndex=false",
@@ -66,6 +70,8 @@ pub(super) struct Git {
     environment: Vec<(OsString, OsString)>,
     /// More settings, and their values.
     settings: Vec<(OsString, OsString)>,
+    /// What commands may execute; all if it is not known what git needs.
+    programs: Option<Programs>,
     /// Where commands may write. Others may have put links into the repository.
     confinement: Arc<Confinement>,
 }
@@ -76,18 +82,34 @@ impl Git {
             folder,
             environment: std::env::vars_os().collect(),
             settings: Vec::new(),
+            programs: None,
             confinement: Arc::default(),
         }
     }
 
     /// Lets commands write in these folders, and nowhere else.
     pub(super) fn confine(&mut self, folders: &[PathBuf]) -> Result<(), GitExportError> {
-        let confinement = Confinement::new(folders).map_err(|error| GitExportError::File {
+        let confinement = Confinement::new(folders, self.programs.clone());
+        let confinement = confinement.map_err(|error| GitExportError::File {
             path: self.folder.clone(),
             source: Arc::new(error),
         })?;
         self.confinement = Arc::new(confinement);
         Ok(())
+    }
+
+    /// Lets commands execute these programs, and no others. They may write nowhere, until they are confined to folders.
+    pub(super) fn confine_programs(&mut self, programs: Programs) -> Result<(), GitExportError> {
+        self.programs = Some(programs);
+        self.confine(&[])
+    }
+
+    /// The value of a variable in the environment of this process.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
+        let mut environment = self.environment.iter().rev();
+        environment
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.as_os_str())
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -132,7 +154,8 @@ impl Git {
         }
     }
 
-    /// Disables the hooks that the configuration of the repository defines (git 2.54 and later).
+    /// Disables the hooks that the configuration of the repository defines now, by their names: git 2.54 has no other
+    /// way.
     pub(super) async fn disable_configured_hooks(&mut self) -> Result<(), GitExportError> {
         let list = [
             "config",

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::bed::{Bed, write_program};
+use super::command::Git;
 use super::export::GitExport;
 
 /// Everything that git may run on a commit.
@@ -195,6 +196,28 @@ async fn programs_that_git_would_run_while_it_tidies_up_are_not_run() {
     bed.leave_loose_objects();
     bed.run("one").await;
     assert_eq!(bed.export().await.unwrap(), 1);
+    trap.assert_not_sprung();
+    let packs = fs::read_dir(bed.repository().join(".git/objects/pack"));
+    assert!(packs.unwrap().count() > 0, "git could not start itself");
+}
+
+/// Git 2.54 runs hooks of a configuration that others change meanwhile. It starts them as it starts these aliases.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn git_can_execute_nothing_but_itself() {
+    let bed = Bed::new();
+    bed.init();
+    let trap = bed.trap();
+    for (name, command) in [
+        ("alone", trap.program()),
+        ("shell", &format!("true; {}", trap.program())),
+    ] {
+        bed.set(&format!("alias.{name}"), &format!("!{command}"));
+        let mut git = Git::new(bed.repository());
+        git.execute_git_only().await;
+        let error = git.command(&[name]).run().await.unwrap_err();
+        assert!(error.to_string().contains("Permission denied"), "{error}");
+    }
     trap.assert_not_sprung();
 }
 

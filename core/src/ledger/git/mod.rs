@@ -12,6 +12,7 @@ mod error;
 mod export;
 mod message;
 mod plan;
+mod program;
 mod repository;
 mod row;
 mod runs;

@@ -69,6 +69,7 @@ impl Repository {
         let mut git = git.clone();
         let folder = git.folder().to_owned();
         let opened = work_tree::open(&folder).map_err(|error| file_error(&folder, error))?;
+        git.execute_git_only().await;
         if !is_repository(&mut git).await? {
             // No template: it could have hooks.
             let init = ["init", "--quiet", "--template=", "--initial-branch=main"];
@@ -84,9 +85,10 @@ impl Repository {
         checked.map_err(|error| file_error(&folder, error))?;
         let objects = common.join("objects");
         git.confine(&[git_folder.clone(), common, canonical(index.path())?])?;
-        git.disable_configured_hooks().await?;
         // Not where git says: others may have put a link in the place of the folder since it was checked.
         let lock = lock(&git_folder).await?;
+        // Others may keep the lock for a while.
+        git.disable_configured_hooks().await?;
         let merge = ["rev-parse", "--quiet", "--verify", "MERGE_HEAD"];
         if git.command(&merge).output().await?.status.success() {
             return Err(GitExportError::MergeInProgress { folder });
@@ -229,7 +231,11 @@ impl Repository {
 /// The lines of the ledger that the commits record. A folder without a repository has none; nothing is changed.
 pub(super) async fn recorded_lines(git: &Git) -> Result<Vec<RecordedLine>, GitExportError> {
     let mut git = git.clone();
-    if !git.folder().is_dir() || !is_in_work_tree(&mut git).await? {
+    if !git.folder().is_dir() {
+        return Ok(Vec::new());
+    }
+    git.execute_git_only().await;
+    if !is_in_work_tree(&mut git).await? {
         return Ok(Vec::new());
     }
     let trailers = trailers(&git, LEDGER_TRAILER).await?;
@@ -293,6 +299,7 @@ pub(super) async fn check(git: &Git) -> Result<(), GitExportError> {
             let opened = trusted::open_folder_of_anyone(existing);
             opened.map_err(|error| file_error(&folder, error))?;
             if existing == folder {
+                git.execute_git_only().await;
                 is_repository(&mut git).await?;
             }
             Ok(())
