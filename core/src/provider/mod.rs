@@ -3,6 +3,7 @@
 //! A backend is a crate of its own. It implements [`TxtProvider`], declares its options and registers
 //! itself in the [registry](crate::registry). Only the feature that links it into the program names it.
 
+mod answers;
 mod backend_zone;
 mod contract;
 mod error;
@@ -12,6 +13,7 @@ mod options;
 mod requests;
 mod shared;
 
+pub use self::answers::{Answer, Answers, NotReceived};
 pub use self::backend_zone::{BackendZone, NAME_SERVERS_MAX};
 pub use self::contract::{
     Applied, Guarantees, Identity, Limits, Reading, TxtProvider, ValueChanges, Variant,

@@ -1,6 +1,6 @@
 //! The handle to the writer of one zone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::configured_provider::ConfiguredProvider;
 use super::error::{WriteError, ZoneError};
 use super::hosting;
-use super::recorder::{BackendAnswer, ChangeContext, ChangeRecorder, Requested};
+use super::recorder::{ChangeContext, ChangeRecorder, Requested};
 use super::worker::{Batch, Worker};
 use crate::dns::Dns;
-use crate::ledger::{Event, Ledger, OpenValue};
+use crate::ledger::{Ledger, OpenValue};
 use crate::name::DnsName;
 use crate::provider::{Applied, ProviderError, Reading, TxtProvider};
 use crate::txt::{Action, TxtChange, TxtSets};
@@ -66,7 +66,7 @@ impl Write {
 pub struct CleanUp {
     /// Those that were there and were removed.
     pub removed: Vec<OpenValue>,
-    /// How many had gone already.
+    /// How many the backend did not show, so that they had gone already, or were removed before they were shown.
     pub gone: usize,
     /// Those that may still be there, and why.
     pub left: Vec<(OpenValue, WriteError)>,
@@ -199,20 +199,22 @@ impl ZoneWriter {
         writes
     }
 
-    /// Removes values that were left in this zone, if they are still there, and records that they are
-    /// gone. One that cannot be removed does not keep those at other names.
+    /// Removes values that were left in this zone, and records that they are gone. One that cannot be removed does not
+    /// keep those at other names.
+    ///
+    /// Removals are also sent of values that the backend does not show: a secondary that forwards updates, and servers that
+    /// are read in place of a backend, show a value later than it was added.
     pub async fn clean_up(
         &self,
         left: &[OpenValue],
         context: &ChangeContext,
     ) -> Result<CleanUp, WriteError> {
-        let names: BTreeSet<_> = left.iter().map(|open| open.name.clone()).collect();
-        let there = self.values(&names.into_iter().collect::<Vec<_>>()).await?;
-        let is_there = |open: &&OpenValue| {
-            let values = there.get(&open.name);
-            values.is_some_and(|values| values.contains(&open.value))
-        };
-        let (present, gone): (Vec<_>, Vec<_>) = left.iter().partition(is_there);
+        let mut by_name: BTreeMap<&DnsName, Vec<&OpenValue>> = BTreeMap::new();
+        for open in left {
+            by_name.entry(&open.name).or_default().push(open);
+        }
+        let names: Vec<_> = by_name.keys().copied().cloned().collect();
+        let there = self.values(&names).await?;
         let requested = |open: &&OpenValue| Requested {
             change: TxtChange {
                 name: open.name.clone(),
@@ -225,15 +227,6 @@ impl ZoneWriter {
                 origin: open.origin.clone(),
             },
         };
-        let closed: Vec<_> = gone.iter().map(requested).collect();
-        let answer = BackendAnswer::default();
-        self.recorder
-            .record(Event::Withdrawn, &closed, &answer)
-            .await?;
-        let mut by_name: BTreeMap<&DnsName, Vec<&OpenValue>> = BTreeMap::new();
-        for open in present {
-            by_name.entry(&open.name).or_default().push(open);
-        }
         let groups: Vec<_> = by_name.into_values().collect();
         let removals = groups
             .iter()
@@ -242,18 +235,21 @@ impl ZoneWriter {
         if self.provider.reading() == Reading::AtServers {
             self.still_there(&groups, &mut outcomes).await;
         }
-        let mut cleaned = CleanUp {
-            gone: gone.len(),
-            ..CleanUp::default()
+        let is_there = |open: &OpenValue| {
+            let values = there.get(&open.name);
+            values.is_some_and(|values| values.contains(&open.value))
         };
+        let mut cleaned = CleanUp::default();
         for (values, outcome) in groups.into_iter().zip(outcomes) {
             let values = values.into_iter().cloned();
-            match outcome {
-                Ok(_) => cleaned.removed.extend(values),
-                Err(error) => cleaned
-                    .left
-                    .extend(values.map(|value| (value, error.clone()))),
+            if let Err(error) = outcome {
+                let left = values.map(|value| (value, error.clone()));
+                cleaned.left.extend(left);
+                continue;
             }
+            let (removed, gone): (Vec<_>, Vec<_>) = values.partition(is_there);
+            cleaned.removed.extend(removed);
+            cleaned.gone += gone.len();
         }
         Ok(cleaned)
     }

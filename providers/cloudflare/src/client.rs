@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::provider::{Few, Requests};
+use acme_alias_core::provider::{Answer, Answers, Few, NotReceived, Requests};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::OnceCell;
 use tracing::debug;
 
 use crate::budget::{Budget, LONGEST_WAIT};
@@ -20,8 +20,6 @@ use crate::error::{ApiError, Cause, RequestError};
 const BODY_MAX: usize = 16 * 1024 * 1024;
 /// Requests that are under way at a time.
 const REQUESTS_AT_ONCE: usize = 64;
-/// Answers that are received and read at a time: large ones to many certificates must not fill the memory.
-const ANSWERS_AT_ONCE: usize = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Attempts if the API is overloaded.
 const ATTEMPTS: usize = 3;
@@ -35,7 +33,7 @@ pub(crate) struct Client {
     http: OnceCell<reqwest::Client>,
     budget: OnceCell<Arc<Budget>>,
     requests: Requests,
-    answers: Semaphore,
+    answers: Answers,
 }
 
 impl fmt::Debug for Client {
@@ -77,7 +75,7 @@ impl Client {
             http: OnceCell::new(),
             budget: OnceCell::new(),
             requests: Requests::at_once(REQUESTS_AT_ONCE),
-            answers: Semaphore::new(ANSWERS_AT_ONCE),
+            answers: Answers::default(),
         }
     }
 
@@ -107,7 +105,7 @@ impl Client {
     /// A text, which the API sends without the envelope.
     pub(crate) async fn get_text(&self, path: &str) -> Result<String, RequestError> {
         let response = self.send(Method::GET, path, &[], None::<&()>).await?;
-        Ok(String::from_utf8_lossy(&response.body).into_owned())
+        Ok(String::from_utf8_lossy(response.answer.octets()).into_owned())
     }
 
     pub(crate) async fn post<T: DeserializeOwned>(
@@ -193,22 +191,18 @@ impl Client {
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let retry_after = budget.note(status, response.headers());
-        // Not before: a server that does not answer must not keep others waiting. It is never closed.
-        let place = self.answers.acquire().await.ok();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > BODY_MAX {
-                let cause = format!("the answer has more than {BODY_MAX} octets");
-                return Err(RequestError::NoAnswer(cause.into()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        debug!(path, status, octets = body.len(), "response");
-        let response = Response {
-            status,
-            body,
-            _place: place,
+        let mut answer = self.answers.begin().await;
+        let not_received = |error| match error {
+            NotReceived::Failed(error) => failed(error),
+            NotReceived::NoRoom(reason) => RequestError::NoAnswer(reason.into()),
         };
+        while answer
+            .receive(BODY_MAX, response.chunk())
+            .await
+            .map_err(not_received)?
+        {}
+        debug!(path, status, octets = answer.octets().len(), "response");
+        let response = Response { status, answer };
         response.successful(retry_after)
     }
 
@@ -248,12 +242,11 @@ fn build(config: &Config) -> Result<reqwest::Client, RequestError> {
         .map_err(|error| request_error(error, config.timeout))
 }
 
-/// An answer, with its place among those that are read.
+/// An answer with its status.
 #[derive(Debug)]
 struct Response<'a> {
     status: u16,
-    body: Vec<u8>,
-    _place: Option<SemaphorePermit<'a>>,
+    answer: Answer<'a>,
 }
 
 impl Response<'_> {
@@ -262,7 +255,8 @@ impl Response<'_> {
         if (200..300).contains(&self.status) {
             return Ok(self);
         }
-        let refusal: Option<Envelope<IgnoredAny>> = serde_json::from_slice(&self.body).ok();
+        let refusal: Option<Envelope<IgnoredAny>> =
+            serde_json::from_slice(self.answer.octets()).ok();
         Err(RequestError::Refused {
             status: self.status,
             errors: refusal.map(|refusal| refusal.errors.0).unwrap_or_default(),
@@ -273,7 +267,7 @@ impl Response<'_> {
 
 /// The result in a response.
 fn read<T: DeserializeOwned>(response: &Response<'_>) -> Result<Envelope<T>, RequestError> {
-    match serde_json::from_slice::<Envelope<T>>(&response.body) {
+    match serde_json::from_slice::<Envelope<T>>(response.answer.octets()) {
         Ok(envelope) if envelope.success => Ok(envelope),
         Ok(envelope) => Err(RequestError::Refused {
             status: response.status,
@@ -315,28 +309,31 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::future::ready;
+
     use super::*;
 
-    fn read_answer(status: u16, body: &[u8]) -> Result<Envelope<()>, RequestError> {
-        let body = body.to_vec();
-        let response = Response {
-            status,
-            body,
-            _place: None,
-        };
+    async fn read_answer(status: u16, body: &[u8]) -> Result<Envelope<()>, RequestError> {
+        let answers = Answers::default();
+        let mut answer = answers.begin().await;
+        let whole = ready(Ok::<_, Infallible>(Some(body)));
+        assert!(answer.receive(BODY_MAX, whole).await.is_ok());
+        let response = Response { status, answer };
         read(&response.successful(None)?)
     }
 
-    #[test]
-    fn an_answer_that_is_not_the_api_s_is_no_answer() {
+    #[tokio::test]
+    async fn an_answer_that_is_not_the_api_s_is_no_answer() {
         let html = b"<html>Bad gateway</html>";
-        let refused = read_answer(502, html).unwrap_err();
+        let refused = read_answer(502, html).await.unwrap_err();
         assert!(matches!(refused, RequestError::Refused { status: 502, .. }));
-        let none = read_answer(200, html).unwrap_err();
+        let none = read_answer(200, html).await.unwrap_err();
         assert!(matches!(none, RequestError::NoAnswer(_)), "{none:?}");
         let error = br#"{"success":false,"errors":[{"code":81058,"message":"x"}],"result":null}"#;
         for status in [200, 400] {
-            let RequestError::Refused { errors, .. } = read_answer(status, error).unwrap_err()
+            let RequestError::Refused { errors, .. } =
+                read_answer(status, error).await.unwrap_err()
             else {
                 panic!("not refused");
             };

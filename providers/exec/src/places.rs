@@ -2,41 +2,66 @@
 
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// Programs of one provider that run at a time.
 const OF_A_PROVIDER: usize = 20;
-/// Programs of all providers that run at a time.
-const OF_ALL: usize = 100;
+/// Programs of all providers that run at a time: the first one of some providers, and others of any.
+const FIRST: usize = 25;
+const MORE: usize = 75;
 
-static ALL: Semaphore = Semaphore::const_new(OF_ALL);
+static FIRST_OF_ALL: Semaphore = Semaphore::const_new(FIRST);
+static MORE_OF_ALL: Semaphore = Semaphore::const_new(MORE);
 
 /// The places for the programs of one provider.
 #[derive(Debug)]
-pub(crate) struct Places(Semaphore);
+pub(crate) struct Places {
+    all: Semaphore,
+    /// One of them, which programs of other providers do not take.
+    first: Semaphore,
+}
 
 /// A place, which is free again when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     _own: SemaphorePermit<'a>,
+    _first: Option<SemaphorePermit<'a>>,
     _of_all: SemaphorePermit<'static>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Places(Semaphore::new(OF_A_PROVIDER))
+        Places {
+            all: Semaphore::new(OF_A_PROVIDER),
+            first: Semaphore::new(1),
+        }
     }
 }
 
 impl Places {
-    /// Waits for a place; `None` if the programs of the provider left none within `limit`. Those of others end by
-    /// themselves, and are waited for.
+    /// Waits for a place; `None` if there was none within `limit`.
     pub(crate) async fn take(&self, limit: Duration) -> Option<Place<'_>> {
-        let own = timeout(limit, self.0.acquire()).await.ok()?.ok()?;
-        Some(Place {
+        let taken = timeout(limit, self.wait()).await.ok()?;
+        taken.ok()
+    }
+
+    async fn wait(&self) -> Result<Place<'_>, AcquireError> {
+        let own = self.all.acquire().await?;
+        let first = async {
+            let first = self.first.acquire().await?;
+            Ok((Some(first), FIRST_OF_ALL.acquire().await?))
+        };
+        let more = async { Ok((None, MORE_OF_ALL.acquire().await?)) };
+        let (first, of_all) = tokio::select! {
+            biased;
+            taken = first => taken?,
+            taken = more => taken?,
+        };
+        Ok(Place {
             _own: own,
-            _of_all: ALL.acquire().await.ok()?,
+            _first: first,
+            _of_all: of_all,
         })
     }
 }
@@ -45,18 +70,35 @@ impl Places {
 mod tests {
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(20);
+    const LIMIT: Duration = Duration::from_mins(2);
 
-    #[tokio::test]
-    async fn programs_of_a_provider_leave_places_to_others() {
-        let (hung, good) = (Places::default(), Places::default());
+    async fn all_of(places: &Places) -> Vec<Place<'_>> {
         let mut taken = Vec::new();
-        while let Some(place) = hung.take(SHORT).await {
+        while let Some(place) = places.take(LIMIT).await {
             taken.push(place);
         }
+        taken
+    }
+
+    // One test, because all providers have the same places.
+    #[tokio::test(start_paused = true)]
+    async fn programs_of_providers_that_hang_leave_places_to_others() {
+        let (hung, good) = (Places::default(), Places::default());
+        let others: [Places; 10] = Default::default();
+        let mut taken = all_of(&hung).await;
         assert_eq!(taken.len(), OF_A_PROVIDER);
-        assert!(good.take(SHORT).await.is_some());
         taken.pop();
-        assert!(hung.take(SHORT).await.is_some());
+        assert!(hung.take(LIMIT).await.is_some());
+
+        for places in &others {
+            taken.extend(all_of(places).await);
+        }
+        assert!(taken.len() < FIRST + MORE);
+        // One after the other, and not only once.
+        for _ in 0..3 {
+            let place = good.take(LIMIT).await;
+            assert!(place.is_some());
+            assert!(good.take(LIMIT).await.is_none());
+        }
     }
 }

@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use acme_alias_core::provider::Requests;
+use acme_alias_core::provider::{Answer, Answers, NotReceived, Requests};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::OnceCell;
 use tracing::debug;
 
 use crate::config::Config;
@@ -19,8 +19,6 @@ use crate::parameters::LOCALHOST;
 
 /// In octets. A record takes about 150.
 const BODY_MAX: usize = 32 * 1024 * 1024;
-/// Answers that are received and read at a time: large zones of many certificates must not fill the memory.
-const ANSWERS_AT_ONCE: usize = 2;
 /// Requests that are under way at a time.
 const REQUESTS_AT_ONCE: usize = 64;
 /// Octets of an error. It is kept while the request waits to be sent again. The text of a longer one is not read.
@@ -39,13 +37,7 @@ pub(crate) struct Client {
     config: Config,
     http: OnceCell<reqwest::Client>,
     requests: Requests,
-    answers: Semaphore,
-}
-
-/// The body of an answer, with its place among those that are read.
-pub(crate) struct Body<'a> {
-    octets: Vec<u8>,
-    _place: Option<SemaphorePermit<'a>>,
+    answers: Answers,
 }
 
 impl fmt::Debug for Client {
@@ -68,7 +60,7 @@ impl Client {
             config,
             http: OnceCell::new(),
             requests: Requests::at_once(REQUESTS_AT_ONCE),
-            answers: Semaphore::new(ANSWERS_AT_ONCE),
+            answers: Answers::default(),
         }
     }
 
@@ -113,21 +105,21 @@ impl Client {
         path: &str,
         read: impl Fn(&[u8]) -> serde_json::Result<T>,
     ) -> Result<T, RequestError> {
-        let body = self.send(Method::GET, path, None::<&()>).await?;
-        read(&body.octets).map_err(|error| {
+        let answer = self.send(Method::GET, path, None::<&()>).await?;
+        read(answer.octets()).map_err(|error| {
             // A proxy or another web server answered.
             let cause = format!("the answer is not the API's: {error}");
             RequestError::NoAnswer(cause.into())
         })
     }
 
-    /// Sends a request once; returns the body of a successful answer.
+    /// Sends a request once; returns a successful answer.
     pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<&impl Serialize>,
-    ) -> Result<Body<'_>, RequestError> {
+    ) -> Result<Answer<'_>, RequestError> {
         let turn = self.requests.turn(self.config.timeout).await;
         let _turn = turn.map_err(|cause| RequestError::NotSent(cause.into()))?;
         debug!(%method, path, "request");
@@ -142,28 +134,25 @@ impl Client {
         let failed = |error| request_error(error, timeout);
         let mut response = request.send().await.map_err(failed)?;
         let (status, is_error) = (response.status().as_u16(), !response.status().is_success());
-        // Not before: a server that does not answer must not keep others waiting. It is never closed.
-        let place = self.answers.acquire().await.ok();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if is_error && body.len() + chunk.len() > ERROR_MAX {
+        let mut answer = self.answers.begin().await;
+        let not_received = |error| match error {
+            NotReceived::Failed(error) => failed(error),
+            NotReceived::NoRoom(reason) => RequestError::NoAnswer(reason.into()),
+        };
+        while answer
+            .receive(BODY_MAX, response.chunk())
+            .await
+            .map_err(not_received)?
+        {
+            if is_error && answer.octets().len() > ERROR_MAX {
                 return Err(RequestError::Refused { status, text: None });
             }
-            if body.len() + chunk.len() > BODY_MAX {
-                let cause = format!("the answer has more than {BODY_MAX} octets");
-                return Err(RequestError::NoAnswer(cause.into()));
-            }
-            body.extend_from_slice(&chunk);
         }
-        debug!(path, status, octets = body.len(), "response");
+        debug!(path, status, octets = answer.octets().len(), "response");
         if !is_error {
-            let octets = body;
-            return Ok(Body {
-                octets,
-                _place: place,
-            });
+            return Ok(answer);
         }
-        let error: Option<ApiError> = serde_json::from_slice(&body).ok();
+        let error: Option<ApiError> = serde_json::from_slice(answer.octets()).ok();
         let text = error.map(|error| error.error);
         Err(RequestError::Refused { status, text })
     }

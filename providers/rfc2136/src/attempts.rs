@@ -8,6 +8,9 @@ use tokio::time::{Instant, timeout};
 use crate::error::{Cause, ExchangeError, not_sent, timed_out};
 use crate::server::ServerAddress;
 
+/// Addresses of one server that are tried. One name may have hundreds, and others each time.
+const ADDRESSES_MAX: usize = 4;
+
 /// The addresses of a server that are left to try, and why those before them failed.
 ///
 /// All share one time limit, so that an address that hangs leaves time for the others.
@@ -32,7 +35,8 @@ impl Attempts {
         }
     }
 
-    fn new(addresses: Vec<SocketAddr>, limit: Duration) -> Self {
+    fn new(mut addresses: Vec<SocketAddr>, limit: Duration) -> Self {
+        addresses.truncate(ADDRESSES_MAX);
         Attempts {
             count: addresses.len(),
             left: addresses.into_iter(),
@@ -118,6 +122,18 @@ mod tests {
             attempts.failed_at(address, not_sent("refused")).unwrap();
         }
         assert_eq!(shares, [LIMIT / 3, LIMIT / 2, LIMIT]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_of_many_addresses_are_tried() {
+        let mut attempts = attempts(200);
+        let mut tried = 0;
+        while let Some((address, share)) = attempts.next() {
+            assert!(share >= LIMIT / 4);
+            tried += 1;
+            attempts.failed_at(address, not_sent("refused")).unwrap();
+        }
+        assert_eq!(tried, ADDRESSES_MAX);
     }
 
     #[test]

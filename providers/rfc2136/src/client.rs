@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::attempts::Attempts;
-use crate::connection::{Connection, Connections, Reserved, read_message};
+use crate::connection::{Connection, Connections, Reserved, TooLarge, read_message};
 use crate::error::{Cause, ExchangeError, Refusal, no_response, not_sent, timed_out};
 use crate::key::TsigKey;
 use crate::server::ServerAddress;
@@ -41,10 +41,22 @@ impl Client<'_> {
         server: &ServerAddress,
         messages: &[Message],
     ) -> Result<Vec<Message>, ExchangeError> {
+        self.exchange_for(server, messages, |response| response)
+            .await
+    }
+
+    /// The same, and returns what `take` makes of each response: no more of it is kept.
+    pub(crate) async fn exchange_for<T: Send + 'static>(
+        &self,
+        server: &ServerAddress,
+        messages: &[Message],
+        take: impl Take<T>,
+    ) -> Result<Vec<T>, ExchangeError> {
         let now = self.now().map_err(ExchangeError::NotSent)?;
         let mut attempts = Attempts::at(server, self.timeout).await?;
         while let Some((address, limit)) = attempts.next() {
-            match self.exchange_at(address, messages, now, limit).await {
+            let exchange = self.exchange_at(address, messages, &take, now, limit);
+            match exchange.await {
                 Err(error) => attempts.failed_at(address, error)?,
                 responses => return responses,
             }
@@ -63,7 +75,7 @@ impl Client<'_> {
         while let Some((address, limit)) = attempts.next() {
             match exchange_bytes(address, &request, limit).await {
                 Err(error) => attempts.failed_at(address, error)?,
-                response => return response,
+                Ok(response) => return self.connections.decoding.of(response, decoded).await,
             }
         }
         Err(attempts.into_error())
@@ -77,15 +89,17 @@ impl Client<'_> {
 
     /// A server may end a connection as we send on it. Queries are sent again then; what became of an update
     /// is for the caller to find out.
-    async fn exchange_at(
+    async fn exchange_at<T: Send + 'static>(
         &self,
         address: SocketAddr,
         messages: &[Message],
+        take: &impl Take<T>,
         now: u64,
         limit: Duration,
-    ) -> Result<Vec<Message>, ExchangeError> {
+    ) -> Result<Vec<T>, ExchangeError> {
         let (connection, was_open) = self.connections.get(address, limit).await?;
-        let outcome = self.exchange_on(&connection, messages, now, limit).await;
+        let exchange = self.exchange_on(&connection, messages, take, now, limit);
+        let outcome = exchange.await;
         let may_repeat = |error: &ExchangeError| match error {
             ExchangeError::NotSent(_) => true,
             ExchangeError::NoResponse(_) => messages
@@ -96,19 +110,21 @@ impl Client<'_> {
         match outcome {
             Err(error) if was_open && connection.has_ended() && may_repeat(&error) => {
                 let (connection, _) = self.connections.get(address, limit).await?;
-                self.exchange_on(&connection, messages, now, limit).await
+                self.exchange_on(&connection, messages, take, now, limit)
+                    .await
             }
             outcome => outcome,
         }
     }
 
-    async fn exchange_on(
+    async fn exchange_on<T: Send + 'static>(
         &self,
         connection: &Connection,
         messages: &[Message],
+        take: &impl Take<T>,
         now: u64,
         limit: Duration,
-    ) -> Result<Vec<Message>, ExchangeError> {
+    ) -> Result<Vec<T>, ExchangeError> {
         let Reserved { ids, mut responses } = connection.reserve(messages.len())?;
         let mut requests = Vec::new();
         let mut pending = HashMap::new();
@@ -122,9 +138,16 @@ impl Client<'_> {
         // Each response has the whole time limit after the one before.
         while !pending.is_empty() {
             let error = match timeout(limit, responses.recv()).await {
-                Ok(Some(bytes)) => {
-                    accepted.push(accept(&bytes, &mut pending, now)?);
+                Ok(Some(Ok(bytes))) => {
+                    let request = answered(&bytes, &mut pending)?;
+                    let take = take.clone();
+                    let accept = move |bytes: &[u8]| request.accept(bytes, now).map(take);
+                    accepted.push(self.connections.decoding.of(bytes, accept).await?);
                     continue;
+                }
+                Ok(Some(Err(TooLarge { max }))) => {
+                    let cause = format!("its responses have more than {max} octets");
+                    return Err(no_response(cause));
                 }
                 Ok(None) => connection.cause(),
                 Err(_) => {
@@ -142,22 +165,30 @@ impl Client<'_> {
     }
 }
 
+/// What is kept of a response.
+pub(crate) trait Take<T>: Fn(Message) -> T + Clone + Send + 'static {}
+
+impl<T, F: Fn(Message) -> T + Clone + Send + 'static> Take<T> for F {}
+
 /// Sends one request, and returns the message that comes back.
 async fn exchange_bytes(
     address: SocketAddr,
     request: &[u8],
     limit: Duration,
-) -> Result<Message, ExchangeError> {
+) -> Result<Vec<u8>, ExchangeError> {
     let mut stream = connect(address, limit).await?;
     let exchanged = async {
         stream.write_all(request).await?;
         read_message(&mut stream).await
     };
-    let response = match timeout(limit, exchanged).await {
-        Ok(response) => response.map_err(no_response)?,
-        Err(_) => return Err(no_response(timed_out("no answer", limit))),
-    };
-    Message::from_vec(&response).map_err(|error| no_response(error.to_string()))
+    match timeout(limit, exchanged).await {
+        Ok(response) => response.map_err(no_response),
+        Err(_) => Err(no_response(timed_out("no answer", limit))),
+    }
+}
+
+fn decoded(bytes: &[u8]) -> Result<Message, ExchangeError> {
+    Message::from_vec(bytes).map_err(|error| no_response(format!("it is malformed: {error}")))
 }
 
 async fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, ExchangeError> {
@@ -211,36 +242,38 @@ fn framed(message: &Message) -> Result<Vec<u8>, ExchangeError> {
     Ok([&length.to_be_bytes()[..], &bytes].concat())
 }
 
-/// The message in `bytes`, if it is the trustworthy response to a pending request, with the id of that.
-fn accept(
-    bytes: &[u8],
-    pending: &mut HashMap<u16, Pending>,
-    now: u64,
-) -> Result<Message, ExchangeError> {
-    let mut response = Message::from_vec(bytes)
-        .map_err(|error| no_response(format!("it is malformed: {error}")))?;
-    let request = pending
-        .remove(&response.metadata.id)
-        .filter(|request| request.op_code == response.metadata.op_code)
-        .filter(|_| response.metadata.message_type == MessageType::Response);
-    let Some(mut request) = request else {
-        return Err(no_response("it answers another request"));
-    };
-    match response.metadata.response_code {
-        ResponseCode::NoError | ResponseCode::NXDomain => match request.verifier.verify(bytes) {
-            Ok(_) => {
-                response.metadata.id = request.id;
-                Ok(response)
-            }
-            Err(_) if response.signature().is_none() => {
-                Err(ExchangeError::Untrusted("it is not signed".into()))
-            }
-            Err(error) => {
-                let cause = format!("its signature is not valid: {error}");
-                Err(ExchangeError::Untrusted(cause.into()))
-            }
-        },
-        code => Err(ExchangeError::Refused(refusal(code, &response, now))),
+/// The pending request that has the id of a response.
+fn answered(bytes: &[u8], pending: &mut HashMap<u16, Pending>) -> Result<Pending, ExchangeError> {
+    let id = bytes.first_chunk().map(|id| u16::from_be_bytes(*id));
+    let request = id.and_then(|id| pending.remove(&id));
+    request.ok_or_else(|| no_response("it answers another request"))
+}
+
+impl Pending {
+    /// The message in `bytes`, if it is the trustworthy response to this request, with the id of that.
+    fn accept(mut self, bytes: &[u8], now: u64) -> Result<Message, ExchangeError> {
+        let mut response = decoded(bytes)?;
+        if self.op_code != response.metadata.op_code
+            || response.metadata.message_type != MessageType::Response
+        {
+            return Err(no_response("it answers another request"));
+        }
+        match response.metadata.response_code {
+            ResponseCode::NoError | ResponseCode::NXDomain => match self.verifier.verify(bytes) {
+                Ok(_) => {
+                    response.metadata.id = self.id;
+                    Ok(response)
+                }
+                Err(_) if response.signature().is_none() => {
+                    Err(ExchangeError::Untrusted("it is not signed".into()))
+                }
+                Err(error) => {
+                    let cause = format!("its signature is not valid: {error}");
+                    Err(ExchangeError::Untrusted(cause.into()))
+                }
+            },
+            code => Err(ExchangeError::Refused(refusal(code, &response, now))),
+        }
     }
 }
 

@@ -4,25 +4,36 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::decoding::Decoding;
 use crate::error::{Cause, ExchangeError, not_sent, timed_out};
 
 /// A connection that nothing was sent on for so long is not used again: the server may be about to end it
 /// (BIND after 30 s), and a firewall may have forgotten it.
 const IDLE_MAX: Duration = Duration::from_secs(8);
+/// Addresses with an open connection. Each takes a file descriptor, of which a process may have 1,024, and the name of a
+/// server may have other addresses each time.
+const ADDRESSES_MAX: usize = 16;
+/// Octets of all responses to requests that were reserved together, and those more for each request: a hundred values
+/// of challenges have less. Those to many certificates at once must not fill the memory.
+const OCTETS_MAX: usize = 512 << 10;
+const OCTETS_MAX_EACH: usize = 8 << 10;
 
-/// The connection to each address, opened on first use. One that has ended is opened again.
+/// The connection to each address, opened on first use. One that has ended is opened again. With them, the turns to decode
+/// what comes on them.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     by_address: Mutex<HashMap<SocketAddr, Slot>>,
+    pub(crate) decoding: Decoding,
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Connection>>>>;
@@ -34,7 +45,7 @@ impl Connections {
         address: SocketAddr,
         limit: Duration,
     ) -> Result<(Arc<Connection>, bool), ExchangeError> {
-        let slot = Arc::clone(locked(&self.by_address).entry(address).or_default());
+        let slot = self.slot(address)?;
         let opened = async {
             // Those that wait here share the connection, and the requests keep their order.
             let mut slot = slot.lock().await;
@@ -51,13 +62,30 @@ impl Connections {
             Err(_) => Err(not_sent(timed_out("no connection", limit))),
         }
     }
+
+    /// The place of the connection to this address. Those of connections that are not used any more are given up.
+    fn slot(&self, address: SocketAddr) -> Result<Slot, ExchangeError> {
+        let mut slots = locked(&self.by_address);
+        slots.retain(|_, slot| {
+            let is_open = |slot: &Option<Arc<Connection>>| {
+                let connection = slot.as_ref();
+                connection.is_some_and(|connection| connection.is_usable())
+            };
+            // Others may be about to open it.
+            Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|slot| is_open(&slot))
+        });
+        if slots.len() >= ADDRESSES_MAX && !slots.contains_key(&address) {
+            let cause = format!("connections to {ADDRESSES_MAX} addresses are open");
+            return Err(not_sent(cause));
+        }
+        Ok(Arc::clone(slots.entry(address).or_default()))
+    }
 }
 
 /// An open connection. It ends when it is dropped.
 pub(crate) struct Connection {
     requests: mpsc::UnboundedSender<Vec<u8>>,
     inbox: Arc<Inbox>,
-    last_used: Mutex<Instant>,
 }
 
 impl fmt::Debug for Connection {
@@ -69,7 +97,14 @@ impl fmt::Debug for Connection {
 /// Ids for requests, and where the responses to them arrive. Both end with the connection.
 pub(crate) struct Reserved {
     pub(crate) ids: Vec<u16>,
-    pub(crate) responses: mpsc::UnboundedReceiver<Vec<u8>>,
+    pub(crate) responses: mpsc::UnboundedReceiver<Result<Vec<u8>, TooLarge>>,
+}
+
+/// The responses have more octets than are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TooLarge {
+    /// So many are kept.
+    pub(crate) max: usize,
 }
 
 impl Connection {
@@ -79,23 +114,24 @@ impl Connection {
         let (requests, waiting) = mpsc::unbounded_channel();
         let inbox = Arc::new(Inbox::default());
         tokio::spawn(carry(stream, waiting, Guard(Arc::clone(&inbox))));
-        Connection {
-            requests,
-            inbox,
-            last_used: Mutex::new(Instant::now()),
-        }
+        Connection { requests, inbox }
     }
 
     /// Reserves ids for `count` requests that no request under way has.
     pub(crate) fn reserve(&self, count: usize) -> Result<Reserved, ExchangeError> {
         let (arrived, responses) = mpsc::unbounded_channel();
-        let ids = self.inbox.reserve(count, &arrived).map_err(not_sent)?;
+        let waiting = Waiting {
+            arrived,
+            octets: Arc::default(),
+            max: OCTETS_MAX + count * OCTETS_MAX_EACH,
+        };
+        let ids = self.inbox.reserve(count, &waiting).map_err(not_sent)?;
         Ok(Reserved { ids, responses })
     }
 
     /// Sends requests. They are sent entirely even if the caller is dropped.
     pub(crate) fn send(&self, requests: Vec<u8>) -> Result<(), ExchangeError> {
-        *locked(&self.last_used) = Instant::now();
+        locked(&self.inbox.state).last_used = Instant::now();
         self.requests
             .send(requests)
             .map_err(|_| not_sent(self.cause()))
@@ -118,8 +154,7 @@ impl Connection {
     }
 
     fn is_usable(&self) -> bool {
-        let is_busy = !locked(&self.inbox.state).waiting.is_empty();
-        !self.has_ended() && (is_busy || locked(&self.last_used).elapsed() < IDLE_MAX)
+        locked(&self.inbox.state).is_usable()
     }
 }
 
@@ -127,22 +162,48 @@ impl Connection {
 #[derive(Default)]
 struct Inbox {
     state: Mutex<State>,
+    /// Notified at the end.
+    over: Notify,
 }
 
-#[derive(Default)]
 struct State {
-    waiting: HashMap<u16, mpsc::UnboundedSender<Vec<u8>>>,
+    waiting: HashMap<u16, Waiting>,
     /// The id that was reserved last.
     last: u16,
+    last_used: Instant,
     ended: Option<Cause>,
 }
 
+/// Where the responses to requests that were reserved together arrive.
+#[derive(Clone)]
+struct Waiting {
+    arrived: mpsc::UnboundedSender<Result<Vec<u8>, TooLarge>>,
+    /// Those that have arrived.
+    octets: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            waiting: HashMap::new(),
+            last: 0,
+            last_used: Instant::now(),
+            ended: None,
+        }
+    }
+}
+
+impl State {
+    fn is_usable(&self) -> bool {
+        let mut waiting = self.waiting.values();
+        let mut is_busy = || waiting.any(|waiting| !waiting.arrived.is_closed());
+        self.ended.is_none() && (self.last_used.elapsed() < IDLE_MAX || is_busy())
+    }
+}
+
 impl Inbox {
-    fn reserve(
-        &self,
-        count: usize,
-        arrived: &mpsc::UnboundedSender<Vec<u8>>,
-    ) -> Result<Vec<u16>, Cause> {
+    fn reserve(&self, count: usize, waiting: &Waiting) -> Result<Vec<u16>, Cause> {
         let mut state = locked(&self.state);
         if let Some(cause) = &state.ended {
             return Err(cause.clone());
@@ -159,7 +220,7 @@ impl Inbox {
             state.last = state.last.wrapping_add(1);
             let id = state.last;
             if let std::collections::hash_map::Entry::Vacant(free) = state.waiting.entry(id) {
-                free.insert(arrived.clone());
+                free.insert(waiting.clone());
                 ids.push(id);
             }
         }
@@ -172,10 +233,20 @@ impl Inbox {
             .first_chunk()
             .map(|id| u16::from_be_bytes(*id))
             .ok_or("it is malformed: it has no id")?;
-        let arrived = locked(&self.state).waiting.remove(&id);
-        let arrived = arrived.ok_or("it answers another request")?;
+        let waiting = locked(&self.state).waiting.remove(&id);
+        let Waiting {
+            arrived,
+            octets,
+            max,
+        } = waiting.ok_or("it answers another request")?;
+        let before = octets.fetch_add(message.len(), Ordering::Relaxed);
+        let is_too_large = before + message.len() > max;
         // Nobody waits for a response to a request that was given up.
-        let _ = arrived.send(message);
+        let _ = arrived.send(if is_too_large {
+            Err(TooLarge { max })
+        } else {
+            Ok(message)
+        });
         Ok(())
     }
 
@@ -183,6 +254,15 @@ impl Inbox {
         let mut state = locked(&self.state);
         state.ended.get_or_insert(cause);
         state.waiting.clear();
+        self.over.notify_one();
+    }
+
+    /// Returns when nothing was sent for a while and nobody waits for a response.
+    async fn idle(&self) {
+        // Nothing signals that nothing happens.
+        while locked(&self.state).is_usable() {
+            sleep(IDLE_MAX).await;
+        }
     }
 }
 
@@ -195,7 +275,7 @@ impl Drop for Guard {
     }
 }
 
-/// Carries requests and responses until either side ends the connection.
+/// Carries requests and responses until either side ends the connection, or until it is not used any more.
 async fn carry(
     stream: TcpStream,
     mut requests: mpsc::UnboundedReceiver<Vec<u8>>,
@@ -221,6 +301,8 @@ async fn carry(
     let cause: Result<(), Cause> = tokio::select! {
         ended = reading => ended,
         () = writing => return,
+        () = inbox.over.notified() => return,
+        () = inbox.idle() => Err("it was not used any more".into()),
     };
     if let Err(cause) = cause {
         inbox.end(cause);
@@ -279,8 +361,9 @@ mod tests {
         for id in [second.ids[1], first.ids[0], second.ids[0]] {
             server.write_all(&framed(id)).await.unwrap();
         }
-        let id =
-            |message: Option<Vec<u8>>| u16::from_be_bytes(*message.unwrap().first_chunk().unwrap());
+        let id = |message: Option<Result<Vec<u8>, TooLarge>>| {
+            u16::from_be_bytes(*message.unwrap().unwrap().first_chunk().unwrap())
+        };
         assert_eq!(id(first.responses.recv().await), first.ids[0]);
         assert_eq!(id(second.responses.recv().await), second.ids[1]);
         assert_eq!(id(second.responses.recv().await), second.ids[0]);
@@ -294,7 +377,7 @@ mod tests {
         let (connection, _) = connections.get(address, LIMIT).await.unwrap();
         let mut reserved = connection.reserve(1).unwrap();
         drop(listener.accept().await.unwrap());
-        assert_eq!(reserved.responses.recv().await, None);
+        assert!(reserved.responses.recv().await.is_none());
         assert_eq!(connection.cause().to_string(), "it closed the connection");
         assert!(connection.reserve(1).is_err());
         let (_, was_open) = connections.get(address, LIMIT).await.unwrap();
@@ -307,7 +390,7 @@ mod tests {
         let (listener, address) = listener().await;
         let connections = Connections::default();
         let (connection, _) = connections.get(address, LIMIT).await.unwrap();
-        *locked(&connection.last_used) -= IDLE_MAX;
+        locked(&connection.inbox.state).last_used -= IDLE_MAX;
         assert!(!connections.get(address, LIMIT).await.unwrap().1);
         drop(listener);
     }
@@ -321,7 +404,70 @@ mod tests {
         let (mut server, _) = listener.accept().await.unwrap();
         let other = reserved.ids[0].wrapping_add(1);
         server.write_all(&framed(other)).await.unwrap();
-        assert_eq!(reserved.responses.recv().await, None);
+        assert!(reserved.responses.recv().await.is_none());
         assert_eq!(connection.cause().to_string(), "it answers another request");
+    }
+
+    #[tokio::test]
+    async fn connections_are_open_to_so_many_addresses_at_a_time() {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Connections::default();
+        let mut open = Vec::new();
+        for number in 1..=250 {
+            let address = SocketAddr::from(([127, 0, 0, number], port));
+            if let Ok((connection, _)) = connections.get(address, LIMIT).await {
+                open.push(connection);
+            }
+        }
+        assert_eq!(open.len(), ADDRESSES_MAX);
+        open[0].end("no answer".into());
+        let address = SocketAddr::from(([127, 0, 0, 251], port));
+        assert!(connections.get(address, LIMIT).await.is_ok());
+        assert_eq!(locked(&connections.by_address).len(), ADDRESSES_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_ended_or_is_not_used_is_closed() {
+        for has_failed in [true, false] {
+            let (listener, address) = listener().await;
+            let connections = Connections::default();
+            let (connection, _) = connections.get(address, LIMIT).await.unwrap();
+            let given_up = connection.reserve(1).unwrap();
+            let (mut server, _) = listener.accept().await.unwrap();
+            drop(given_up);
+            if has_failed {
+                connection.end("no answer".into());
+            }
+            assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn octets_of_responses_have_a_limit() {
+        let (listener, address) = listener().await;
+        let connections = Connections::default();
+        let (connection, _) = connections.get(address, LIMIT).await.unwrap();
+        let Reserved { ids, mut responses } = connection.reserve(100).unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let send = async {
+            for id in &ids {
+                let mut message = vec![0; 2 + 65_535];
+                message[..2].fill(0xff);
+                message[2..4].copy_from_slice(&id.to_be_bytes());
+                server.write_all(&message).await.unwrap();
+            }
+        };
+        let receive = async {
+            let (mut kept, mut count) = (0, 0);
+            while count < 100 {
+                let response = responses.recv().await.unwrap();
+                kept += response.map_or(0, |message| message.len());
+                count += 1;
+            }
+            kept
+        };
+        let (kept, ()) = tokio::join!(receive, send);
+        assert!(kept > OCTETS_MAX && kept <= OCTETS_MAX + 100 * OCTETS_MAX_EACH);
     }
 }

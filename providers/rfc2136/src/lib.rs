@@ -60,7 +60,9 @@ mod attempts;
 mod client;
 mod config;
 mod connection;
+mod decoding;
 mod error;
+mod found;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod key;

@@ -13,13 +13,14 @@ use acme_alias_core::provider::{
 use acme_alias_core::txt::{Action, TxtChange, TxtSets};
 use async_trait::async_trait;
 use hickory_proto::op::Message;
-use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::rr::RData;
 use tracing::debug;
 
-use crate::client::Client;
+use crate::client::{Client, Take};
 use crate::config::{Config, clamped_ttl};
 use crate::connection::Connections;
 use crate::error::{ErrorContext, all_failed, invalid_request};
+use crate::found::Found;
 use crate::key::TsigKey;
 use crate::message;
 use crate::server::ServerAddress;
@@ -121,17 +122,20 @@ impl Rfc2136 {
         there.values().any(|set| !set.is_empty())
     }
 
-    /// Sends `messages` to the servers in order, until one answers with signed successes. A second
+    /// Sends `messages` to the servers in order, until one answers with signed successes, and returns what `take` makes of
+    /// each. A second
     /// server may receive what a first one has carried out: all messages are idempotent.
-    async fn send(
+    async fn send<T: Send + 'static>(
         &self,
         zone: &DnsName,
         messages: &[Message],
-    ) -> Result<(&ServerAddress, Vec<Message>), ProviderError> {
+        take: impl Take<T>,
+    ) -> Result<(&ServerAddress, Vec<T>), ProviderError> {
         let client = self.client();
         let mut errors = Vec::new();
         for server in &self.config.servers {
-            match client.exchange(server, messages).await {
+            let exchange = client.exchange_for(server, messages, take.clone());
+            match exchange.await {
                 Ok(responses) => return Ok((server, responses)),
                 Err(error) => {
                     debug!(%server, %zone, ?error, "the exchange failed");
@@ -162,7 +166,7 @@ impl TxtProvider for Rfc2136 {
         let messages = message::updates(zone, changes, self.config.ttl).map_err(invalid_request)?;
         let mut applied = Applied::default();
         for message in messages {
-            let sent = self.send(zone, &[message]).await;
+            let sent = self.send(zone, &[message], drop).await;
             let (server, _) = match sent {
                 Ok(sent) => sent,
                 Err(mut error) => {
@@ -187,17 +191,19 @@ impl TxtProvider for Rfc2136 {
         let mut sets = TxtSets::new();
         for names in names.chunks(PENDING_QUERIES) {
             let mut pending = message::txt_queries(names).map_err(invalid_request)?;
+            let asked: Arc<BTreeSet<_>> = Arc::new(names.iter().cloned().collect());
+            let take = move |response: Message| Found::in_response(&response, &asked);
             while !pending.is_empty() {
-                let sent = self.send(zone, &pending).await;
+                let sent = self.send(zone, &pending, take.clone()).await;
                 let (server, responses) = sent.map_err(ProviderError::of_reading)?;
                 // A server may end a connection before it has answered everything (RFC 7766 §6.2.4).
                 let is_pending = |query: &Message| {
                     let id = query.metadata.id;
-                    responses.iter().all(|response| response.metadata.id != id)
+                    responses.iter().all(|response| response.id != id)
                 };
                 pending.retain(is_pending);
-                for response in &responses {
-                    collect(&mut sets, server, response)?;
+                for found in responses {
+                    found.add_to(&mut sets, server)?;
                 }
             }
         }
@@ -211,13 +217,15 @@ impl TxtProvider for Rfc2136 {
 
     async fn serial(&self, zone: &DnsName) -> Result<Option<u32>, ProviderError> {
         let query = message::soa_query(zone).map_err(invalid_request)?;
-        let (_, responses) = self.send(zone, &[query]).await?;
-        let answers = responses.iter().flat_map(|response| &response.answers);
-        let mut serials = answers.filter_map(|record| match &record.data {
-            RData::SOA(soa) => Some(soa.serial),
-            _ => None,
-        });
-        Ok(serials.next())
+        let serial = |response: Message| {
+            let mut answers = response.answers.iter();
+            answers.find_map(|record| match &record.data {
+                RData::SOA(soa) => Some(soa.serial),
+                _ => None,
+            })
+        };
+        let (_, serials) = self.send(zone, &[query], serial).await?;
+        Ok(serials.into_iter().flatten().next())
     }
 
     fn limits(&self) -> Limits {
@@ -237,33 +245,4 @@ impl TxtProvider for Rfc2136 {
             endpoint: endpoint.join(", "),
         }
     }
-}
-
-/// Adds the values in a response to `sets`.
-fn collect(
-    sets: &mut TxtSets,
-    server: &ServerAddress,
-    response: &Message,
-) -> Result<(), ProviderError> {
-    for record in &response.answers {
-        let Ok(name) = record.name.to_ascii().parse::<DnsName>() else {
-            continue;
-        };
-        match &record.data {
-            RData::TXT(txt) => {
-                let text = txt.txt_data.concat();
-                let value = std::str::from_utf8(&text).ok().and_then(|t| t.parse().ok());
-                sets.entry(name).or_default().add(Some(record.ttl), value);
-            }
-            _ if record.record_type() == RecordType::CNAME => {
-                return Err(ProviderError::new(
-                    Failure::Conflict,
-                    format!("{server} has a CNAME at {name}, where no TXT record can be added"),
-                    format!("remove the CNAME at {name}, or use its target as the alias name"),
-                ));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

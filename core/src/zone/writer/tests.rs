@@ -77,17 +77,47 @@ fn writer(changes: usize) -> (ZoneWriter, Arc<Mutex<Vec<usize>>>) {
         requests: Arc::clone(&requests),
         backend: MemoryProvider::new([name(ZONE)]),
     };
-    let configured = ConfiguredProvider::new("a", "memory", "key", Source);
     let ledger = Arc::new(MemoryLedger::new(Arc::new(SystemClock)));
-    let writer = ZoneWriter::start(
+    (writer_to(strict, ledger), requests)
+}
+
+fn writer_to(backend: impl TxtProvider + 'static, ledger: Arc<MemoryLedger>) -> ZoneWriter {
+    let configured = ConfiguredProvider::new("a", "memory", "key", Source);
+    ZoneWriter::start(
         name(ZONE),
         Arc::new(configured),
-        Arc::new(strict),
+        Arc::new(backend),
         ledger,
         Arc::new(Dns::new(Config::default())),
         Arc::default(),
-    );
-    (writer, requests)
+    )
+}
+
+/// A backend that shows nothing of what was changed a short time ago.
+#[derive(Clone, Debug)]
+struct Late(MemoryProvider);
+
+#[async_trait]
+impl TxtProvider for Late {
+    async fn apply(&self, zone: &DnsName, changes: &[TxtChange]) -> Result<Applied, ProviderError> {
+        self.0.apply(zone, changes).await
+    }
+
+    async fn values(&self, _: &DnsName, _: &[DnsName]) -> Result<TxtSets, ProviderError> {
+        Ok(TxtSets::new())
+    }
+
+    async fn settle(&self, zone: &DnsName, applied: &Applied) -> Result<(), ProviderError> {
+        self.0.settle(zone, applied).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    fn identity(&self) -> Identity {
+        self.0.identity()
+    }
 }
 
 /// Additions at these names below the zone.
@@ -176,4 +206,24 @@ async fn a_limit_that_was_learned_is_forgotten_after_an_hour() {
     assert_eq!(writer.values_per_name(), 5);
     tokio::time::advance(REMEMBER_LIMIT).await;
     assert_eq!(writer.values_per_name(), usual);
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_that_the_backend_does_not_show_yet_are_removed_in_one_request() {
+    let (backend, zone) = (MemoryProvider::new([name(ZONE)]), name(ZONE));
+    let ledger = Arc::new(MemoryLedger::new(Arc::new(SystemClock)));
+    let killed = writer_to(Late(backend.clone()), Arc::clone(&ledger));
+    let writes = killed.begin_together(vec![additions(&["a"]), additions(&["b", "c"])]);
+    assert_eq!(outcomes(writes).await, [false, false]);
+    assert_eq!(backend.records(&zone).len(), 3);
+    let requests = backend.requests(&zone);
+
+    let left = ledger.open_values().await.unwrap();
+    let next = writer_to(Late(backend.clone()), Arc::clone(&ledger));
+    let context = additions(&["a"]).remove(0).context;
+    let cleaned = next.clean_up(&left, &context).await.unwrap();
+    assert_eq!((cleaned.gone, cleaned.left.len()), (3, 0), "{cleaned:?}");
+    assert!(backend.records(&zone).is_empty());
+    assert_eq!(backend.requests(&zone), requests + 1);
+    assert_eq!(ledger.open_values().await.unwrap(), []);
 }
