@@ -66,7 +66,12 @@ impl Publication {
     /// Removes all values, by value, whether or not they were ever written. Returns an error for each zone
     /// that may still have some.
     pub async fn withdraw(&self) -> Vec<ZoneError> {
-        withdraw(slice::from_ref(self)).await.remove(0)
+        let mut outcome = Vec::new();
+        withdraw(slice::from_ref(self), |_, left_behind| {
+            outcome = left_behind;
+        })
+        .await;
+        outcome
     }
 }
 
@@ -115,31 +120,50 @@ pub(super) async fn publish(
     }
 }
 
-/// Removes all values, by value, whether or not they were ever written. Returns, for each publication, an
-/// error for each zone that may still have some.
-pub(super) async fn withdraw(publications: &[Publication]) -> Vec<Vec<ZoneError>> {
-    let mut zones = Vec::new();
+/// Removes all values, by value, whether or not they were ever written. Tells for each publication, as soon as its own
+/// zones are done, which of them may still have some.
+pub(super) async fn withdraw(
+    publications: &[Publication],
+    mut tell: impl FnMut(usize, Vec<ZoneError>),
+) {
+    let mut zones = FuturesUnordered::new();
     for (writer, parts) in by_writer(publications) {
         zones.push(out_of_zone(writer, parts));
     }
-    let mut left_behind = vec![Vec::new(); publications.len()];
-    for (index, error) in join_all(zones).await.into_iter().flatten() {
-        left_behind[index].push(error);
+    let mut waiting = Vec::with_capacity(publications.len());
+    for (index, publication) in publications.iter().enumerate() {
+        let open = publication.zones.len();
+        if open == 0 {
+            tell(index, Vec::new());
+        }
+        waiting.push((open, Vec::new()));
     }
-    left_behind
+    while let Some(outcomes) = zones.next().await {
+        for (index, error) in outcomes {
+            let (open, left_behind) = &mut waiting[index];
+            left_behind.extend(error);
+            *open -= 1;
+            if *open == 0 {
+                tell(index, std::mem::take(left_behind));
+            }
+        }
+    }
 }
 
 /// Removes what the publications have in one zone.
-async fn out_of_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Vec<(usize, ZoneError)> {
+async fn out_of_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Vec<(usize, Option<ZoneError>)> {
     let written = writer.write_together(changes(&parts, Action::Remove)).await;
     // Nothing waits until the servers no longer have a value.
     let outcomes = parts.into_iter().zip(written);
-    let failed = outcomes.filter_map(|(part, outcome)| {
-        let source = outcome.err()?;
-        let zone = writer.zone().clone();
-        Some((part.index, ZoneError::Write { zone, source }))
+    let outcomes = outcomes.map(|(part, outcome)| {
+        let zone = || writer.zone().clone();
+        let failed = |source| ZoneError::Write {
+            zone: zone(),
+            source,
+        };
+        (part.index, outcome.err().map(failed))
     });
-    failed.collect()
+    outcomes.collect()
 }
 
 fn by_writer(publications: &[Publication]) -> Vec<(&ZoneWriter, Vec<Part<'_>>)> {

@@ -137,14 +137,18 @@ impl Round {
         let kept = numbers.difference(&refused).copied().collect();
         inbox.all_given_up(&kept).await;
         inbox.begin_withdrawal(&numbers);
-        let left_behind = joint::withdraw(&publications).await;
-        let mut again = Vec::new();
-        for (member, left_behind) in part.into_iter().zip(left_behind) {
-            if !inbox.answer(member.number, left_behind) {
-                again.push(member);
+        // Nobody waits for a zone of somebody else.
+        let mut again = BTreeSet::new();
+        joint::withdraw(&publications, |index, left_behind| {
+            let number = part[index].number;
+            if !inbox.answer(number, left_behind) {
+                again.insert(number);
             }
-        }
-        again
+        })
+        .await;
+        let part = part.into_iter();
+        part.filter(|member| again.contains(&member.number))
+            .collect()
     }
 }
 
