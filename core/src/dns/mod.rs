@@ -20,6 +20,7 @@ mod infrastructure;
 mod lagging;
 mod lifetime;
 mod listed;
+mod liveness;
 mod name_servers;
 mod over_tcp;
 mod propagation;
@@ -37,6 +38,8 @@ mod special;
 mod stragglers;
 #[cfg(test)]
 pub(crate) mod stub;
+#[cfg(test)]
+pub(crate) mod test_network;
 #[cfg(test)]
 mod tests;
 mod trust_anchors;
