@@ -45,6 +45,7 @@ mod tests;
 mod trust_anchors;
 mod turns;
 mod unresponsive;
+mod waits;
 mod zones;
 
 pub use self::answer::Answer;
