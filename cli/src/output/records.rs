@@ -75,7 +75,7 @@ fn nsupdate(zone: &DnsName, records: &[&ZoneRecord]) -> String {
         let deletions = record.replaces.iter().map(|there| match there {
             // Nothing may be left of these beside a CNAME.
             Replaced::Cname(_) => format!("update delete {name} CNAME\n"),
-            Replaced::Txt(_) => format!("update delete {name} TXT\n"),
+            Replaced::Txt(_) | Replaced::MoreTxt(_) => format!("update delete {name} TXT\n"),
             Replaced::Caa(caa) => format!("update delete {name} {caa}\n"),
         });
         let mut deletions: Vec<_> = deletions.collect();
@@ -252,7 +252,7 @@ mod tests {
         records[0].replaces = vec![
             Replaced::Cname("old.example.".to_owned()),
             Replaced::Txt("one".to_owned()),
-            Replaced::Txt("two".to_owned()),
+            Replaced::MoreTxt(4_584),
         ];
         records[1].replaces = vec![Replaced::Caa(caa("issue", "letsencrypt.org"))];
         for format in FORMATS {
@@ -260,6 +260,7 @@ mod tests {
             for there in [
                 "CNAME old.example.",
                 "TXT \"one\"",
+                "4,584 more TXT records",
                 "CAA 0 issue \"letsencrypt.org\"",
             ] {
                 assert!(text.contains(&format!(" in place of {there}\n")), "{text}");

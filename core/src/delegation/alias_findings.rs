@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::chain::{CnameChain, End};
 use super::expectation::{DelegationCheck, Expectation};
 use super::finding::{Finding, FindingKind};
-use super::own_values::OwnValues;
 use super::report::DelegationReport;
 use super::zone_report::ZoneReport;
 use crate::dns::DnsError;
@@ -44,18 +43,12 @@ pub(super) fn cut(
 }
 
 /// The values that exist at the alias name.
-pub(super) fn values(
-    expectation: &Expectation<'_>,
-    chain: &CnameChain,
-    own: &OwnValues,
-) -> Vec<Finding> {
+pub(super) fn values(expectation: &Expectation<'_>, chain: &CnameChain) -> Vec<Finding> {
     let End::At { txt, .. } = &chain.end else {
         return Vec::new();
     };
     let last = chain.last();
-    let texts = txt.first.iter().map(String::as_str);
-    let (ours, foreign): (Vec<_>, Vec<_>) = texts.partition(|text| own.contains(last, text));
-    let stale = ours.into_iter().map(|text| {
+    let stale = txt.ours.iter().map(|text| {
         expectation.warning(
             FindingKind::StaleValue,
             last,
@@ -63,7 +56,7 @@ pub(super) fn values(
             "if no run is under way, one was killed: the next run removes its values",
         )
     });
-    let foreign = Finding::foreign_values(expectation.identifiers, last, &foreign);
+    let foreign = txt.foreign.findings(expectation.identifiers, last);
     stale.chain(foreign).collect()
 }
 

@@ -1,11 +1,14 @@
 //! The CNAMEs from a challenge name, hop by hop.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
+use super::foreign_values::ForeignValues;
 use crate::dns::DnsError;
 use crate::name::DnsName;
 
-/// TXT values at a name that are kept when all were looked at.
+/// TXT values at a name that are kept.
 const VALUES_KEPT: usize = 10;
 
 /// CNAMEs that are followed. Unbound gives up after 11 (its default), and a loop has no end.
@@ -57,15 +60,19 @@ pub enum End {
     Unanswered(DnsError),
 }
 
-/// The TXT values that were found at a name.
+/// The TXT values that were found at a name. It may have thousands, and what was found is kept for many names at a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoundTxt {
-    /// The first of them. A name may have hundreds, and what was found is kept for many names at a time.
+    /// The first of them.
     pub first: Vec<String>,
     /// How many there are.
     pub count: usize,
     /// How many octets all of them have.
     pub octets: usize,
+    /// Those that are ours.
+    pub(super) ours: BTreeSet<String>,
+    /// Those that are not.
+    pub(super) foreign: ForeignValues,
 }
 
 impl FoundTxt {
@@ -75,12 +82,16 @@ impl FoundTxt {
     }
 }
 
-impl From<Vec<String>> for FoundTxt {
-    fn from(values: Vec<String>) -> Self {
+impl FoundTxt {
+    /// What is kept of these values.
+    pub(super) fn of(values: &[String], is_ours: impl Fn(&str) -> bool) -> Self {
+        let (ours, foreign): (Vec<_>, Vec<_>) = values.iter().partition(|value| is_ours(value));
         FoundTxt {
+            first: values.iter().take(VALUES_KEPT).cloned().collect(),
             count: values.len(),
             octets: values.iter().map(String::len).sum(),
-            first: values,
+            ours: ours.into_iter().cloned().collect(),
+            foreign: foreign.into_iter().collect(),
         }
     }
 }
@@ -114,14 +125,6 @@ impl CnameChain {
             .map_or(&self.challenge_name, |hop| &hop.target)
     }
 
-    /// Forgets all TXT values but the first ones, when they were looked at.
-    pub(super) fn keep_few_values(&mut self) {
-        if let End::At { txt, .. } = &mut self.end {
-            txt.first.truncate(VALUES_KEPT);
-            txt.first.shrink_to_fit();
-        }
-    }
-
     /// Whether TXT records exist where the first CNAME must be: a server does not load a zone with both
     /// (RFC 1034 §3.6.2), so they have to be removed first.
     pub fn has_txt_in_its_way(&self) -> bool {
@@ -146,23 +149,10 @@ mod tests {
 
     #[test]
     fn of_many_values_the_first_ones_are_kept() {
-        let values = vec!["v".repeat(250); 200];
-        let mut chain = CnameChain {
-            challenge_name: "_acme-challenge.example.com".parse().unwrap(),
-            hops: Vec::new(),
-            end: End::At {
-                server: String::new(),
-                answer: String::new(),
-                exists: true,
-                txt: values.into(),
-                zone: None,
-            },
-        };
-        chain.keep_few_values();
-        assert!(chain.has_txt_in_its_way());
-        let End::At { txt, .. } = chain.end else {
-            unreachable!()
-        };
-        assert_eq!((txt.first.len(), txt.count, txt.octets), (10, 200, 50_000));
+        let mut values = vec!["v".repeat(250); 200];
+        values[150] = "ours".to_owned();
+        let txt = FoundTxt::of(&values, |value| value == "ours");
+        assert_eq!((txt.first.len(), txt.count, txt.octets), (10, 200, 49_754));
+        assert_eq!(txt.ours, BTreeSet::from(["ours".to_owned()]));
     }
 }

@@ -6,8 +6,6 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::name::{DnsName, Identifier};
-use crate::printable::{SHOWN_MAX, TEXT_MAX, grouped, shortened};
-use crate::txt::TxtValue;
 
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -141,65 +139,6 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// `value` exists at `alias_name`, in whatever form, and is not ours.
-    pub(crate) fn foreign_value(
-        identifiers: Vec<Identifier>,
-        alias_name: &DnsName,
-        value: &str,
-    ) -> Self {
-        let is_challenge = value
-            .parse::<TxtValue>()
-            .is_ok_and(|value| value.is_challenge());
-        let (kind, what, remedy) = if is_challenge {
-            (
-                FindingKind::SharedAlias,
-                "the answer to a challenge that is not ours: another client uses this alias name, or did",
-                "give each client an alias name of its own; this value is left alone",
-            )
-        } else {
-            (
-                FindingKind::ForeignValue,
-                "a TXT value that is not ours",
-                "remove it by hand unless somebody needs it, since a CA reads all values there; it is left \
-                 alone",
-            )
-        };
-        Finding {
-            severity: Severity::Warning,
-            kind,
-            domains: identifiers,
-            name: alias_name.clone(),
-            server: None,
-            answer: format!("there is {what}: \"{}\"", shortened(value, TEXT_MAX)),
-            remedy: remedy.to_owned(),
-            record: None,
-        }
-    }
-
-    /// Values at an alias name that are not ours. Of many values of one kind, only the first ones have a finding
-    /// of their own.
-    pub(crate) fn foreign_values(
-        identifiers: &[Identifier],
-        alias_name: &DnsName,
-        values: &[&str],
-    ) -> Vec<Finding> {
-        let finding =
-            |value: &&str| Finding::foreign_value(identifiers.to_vec(), alias_name, value);
-        let (mut shared, mut foreign): (Vec<_>, Vec<_>) = values
-            .iter()
-            .map(finding)
-            .partition(|finding| finding.kind == FindingKind::SharedAlias);
-        for findings in [&mut shared, &mut foreign] {
-            let more = findings.len().saturating_sub(SHOWN_MAX);
-            findings.truncate(SHOWN_MAX + 1);
-            if let Some(last) = findings.get_mut(SHOWN_MAX).filter(|_| more > 1) {
-                last.answer = format!("there are {} more such TXT values", grouped(more));
-            }
-        }
-        shared.append(&mut foreign);
-        shared
-    }
-
     /// The findings without repetition, each with all the identifiers that it concerns, and each of these once.
     pub fn merged(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
         let mut merged: Vec<(Finding, HashSet<Identifier>)> = Vec::new();

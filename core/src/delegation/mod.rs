@@ -14,6 +14,7 @@ mod checker;
 mod dnssec_findings;
 mod expectation;
 mod finding;
+mod foreign_values;
 mod forwarding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -35,6 +36,7 @@ pub use self::chain::{CnameChain, End, FoundTxt, HOPS_MAX, Hop};
 pub use self::checker::DelegationChecker;
 pub use self::expectation::{DelegationCheck, Expectation};
 pub use self::finding::{Cause, Finding, FindingKind, Severity};
+pub(crate) use self::foreign_values::ForeignValues;
 pub use self::forwarding::ForwardedUpdates;
 pub use self::own_values::OwnValues;
 pub use self::records::{Compared, Presence, RecordData, Replaced, ZoneRecord};

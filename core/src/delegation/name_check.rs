@@ -66,7 +66,6 @@ pub(super) async fn check(
     .await;
     report.findings.extend(caa);
     sort(&mut report.findings);
-    report.chain.keep_few_values();
     report
 }
 
@@ -100,7 +99,7 @@ async fn follow_and_check(
 ) -> DelegationReport {
     let dns = &*zones.dns;
     let name = check.challenge_name;
-    let walk = Walk::begin(dns, limits, name).await;
+    let walk = Walk::begin(dns, limits, name, check.own_values).await;
     let (probe, end_zone) = (walk.first_probe(), walk.end_zone().cloned());
     let alias_zone = check.expectation.alias_zone_of(walk.last());
     let is_told = alias_zone.is_some();
@@ -373,8 +372,8 @@ impl NameCheck<'_> {
         let cut = apex.and_then(|apex| alias_findings::cut(expectation, chain.last(), apex));
         let dangling = alias_findings::dangling(expectation, chain, apex);
         let mut findings: Vec<_> = cut.into_iter().chain(dangling).collect();
-        if let (Some(_), Some(own)) = (alias, self.check.own_values) {
-            findings.extend(alias_findings::values(expectation, chain, own));
+        if alias.is_some() && self.check.own_values.is_some() {
+            findings.extend(alias_findings::values(expectation, chain));
         }
         findings
     }

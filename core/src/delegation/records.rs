@@ -9,8 +9,16 @@ use super::caa_property::Property;
 use super::chain::{CnameChain, End};
 use crate::dns::{Caa, Dns, DnsError};
 use crate::name::DnsName;
-use crate::printable::printable;
+use crate::printable::{TEXT_MAX, grouped, printable};
 use crate::txt::quoting::quoted_octets;
+
+/// TXT records at a challenge name that are named; the others are counted. What is found is kept for all names of the
+/// settings at a time, and a name may have thousands of records.
+const TXT_KEPT: usize = 16;
+/// CAA records of one name.
+const CAA_MAX: usize = 64;
+/// Octets in them.
+const CAA_OCTETS_MAX: usize = 4_096;
 
 /// A record that a zone needs. `Display` prints the line for a zone file (RFC 1035 §5.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +59,8 @@ pub enum Replaced {
     Cname(String),
     /// A TXT record with this text, which cannot exist beside a CNAME (RFC 1034 §3.6.2).
     Txt(String),
+    /// More TXT records, and their number.
+    MoreTxt(usize),
     /// A CAA record that lets a CA issue that ours does not.
     Caa(Caa),
 }
@@ -75,6 +85,7 @@ impl fmt::Display for Replaced {
         match self {
             Replaced::Cname(target) => write!(f, "CNAME {}", printable(target)),
             Replaced::Txt(text) => write!(f, "TXT {}", quoted_octets(text.as_bytes())),
+            Replaced::MoreTxt(count) => write!(f, "{} more TXT records", grouped(*count)),
             Replaced::Caa(caa) => caa.fmt(f),
         }
     }
@@ -166,7 +177,13 @@ impl Compared {
                     let target = cname.target.map_or_else(|odd| odd, |target| target.fqdn());
                     (Vec::new(), Presence::Impossible(alias_of(&target)))
                 }
-                None => (answer.caa(), Presence::Missing),
+                None => {
+                    let existing = answer.caa();
+                    match too_many(&existing) {
+                        Some(why) => (Vec::new(), Presence::Impossible(why)),
+                        None => (existing, Presence::Missing),
+                    }
+                }
             },
             Err(error) => (Vec::new(), Presence::Unknown(error)),
         };
@@ -209,9 +226,38 @@ async fn in_the_way(dns: &Dns, chain: &CnameChain) -> Vec<Replaced> {
         _ => {}
     }
     if let Ok(answer) = dns.ask(&chain.challenge_name, RecordType::TXT).await {
-        replaces.extend(answer.txt().into_iter().map(Replaced::Txt));
+        replaces.extend(replaced_txt(&answer.txt()));
     }
     replaces
+}
+
+/// The first TXT records, each with the beginning of its text, and how many more there are.
+fn replaced_txt(texts: &[String]) -> Vec<Replaced> {
+    let shown = match texts.len() {
+        // Showing the only one that is left takes no more room than counting it.
+        count if count <= TXT_KEPT + 1 => count,
+        _ => TXT_KEPT,
+    };
+    let first = texts[..shown]
+        .iter()
+        .map(|text| text.chars().take(TEXT_MAX).collect());
+    let more = Some(texts.len() - shown).filter(|more| *more > 0);
+    let more = more.map(Replaced::MoreTxt);
+    first.map(Replaced::Txt).chain(more).collect()
+}
+
+/// Why no records are printed for a name with these CAA records, if there are too many. What is printed must have all of
+/// them, since most languages for zones replace the whole set.
+fn too_many(existing: &[Caa]) -> Option<String> {
+    let octets = existing.iter().map(|caa| caa.tag.len() + caa.value.len());
+    let octets: usize = octets.sum();
+    (existing.len() > CAA_MAX || octets > CAA_OCTETS_MAX).then(|| {
+        format!(
+            "the name has {} CAA records of {} octets, more than anybody needs: remove those that have no use first",
+            grouped(existing.len()),
+            grouped(octets)
+        )
+    })
 }
 
 fn apex(name: &DnsName) -> String {
@@ -246,5 +292,98 @@ async fn zone_of(dns: &Dns, challenge_name: &DnsName) -> Result<DnsName, DnsErro
     match challenge_name.parent() {
         Some(parent) => dns.apex(&parent).await,
         None => dns.apex(challenge_name).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use hickory_proto::op::{Message, Query};
+    use hickory_proto::rr::rdata::{SOA, TXT};
+    use hickory_proto::rr::{RData, Record};
+
+    use super::*;
+    use crate::dns::test_network::network;
+    use crate::dns::{Config, ZoneServers, scripted};
+
+    fn client() -> Dns {
+        Dns::new(Config {
+            zones: vec![ZoneServers {
+                zone: "example.com".parse().unwrap(),
+                servers: vec![([192, 0, 2, 1], 53).into()],
+            }],
+            ..Config::default()
+        })
+    }
+
+    /// Each name has so many TXT records of one octet. They fit into one packet.
+    fn many(count: u8) -> impl Fn(SocketAddr, &Query, &mut Message) -> Option<Duration> {
+        move |_: SocketAddr, query: &Query, answer: &mut Message| {
+            answer.metadata.authoritative = true;
+            let name = query.name();
+            let data: Vec<_> = match query.query_type() {
+                RecordType::SOA => {
+                    let soa = SOA::new(name.clone(), name.clone(), 1, 1, 1, 1, 60);
+                    vec![RData::SOA(soa)]
+                }
+                RecordType::TXT => {
+                    let texts = (0..count).map(|n| char::from(b'a' + n).to_string());
+                    texts.map(|text| RData::TXT(TXT::new(vec![text]))).collect()
+                }
+                _ => Vec::new(),
+            };
+            let record = |data| Record::from_rdata(name.clone(), 60, data);
+            answer.answers = data.into_iter().map(record).collect();
+            Some(Duration::from_millis(1))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_txt_records_few_are_kept_and_the_rest_are_counted() {
+        let challenge_name = "_acme-challenge.example.com".parse().unwrap();
+        let alias_name = "alias.example.net".parse().unwrap();
+        let dns = client();
+        for (count, kept, last) in [
+            (25, 17, Replaced::MoreTxt(9)),
+            (17, 17, Replaced::Txt("q".to_owned())),
+        ] {
+            let compared = Compared::cname(&dns, &challenge_name, &alias_name, 600);
+            let network = network(many(count));
+            let compared = scripted::within(network, compared).await.unwrap();
+            let replaces = compared.record.replaces;
+            assert_eq!(compared.presence, Presence::Missing);
+            assert_eq!((replaces.len(), replaces.last()), (kept, Some(&last)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_values_at_the_end_of_a_chain_few_are_kept() {
+        let challenge_name = "_acme-challenge.example.com".parse().unwrap();
+        let dns = client();
+        let chain = CnameChain::follow(&dns, &challenge_name);
+        let chain = scripted::within(network(many(25)), chain).await;
+        let End::At { txt, .. } = chain.end else {
+            panic!("{chain:?}");
+        };
+        assert_eq!((txt.count, txt.octets), (25, 25));
+        assert_eq!(txt.first.len(), 10);
+    }
+
+    #[test]
+    fn a_name_with_thousands_of_caa_records_is_left_out() {
+        let records = |count: usize, value: &str| {
+            let caa = Caa {
+                flags: 0,
+                tag: "issue".to_owned(),
+                value: value.into(),
+            };
+            vec![caa; count]
+        };
+        assert_eq!(too_many(&records(CAA_MAX, "ca.example")), None);
+        let why = too_many(&records(4_000, ";")).unwrap();
+        assert!(why.contains("4,000 CAA records of 24,000 octets"), "{why}");
+        assert!(too_many(&records(1, &"c".repeat(60_000))).is_some());
     }
 }

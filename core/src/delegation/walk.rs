@@ -3,8 +3,9 @@
 use futures_util::future::{join, join_all};
 use hickory_proto::rr::RecordType;
 
-use super::chain::{CnameChain, End, HOPS_MAX, Hop};
-use crate::dns::{Answer, Dns, DnsError, NameLimits};
+use super::chain::{CnameChain, End, FoundTxt, HOPS_MAX, Hop};
+use super::own_values::OwnValues;
+use crate::dns::{Dns, DnsError, NameLimits};
 use crate::name::DnsName;
 
 impl CnameChain {
@@ -13,7 +14,7 @@ impl CnameChain {
     pub async fn follow(dns: &Dns, challenge_name: &DnsName) -> CnameChain {
         let limits = dns.name_limits();
         let follow = async {
-            let walk = Walk::begin(dns, &limits, challenge_name).await;
+            let walk = Walk::begin(dns, &limits, challenge_name, None).await;
             let probe = walk.first_probe();
             let (mut walked, probe) = join(walk.finish(), probe.run(dns)).await;
             walked.set_first(probe);
@@ -27,6 +28,7 @@ impl CnameChain {
 pub(super) struct Walk<'a> {
     dns: &'a Dns,
     limits: &'a NameLimits,
+    own_values: Option<&'a OwnValues>,
     chain: CnameChain,
     has_ended: bool,
     /// The answer for the wildcard below the challenge name.
@@ -51,15 +53,18 @@ impl Walked {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that has asked about the challenge name, and for a wildcard below it.
+    /// A walk that has asked about the challenge name, and for a wildcard below it. `own_values` are told apart from
+    /// others at its end.
     pub(super) async fn begin(
         dns: &'a Dns,
         limits: &'a NameLimits,
         challenge_name: &DnsName,
+        own_values: Option<&'a OwnValues>,
     ) -> Self {
         let mut walk = Walk {
             dns,
             limits,
+            own_values,
             chain: CnameChain {
                 challenge_name: challenge_name.clone(),
                 hops: Vec::new(),
@@ -120,7 +125,8 @@ impl<'a> Walk<'a> {
     /// Asks about the last name of the chain.
     async fn step(&mut self) {
         let name = self.chain.last().clone();
-        let step = self.limits.run(look_up(self.dns, &name)).await;
+        let look_up = look_up(self.dns, &name, self.own_values);
+        let step = self.limits.run(look_up).await;
         let step = step.unwrap_or_else(|spent| Err(spent.error(&name)));
         let end = match step {
             Ok(Step::Hop(hop)) => {
@@ -149,9 +155,18 @@ enum Step {
 /// Asks for TXT records at `name`, as a resolver of the CA does. If the name has a CNAME, that is the answer
 /// (RFC 1034 §3.6.2). Only servers that have both, against the standard, may answer with the TXT records, so
 /// the CNAME is asked for only if there are any, or if the query fails.
-async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
+async fn look_up(
+    dns: &Dns,
+    name: &DnsName,
+    own_values: Option<&OwnValues>,
+) -> Result<Step, DnsError> {
     let answer = dns.ask(name, RecordType::TXT).await;
-    let txt = answer.as_ref().map(Answer::txt).unwrap_or_default();
+    let is_ours = |text: &str| own_values.is_some_and(|own| own.contains(name, text));
+    // Few of them are kept: there may be thousands, and the next answer late.
+    let txt = answer
+        .as_ref()
+        .map(|answer| FoundTxt::of(&answer.txt(), is_ours));
+    let txt = txt.unwrap_or_default();
     let answer = match answer {
         Ok(answer) if txt.is_empty() => answer,
         answer => {
@@ -166,7 +181,7 @@ async fn look_up(dns: &Dns, name: &DnsName) -> Result<Step, DnsError> {
             server,
             answer: answer.to_string(),
             exists: answer.name_exists(),
-            txt: txt.into(),
+            txt,
             zone: answer.zone_of_denial(),
         };
         return Ok(Step::End(end));

@@ -257,7 +257,54 @@ fn is_older(serial: u32, other: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use hickory_proto::op::{Message, Query};
+    use hickory_proto::rr::rdata::SOA;
+    use hickory_proto::rr::{RData, Record};
+
     use super::*;
+    use crate::dns::test_network::network;
+    use crate::dns::{Config, ZoneServers, scripted};
+
+    /// The report of a zone with so many servers, each of which takes so long.
+    async fn report_of(servers: u8, each: Duration) -> Arc<ZoneReport> {
+        let zone: DnsName = "example.com".parse().unwrap();
+        let servers = (1..=servers).map(|last| ([192, 0, 2, last], 53).into());
+        let dns = Arc::new(Dns::new(Config {
+            zones: vec![ZoneServers {
+                zone: zone.clone(),
+                servers: servers.collect(),
+            }],
+            queries_per_name: 1_000,
+            ..Config::default()
+        }));
+        let script = move |_: SocketAddr, query: &Query, answer: &mut Message| {
+            let name = query.name().clone();
+            let soa = SOA::new(name.clone(), name.clone(), 1, 1, 1, 1, 60);
+            answer.metadata.authoritative = true;
+            answer
+                .answers
+                .push(Record::from_rdata(name, 60, RData::SOA(soa)));
+            Some(each)
+        };
+        let validator = Validator::new(Arc::clone(&dns));
+        let report = Box::pin(ZoneReport::of(&dns, &validator, &zone));
+        // The name has a limited number of queries under way.
+        let limits = dns.name_limits();
+        let report = scripted::within(network(script), limits.scope(report));
+        report.await.value
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_whose_query_had_to_wait_is_not_lame() {
+        let report = report_of(60, Duration::from_millis(900)).await;
+        let problems = report.servers.iter().filter_map(|server| {
+            let problem = server.problem.as_ref()?;
+            Some(format!("{}: {problem}", server.server))
+        });
+        assert_eq!(problems.collect::<Vec<_>>(), [""; 0]);
+    }
 
     #[test]
     fn serials_are_compared_around_the_wrap() {

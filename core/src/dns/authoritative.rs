@@ -18,6 +18,7 @@ use super::race::race;
 use super::records::Referral;
 use super::server::{Server, Zone};
 use super::sockets;
+use super::waits;
 use crate::name::DnsName;
 use crate::printable::few;
 
@@ -202,12 +203,15 @@ impl Dns {
     ) -> BoxFuture<'a, Result<Arc<Message>, String>> {
         Box::pin(async move {
             let begun = Instant::now();
-            let _turn = match budget {
-                Some(budget) => budget.turn().await,
-                None => None,
+            let turns = async {
+                let turn = match budget {
+                    Some(budget) => budget.turn().await,
+                    None => None,
+                };
+                let usage = budget.map(|budget| Arc::clone(&budget.usage));
+                (turn, sockets::permit(usage).await)
             };
-            let usage = budget.map(|budget| Arc::clone(&budget.usage));
-            let _socket = sockets::permit(usage).await;
+            let _turns = waits::counted(turns).await;
             // Time in which nothing was sent is not the server's.
             let deadline = deadline + begun.elapsed();
             let limit = self.config.timeout;

@@ -14,6 +14,7 @@ use super::cache::Cache;
 use super::config::Config;
 use super::counter::QueryCounter;
 use super::error::DnsError;
+use super::liveness::Liveness;
 use super::server::{Server, Zone};
 use super::trust_anchors::TrustAnchors;
 use super::unresponsive::Unresponsive;
@@ -59,6 +60,7 @@ pub struct Dns {
     /// Signed answers of resolvers about the root and the delegations in it.
     pub(super) root_answers: Cache<(Name, RecordType), Arc<Message>, String>,
     pub(super) unresponsive: Unresponsive,
+    pub(super) liveness: Liveness,
     pub(super) counter: QueryCounter,
 }
 
@@ -81,6 +83,7 @@ impl Dns {
             answers: Cache::new(ANSWERS_KEPT),
             root_answers: Cache::new(ROOT_ANSWERS_KEPT),
             unresponsive: Unresponsive::default(),
+            liveness: Liveness::default(),
             counter: QueryCounter::default(),
         }
     }

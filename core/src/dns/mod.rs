@@ -20,6 +20,7 @@ mod infrastructure;
 mod lagging;
 mod lifetime;
 mod listed;
+mod liveness;
 mod name_servers;
 mod over_tcp;
 mod propagation;
@@ -38,10 +39,13 @@ mod stragglers;
 #[cfg(test)]
 pub(crate) mod stub;
 #[cfg(test)]
+pub(crate) mod test_network;
+#[cfg(test)]
 mod tests;
 mod trust_anchors;
 mod turns;
 mod unresponsive;
+mod waits;
 mod zones;
 
 pub use self::answer::Answer;

@@ -3,19 +3,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RecordType};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::answer::{Answer, code_name, has_result, wire_name};
+use super::budget::uncharged;
 use super::cache::Timed;
 use super::client::{AnswerKey, Dns};
 use super::error::DnsError;
 use super::lifetime;
 use super::query::Question;
-use super::race::race;
+use super::race::{race, while_running};
 use super::special::SpecialAddress;
 use crate::name::DnsName;
 
@@ -179,24 +181,11 @@ impl Dns {
         };
         let resolvers = self.config.resolvers.iter();
         let mut resolvers = self.unresponsive.last(resolvers, |address| Some(*address));
-        resolvers.sort_by_key(|resolver| self.unresponsive.is_dead(**resolver));
-        let head_start = self.head_start();
-        let mut alive = resolvers.iter();
-        let all_dead = alive.all(|resolver| self.unresponsive.is_dead(**resolver));
+        resolvers.sort_by_key(|resolver| self.liveness.is_dead(**resolver));
         let attempts = resolvers.into_iter().map(|resolver| async move {
-            let is_dead = self.unresponsive.is_dead(*resolver) && !all_dead;
-            // If it answers again, then at once.
-            let limit = if is_dead {
-                head_start
-            } else {
-                self.config.timeout
-            };
-            let deadline = Instant::now() + limit;
-            let answer = self
-                .ask_address(*resolver, question, head_start, deadline)
-                .await;
-            self.unresponsive.note_resolver(*resolver, answer.is_ok());
-            match answer {
+            // In a box that is made when the attempt begins.
+            let asked = Box::pin(self.ask_resolver(*resolver, question));
+            match asked.await {
                 Ok(message) if has_result(&message) => Ok((*resolver, message)),
                 Ok(message) => {
                     let code = code_name(message.metadata.response_code);
@@ -205,6 +194,54 @@ impl Dns {
                 Err(error) => Err(format!("{resolver}: {error}")),
             }
         });
-        race(attempts.collect(), head_start, usize::MAX).await
+        race(attempts.collect(), self.head_start(), usize::MAX).await
+    }
+
+    /// Asks one resolver, and notes whether it is dead. A dead one has little time, unless no other one is of help.
+    async fn ask_resolver(
+        &self,
+        resolver: SocketAddr,
+        question: Question<'_>,
+    ) -> Result<Arc<Message>, String> {
+        let mut others = self.config.resolvers.iter();
+        let has_help = others.any(|other| self.liveness.searches(*other));
+        let limit = if has_help && self.liveness.is_dead(resolver) {
+            // If it answers again, then at once.
+            self.head_start()
+        } else {
+            self.config.timeout
+        };
+        let begun = Instant::now();
+        let asked = self.ask_address(resolver, question, self.head_start(), begun + limit);
+        let answer = while_running(asked, self.probe(resolver, begun, limit)).await;
+        match &answer {
+            Ok(message) => self.liveness.heard(resolver, message),
+            Err(_) => self.liveness.not_heard(resolver, begun),
+        }
+        answer
+    }
+
+    /// Asks a resolver that is silent for long about the root: nobody can choose how long that takes.
+    async fn probe(&self, resolver: SocketAddr, begun: Instant, limit: Duration) {
+        if self.config.resolvers.len() == 1 {
+            return;
+        }
+        sleep(limit / 2).await;
+        if self.liveness.is_heard(resolver, begun) {
+            return;
+        }
+        let question = Question {
+            name: &Name::root(),
+            kind: RecordType::NS,
+            recursive: true,
+            signed: false,
+        };
+        let asked = self.ask_address(resolver, question, self.head_start(), begun + limit);
+        if let Ok(message) = uncharged(asked).await {
+            self.liveness.heard(resolver, &message);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

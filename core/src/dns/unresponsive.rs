@@ -1,7 +1,7 @@
 //! Servers that did not answer lately. They are asked last, so that a dead server costs its head start once
 //! and not with every query. Those that did not answer several tries are silent: nothing waits for them again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,8 +23,6 @@ pub(super) struct Unresponsive {
     slow: Mutex<HashMap<SocketAddr, Instant>>,
     /// By zone: a server may answer for one, and not for another that somebody else has delegated to it.
     silent: Mutex<HashMap<(DnsName, SocketAddr), (Instant, String)>>,
-    /// Resolvers that did not answer the last time, for as long as that holds.
-    dead: Mutex<HashSet<SocketAddr>>,
     pub(super) news: LaggingNews,
 }
 
@@ -41,21 +39,6 @@ impl Unresponsive {
     pub(super) fn remove(&self, address: SocketAddr) {
         let mut servers = locked(&self.slow);
         servers.remove(&address);
-    }
-
-    /// Notes whether a resolver answered at all.
-    pub(super) fn note_resolver(&self, address: SocketAddr, has_answered: bool) {
-        let mut dead = locked(&self.dead);
-        if has_answered {
-            dead.remove(&address);
-        } else {
-            dead.insert(address);
-        }
-    }
-
-    /// Whether a resolver did not answer the last time. The others are asked before it.
-    pub(super) fn is_dead(&self, address: SocketAddr) -> bool {
-        locked(&self.dead).contains(&address)
     }
 
     /// The server did not answer several tries, or not for its zone; with its last answer in words.

@@ -12,7 +12,7 @@ use super::error::IssueError;
 use super::request::CertificateRequest;
 use crate::delegation::{
     CaaIdentity, CnameChain, DelegationCheck, DelegationChecker, DelegationReport, End,
-    Expectation, Finding,
+    Expectation, Finding, ForeignValues,
 };
 use crate::name::{DnsName, Identifier};
 use crate::txt::TxtRecord;
@@ -246,7 +246,8 @@ fn foreign_values(
         let leads_there = |challenge: &&Challenge| aliases.of(&challenge.name) == Some(name);
         let concerned = challenges.iter().filter(leads_there);
         let identifiers = concerned.flat_map(|challenge| challenge.identifiers.clone());
-        Finding::foreign_values(&identifiers.collect::<Vec<_>>(), name, &values)
+        let values: ForeignValues = values.into_iter().collect();
+        values.findings(&identifiers.collect::<Vec<_>>(), name)
     });
     findings.collect()
 }

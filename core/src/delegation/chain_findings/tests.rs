@@ -85,7 +85,7 @@ fn txt_records_at_the_challenge_name_must_be_removed_first() {
         server: "192.0.2.2:53".into(),
         answer: "the name exists, without CNAME records (NODATA)".into(),
         exists: true,
-        txt: vec!["left-over".into()].into(),
+        txt: FoundTxt::of(&["left-over".into()], |_| false),
         zone: None,
     };
     let found = findings(&chain, Some(ALIAS), &[ZONE]);
