@@ -9,7 +9,7 @@ use crate::ledger::{Origin, RunId};
 use crate::provider::ProviderError;
 use crate::registry::Provider;
 use crate::testkit::MemoryLedger;
-use crate::testkit::memory_provider::MemoryProvider;
+use crate::testkit::memory_provider::{Behaviour, MemoryProvider};
 use crate::zone::recorder::ChangeContext;
 use crate::zone::{ConfiguredProvider, Existing, OpenError, ProviderSource};
 
@@ -25,11 +25,18 @@ impl ProviderSource for Source {
 }
 
 fn writer() -> Arc<ZoneWriter> {
+    writer_that(Behaviour::Work)
+}
+
+/// The writer of a zone whose backend behaves so.
+fn writer_that(behaviour: Behaviour) -> Arc<ZoneWriter> {
     let zone: DnsName = ZONE.parse().unwrap();
+    let provider = MemoryProvider::new([zone.clone()]);
+    provider.set_behaviour(&zone, behaviour);
     ZoneWriter::start(
         zone.clone(),
         Arc::new(ConfiguredProvider::new("a", "memory", "key", Source)),
-        Arc::new(MemoryProvider::new([zone])),
+        Arc::new(provider),
         Arc::new(MemoryLedger::new(Arc::new(SystemClock))),
         Arc::new(Dns::new(Config::default())),
         Arc::default(),
@@ -87,5 +94,22 @@ async fn members_that_were_refused_together_are_not_published_together_again() {
         assert!(is_too_many(&too_many(), &part));
         limit(&part, &BTreeMap::from([(0, too_many()), (1, too_many())]));
         assert_eq!(next_part(&mut part).len(), 1, "{foreign:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_zone_of_somebody_else_when_values_are_withdrawn() {
+    let writer = writer();
+    let mut publications = [0, 1].map(|number| member(&writer, number, 0).publication);
+    let hung = member(&writer_that(Behaviour::Hang), 1, 0).publication;
+    let zones = publications[1].zones.iter().chain(hung.zones.iter());
+    publications[1].zones = Arc::new(zones.cloned().collect());
+    let (told, mut first) = mpsc::unbounded_channel();
+    let withdrawal = joint::withdraw(&publications, |index, left_behind| {
+        told.send((index, left_behind.is_empty())).unwrap();
+    });
+    tokio::select! {
+        () = withdrawal => panic!("a backend that hangs is waited for"),
+        first = first.recv() => assert_eq!(first, Some((0, true))),
     }
 }
