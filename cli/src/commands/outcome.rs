@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use acme_alias_core::engine::{
-    JobError, JobOutcome, NotifyError, Reconciliation, RunError, RunReport, Undeployed,
+    JobError, JobOutcome, JobReport, NotifyError, Reconciliation, RunError, RunReport, Undeployed,
 };
 use acme_alias_core::store::CertificateId;
 
@@ -15,6 +15,9 @@ pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> 
     of_run(&run.reconciliation, run.exported.as_ref(), output);
     warn_of_notification(run.notified.as_ref(), output);
     if let Some(waiting) = run.waiting.into_iter().next() {
+        for job in &run.jobs {
+            deployed_meanwhile(job, output);
+        }
         return Err(JobError::from(waiting).into());
     }
     if let Some(not_due) = run.not_due.into_iter().next() {
@@ -51,6 +54,24 @@ pub(super) fn of_one(run: RunReport, output: Output) -> Result<Report, Failure> 
             renewal.add(job.id, outcome);
             Ok(Report::Renewed(renewal))
         }
+    }
+}
+
+/// What became of the targets of a certificate while a new version is waited for.
+fn deployed_meanwhile(job: &JobReport, output: Output) {
+    let Ok(JobOutcome::Deployed { undeployed, .. }) = &job.outcome else {
+        return;
+    };
+    let id = &job.id;
+    if undeployed.is_empty() {
+        output.note(&format!("{id}: the version that is stored was deployed"));
+    }
+    for left in undeployed {
+        let target = left.target.as_deref().unwrap_or("its targets");
+        output.warning(&format!(
+            "{id}: the version that is stored is not deployed: {target}: {}",
+            left.error
+        ));
     }
 }
 

@@ -12,7 +12,9 @@ pub(super) enum Arrival {
     Reported(JobReport),
     /// Certificates that are stored and have targets to do.
     Stored(Vec<CertificateId>),
-    /// All certificates of one CA were worked on.
+    /// The same, and a new version is to be obtained: if that fails, the current one is to be deployed.
+    Replaced(Vec<CertificateId>),
+    /// All certificates of one CA that were begun were worked on.
     CaDone,
 }
 

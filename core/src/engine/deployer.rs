@@ -16,7 +16,7 @@ use crate::store::CertificateId;
 
 /// How long what is to be deployed waits for more, so that identical commands run once for all.
 const DEPLOYED_AFTER: Duration = Duration::from_secs(30);
-/// How long it waits when all certificates of one CA were worked on.
+/// How long it waits when all certificates of one CA that were begun were worked on.
 const DEPLOYED_TOGETHER: Duration = Duration::from_secs(10);
 /// How long another process may have the lease of a certificate only to record something about it.
 const RECORDED_WITHIN: Duration = Duration::from_secs(3);
@@ -24,21 +24,21 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(3);
 const ASK_EVERY: Duration = Duration::from_millis(200);
 
 impl Run {
-    /// Deploys what arrives, and returns all reports by id. A certificate of `replaced` is stored and not deployed, and a
-    /// new version is to be obtained: if that fails, the one that is stored is deployed.
+    /// Deploys what arrives, and returns all reports by id.
     pub(super) async fn deploy_arriving(
         &self,
         mut arrivals: mpsc::UnboundedReceiver<Arrival>,
-        replaced: BTreeSet<CertificateId>,
         options: &RunOptions,
     ) -> Vec<JobReport> {
         let (mut jobs, mut stored, mut deploy_at) = (Vec::new(), Vec::new(), None);
+        let mut replaced = BTreeSet::new();
         loop {
             let at = deploy_at.unwrap_or_else(Instant::now);
             let within = tokio::select! {
                 arrival = arrivals.recv() => match arrival {
                     Some(Arrival::Reported(report)) => {
-                        if replaced.contains(&report.id) && report.outcome.is_err() {
+                        let is_failed = report.outcome.is_err() && !options.cancel.is_cancelled();
+                        if is_failed && replaced.contains(&report.id) {
                             stored.push(report.id.clone());
                         }
                         jobs.push(report);
@@ -47,6 +47,10 @@ impl Run {
                     Some(Arrival::Stored(ids)) => {
                         stored.extend(ids);
                         DEPLOYED_AFTER
+                    }
+                    Some(Arrival::Replaced(ids)) => {
+                        replaced.extend(ids);
+                        continue;
                     }
                     Some(Arrival::CaDone) => DEPLOYED_TOGETHER,
                     None => break,

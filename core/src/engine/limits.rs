@@ -36,6 +36,13 @@ struct Reserved {
 }
 
 impl Orders {
+    /// The certificates that wait for them and whose current versions have targets to do now.
+    pub(super) fn stored_behind(&self) -> impl Iterator<Item = CertificateId> {
+        let stored = self.behind.stored.iter();
+        let stored = stored.filter(|(_, until)| until.is_none());
+        stored.map(|(id, _)| id.clone())
+    }
+
     /// Whether all certificates for which they are counted were worked on.
     pub(super) fn are_settled(&self, opened: &Opened) -> bool {
         let mut ids = self.reserved.iter().flat_map(|reserved| &reserved.ids);

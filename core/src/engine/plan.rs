@@ -193,11 +193,9 @@ impl Schedule {
     }
 
     /// The certificates that are to be obtained, and whose current versions have targets to do now.
-    pub(super) fn replaced(&self) -> BTreeSet<CertificateId> {
-        let obtained = self.obtained().into_iter();
-        obtained
-            .filter(|id| self.stored.get(id) == Some(&None))
-            .collect()
+    pub(super) fn replaced(&self) -> Vec<CertificateId> {
+        let is_undeployed = |id: &CertificateId| self.stored.get(id) == Some(&None);
+        self.obtained().into_iter().filter(is_undeployed).collect()
     }
 
     /// Lets the current versions of certificates be deployed that are not to be obtained now.
@@ -228,6 +226,9 @@ impl Schedule {
             .work
             .extend(self.work.extract_if(.., |(id, _)| late.contains(id)));
         for id in &late {
+            if let Some(until) = self.stored.remove(id) {
+                behind.stored.insert(id.clone(), until);
+            }
             if let Some(end) = self.ends.get(id) {
                 behind.ends.insert(id.clone(), *end);
             }
@@ -242,6 +243,7 @@ impl Schedule {
     pub(super) fn add_all(&mut self, others: Schedule) {
         self.work.extend(others.work);
         self.ends.extend(others.ends);
+        self.stored.extend(others.stored);
         self.failing.extend(others.failing);
     }
 

@@ -44,13 +44,6 @@ impl Prepared {
     pub(super) fn alias_names(&self) -> BTreeSet<DnsName> {
         self.plan.aliases.names().into_iter().collect()
     }
-
-    /// The alias names, with the directory URL of the CA.
-    pub(super) fn names_at_ca(&self) -> BTreeSet<(String, DnsName)> {
-        let directory = self.certificate.environment.ca().directory();
-        let names = self.plan.aliases.names().into_iter();
-        names.map(|name| (directory.to_owned(), name)).collect()
-    }
 }
 
 impl Engine {

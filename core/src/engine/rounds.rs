@@ -135,7 +135,7 @@ impl Group {
     /// taken them along.
     async fn with_waiting(&self, members: Vec<Prepared>) -> (Vec<Prepared>, LockedNames) {
         let ids: BTreeSet<_> = members.iter().map(|one| one.id().clone()).collect();
-        let sets = members.iter().map(Prepared::names_at_ca).collect();
+        let sets = members.iter().map(Prepared::alias_names).collect();
         self.waiting.add(members);
         let locked = self.engine.parts.names.lock(sets).await;
         (self.waiting.take(&ids), locked)
@@ -190,11 +190,11 @@ impl Group {
     /// Waits until certificates may use their alias names, and may be worked on. Returns them, and the others: those whose
     /// names are free do not wait for the rest.
     async fn turn(&self, members: Vec<Prepared>, earlier: Option<LockedNames>) -> Turn<'_> {
-        let sets = members.iter().map(Prepared::names_at_ca).collect();
+        let sets = members.iter().map(Prepared::alias_names).collect();
         let mut locked = self.engine.parts.names.lock_after(earlier, sets).await;
-        let is_free = |one: &Prepared| locked.contains(&one.names_at_ca());
+        let is_free = |one: &Prepared| locked.contains(&one.alias_names());
         let (next, others) = next_round(members, is_free);
-        locked.keep_only(&next.iter().flat_map(Prepared::names_at_ca).collect());
+        locked.keep_only(&next.iter().flat_map(Prepared::alias_names).collect());
         let permits = u32::try_from(next.len().min(IN_ONE_ROUND)).unwrap_or_default();
         // The semaphore is never closed.
         let room = self.in_rounds.acquire_many(permits).await.ok();

@@ -71,11 +71,10 @@ impl Engine {
             }
         };
         let mut done = Done::planned(&schedule);
-        let replaced = schedule.replaced();
         let (arrivals, arriving) = Arrivals::new();
         let (worked, jobs) = tokio::join!(
             run.work_and_look(schedule, orders, options, arrivals),
-            run.deploy_arriving(arriving, replaced, options)
+            run.deploy_arriving(arriving, options)
         );
         done.add(worked, jobs);
         let undeployed = self.undeployed(done.undeployed).await;
@@ -304,6 +303,7 @@ impl Run {
     ) -> Vec<Schedule> {
         let (obtain, rehearse) = (schedule.obtained(), schedule.rehearsed());
         let (stored, ranks) = (schedule.deployments(), schedule.ranks());
+        arrivals.send(Arrival::Replaced(schedule.replaced()));
         if !stored.is_empty() {
             arrivals.send(Arrival::Stored(stored));
         }

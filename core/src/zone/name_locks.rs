@@ -1,4 +1,4 @@
-//! One round of a CA at a time at each alias name.
+//! One round at a time at each alias name.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,11 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::name::DnsName;
 
-/// The directory URL of a CA, and an alias name.
-type AtCa = (String, DnsName);
-
-/// Locks for alias names at each CA, for one process. Values for several CAs are visible together at a name, so that one
-/// that takes long holds up no certificate of another one.
+/// Locks for alias names, for one process.
 ///
 /// Who waits holds nothing: otherwise a certificate with many alias names would hold some of them while it waits for the
 /// others, one after the other.
@@ -20,14 +16,14 @@ pub struct NameLocks(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    held: HashSet<AtCa>,
+    held: HashSet<DnsName>,
     /// Who waits, in the order in which they came.
     waiting: VecDeque<Waiting>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    sets: Vec<BTreeSet<AtCa>>,
+    sets: Vec<BTreeSet<DnsName>>,
     granted: oneshot::Sender<LockedNames>,
 }
 
@@ -35,13 +31,13 @@ struct Waiting {
 #[derive(Debug)]
 pub struct LockedNames {
     locks: NameLocks,
-    names: BTreeSet<AtCa>,
+    names: BTreeSet<DnsName>,
 }
 
 impl NameLocks {
     /// Waits until no other round uses the names of one of these sets, and locks those of all sets of which that is true then,
     /// in their order. Meanwhile others may be granted what they wait for, whoever came first.
-    pub async fn lock(&self, sets: Vec<BTreeSet<AtCa>>) -> LockedNames {
+    pub async fn lock(&self, sets: Vec<BTreeSet<DnsName>>) -> LockedNames {
         self.lock_after(None, sets).await
     }
 
@@ -49,7 +45,7 @@ impl NameLocks {
     pub async fn lock_after(
         &self,
         earlier: Option<LockedNames>,
-        sets: Vec<BTreeSet<AtCa>>,
+        sets: Vec<BTreeSet<DnsName>>,
     ) -> LockedNames {
         let waiting = {
             let mut state = self.state();
@@ -94,7 +90,7 @@ impl NameLocks {
         }
     }
 
-    fn locked(&self, names: BTreeSet<AtCa>) -> LockedNames {
+    fn locked(&self, names: BTreeSet<DnsName>) -> LockedNames {
         LockedNames {
             locks: self.clone(),
             names,
@@ -109,8 +105,8 @@ impl NameLocks {
 impl State {
     /// Takes the names of the sets that nobody holds; `None` if each has a name that somebody does. A set without names is
     /// always free.
-    fn take_free(&mut self, sets: &[BTreeSet<AtCa>]) -> Option<BTreeSet<AtCa>> {
-        let is_free = |set: &&BTreeSet<AtCa>| set.iter().all(|name| !self.held.contains(name));
+    fn take_free(&mut self, sets: &[BTreeSet<DnsName>]) -> Option<BTreeSet<DnsName>> {
+        let is_free = |set: &&BTreeSet<DnsName>| set.iter().all(|name| !self.held.contains(name));
         let mut free = sets.iter().filter(is_free).peekable();
         free.peek()?;
         let names: BTreeSet<_> = free.flatten().cloned().collect();
@@ -118,7 +114,7 @@ impl State {
         Some(names)
     }
 
-    fn give_back(&mut self, names: BTreeSet<AtCa>) {
+    fn give_back(&mut self, names: BTreeSet<DnsName>) {
         for name in names {
             self.held.remove(&name);
         }
@@ -127,12 +123,12 @@ impl State {
 
 impl LockedNames {
     /// Whether all these names are locked.
-    pub fn contains(&self, names: &BTreeSet<AtCa>) -> bool {
+    pub fn contains(&self, names: &BTreeSet<DnsName>) -> bool {
         names.is_subset(&self.names)
     }
 
     /// Gives back all names but these.
-    pub fn keep_only(&mut self, names: &BTreeSet<AtCa>) {
+    pub fn keep_only(&mut self, names: &BTreeSet<DnsName>) {
         let others = self.names.extract_if(.., |name| !names.contains(name));
         let others = others.collect();
         let mut state = self.locks.state();
@@ -157,15 +153,12 @@ mod tests {
 
     use super::*;
 
-    const CA: &str = "https://ca.example/directory";
-
-    fn at(directory: &str, names: &[&str]) -> BTreeSet<AtCa> {
-        let names = names.iter().map(|name| name.parse().unwrap());
-        names.map(|name| (directory.to_owned(), name)).collect()
+    fn set(names: &[&str]) -> BTreeSet<DnsName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
     }
 
-    fn sets(sets: &[&[&str]]) -> Vec<BTreeSet<AtCa>> {
-        sets.iter().map(|names| at(CA, names)).collect()
+    fn sets(sets: &[&[&str]]) -> Vec<BTreeSet<DnsName>> {
+        sets.iter().map(|names| set(names)).collect()
     }
 
     /// Which of these names nobody holds.
@@ -178,10 +171,6 @@ mod tests {
     async fn rounds_with_a_common_name_wait_for_each_other_and_others_do_not() {
         let locks = NameLocks::default();
         let first = locks.lock(sets(&[&["a", "b"]])).await;
-        for apart in [at(CA, &["c"]), at("https://other.example", &["b"])] {
-            let other = locks.lock(vec![apart.clone()]).now_or_never();
-            assert!(other.is_some(), "{apart:?}");
-        }
         let mut second = pin!(locks.lock(sets(&[&["b", "c"]])));
         assert!(second.as_mut().now_or_never().is_none());
         // It holds nothing while it waits.
@@ -201,7 +190,7 @@ mod tests {
         let mut some = locks.lock(wanted.clone()).await;
         let found = wanted.iter().map(|set| some.contains(set));
         assert_eq!(found.collect::<Vec<_>>(), [false, true, true, true]);
-        some.keep_only(&at(CA, &["b"]));
+        some.keep_only(&set(&["b"]));
         assert_eq!(free(&locks, &["a", "b", "z"]), ["a"]);
         drop((busy, some));
         assert_eq!(free(&locks, &["a", "b", "z"]), ["a", "b", "z"]);

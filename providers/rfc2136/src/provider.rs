@@ -123,8 +123,7 @@ impl Rfc2136 {
     }
 
     /// Sends `messages` to the servers in order, until one answers with signed successes, and returns what `take` makes of
-    /// each. A second
-    /// server may receive what a first one has carried out: all messages are idempotent.
+    /// each. A second server may receive what a first one has carried out: all messages are idempotent.
     async fn send<T: Send + 'static>(
         &self,
         zone: &DnsName,

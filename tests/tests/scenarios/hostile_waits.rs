@@ -122,16 +122,6 @@ fn orders_that_stay_pending_hold_up_no_certificate_of_another_ca() -> Result {
 }
 
 #[test]
-fn orders_that_stay_pending_at_the_alias_name_of_another_ca_hold_up_none_there() -> Result {
-    // More than one round has.
-    let two = Two::start_with(60, 10, |names| TestBed::builder().delegate(names))?;
-    let (proxy, root) = two.pending()?;
-    let mut settings = two.settings(&proxy.directory(), &root);
-    settings.more = settings.more.replace(SHORT, LONG);
-    two.assert_unharmed(settings)
-}
-
-#[test]
 fn what_a_killed_run_stored_is_deployed_while_orders_of_another_ca_stay_pending() -> Result {
     let two = Two::start_with(GOOD, 1, |names| {
         let bed = TestBed::builder().delegate_apart(names);
