@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 
 use super::append::Appender;
 use super::blocking::blocking;
-use super::folder::Folder;
+use super::folder::{Folder, LINE_MAX};
 use super::index::Index;
 use super::stream;
 use super::verify::{RecordedLine, Verification, verify};
@@ -26,6 +26,10 @@ use crate::name::DnsName;
 
 /// How many lines are read in one piece of work.
 const LINES: usize = if cfg!(test) { 3 } else { 4096 };
+
+/// The longest line, in octets, of a ledger that is only read. A copy from another host can have a hole of terabytes,
+/// which would be read for hours.
+const READ_ONLY_LINE_MAX: u64 = 4 * LINE_MAX as u64;
 
 /// A ledger in files.
 ///
@@ -63,7 +67,8 @@ impl FileLedger {
     }
 
     /// The ledger in `folder`, only to be read: nothing in the folder is created or changed, and it
-    /// may not exist.
+    /// may not exist. A line of more than 4 MiB ends its lines with an error; a ledger that is open for writing leaves
+    /// such a line out, so that damage prevents no run.
     pub fn open_read_only(folder: &Path) -> Self {
         let folder = Folder::new(folder);
         FileLedger {
@@ -111,6 +116,14 @@ impl FileLedger {
         Ok(index)
     }
 
+    /// The longest line that is read, in octets.
+    fn line_max(&self) -> u64 {
+        match self.requests {
+            Some(_) => u64::MAX,
+            None => READ_ONLY_LINE_MAX,
+        }
+    }
+
     fn not_writable(&self) -> LedgerError {
         LedgerError::NotWritable {
             location: self.folder.path().display().to_string(),
@@ -139,11 +152,11 @@ impl Ledger for FileLedger {
     }
 
     fn lines(&self) -> BoxStream<'_, Result<Line, LedgerError>> {
-        stream::lines(&self.folder, None)
+        stream::lines(&self.folder, None, self.line_max())
     }
 
     fn lines_since(&self, since: Timestamp) -> BoxStream<'_, Result<Line, LedgerError>> {
-        stream::lines(&self.folder, Some(since))
+        stream::lines(&self.folder, Some(since), self.line_max())
     }
 
     fn newest_lines(&self, since: Timestamp) -> BoxStream<'_, Result<Line, LedgerError>> {

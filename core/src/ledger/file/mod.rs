@@ -25,6 +25,8 @@ mod position;
 #[cfg(test)]
 mod property_tests;
 mod read;
+#[cfg(test)]
+mod read_tests;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 
 use super::folder::{Folder, LINE_MAX, unavailable};
 use super::position::Position;
@@ -20,12 +20,15 @@ pub(super) struct LineReader {
     later: VecDeque<String>,
     current: Option<OpenFile>,
     text: Vec<u8>,
+    /// A line that is longer, in octets, is an error.
+    line_max: u64,
 }
 
 #[derive(Debug)]
 struct OpenFile {
     name: String,
-    file: BufReader<File>,
+    /// What the file had when it was opened.
+    file: BufReader<Take<File>>,
     /// Where the last line that was read ends.
     offset: u64,
     /// The number of that line in the file, if reading began with the first.
@@ -69,7 +72,14 @@ impl LineReader {
             later: files.into(),
             current: None,
             text: Vec::new(),
+            line_max: u64::MAX,
         }
+    }
+
+    /// Ends with an error at a line that is longer, in octets. Without that, it is read to its end.
+    pub(super) fn with_line_max(mut self, octets: u64) -> Self {
+        self.line_max = octets;
+        self
     }
 
     /// Reads these files, the first from this offset on. What it has of a line there cannot be parsed.
@@ -107,8 +117,9 @@ impl LineReader {
                 }
                 return Ok(None);
             };
-            match read_line(&mut current.file, &mut self.text) {
+            match read_line(&mut current.file, &mut self.text, self.line_max) {
                 Ok(0) => self.current = None,
+                Ok(length) if length > self.line_max => return Err(self.too_long()),
                 Ok(length) => break length,
                 Err(error) => return Err(self.failed(error)),
             }
@@ -138,8 +149,9 @@ impl LineReader {
         };
         let path = self.folder.file(&name);
         let opened = self.folder.open(&name).and_then(|mut file| {
+            let length = file.metadata()?.len();
             file.seek(SeekFrom::Start(offset))?;
-            Ok(file)
+            Ok(file.take(length.saturating_sub(offset)))
         });
         let file = opened.map_err(|error| unavailable(LedgerAction::Read, &path, error))?;
         self.current = Some(OpenFile {
@@ -159,6 +171,15 @@ impl LineReader {
         rest.map_err(|error| self.failed(error))
     }
 
+    fn too_long(&self) -> LedgerError {
+        let line = self.current.as_ref().map_or(0, |file| file.number) + 1;
+        let problem = format!(
+            "line {line} has more than {} octets, so the file is damaged; if it is a copy, make it again",
+            self.line_max
+        );
+        self.failed(io::Error::new(io::ErrorKind::InvalidData, problem))
+    }
+
     fn failed(&self, error: io::Error) -> LedgerError {
         let path = match &self.current {
             Some(current) => self.folder.file(&current.name),
@@ -169,8 +190,8 @@ impl LineReader {
 }
 
 /// Reads a line into `text`, only its end if it is longer than [`LINE_MAX`]; returns its length in the
-/// file, 0 at the end of the file.
-fn read_line(file: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<u64> {
+/// file, 0 at the end of the file. Of a line that is longer than `max`, the rest is not read.
+fn read_line(file: &mut impl BufRead, text: &mut Vec<u8>, max: u64) -> io::Result<u64> {
     text.clear();
     let mut length = 0;
     loop {
@@ -187,7 +208,7 @@ fn read_line(file: &mut impl BufRead, text: &mut Vec<u8>) -> io::Result<u64> {
         text.extend_from_slice(&available[..used]);
         file.consume(used);
         length += used as u64;
-        if end.is_some() || used == 0 {
+        if end.is_some() || used == 0 || length > max {
             return Ok(length);
         }
     }

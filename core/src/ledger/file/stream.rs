@@ -15,14 +15,16 @@ const OCTETS: usize = 1 << 18;
 /// How much is looked at first at the end of a file, in octets.
 const NEWEST_OCTETS: u64 = 1 << 14;
 
-/// All lines that can be read, in order; with `since` only those that were written then or later.
+/// All lines that can be read, in order; with `since` only those that were written then or later. A line that is longer
+/// than `line_max` is an error.
 pub(super) fn lines<'a>(
     folder: &Folder,
     since: Option<Timestamp>,
+    line_max: u64,
 ) -> BoxStream<'a, Result<Line, LedgerError>> {
     let first = move |folder: &Folder| {
         let months = months_since(folder, since)?;
-        Ok(LineReader::new(folder, months))
+        Ok(LineReader::new(folder, months).with_line_max(line_max))
     };
     read(folder, first, since)
 }

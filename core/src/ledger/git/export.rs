@@ -53,7 +53,7 @@ impl GitExport {
         let mut runs = RunExports::new(ledger, exported, is_ended).await?;
         let mut count = 0;
         while let Some(export) = runs.next().await? {
-            repository.commit(&export).await?;
+            repository.commit(export).await?;
             count += 1;
         }
         if count > 0 {

@@ -1,4 +1,4 @@
-//! The ledger in a git repository: one text file per zone and month, one commit per run.
+//! The ledger in a git repository: text files per zone and month, one commit per run.
 //!
 //! The commits themselves record which runs were exported, so a run that cannot be exported now stays
 //! in the ledger until the next export. The same lines always make the same text.
@@ -11,6 +11,7 @@ mod configuration_tests;
 mod error;
 mod export;
 mod message;
+mod month_file;
 mod plan;
 mod program;
 mod repository;

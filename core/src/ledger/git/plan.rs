@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use futures_util::stream::TryStreamExt;
 use jiff::Timestamp;
 
-use super::row::{MonthFile, Row};
+use super::month_file::{MonthFile, MonthFiles};
 use crate::ledger::contract::Ledger;
 use crate::ledger::error::LedgerError;
+use crate::ledger::line::Line;
 use crate::ledger::run_id::RunId;
 
 /// What an export does, found by reading the whole ledger once.
@@ -36,26 +37,29 @@ impl Plan {
             ..Plan::default()
         };
         let mut running = HashSet::new();
+        let mut files = MonthFiles::default();
         let mut lines = ledger.lines();
         while let Some(line) = lines.try_next().await? {
-            let Some(row) = Row::new(&line) else { continue };
-            if running.contains(&row.run) {
+            let Some(file) = files.file_of(&line) else {
+                continue;
+            };
+            let Line { run, time, .. } = line;
+            if running.contains(&run) {
                 continue;
             }
-            if !plan.exported.contains(&row.run) {
-                if let Some(files) = plan.files.get_mut(&row.run) {
-                    files.insert(row.file.clone());
-                } else if is_ended(&row.run, line.time) {
+            if !plan.exported.contains(&run) {
+                if let Some(files) = plan.files.get_mut(&run) {
+                    files.insert(file.clone());
+                } else if is_ended(&run, time) {
                     // All its lines are written, so the rest of the stream has the other ones.
-                    plan.order.push_back(row.run.clone());
-                    let files = BTreeSet::from([row.file.clone()]);
-                    plan.files.insert(row.run.clone(), files);
+                    plan.order.push_back(run.clone());
+                    plan.files.insert(run, BTreeSet::from([file.clone()]));
                 } else {
-                    running.insert(row.run);
+                    running.insert(run);
                     continue;
                 }
             }
-            *plan.rows.entry(row.file).or_default() += 1;
+            *plan.rows.entry(file).or_default() += 1;
         }
         let changed: BTreeSet<_> = plan.files.values().flatten().collect();
         plan.rows.retain(|file, _| changed.contains(file));

@@ -124,12 +124,12 @@ impl Repository {
     }
 
     /// Writes the files of a run and commits them.
-    pub(super) async fn commit(&mut self, export: &RunExport) -> Result<(), GitExportError> {
+    pub(super) async fn commit(&mut self, export: RunExport) -> Result<(), GitExportError> {
         let mut entries = Vec::new();
-        for (file, text) in &export.files {
-            self.write(file, text).await?;
+        for (file, text) in export.files {
+            let text = self.write(&file, text).await?;
             let object = ["hash-object", "-w", "--no-filters", "--stdin"];
-            let object = self.git.command(&object).input(text.as_str()).run().await?;
+            let object = self.git.command(&object).input(text).run().await?;
             entries.extend(format!("100644 {object} 0\t").into_bytes());
             entries.extend_from_slice(&self.prefix);
             entries.extend_from_slice(file.as_os_str().as_bytes());
@@ -144,7 +144,7 @@ impl Repository {
         }
         let commit = commit
             .variable("GIT_AUTHOR_DATE", time)
-            .input(export.message.as_str())
+            .input(export.message)
             .run()
             .await?;
         // Before the branch moves: otherwise the index would take the change back.
@@ -178,11 +178,12 @@ impl Repository {
         }
     }
 
-    async fn write(&self, file: &Path, text: &str) -> Result<(), GitExportError> {
+    /// Writes a file; returns its text.
+    async fn write(&self, file: &Path, text: String) -> Result<String, GitExportError> {
         let folder = Arc::clone(&self.folder);
         let path = self.git.folder().join(file);
-        let (file, text) = (file.to_owned(), text.to_owned());
-        let write = move || work_tree::write(&folder, &file, text.as_bytes());
+        let file = file.to_owned();
+        let write = move || work_tree::write(&folder, &file, text.as_bytes()).map(|()| text);
         let written = tokio::task::spawn_blocking(write).await;
         written
             .unwrap_or_else(|error| Err(io::Error::other(error)))

@@ -1,7 +1,6 @@
 //! Lines of the ledger as text for people.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -10,40 +9,9 @@ use crate::ledger::run_id::RunId;
 use crate::name::DnsName;
 use crate::txt::{Action, TxtValue};
 
-/// The file of one zone and month (UTC).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct MonthFile {
-    zone: DnsName,
-    month: String,
-}
-
-impl MonthFile {
-    /// The path below the folder of the export. The labels of a name are letters, digits, hyphens and
-    /// underscores.
-    pub(super) fn path(&self) -> PathBuf {
-        PathBuf::from(self.zone.as_str()).join(format!("{}.txt", self.month))
-    }
-
-    /// How the file begins.
-    pub(super) fn header(&self) -> String {
-        format!(
-            "; TXT records that acme-alias changed in {}, {} (UTC)\n\
-             ; + added and read back, - withdrawn, ! refused, ? outcome not known when it was recorded,\n\
-             ; x given up without being removed, # a serial that the operator explained\n",
-            self.zone, self.month
-        )
-    }
-
-    /// When the month began; none for a year that a damaged ledger made up.
-    pub(super) fn begin(&self) -> Option<Timestamp> {
-        format!("{}-01T00:00:00Z", self.month).parse().ok()
-    }
-}
-
 /// A line that tells what became of a change.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    pub(super) file: MonthFile,
     pub(super) run: RunId,
     pub(super) time: Timestamp,
     /// What became of it, as the header of the file explains.
@@ -62,21 +30,9 @@ pub(crate) struct Row {
 impl Row {
     /// The row of a line; none for an intent or an acknowledgement.
     pub(super) fn new(line: &Line) -> Option<Self> {
-        let mark = match line.entry.event {
-            Event::Verified => '+',
-            Event::Withdrawn => '-',
-            Event::Failed => '!',
-            Event::Unknown => '?',
-            Event::Forgotten => 'x',
-            Event::SerialExplained => '#',
-            Event::Intent | Event::Acknowledged => return None,
-        };
         let entry = &line.entry;
+        let mark = mark(entry.event)?;
         Some(Row {
-            file: MonthFile {
-                zone: entry.zone.clone(),
-                month: line.time.strftime("%Y-%m").to_string(),
-            },
             run: line.run.clone(),
             time: line.time,
             mark,
@@ -93,6 +49,19 @@ impl Row {
     pub(super) fn certificate(&self) -> &str {
         certificate(self.certificate.as_deref())
     }
+}
+
+/// What became of a change, as the header of the file explains; none if that is not known yet.
+pub(super) fn mark(event: Event) -> Option<char> {
+    Some(match event {
+        Event::Verified => '+',
+        Event::Withdrawn => '-',
+        Event::Failed => '!',
+        Event::Unknown => '?',
+        Event::Forgotten => 'x',
+        Event::SerialExplained => '#',
+        Event::Intent | Event::Acknowledged => return None,
+    })
 }
 
 fn certificate(id: Option<&str>) -> &str {

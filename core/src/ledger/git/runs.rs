@@ -7,8 +7,9 @@ use futures_util::stream::{BoxStream, TryStreamExt};
 use jiff::Timestamp;
 
 use super::message::message;
+use super::month_file::{MonthFile, MonthFiles};
 use super::plan::Plan;
-use super::row::{MonthFile, Row};
+use super::row::Row;
 use crate::ledger::contract::Ledger;
 use crate::ledger::error::LedgerError;
 use crate::ledger::line::Line;
@@ -23,27 +24,37 @@ pub(crate) struct RunExport {
     pub(crate) time: Timestamp,
     /// The message of its commit.
     pub(crate) message: String,
-    /// The files that it changed, below the folder of the export: the whole text after this run and
+    /// The files that it changed, below the folder of the export: their whole text after this run and
     /// those before it.
     pub(crate) files: BTreeMap<PathBuf, String>,
 }
 
 /// The runs to export, one after the other, in the order of their first rows.
 ///
-/// In memory are the rows of the months between the beginning of the oldest run that waits and its
-/// end, not the whole ledger.
+/// In memory are the rows of the files that have those of the oldest run that waits, and what the ledger has
+/// between them: neither the whole ledger nor the whole month.
 pub(crate) struct RunExports<'a> {
     plan: Plan,
     lines: BoxStream<'a, Result<Line, LedgerError>>,
     /// Whether all lines were read.
     is_read: bool,
-    /// The rows of the files that are still needed, with their place among all rows.
-    rows: BTreeMap<MonthFile, Vec<(u64, Row)>>,
+    /// What is known of the files that are still needed.
+    rows: BTreeMap<MonthFile, Vec<Piece>>,
+    /// Gives rows their files.
+    all_files: MonthFiles,
     count: u64,
     /// How many runs still need each file.
     users: BTreeMap<MonthFile, usize>,
     /// The runs to export that have been exported.
     done: HashSet<RunId>,
+}
+
+/// A part of a file.
+enum Piece {
+    /// Rows of runs that were exported before.
+    Exported(String),
+    /// A row of a run to export, with its place among all rows.
+    Ours(u64, Row),
 }
 
 impl<'a> RunExports<'a> {
@@ -67,6 +78,7 @@ impl<'a> RunExports<'a> {
             plan,
             lines,
             rows: BTreeMap::new(),
+            all_files: MonthFiles::default(),
             count: 0,
             users,
             done: HashSet::new(),
@@ -94,16 +106,27 @@ impl<'a> RunExports<'a> {
     }
 
     fn read(&mut self, line: &Line) {
-        let Some(row) = Row::new(line) else { return };
-        if !self.plan.includes(&row.run) {
+        let Some(file) = self.all_files.file_of(line) else {
+            return;
+        };
+        if !self.plan.includes(&line.run) {
             return;
         }
-        if let Some(left) = self.plan.rows.get_mut(&row.file) {
-            *left = left.saturating_sub(1);
-            self.count += 1;
-            if self.users.contains_key(&row.file) {
-                let rows = self.rows.entry(row.file.clone()).or_default();
-                rows.push((self.count, row));
+        let Some(left) = self.plan.rows.get_mut(&file) else {
+            return;
+        };
+        *left = left.saturating_sub(1);
+        self.count += 1;
+        if self.users.contains_key(&file)
+            && let Some(row) = Row::new(line)
+        {
+            let pieces = self.rows.entry(file).or_default();
+            if !self.plan.exported.contains(&row.run) {
+                pieces.push(Piece::Ours(self.count, row));
+            } else if let Some(Piece::Exported(text)) = pieces.last_mut() {
+                *text += &row.text;
+            } else {
+                pieces.push(Piece::Exported(row.text));
             }
         }
     }
@@ -112,11 +135,14 @@ impl<'a> RunExports<'a> {
         let run = self.plan.order.pop_front()?;
         let files = self.plan.files.get(&run).cloned().unwrap_or_default();
         self.done.insert(run.clone());
-        let rows = files
-            .iter()
-            .filter_map(|file| self.rows.get(file))
-            .flatten();
-        let mut ours: Vec<_> = rows.filter(|(_, row)| row.run == run).collect();
+        let pieces = files.iter().filter_map(|file| self.rows.get(file));
+        let mut ours: Vec<_> = pieces
+            .flatten()
+            .filter_map(|piece| match piece {
+                Piece::Ours(place, row) if row.run == run => Some((place, row)),
+                _ => None,
+            })
+            .collect();
         ours.sort_by_key(|(place, _)| *place);
         let ours: Vec<_> = ours.into_iter().map(|(_, row)| row).collect();
         let export = RunExport {
@@ -136,10 +162,15 @@ impl<'a> RunExports<'a> {
 
     /// The text of a file, with the rows of all runs that have been exported.
     fn text(&self, file: &MonthFile) -> String {
-        let rows = self.rows.get(file).into_iter().flatten();
-        let is_exported = |run: &RunId| self.plan.exported.contains(run) || self.done.contains(run);
-        let exported = rows.filter(|(_, row)| is_exported(&row.run));
-        exported.fold(file.header(), |text, (_, row)| text + &row.text)
+        let mut text = file.header();
+        for piece in self.rows.get(file).into_iter().flatten() {
+            match piece {
+                Piece::Exported(rows) => text += rows,
+                Piece::Ours(_, row) if self.done.contains(&row.run) => text += &row.text,
+                Piece::Ours(..) => {}
+            }
+        }
+        text
     }
 
     fn release(&mut self, file: &MonthFile) {

@@ -121,6 +121,49 @@ async fn a_run_across_two_months_and_zones_is_one_commit() {
 }
 
 #[tokio::test]
+async fn a_month_with_many_rows_has_several_files_and_a_commit_the_changed_ones() {
+    let (at_once, one_by_one) = (Bed::new(), Bed::new());
+    for bed in [&at_once, &one_by_one] {
+        bed.record("long", Event::Verified, "one").await;
+        for run in 0..16 {
+            bed.run(&run.to_string()).await;
+            if bed.folder.path() == one_by_one.folder.path() {
+                let is_ended = |run: &RunId, _| run.as_str() != "long";
+                assert_eq!(bed.export_ended(is_ended).await.unwrap(), 1);
+            }
+        }
+        bed.record("long", Event::Withdrawn, "one").await;
+        bed.export().await.unwrap();
+    }
+    let files = |bed: &Bed, commit: &str| {
+        let list = ["show", "--name-only", "--format=", commit, "--", "."];
+        bed.git(&list)
+    };
+    let name = |part: &str| format!("auth.example.net/2026-11{part}.txt");
+    assert_eq!(files(&one_by_one, "HEAD~2"), name("_004") + "\n");
+    // The last run before the long one, whose rows are at the end of one file and the beginning of the next.
+    let last = [name("_004"), name("_005")].join("\n") + "\n";
+    assert_eq!(files(&one_by_one, "HEAD~1"), last);
+    let long = [name(""), name("_005")].join("\n") + "\n";
+    assert_eq!(files(&one_by_one, "HEAD"), long);
+    let tree = |bed: &Bed| bed.git(&["rev-parse", "HEAD^{tree}"]);
+    assert_eq!(tree(&at_once), tree(&one_by_one));
+    let list = at_once.git(&["ls-tree", "-r", "--name-only", "HEAD"]);
+    let mut lines = Vec::new();
+    for file in list.lines() {
+        let text = at_once.git(&["show", &format!("HEAD:{file}")]);
+        let rows: Vec<_> = text.lines().filter(|line| !line.starts_with(';')).collect();
+        assert!(rows.len() <= 8, "{file}: {}", rows.len());
+        for row in rows {
+            let (_, line) = row.rsplit_once(", line ").unwrap();
+            lines.push(line.split(' ').next().unwrap().parse::<u64>().unwrap());
+        }
+    }
+    assert_eq!(lines.len(), 34);
+    assert!(lines.is_sorted(), "{lines:?}");
+}
+
+#[tokio::test]
 async fn a_run_that_has_not_ended_waits() {
     let bed = Bed::new();
     bed.record("running", Event::Verified, "one").await;
