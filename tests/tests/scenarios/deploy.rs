@@ -344,7 +344,11 @@ fn targets_for_all_are_those_of_certificates_that_flags_describe() -> Result {
 /// Lets `web` have a command that copies a file, and returns that and the copy.
 fn copying(settings: &mut Settings, bed: &TestBed) -> (PathBuf, PathBuf) {
     let [from, to] = ["from", "to"].map(|name| bed.folder().join(name));
-    let command = format!("command = [\"cp\", {from:?}, {to:?}]");
+    let command = format!(
+        "command = [\"cp\", \"{}\", \"{}\"]",
+        from.display(),
+        to.display()
+    );
     settings.more += &format!("[[deploy]]\nkind = \"command\"\n{command}\n");
     (from, to)
 }
