@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use acme_alias_core::delegation::{CaaIdentity, DelegationCheck, Expectation, OwnValues};
 use acme_alias_core::engine::Environment;
-use acme_alias_core::ledger::{Ledger, OpenValue};
+use acme_alias_core::ledger::Ledger;
 use acme_alias_core::name::{DnsName, Identifier};
 use acme_alias_core::store::CertificateId;
 use tokio_util::sync::CancellationToken;
@@ -256,13 +256,13 @@ async fn check(
     wanted: &[Wanted<'_>],
 ) -> Result<Checked, Failure> {
     let begun = Instant::now();
-    let ours: Vec<OpenValue> = match setup.existing_state().await? {
+    let ours = match setup.existing_state().await? {
         Some((_, ledger)) => ledger.open_values().await?,
         None => Vec::new(),
     };
     let ours: OwnValues = ours
         .into_iter()
-        .map(|open| (open.name, open.value))
+        .map(|open| (open.name.clone(), open.value.clone()))
         .collect();
     let alias_zones = environment.alias_zones().apexes();
     let checks = wanted.iter().map(|wanted| wanted.check(alias_zones, &ours));

@@ -8,6 +8,7 @@ use acme_alias_core::engine::{
 use acme_alias_core::store::CertificateId;
 
 use crate::failure::{self, Failure, Part};
+use crate::output::words::counted;
 use crate::output::{Deployed, Obtained, Output, Renewal, Report, Warnings};
 
 /// The report of a run for one certificate.
@@ -192,7 +193,7 @@ pub(super) fn reconciled(reconciliation: &Reconciliation, output: Output) {
             value.name, value.run
         ));
     }
-    for left in &reconciliation.left {
+    for left in reconciliation.left.first() {
         output.warning(&format!(
             "a TXT value of the run {} may still be at {} in {}: {}; `{}` drops it from the ledger",
             left.value.run,
@@ -201,5 +202,9 @@ pub(super) fn reconciled(reconciliation: &Reconciliation, output: Output) {
             left.reason,
             failure::forget_command(&left.value)
         ));
+    }
+    for (zone, others) in reconciliation.left.others() {
+        let values = counted(*others, "other TXT value", "other TXT values");
+        output.warning(&format!("{values} may still be in {zone}"));
     }
 }

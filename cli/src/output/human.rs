@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 
 use acme_alias_core::delegation::Finding;
 use acme_alias_core::engine::Reconciliation;
@@ -13,7 +14,7 @@ use acme_alias_core::registry::ProviderKind;
 use acme_alias_core::store::CertificateId;
 
 use super::finding::of_finding;
-use super::ledger::left_value;
+use super::ledger::left_values;
 use super::report::{FoundSecret, Obtained, Report};
 use super::stream::{finished_message, fitted, message, result, stdout};
 use super::words::{counted, day};
@@ -178,18 +179,18 @@ fn reconciled(done: &Reconciliation) -> String {
         ));
     }
     if !left.is_empty() {
-        let values = counted(left.len(), "value", "values");
+        let values = counted(left.count(), "value", "values");
         text.push_str(&format!("{values} may still be in a zone:\n"));
     }
-    text.extend(left.iter().map(left_value));
+    text.push_str(&left_values(left));
     text
 }
 
-fn forgotten(values: &[OpenValue]) -> String {
+fn forgotten(values: &[Arc<OpenValue>]) -> String {
     if values.is_empty() {
         return "The ledger has no such value that could be dropped.\n".to_owned();
     }
-    let line = |value: &OpenValue| {
+    let line = |value: &Arc<OpenValue>| {
         format!(
             "Dropped from the ledger: {} in {}, \"{}\". It may still be in the zone.\n",
             value.name, value.zone, value.value

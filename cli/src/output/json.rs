@@ -84,7 +84,8 @@ pub(super) fn report(report: &Report) -> Value {
         Report::Reconciled(done) => json!({
             "closed": done.removed.len() + done.gone,
             "removed": all(&done.removed, open_value),
-            "left": all(&done.left, left),
+            "left": all(done.left.first(), left),
+            "left_count": done.left.count(),
         }),
         Report::Forgotten(values) => json!({ "forgotten": all(values, open_value) }),
         Report::Certificate(shown) => managed_json::certificate(shown),

@@ -4,13 +4,14 @@ use std::io::{BufWriter, Stdout, Write, stdout};
 
 use crate::failure::forget_command;
 use crate::fill::{WIDTH, fill};
-use acme_alias_core::engine::LeftValue;
+use acme_alias_core::engine::{LeftValue, LeftValues};
 use acme_alias_core::ledger::{Entry, Event, Line, SerialStep};
 use acme_alias_core::printable::printable;
 use jiff::Timestamp;
 
 use super::format::Format;
 use super::json;
+use super::words::counted;
 
 /// Prints lines as they come.
 pub(crate) struct LedgerPrinter {
@@ -99,8 +100,17 @@ pub(super) fn second(timestamp: Timestamp) -> String {
     timestamp.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A value that could not be removed.
-pub(super) fn left_value(left: &LeftValue) -> String {
+/// Values that could not be removed.
+pub(super) fn left_values(left: &LeftValues) -> String {
+    let mut text: String = left.first().iter().map(left_value).collect();
+    for (zone, others) in left.others() {
+        let values = counted(*others, "other value", "other values");
+        text.push_str(&format!("  {values} in {zone}\n"));
+    }
+    text
+}
+
+fn left_value(left: &LeftValue) -> String {
     format!(
         "  {} in {}: {}\n    to drop it from the ledger:\n      {}\n",
         left.value.name,

@@ -1,9 +1,11 @@
 //! The JSON shapes of the commands that manage certificates and accounts, as `docs/json.md` documents them.
 
+use std::sync::Arc;
+
 use acme_alias_core::acme::RevocationReason;
 use acme_alias_core::deploy::Deployment;
 use acme_alias_core::engine::{
-    Defined, Description, KeptVersion, LeftValue, Next, RevokedCertificate,
+    Defined, Description, KeptVersion, LeftValue, LeftValues, Next, RevokedCertificate,
 };
 use acme_alias_core::ledger::OpenValue;
 use acme_alias_core::renewal::Attempts;
@@ -124,7 +126,8 @@ pub(super) fn forgotten(forgotten: &ForgottenCertificate) -> Value {
     let remains = &forgotten.remains;
     let done = forgotten.done.as_ref();
     let removed = done.map(|done| &done.removed).into_iter().flatten();
-    let left = done.map(|done| &done.left).into_iter().flatten();
+    let left = done.map(|done| &done.left);
+    let first = left.map(LeftValues::first).into_iter().flatten();
     json!({
         "certificate": remains.id,
         "dry_run": done.is_none(),
@@ -136,7 +139,8 @@ pub(super) fn forgotten(forgotten: &ForgottenCertificate) -> Value {
         "path": forgotten.folder,
         "values": remains.values.iter().map(open_value).collect::<Vec<_>>(),
         "removed": removed.map(open_value).collect::<Vec<_>>(),
-        "left": left.map(self::left).collect::<Vec<_>>(),
+        "left": first.map(self::left).collect::<Vec<_>>(),
+        "left_count": left.map_or(0, LeftValues::count),
     })
 }
 
@@ -168,6 +172,6 @@ pub(super) fn left(left: &LeftValue) -> Value {
     value
 }
 
-pub(super) fn open_value(open: &OpenValue) -> Value {
+pub(super) fn open_value(open: &Arc<OpenValue>) -> Value {
     json!({ "run": open.run, "zone": open.zone, "name": open.name, "value": open.value })
 }

@@ -3,13 +3,13 @@
 use acme_alias_core::acme::{RevocationReason, RevokedBy};
 use acme_alias_core::certificate::ChainLink;
 use acme_alias_core::engine::{
-    Defined, Description, KeptVersion, LeftValue, Next, RevokedCertificate,
+    Defined, Description, KeptVersion, LeftValues, Next, RevokedCertificate,
 };
 use acme_alias_core::printable::few;
 use acme_alias_core::renewal::{Attempts, RenewalInfo};
 use acme_alias_core::store::StoredCertificate;
 
-use super::ledger::left_value;
+use super::ledger::left_values;
 use super::managed::{ForgottenCertificate, ShownCertificate};
 use super::words::{counted, moment};
 
@@ -258,12 +258,12 @@ pub(super) fn forgotten(forgotten: &ForgottenCertificate) -> String {
 }
 
 /// Values that could not be removed, so that nothing was deleted.
-fn left(forgotten: &ForgottenCertificate, left: &[LeftValue]) -> String {
+fn left(forgotten: &ForgottenCertificate, left: &LeftValues) -> String {
     let mut text = format!(
         "{}: nothing was deleted, because what is stored with it is needed to remove these TXT values:\n",
         forgotten.remains.id
     );
-    text.extend(left.iter().map(left_value));
+    text.push_str(&left_values(left));
     text
 }
 

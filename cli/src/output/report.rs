@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use acme_alias_core::acme::RevocationReason;
@@ -90,7 +91,7 @@ pub(crate) enum Report {
     SerialsExplained(Vec<(DnsName, ZoneSerials)>),
     Reconciled(Reconciliation),
     /// The values that the ledger does not have any more.
-    Forgotten(Vec<OpenValue>),
+    Forgotten(Vec<Arc<OpenValue>>),
     Certificate(Box<ShownCertificate>),
     Revoked {
         revoked: RevokedCertificate,

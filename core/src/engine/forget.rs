@@ -1,8 +1,11 @@
 //! Forgetting a certificate: what the store has of it, and its TXT values that are still in zones.
 
+use std::sync::Arc;
+
 use super::core::Engine;
 use super::held_lease::HeldLease;
-use super::report::{LeftValue, RunError};
+use super::left_values::LeftValues;
+use super::report::RunError;
 use super::run::Run;
 use crate::lease::JobName;
 use crate::ledger::OpenValue;
@@ -24,17 +27,17 @@ pub struct Remains {
     /// The numbers of the versions that are kept.
     pub versions: Vec<u32>,
     /// Its values that may be in a zone.
-    pub values: Vec<OpenValue>,
+    pub values: Vec<Arc<OpenValue>>,
 }
 
 /// What was done to forget a certificate.
 #[derive(Debug)]
 pub struct Forgotten {
     /// Its values that were removed from their zones.
-    pub removed: Vec<OpenValue>,
+    pub removed: Vec<Arc<OpenValue>>,
     /// Its values that may still be in a zone. If there are any, nothing was deleted from the store: what is stored with
     /// the certificate is needed to remove them.
-    pub left: Vec<LeftValue>,
+    pub left: LeftValues,
 }
 
 impl Remains {
@@ -84,13 +87,12 @@ impl Run {
         let job = JobName::certificate(id);
         let lease = HeldLease::acquire(store, &job, false).await?;
         let forgotten = async {
-            let reconciliation = self.reconcile().await?;
-            let mut forgotten = Forgotten {
+            let is_meant = |value: &OpenValue| is_of(value, id);
+            let reconciliation = self.engine().reconcile(self.id(), is_meant).await?;
+            let forgotten = Forgotten {
                 removed: reconciliation.removed,
                 left: reconciliation.left,
             };
-            forgotten.removed.retain(|value| is_of(value, id));
-            forgotten.left.retain(|left| is_of(&left.value, id));
             if forgotten.left.is_empty() {
                 store.forget(id, purge).await?;
             }

@@ -32,6 +32,7 @@ mod held_lease;
 mod in_turn;
 mod job;
 mod left_out;
+mod left_values;
 mod leftover_clients;
 mod limits;
 mod looks;
@@ -67,12 +68,13 @@ pub use self::describe::{Defined, Description, KeptVersion, Next};
 pub use self::environment::{Environment, EnvironmentConfig};
 pub use self::forget::{Forgotten, Remains};
 pub use self::held_lease::HeldLease;
+pub use self::left_values::{LeftReason, LeftValue, LeftValues};
 pub use self::notify::Notify;
 pub use self::options::{RunOptions, Selection};
 pub use self::overview::{CurrentVersion, Overview, WantedBy};
 pub use self::report::{
-    JobError, JobOutcome, JobReport, LeftReason, LeftValue, NotDue, NotifyError, Reconciliation,
-    RunError, RunReport, Undeployed, WaitReason, Waiting,
+    JobError, JobOutcome, JobReport, NotDue, NotifyError, Reconciliation, RunError, RunReport,
+    Undeployed, WaitReason, Waiting,
 };
 pub use self::revoke::{RevokeError, RevokedCertificate};
 pub use self::run::Run;

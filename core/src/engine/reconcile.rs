@@ -1,23 +1,30 @@
 //! The first phase of a run: values that ended or killed jobs left in zones are removed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rand::seq::SliceRandom;
+use tokio::time::{Instant, timeout_at};
 
 use super::core::Engine;
+use super::left_values::LeftReason;
 use super::leftover_clients::LeftoverClients;
 use super::providers::is_of_kind;
-use super::report::{LeftReason, LeftValue, Reconciliation, RunError};
+use super::report::{Reconciliation, RunError};
 use crate::dns::Dns;
 use crate::ledger::{OpenValue, Origin, RunId};
 use crate::name::DnsName;
 use crate::store::CertificateId;
-use crate::zone::{ChangeContext, ConfiguredProvider, WriteError};
+use crate::zone::{ChangeContext, CleanUp, ConfiguredProvider, WriteError};
 
 /// How long one zone may take. A dead zone must not hold up those that can be cleaned, nor the certificates.
 const ZONE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// So many values of a zone are removed together. More would need memory for all of them at once.
+const PORTION: usize = if cfg!(test) { 10 } else { 1000 };
 
 /// Values in one zone that one provider wrote.
 struct Leftovers {
@@ -25,28 +32,31 @@ struct Leftovers {
     provider: Arc<ConfiguredProvider>,
     /// Finds the servers of the zone.
     dns: Arc<Dns>,
-    values: Vec<OpenValue>,
+    values: Vec<Arc<OpenValue>>,
 }
 
 /// The zone, the provider's credentials, and the address of the client, which is kept meanwhile.
 type Key = (DnsName, String, usize);
 
 impl Engine {
-    /// Removes the values of jobs whose lease is over, in all zones at once. What cannot be removed is
-    /// returned with the reason, and stays in the ledger.
-    pub(super) async fn reconcile(&self, run: &RunId) -> Result<Reconciliation, RunError> {
-        let abandoned = self.abandoned().await?;
+    /// Removes those of the values that are meant and whose job's lease is over, in all zones at once. What cannot be
+    /// removed is returned with the reason, and stays in the ledger.
+    pub(super) async fn reconcile(
+        &self,
+        run: &RunId,
+        is_meant: impl Fn(&OpenValue) -> bool,
+    ) -> Result<Reconciliation, RunError> {
+        let abandoned = self.abandoned(is_meant).await?;
         let mut reconciliation = Reconciliation::default();
         let mut leftovers: BTreeMap<Key, Leftovers> = BTreeMap::new();
         let mut clients = LeftoverClients::of(self);
         for value in abandoned {
             if let Some(reason) = distrust(&value) {
-                reconciliation.left.push(LeftValue { value, reason });
+                reconciliation.left.add(&value, &reason);
                 continue;
             }
             let Some(provider) = self.writer_of(&value).await else {
-                let reason = LeftReason::NoProvider;
-                reconciliation.left.push(LeftValue { value, reason });
+                reconciliation.left.add(&value, &LeftReason::NoProvider);
                 continue;
             };
             let dns = clients.of_value(&value).await;
@@ -66,16 +76,20 @@ impl Engine {
         for outcome in join_all(cleaned).await {
             reconciliation.removed.extend(outcome.removed);
             reconciliation.gone += outcome.gone;
-            reconciliation.left.extend(outcome.left);
+            reconciliation.left.append(outcome.left);
         }
         Ok(reconciliation)
     }
 
-    /// The open values whose job is over.
-    pub(super) async fn abandoned(&self) -> Result<Vec<OpenValue>, RunError> {
+    /// Those of the open values that are meant and whose job is over.
+    pub(super) async fn abandoned(
+        &self,
+        is_meant: impl Fn(&OpenValue) -> bool,
+    ) -> Result<Vec<Arc<OpenValue>>, RunError> {
         // In this order: a job takes its lease before it writes, so that a value which is open now and
         // has no lease afterwards is nobody's.
         let mut open = self.parts.ledger.open_values().await?;
+        open.retain(|value| is_meant(value));
         if open.is_empty() {
             return Ok(open);
         }
@@ -122,68 +136,91 @@ impl Engine {
 
     /// Those of the values that are still open and of the same job: another process may have removed them, or
     /// resumed their order and written the same values again.
-    async fn still_open(&self, values: &[OpenValue]) -> Result<Vec<OpenValue>, WriteError> {
+    async fn still_open(
+        &self,
+        values: &[Arc<OpenValue>],
+    ) -> Result<Vec<Arc<OpenValue>>, WriteError> {
         let names: Vec<_> = values.iter().map(|value| value.name.clone()).collect();
         let open = self.parts.ledger.open_values_at(&names).await?;
         let open: HashMap<_, _> = open
             .iter()
             .map(|open| ((&open.zone, &open.name, &open.value), &open.origin.lease))
             .collect();
-        let is_same = |value: &&OpenValue| {
+        let is_same = |value: &&Arc<OpenValue>| {
             let known = open.get(&(&value.zone, &value.name, &value.value));
             known.is_some_and(|lease| **lease == value.origin.lease)
         };
         Ok(values.iter().filter(is_same).cloned().collect())
     }
 
-    /// Removes the values of one group.
-    async fn clean_up(&self, run: &RunId, group: Leftovers) -> Reconciliation {
+    /// Removes the values of one group, in portions. It ends with a portion that cannot be removed, so that a zone which
+    /// keeps its values gets few requests, and few lines in the ledger.
+    async fn clean_up(&self, run: &RunId, mut group: Leftovers) -> Reconciliation {
+        let until = Instant::now() + ZONE_TIMEOUT;
+        let mut values = mem::take(&mut group.values);
+        if values.len() > PORTION {
+            take_turns(&mut values);
+        }
+        let mut done = Reconciliation::default();
+        let mut portions = values.chunks(PORTION);
+        for portion in portions.by_ref() {
+            let cleaned = timeout_at(until, self.clean_up_portion(run, &group, portion)).await;
+            let limit = ZONE_TIMEOUT;
+            match cleaned.unwrap_or(Err(LeftReason::Timeout { limit })) {
+                Ok(cleaned) => {
+                    let is_stuck = cleaned.is_stuck();
+                    done.removed.extend(cleaned.removed);
+                    done.gone += cleaned.gone;
+                    for (values, error) in cleaned.left {
+                        done.left.add_all(&values, &error.into());
+                    }
+                    if is_stuck {
+                        break;
+                    }
+                }
+                Err(reason) => {
+                    done.left.add_all(portion, &reason);
+                    break;
+                }
+            }
+        }
+        let rest = portions.map(<[_]>::len).sum();
+        done.left.count_others(&group.zone, rest);
+        done
+    }
+
+    async fn clean_up_portion(
+        &self,
+        run: &RunId,
+        group: &Leftovers,
+        values: &[Arc<OpenValue>],
+    ) -> Result<CleanUp, LeftReason> {
         let Leftovers {
             zone,
             provider,
             dns,
-            values,
+            ..
         } = group;
-        let work = async {
-            let writer = self.parts.writers.get(&zone, &provider, &dns).await?;
-            let context = ChangeContext {
-                run: run.clone(),
-                origin: Origin::default(),
-            };
-            let still = self.still_open(&values).await?;
-            Ok::<_, LeftReason>(writer.clean_up(&still, &context).await?)
+        let writer = self.parts.writers.get(zone, provider, dns).await?;
+        let context = ChangeContext {
+            run: run.clone(),
+            origin: Origin::default(),
         };
-        let timeout = || {
-            Err(LeftReason::Timeout {
-                limit: ZONE_TIMEOUT,
-            })
-        };
-        let cleaned = tokio::time::timeout(ZONE_TIMEOUT, work).await;
-        match cleaned.unwrap_or_else(|_| timeout()) {
-            Ok(cleaned) => Reconciliation {
-                gone: cleaned.gone,
-                removed: cleaned.removed,
-                left: cleaned
-                    .left
-                    .into_iter()
-                    .map(|(value, error)| LeftValue {
-                        value,
-                        reason: error.into(),
-                    })
-                    .collect(),
-            },
-            Err(reason) => {
-                let left = values.into_iter().map(|value| LeftValue {
-                    value,
-                    reason: reason.clone(),
-                });
-                Reconciliation {
-                    left: left.collect(),
-                    ..Reconciliation::default()
-                }
-            }
-        }
+        let still = self.still_open(values).await?;
+        Ok(writer.clean_up(&still, &context).await?)
     }
+}
+
+/// Sorts values so that the first ones are of as many names as possible, and others in each run: one that cannot be removed
+/// keeps no other from being tried.
+fn take_turns(values: &mut [Arc<OpenValue>]) {
+    values.shuffle(&mut rand::rng());
+    let mut at_name: HashMap<DnsName, usize> = HashMap::new();
+    values.sort_by_cached_key(|value| {
+        let turn = at_name.entry(value.name.clone()).or_default();
+        *turn += 1;
+        *turn
+    });
 }
 
 /// Why the ledger is not believed that a value is ours. A forged line must not remove the records of others.

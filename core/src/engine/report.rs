@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::time::Duration;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::certificates::UnreadableSettings;
+use super::left_values::LeftValues;
 use crate::deploy::Deployment;
 use crate::issue::{IssueFailure, Issued, Plan};
 use crate::ledger::{GitExportError, LedgerError, OpenValue, RunId};
 use crate::program::ProgramError;
 use crate::renewal::{Attempts, Due, Reason, Why};
 use crate::store::{CertificateId, StoreError, StoredCertificate};
-use crate::zone::{OpenError, WriteError};
 
 /// What a run did.
 #[derive(Debug)]
@@ -74,47 +74,11 @@ pub enum NotifyError {
 #[derive(Debug, Default)]
 pub struct Reconciliation {
     /// Values that were still in a zone and were removed.
-    pub removed: Vec<OpenValue>,
+    pub removed: Vec<Arc<OpenValue>>,
     /// Values that had gone already.
     pub gone: usize,
     /// Values that may still be in a zone.
-    pub left: Vec<LeftValue>,
-}
-
-/// A value that could not be removed now.
-#[derive(Clone, Debug)]
-pub struct LeftValue {
-    /// The value.
-    pub value: OpenValue,
-    /// Why it could not be removed.
-    pub reason: LeftReason,
-}
-
-/// Why a value could not be removed now.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LeftReason {
-    /// Its line in the ledger is not as it was written: somebody may have forged it.
-    #[error("its line in the ledger is not as it was written")]
-    Doubtful,
-    /// It has the form of no challenge and no probe, or its name is outside its zone. No job writes such a value.
-    #[error("no job writes such a value; somebody may have forged its line in the ledger")]
-    Foreign,
-    /// The provider that wrote it is not configured any more.
-    #[error("the provider that wrote it is not configured any more")]
-    NoProvider,
-    /// The provider cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The zone cannot be changed.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The zone was not cleaned in time; its writer goes on for as long as the process runs.
-    #[error("the zone's servers did not finish within {limit:?}")]
-    Timeout {
-        /// How long was waited.
-        limit: Duration,
-    },
+    pub left: LeftValues,
 }
 
 /// A certificate that was worked on.

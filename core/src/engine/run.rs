@@ -1,6 +1,7 @@
 //! One pass of the engine, from what earlier runs left to the export.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -209,7 +210,7 @@ impl Run {
 
     /// The first phase: removes what jobs that are over left in zones.
     pub async fn reconcile(&self) -> Result<Reconciliation, RunError> {
-        self.engine.reconcile(&self.id).await
+        self.engine.reconcile(&self.id, |_| true).await
     }
 
     /// Drops values at `name`, or only `value`, from the ledger without removing them from their zone.
@@ -218,11 +219,10 @@ impl Run {
         &self,
         name: &DnsName,
         value: Option<&TxtValue>,
-    ) -> Result<Vec<OpenValue>, RunError> {
+    ) -> Result<Vec<Arc<OpenValue>>, RunError> {
         let is_meant =
             |open: &OpenValue| open.name == *name && value.is_none_or(|value| open.value == *value);
-        let mut forgotten = self.engine.abandoned().await?;
-        forgotten.retain(is_meant);
+        let forgotten = self.engine.abandoned(is_meant).await?;
         let entries = forgotten.iter().map(|open| Entry {
             event: Event::Forgotten,
             action: Action::Remove,

@@ -1,11 +1,13 @@
 //! What a run does with values that earlier jobs left, without a CA.
 
+mod many_left;
 mod stopped_store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -169,7 +171,7 @@ async fn a_value_that_no_job_writes_is_reported_and_stays() {
     let engine = fixture.engine([provider("a", "key-a", fixture.backend.clone())]);
     let done = reconcile(&engine).await;
     assert_eq!((done.removed.len(), done.gone), (0, 0), "{done:?}");
-    assert!(matches!(done.left[0].reason, LeftReason::Foreign));
+    assert!(matches!(done.left.first()[0].reason, LeftReason::Foreign));
     assert_eq!(fixture.values(ZONE).await, 1);
 }
 
@@ -197,7 +199,7 @@ async fn another_account_never_touches_the_values_of_a_provider() {
     fixture.leave(ZONE, "one", None, ("b", "key-b")).await;
     let done = reconcile(&engine).await;
     assert!(
-        matches!(done.left[0].reason, LeftReason::NoProvider),
+        matches!(done.left.first()[0].reason, LeftReason::NoProvider),
         "{done:?}"
     );
     assert_eq!(fixture.values(ZONE).await, 1);
@@ -226,7 +228,7 @@ async fn a_zone_that_does_not_answer_is_reported_and_the_others_are_cleaned() {
     let done = reconcile(&engine).await;
     assert_eq!(done.removed.len(), 1, "{done:?}");
     assert!(
-        matches!(done.left[0].reason, LeftReason::Timeout { .. }),
+        matches!(done.left.first()[0].reason, LeftReason::Timeout { .. }),
         "{done:?}"
     );
     assert_eq!(fixture.values(ZONE).await, 0);
@@ -240,7 +242,7 @@ async fn a_value_that_nobody_can_remove_is_dropped_on_request_only() {
     let name = name(ZONE).challenge_name().unwrap();
     for _ in 0..2 {
         assert_eq!(
-            reconcile(&engine).await.left.len(),
+            reconcile(&engine).await.left.count(),
             1,
             "reported every time"
         );
@@ -274,7 +276,8 @@ async fn a_provider_that_fails_does_not_keep_the_reason_from_the_reader() {
     let engine = fixture.engine([gone]);
     fixture.leave(ZONE, "one", None, ("a", "key-a")).await;
     let done = reconcile(&engine).await;
-    let LeftReason::Write(crate::zone::WriteError::Provider(error)) = &done.left[0].reason else {
+    let LeftReason::Write(crate::zone::WriteError::Provider(error)) = &done.left.first()[0].reason
+    else {
         panic!("{done:?}");
     };
     assert_eq!(error.failure, Failure::Rejected);
@@ -397,7 +400,12 @@ async fn a_value_that_the_server_keeps_does_not_keep_the_others_of_its_zone() {
     };
     let engine = fixture.engine([provider("a", "key-a", refusing)]);
     let done = reconcile(&engine).await;
-    let left: Vec<_> = done.left.iter().map(|left| &left.value.name).collect();
+    let left: Vec<_> = done
+        .left
+        .first()
+        .iter()
+        .map(|left| &left.value.name)
+        .collect();
     assert_eq!((done.removed.len(), left), (2, vec![&names[1]]), "{done:?}");
     let there = fixture.backend.values(&name(ZONE), &names).await.unwrap();
     let there = there.iter().filter(|(_, set)| !set.is_empty());

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::future;
@@ -29,11 +30,11 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     async fn record(&self, run: &RunId, entries: Vec<Entry>) -> Result<(), LedgerError>;
 
     /// The values that may be in a zone (intent recorded, not withdrawn or forgotten), of all
-    /// processes, sorted by name, zone and value.
-    async fn open_values(&self) -> Result<Vec<OpenValue>, LedgerError>;
+    /// processes, sorted by name, zone and value. There may be many: the ledger and its callers share them.
+    async fn open_values(&self) -> Result<Vec<Arc<OpenValue>>, LedgerError>;
 
     /// Those of them at these names. The cost depends on the answer, not on the ledger.
-    async fn open_values_at(&self, names: &[DnsName]) -> Result<Vec<OpenValue>, LedgerError>;
+    async fn open_values_at(&self, names: &[DnsName]) -> Result<Vec<Arc<OpenValue>>, LedgerError>;
 
     /// All lines in order, month by month. Memory is bounded. Lines that cannot be read are left out.
     fn lines(&self) -> BoxStream<'_, Result<Line, LedgerError>>;

@@ -1,6 +1,7 @@
 //! Values that may be in a zone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,7 @@ impl OpenValue {
 /// The open values of a ledger, by alias name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenValues {
-    by_name: BTreeMap<DnsName, BTreeMap<(DnsName, TxtValue), OpenValue>>,
+    by_name: BTreeMap<DnsName, BTreeMap<(DnsName, TxtValue), Arc<OpenValue>>>,
     count: usize,
 }
 
@@ -68,7 +69,7 @@ impl OpenValues {
     pub fn apply(&mut self, line: &Line) {
         let Line { run, entry, .. } = line;
         match (entry.event, entry.action) {
-            (Event::Intent, Action::Add) => self.insert(OpenValue::new(run, entry)),
+            (Event::Intent, Action::Add) => self.insert(OpenValue::new(run, entry).into()),
             (Event::Withdrawn | Event::Forgotten, _) => self.remove(entry),
             // Nothing else closes a value: a request that failed may have been one of several.
             _ => {}
@@ -85,10 +86,11 @@ impl OpenValues {
         let key = (entry.zone.clone(), entry.value.clone());
         let at_name = self.by_name.get(&entry.name);
         if at_name.is_none_or(|at_name| !at_name.contains_key(&key)) {
-            self.insert(OpenValue {
+            let value = OpenValue {
                 is_doubtful: true,
                 ..OpenValue::new(run, entry)
-            });
+            };
+            self.insert(value.into());
         }
     }
 
@@ -103,12 +105,12 @@ impl OpenValues {
     }
 
     /// All values, sorted by name, zone and value.
-    pub fn iter(&self) -> impl Iterator<Item = &OpenValue> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<OpenValue>> {
         self.by_name.values().flat_map(BTreeMap::values)
     }
 
     /// The values at these names, sorted by name, zone and value.
-    pub fn at(&self, names: &[DnsName]) -> Vec<OpenValue> {
+    pub fn at(&self, names: &[DnsName]) -> Vec<Arc<OpenValue>> {
         let mut names: Vec<_> = names.iter().collect();
         names.sort();
         names.dedup();
@@ -116,7 +118,7 @@ impl OpenValues {
         found.flat_map(BTreeMap::values).cloned().collect()
     }
 
-    fn insert(&mut self, value: OpenValue) {
+    fn insert(&mut self, value: Arc<OpenValue>) {
         let at_name = self.by_name.entry(value.name.clone()).or_default();
         let key = (value.zone.clone(), value.value.clone());
         self.count += usize::from(at_name.insert(key, value).is_none());
@@ -141,8 +143,8 @@ impl OpenValues {
     }
 }
 
-impl FromIterator<OpenValue> for OpenValues {
-    fn from_iter<I: IntoIterator<Item = OpenValue>>(values: I) -> Self {
+impl FromIterator<Arc<OpenValue>> for OpenValues {
+    fn from_iter<I: IntoIterator<Item = Arc<OpenValue>>>(values: I) -> Self {
         let mut all = OpenValues::default();
         values.into_iter().for_each(|value| all.insert(value));
         all

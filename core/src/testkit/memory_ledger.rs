@@ -65,11 +65,11 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn open_values(&self) -> Result<Vec<OpenValue>, LedgerError> {
+    async fn open_values(&self) -> Result<Vec<Arc<OpenValue>>, LedgerError> {
         Ok(self.content().open.iter().cloned().collect())
     }
 
-    async fn open_values_at(&self, names: &[DnsName]) -> Result<Vec<OpenValue>, LedgerError> {
+    async fn open_values_at(&self, names: &[DnsName]) -> Result<Vec<Arc<OpenValue>>, LedgerError> {
         Ok(self.content().open.at(names))
     }
 

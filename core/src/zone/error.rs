@@ -28,7 +28,7 @@ pub enum WriteError {
     },
     /// The backend accepted the change, and reading back shows something else.
     #[error("{server} accepted the change, but reading back shows that {} at {name} {}",
-        .values.iter().map(TxtValue::as_str).collect::<Vec<_>>().join(", "),
+        few(&.values.iter().map(TxtValue::as_str).collect::<Vec<_>>(), ", "),
         if *.action == Action::Add { "is missing" } else { "is still there" })]
     NotCarriedOut {
         /// The server that accepted the change.

@@ -45,7 +45,8 @@ impl OlderSets {
         match writers.ledger().open_values_at(&names).await {
             Ok(open) => {
                 let others = open.into_iter().filter(|open| !is_of(open, publications));
-                let with_ttl = others.filter_map(|open| Some((ttls.get(&open.name)?, open.name)));
+                let with_ttl =
+                    others.filter_map(|open| Some((ttls.get(&open.name)?, open.name.clone())));
                 older
                     .others
                     .extend(with_ttl.map(|(ttl, name)| (name, *ttl)));

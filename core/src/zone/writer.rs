@@ -65,11 +65,18 @@ impl Write {
 #[derive(Debug, Default)]
 pub struct CleanUp {
     /// Those that were there and were removed.
-    pub removed: Vec<OpenValue>,
+    pub removed: Vec<Arc<OpenValue>>,
     /// How many the backend did not show, so that they had gone already, or were removed before they were shown.
     pub gone: usize,
-    /// Those that may still be there, and why.
-    pub left: Vec<(OpenValue, WriteError)>,
+    /// Those that may still be there, by name, and why.
+    pub left: Vec<(Vec<Arc<OpenValue>>, WriteError)>,
+}
+
+impl CleanUp {
+    /// Whether no value could be removed.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.removed.is_empty() && self.gone == 0 && !self.left.is_empty()
+    }
 }
 
 impl fmt::Debug for ZoneWriter {
@@ -206,16 +213,16 @@ impl ZoneWriter {
     /// are read in place of a backend, show a value later than it was added.
     pub async fn clean_up(
         &self,
-        left: &[OpenValue],
+        left: &[Arc<OpenValue>],
         context: &ChangeContext,
     ) -> Result<CleanUp, WriteError> {
-        let mut by_name: BTreeMap<&DnsName, Vec<&OpenValue>> = BTreeMap::new();
+        let mut by_name: BTreeMap<&DnsName, Vec<&Arc<OpenValue>>> = BTreeMap::new();
         for open in left {
             by_name.entry(&open.name).or_default().push(open);
         }
         let names: Vec<_> = by_name.keys().copied().cloned().collect();
         let there = self.values(&names).await?;
-        let requested = |open: &&OpenValue| Requested {
+        let requested = |open: &&Arc<OpenValue>| Requested {
             change: TxtChange {
                 name: open.name.clone(),
                 value: open.value.clone(),
@@ -235,7 +242,7 @@ impl ZoneWriter {
         if self.provider.reading() == Reading::AtServers {
             self.still_there(&groups, &mut outcomes).await;
         }
-        let is_there = |open: &OpenValue| {
+        let is_there = |open: &Arc<OpenValue>| {
             let values = there.get(&open.name);
             values.is_some_and(|values| values.contains(&open.value))
         };
@@ -243,8 +250,7 @@ impl ZoneWriter {
         for (values, outcome) in groups.into_iter().zip(outcomes) {
             let values = values.into_iter().cloned();
             if let Err(error) = outcome {
-                let left = values.map(|value| (value, error.clone()));
-                cleaned.left.extend(left);
+                cleaned.left.push((values.collect(), error));
                 continue;
             }
             let (removed, gone): (Vec<_>, Vec<_>) = values.partition(is_there);
@@ -258,7 +264,7 @@ impl ZoneWriter {
     /// nothing else would be reported.
     async fn still_there(
         &self,
-        groups: &[Vec<&OpenValue>],
+        groups: &[Vec<&Arc<OpenValue>>],
         outcomes: &mut [Result<Applied, WriteError>],
     ) {
         let names: Vec<_> = groups.iter().map(|values| values[0].name.clone()).collect();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ const NEW_NAME: &str = ".checkpoint.new";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Checkpoint {
     pub(super) position: Position,
-    pub(super) open: Vec<OpenValue>,
+    pub(super) open: Vec<Arc<OpenValue>>,
 }
 
 impl Checkpoint {

@@ -143,11 +143,11 @@ impl Ledger for FileLedger {
         outcome.await.map_err(|_| self.not_writable())?
     }
 
-    async fn open_values(&self) -> Result<Vec<OpenValue>, LedgerError> {
+    async fn open_values(&self) -> Result<Vec<Arc<OpenValue>>, LedgerError> {
         Ok(self.index().await?.open().iter().cloned().collect())
     }
 
-    async fn open_values_at(&self, names: &[DnsName]) -> Result<Vec<OpenValue>, LedgerError> {
+    async fn open_values_at(&self, names: &[DnsName]) -> Result<Vec<Arc<OpenValue>>, LedgerError> {
         Ok(self.index().await?.open().at(names))
     }
 

@@ -197,7 +197,7 @@ impl World {
         for line in &lines {
             expected.apply(line);
         }
-        let expected: Vec<OpenValue> = expected.iter().cloned().collect();
+        let expected: Vec<Arc<OpenValue>> = expected.iter().cloned().collect();
         assert_eq!(runtime.block_on(ledger.open_values()).unwrap(), expected);
         let name: DnsName = "_acme-challenge.auth.example.net".parse().unwrap();
         let at_name = runtime.block_on(ledger.open_values_at(&[name])).unwrap();

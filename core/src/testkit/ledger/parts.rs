@@ -1,6 +1,7 @@
 //! What the rules are made of: entries, readings and comparisons.
 
 use std::fmt;
+use std::sync::Arc;
 
 use futures_util::stream::TryStreamExt;
 
@@ -29,7 +30,7 @@ pub(super) async fn expect_open(ledger: &dyn Ledger, values: &[(&str, &str)]) ->
     equal(&shown(&ledger.open_values().await?), &expected(values)?)
 }
 
-pub(super) fn shown(open: &[OpenValue]) -> Vec<(DnsName, TxtValue)> {
+pub(super) fn shown(open: &[Arc<OpenValue>]) -> Vec<(DnsName, TxtValue)> {
     let shown = open
         .iter()
         .map(|open| (open.name.clone(), open.value.clone()));

@@ -258,7 +258,7 @@ async fn newest_intent(place: &dyn Place) -> Outcome {
         value: newest.value,
         is_doubtful: false,
     };
-    equal(&ledger.open_values().await?, &[expected])
+    equal(&ledger.open_values().await?, &[expected.into()])
 }
 
 async fn told_apart(place: &dyn Place) -> Outcome {
