@@ -53,8 +53,8 @@ impl Walked {
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that has asked about the challenge name, and for a wildcard below it. `own_values` are told apart from
-    /// others at its end.
+    /// Begins a walk: asks about the challenge name, and about a wildcard below it. Of the TXT values where it ends,
+    /// `own_values` are ours.
     pub(super) async fn begin(
         dns: &'a Dns,
         limits: &'a NameLimits,

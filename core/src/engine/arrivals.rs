@@ -1,5 +1,7 @@
 //! What the third phase of a run hands over to the fourth, as it comes.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::mpsc;
 
 use super::report::JobReport;
@@ -12,8 +14,8 @@ pub(super) enum Arrival {
     Reported(JobReport),
     /// Certificates that are stored and have targets to do.
     Stored(Vec<CertificateId>),
-    /// The same, and a new version is to be obtained: if that fails, the current one is to be deployed.
-    Replaced(Vec<CertificateId>),
+    /// The same, if no new version is obtained.
+    Replaced(BTreeSet<CertificateId>),
     /// All certificates of one CA that were begun were worked on.
     CaDone,
 }

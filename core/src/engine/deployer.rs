@@ -38,7 +38,7 @@ impl Run {
                 arrival = arrivals.recv() => match arrival {
                     Some(Arrival::Reported(report)) => {
                         let is_failed = report.outcome.is_err() && !options.cancel.is_cancelled();
-                        if is_failed && replaced.contains(&report.id) {
+                        if replaced.remove(&report.id) && is_failed {
                             stored.push(report.id.clone());
                         }
                         jobs.push(report);
@@ -63,6 +63,9 @@ impl Run {
             };
             let latest = Instant::now() + within;
             deploy_at = Some(deploy_at.map_or(latest, |at| latest.min(at)));
+        }
+        if !options.cancel.is_cancelled() {
+            stored.extend(replaced);
         }
         self.deploy(&mut jobs, stored, options).await;
         self.deploy_busy(&mut jobs, options).await;

@@ -36,13 +36,6 @@ struct Reserved {
 }
 
 impl Orders {
-    /// The certificates that wait for them and whose current versions have targets to do now.
-    pub(super) fn stored_behind(&self) -> impl Iterator<Item = CertificateId> {
-        let stored = self.behind.stored.iter();
-        let stored = stored.filter(|(_, until)| until.is_none());
-        stored.map(|(id, _)| id.clone())
-    }
-
     /// Whether all certificates for which they are counted were worked on.
     pub(super) fn are_settled(&self, opened: &Opened) -> bool {
         let mut ids = self.reserved.iter().flat_map(|reserved| &reserved.ids);
@@ -93,12 +86,12 @@ impl Engine {
             return Ok((schedule, Vec::new()));
         }
         self.keep_pauses(&mut schedule, options).await?;
+        schedule.deploy_stored();
         let orders = if is_one || options.force {
             Vec::new()
         } else {
             self.keep_limits(&mut schedule).await?
         };
-        schedule.deploy_stored();
         Ok((schedule, orders))
     }
 
@@ -174,6 +167,17 @@ impl Engine {
         &self,
         schedule: &mut Schedule,
     ) -> Result<Vec<Orders>, StoreError> {
+        let mut all = Vec::new();
+        let reserved = self.reserve_all(schedule, &mut all).await;
+        if let Err(error) = reserved {
+            self.move_up(all, &Opened::default()).await;
+            return Err(error);
+        }
+        Ok(all)
+    }
+
+    /// The orders that are wanted, by the directory URLs of CAs with a limit.
+    async fn wanted(&self, schedule: &Schedule) -> BTreeMap<String, Wanted> {
         // The CA does not count those that it asks for, and an order under way is counted. After a failure the CA may have
         // given it up, and another one follows; or another CA is asked, which does not know what the first one asked for.
         let is_counted = |id: &CertificateId, why: &Why| match why {
@@ -196,52 +200,57 @@ impl Engine {
             let Some((rate, why)) = ca.config().limits.orders.zip(whys.remove(&id)) else {
                 continue;
             };
-            let counted = by_ca.entry(ca.directory().to_owned());
-            let counted = counted.or_insert(Wanted {
+            let of_ca = by_ca.entry(ca.directory().to_owned());
+            let of_ca = of_ca.or_insert(Wanted {
                 rate,
-                wanted: Vec::new(),
+                certificates: Vec::new(),
             });
-            let name = certificate.request.names.first();
-            let Some(name) = name.map(|name| name.identifier.base().clone()) else {
-                continue;
-            };
-            counted.wanted.push((name, (id, why)));
+            if let Some(first) = certificate.request.names.first() {
+                let name = first.identifier.base().clone();
+                of_ca.certificates.push((name, (id, why)));
+            }
         }
-        let mut all = Vec::new();
-        for (directory, Wanted { rate, wanted }) in by_ca {
+        by_ca
+    }
+
+    /// Adds the orders that are counted to `all`, and lets the certificates wait that get none.
+    async fn reserve_all(
+        &self,
+        schedule: &mut Schedule,
+        all: &mut Vec<Orders>,
+    ) -> Result<(), StoreError> {
+        for (directory, Wanted { rate, certificates }) in self.wanted(schedule).await {
             // What ends first comes first, and what is new comes later, the domains in turn. Last comes what will probably fail
             // once more, or certificates that nobody can obtain any more would take all orders.
             let end = |id: &CertificateId| schedule.ends.get(id).copied();
-            let mut wanted = in_turn(wanted);
-            wanted.sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
+            let mut certificates = in_turn(certificates);
+            certificates.sort_by_key(|(id, _)| end(id).unwrap_or(Timestamp::MAX));
             let is_failing = |(id, _): &(CertificateId, Why)| schedule.failing.contains(id);
-            let (failing, usual): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_failing);
-            let mut orders = Orders {
+            let (failing, usual): (Vec<_>, Vec<_>) = certificates.into_iter().partition(is_failing);
+            let orders = all.push_mut(Orders {
                 directory,
                 reserved: Vec::new(),
                 behind: Schedule::default(),
-            };
+            });
             for (rate, wanted) in [(rate, usual), (rate.for_repeats(), failing)] {
                 if wanted.is_empty() {
                     continue;
                 }
-                let counted = Counted { rate, wanted };
-                let (reserved, waiting) = self.reserve(&orders.directory, counted).await?;
+                let (reserved, waiting) = self.reserve(&orders.directory, rate, wanted).await?;
                 orders.reserved.push(reserved);
                 schedule.wait(waiting, &mut orders.behind);
             }
-            all.push(orders);
         }
-        Ok(all)
+        Ok(())
     }
 
     /// Counts as many orders as are allowed. Returns those certificates that have to wait.
     async fn reserve(
         &self,
         directory: &str,
-        counted: Counted,
+        rate: Rate,
+        mut wanted: Vec<(CertificateId, Why)>,
     ) -> Result<(Reserved, Vec<Waiting>), StoreError> {
-        let Counted { rate, mut wanted } = counted;
         let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
         let (spent, all) = self.spend(directory, rate, count).await?;
         let late = wanted.split_off(usize::try_from(spent.count).unwrap_or(usize::MAX));
@@ -366,14 +375,8 @@ impl Engine {
     }
 }
 
-/// The orders that are wanted of a CA with a limit, with the first name of each certificate.
+/// The certificates for which orders are wanted of a CA with a limit, each with its first name.
 struct Wanted {
     rate: Rate,
-    wanted: Vec<(DnsName, (CertificateId, Why))>,
-}
-
-/// The same in the order in which they are counted.
-struct Counted {
-    rate: Rate,
-    wanted: Vec<(CertificateId, Why)>,
+    certificates: Vec<(DnsName, (CertificateId, Why))>,
 }

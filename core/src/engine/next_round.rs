@@ -11,8 +11,9 @@ pub(super) const IN_ONE_ROUND: usize = 50;
 /// wait within the round, each time until no cache has older values. Rounds of other groups wait until it ends.
 const AT_ONE_NAME: usize = 200;
 
-/// The members of the next round, whose alias names are all free, and the others. Of certificates with equal names a round has one: until the order of one
-/// is finalized, a CA may return the same order for the other (RFC 8555 §7.4 leaves that to the CA).
+/// The members of the next round, whose alias names are all free, and the others. Of certificates with equal names a round
+/// has one: until the order of one is finalized, a CA may return the same order for the other (RFC 8555 §7.4 leaves that
+/// to the CA).
 pub(super) fn next_round(
     members: Vec<Prepared>,
     is_free: impl Fn(&Prepared) -> bool,

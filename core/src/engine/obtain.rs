@@ -1,6 +1,5 @@
 //! Obtaining the certificates of several CAs at the same time.
 
-use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
@@ -52,8 +51,6 @@ impl Run {
         };
         obtaining.begin(ids, ranks).await;
         let mut moved_up = Vec::new();
-        // Those that wait for orders, and may get one. Their current versions are deployed if they do not.
-        let mut stored: BTreeSet<_> = orders.iter().flat_map(Orders::stored_behind).collect();
         loop {
             tokio::select! {
                 Some(report) = reports.recv() => obtaining.hand_over(report),
@@ -67,11 +64,8 @@ impl Run {
                         let opened = &obtaining.opened;
                         let settled = orders.extract_if(.., |orders| orders.are_settled(opened));
                         let next = self.move_up(settled.collect(), opened, options).await;
-                        if let Some((next, more)) = next {
+                        if let Some((mut next, more)) = next {
                             orders.extend(more);
-                            let replaced = next.replaced();
-                            stored.retain(|id| !replaced.contains(id));
-                            arrivals.send(Arrival::Replaced(replaced));
                             obtaining.begin(next.obtained(), next.ranks()).await;
                             moved_up.push(next);
                         }
@@ -80,7 +74,6 @@ impl Run {
                 },
             }
         }
-        arrivals.send(Arrival::Stored(stored.into_iter().collect()));
         // The run was cancelled before it came to all of them.
         self.engine().move_up(orders, &obtaining.opened).await;
         moved_up

@@ -184,30 +184,32 @@ impl Schedule {
         rehearsed.map(|(id, _)| id.clone()).collect()
     }
 
-    /// What the certificates are known by.
-    pub(super) fn ranks(&self) -> Ranks {
+    /// Takes out what the certificates are known by.
+    pub(super) fn ranks(&mut self) -> Ranks {
         Ranks {
-            failing: self.failing.clone(),
-            ends: self.ends.clone(),
+            failing: std::mem::take(&mut self.failing),
+            ends: std::mem::take(&mut self.ends),
         }
     }
 
-    /// The certificates that are to be obtained, and whose current versions have targets to do now.
-    pub(super) fn replaced(&self) -> Vec<CertificateId> {
-        let is_undeployed = |id: &CertificateId| self.stored.get(id) == Some(&None);
-        self.obtained().into_iter().filter(is_undeployed).collect()
-    }
-
-    /// Lets the current versions of certificates be deployed that are not to be obtained now.
+    /// Lets the current versions of certificates be deployed that are not to be obtained in this run. The others stay in
+    /// `stored`.
     pub(super) fn deploy_stored(&mut self) {
         let obtained: BTreeSet<_> = self.obtained().into_iter().collect();
-        for (id, until) in &self.stored {
+        let is_kept = |id: &CertificateId, _: &mut _| !obtained.contains(id);
+        for (id, until) in self.stored.extract_if(.., is_kept) {
             match until {
-                _ if obtained.contains(id) => {}
-                Some(until) => self.undeployed.push((id.clone(), *until)),
-                None => self.work.push((id.clone(), Work::Deploy)),
+                Some(until) => self.undeployed.push((id, until)),
+                None => self.work.push((id, Work::Deploy)),
             }
         }
+    }
+
+    /// The certificates that may be obtained, and whose current versions have targets to do now.
+    pub(super) fn replaced(&self) -> BTreeSet<CertificateId> {
+        let stored = self.stored.iter();
+        let now = stored.filter(|(_, until)| until.is_none());
+        now.map(|(id, _)| id.clone()).collect()
     }
 
     fn add_stored(&mut self, id: &CertificateId, deployment: Option<&Needed>) {
@@ -226,9 +228,6 @@ impl Schedule {
             .work
             .extend(self.work.extract_if(.., |(id, _)| late.contains(id)));
         for id in &late {
-            if let Some(until) = self.stored.remove(id) {
-                behind.stored.insert(id.clone(), until);
-            }
             if let Some(end) = self.ends.get(id) {
                 behind.ends.insert(id.clone(), *end);
             }
@@ -243,7 +242,6 @@ impl Schedule {
     pub(super) fn add_all(&mut self, others: Schedule) {
         self.work.extend(others.work);
         self.ends.extend(others.ends);
-        self.stored.extend(others.stored);
         self.failing.extend(others.failing);
     }
 

@@ -296,7 +296,7 @@ impl Run {
     /// them.
     async fn work(
         &self,
-        schedule: Schedule,
+        mut schedule: Schedule,
         orders: Vec<Orders>,
         options: &RunOptions,
         arrivals: &Arrivals,

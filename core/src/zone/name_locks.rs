@@ -35,8 +35,8 @@ pub struct LockedNames {
 }
 
 impl NameLocks {
-    /// Waits until no other round uses the names of one of these sets, and locks those of all sets of which that is true then,
-    /// in their order. Meanwhile others may be granted what they wait for, whoever came first.
+    /// Waits until nobody holds the names of one of these sets. Locks the names of that set, and of all others that are free
+    /// by then. Who came later does not wait: it may get its names first.
     pub async fn lock(&self, sets: Vec<BTreeSet<DnsName>>) -> LockedNames {
         self.lock_after(None, sets).await
     }
@@ -67,7 +67,7 @@ impl NameLocks {
                 Err(waiting) => waiting,
             }
         };
-        // Whoever grants it lives as long as what is waited for.
+        // The sender is in the queue until it is used: an error cannot come.
         waiting
             .await
             .unwrap_or_else(|_| self.locked(BTreeSet::new()))

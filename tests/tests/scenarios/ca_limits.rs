@@ -96,6 +96,42 @@ fn orders_that_were_not_opened_do_not_count() -> Result {
 }
 
 #[test]
+fn a_certificate_that_gets_an_order_late_is_deployed_once_although_it_was_not_before() -> Result {
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let bed = TestBed::builder().delegate(&["example.com"]).start()?;
+    let ran = bed.folder().join("ran");
+    let settings = |domains: &str, command: &str| {
+        let lines = format!("domains = [{domains}]");
+        let mut settings = bed.settings_with(&ca).certificate("web", &lines);
+        let command = format!("command = ['sh', '-c', '{command}']");
+        settings.more +=
+            &format!("[acme.limits]\norders = 3\n[[deploy]]\nkind = 'command'\n{command}\n");
+        settings
+    };
+    // It is obtained, and not deployed. Then it fails with another name, so that others come first.
+    let works = "\"example.com\"";
+    let fails = "\"example.com\", \"nowhere.example.com\"";
+    for domains in [works, fails] {
+        let program = bed.program(settings(domains, "exit 1"))?;
+        let outcome = program.run(&["renew"])?;
+        assert_ne!(outcome.code, Some(0), "{outcome}");
+    }
+    let wildcard = "\"example.com\", \"*.example.com\"";
+    let command = format!("echo >> {}", ran.display());
+    let settings = settings(wildcard, &command);
+    let settings = settings.certificates(&["nowhere1.example.com", "nowhere2.example.com"]);
+    let program = bed.program(settings)?.clock("+62s");
+    let outcome = program.run(&["renew", "--output", "json"])?;
+    outcome.assert_failure(3, &[]);
+    let json = outcome.json()?;
+    assert_eq!(json["renewed"][0]["certificate"], "web", "{outcome}");
+    assert_eq!(json["deployed"], serde_json::json!([]), "{outcome}");
+    assert_eq!(json["in_progress"], serde_json::json!([]), "{outcome}");
+    assert_eq!(std::fs::read_to_string(&ran)?, "\n", "{outcome}");
+    Ok(())
+}
+
+#[test]
 fn certificates_that_fail_again_and_again_take_no_order_from_others() -> Result {
     let ca = SimulatedCa::start(Validation::Trust)?;
     let good: Vec<_> = (0..5).map(|n| format!("good{n}.example.com")).collect();
