@@ -44,16 +44,19 @@ pub fn is_unprintable(c: char) -> bool {
 
 /// The first items of a list, and how many more there are.
 pub fn few<S: AsRef<str>>(items: &[S], separator: &str) -> String {
-    let mut shown: Vec<_> = items.iter().map(AsRef::as_ref).take(SHOWN_MAX).collect();
-    let rest = items.len() - shown.len();
-    // Naming the only one that is left takes no more room than counting it.
-    let more = match rest {
-        0 => return shown.join(separator),
-        1 => items[SHOWN_MAX].as_ref().to_owned(),
-        _ => format!("{} more", grouped(rest)),
-    };
-    shown.push(&more);
+    let count = shown_of(items.len(), SHOWN_MAX);
+    let more = format!("{} more", grouped(items.len() - count));
+    let mut shown: Vec<_> = items[..count].iter().map(AsRef::as_ref).collect();
+    if count < items.len() {
+        shown.push(&more);
+    }
     shown.join(separator)
+}
+
+/// How many of `count` items are shown, if `max` are: one more if it is the only one that is left, because it takes no more
+/// room than counting it.
+pub(crate) fn shown_of(count: usize, max: usize) -> usize {
+    if count <= max + 1 { count } else { max }
 }
 
 /// The number with a comma between its thousands.

@@ -57,8 +57,8 @@ pub enum Input {
     Nothing,
     /// A text.
     Text(String),
-    /// An open file. A lock on it is held until it is unlocked here; if this process is killed, until the program has ended, and
-    /// everything that it started.
+    /// An open file. A lock on it lasts until it is unlocked here. If this process is killed, it lasts until the program and
+    /// everything that it started have ended.
     File(Arc<File>),
 }
 

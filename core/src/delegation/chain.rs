@@ -71,7 +71,7 @@ pub struct FoundTxt {
     pub octets: usize,
     /// Those that are ours.
     pub(super) ours: BTreeSet<String>,
-    /// Those that are not.
+    /// The others. Of no use if it is not known which are ours.
     pub(super) foreign: ForeignValues,
 }
 
@@ -80,19 +80,23 @@ impl FoundTxt {
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
-}
 
-impl FoundTxt {
     /// What is kept of these values.
     pub(super) fn of(values: &[String], is_ours: impl Fn(&str) -> bool) -> Self {
-        let (ours, foreign): (Vec<_>, Vec<_>) = values.iter().partition(|value| is_ours(value));
-        FoundTxt {
+        let mut found = FoundTxt {
             first: values.iter().take(VALUES_KEPT).cloned().collect(),
             count: values.len(),
             octets: values.iter().map(String::len).sum(),
-            ours: ours.into_iter().cloned().collect(),
-            foreign: foreign.into_iter().collect(),
+            ..FoundTxt::default()
+        };
+        for value in values {
+            if is_ours(value) {
+                found.ours.insert(value.clone());
+            } else {
+                found.foreign.add(value);
+            }
         }
+        found
     }
 }
 

@@ -106,7 +106,7 @@ pub struct Finding {
     pub record: Option<String>,
 }
 
-/// What tells a finding from others. The same may be found for several identifiers.
+/// What distinguishes a finding from others. The same may be found for several identifiers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cause {
     kind: FindingKind,

@@ -2,45 +2,38 @@
 
 use super::finding::{Finding, FindingKind, Severity};
 use crate::name::{DnsName, Identifier};
-use crate::printable::{SHOWN_MAX, TEXT_MAX, grouped, shortened};
+use crate::printable::{SHOWN_MAX, TEXT_MAX, grouped, shortened, shown_of};
 use crate::txt::TxtValue;
 
 /// Values that are not ours, by what they probably are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ForeignValues {
-    challenges: Few,
-    others: Few,
+    challenges: FirstValues,
+    others: FirstValues,
 }
 
 /// How many values there are, and what is shown of the first ones. A name may have thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Few {
+struct FirstValues {
     count: usize,
     shown: Vec<String>,
 }
 
-impl<T: AsRef<str>> FromIterator<T> for ForeignValues {
-    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
-        let mut foreign = ForeignValues::default();
-        for value in values {
-            let value = value.as_ref();
-            let parsed = value.parse::<TxtValue>();
-            let few = if parsed.is_ok_and(|value| value.is_challenge()) {
-                &mut foreign.challenges
-            } else {
-                &mut foreign.others
-            };
-            few.count += 1;
-            // Showing the only one that is left takes no more room than counting it.
-            if few.shown.len() <= SHOWN_MAX {
-                few.shown.push(shortened(value, TEXT_MAX));
-            }
-        }
-        foreign
-    }
-}
-
 impl ForeignValues {
+    /// Adds a value.
+    pub(crate) fn add(&mut self, value: &str) {
+        let parsed = value.parse::<TxtValue>();
+        let first = if parsed.is_ok_and(|value| value.is_challenge()) {
+            &mut self.challenges
+        } else {
+            &mut self.others
+        };
+        first.count += 1;
+        if first.shown.len() <= SHOWN_MAX {
+            first.shown.push(shortened(value, TEXT_MAX));
+        }
+    }
+
     /// The findings about these values at `alias_name`. Of many values of one kind, only the first ones have a finding
     /// of their own.
     pub(crate) fn findings(
@@ -75,13 +68,14 @@ impl ForeignValues {
     }
 }
 
-impl Few {
+impl FirstValues {
     fn answers(&self, what: &str) -> Vec<String> {
         let answer = |value: &String| format!("there is {what}: \"{value}\"");
-        let mut answers: Vec<_> = self.shown.iter().map(answer).collect();
-        let more = self.count.saturating_sub(SHOWN_MAX);
-        if let Some(last) = answers.get_mut(SHOWN_MAX).filter(|_| more > 1) {
-            *last = format!("there are {} more such TXT values", grouped(more));
+        let shown = shown_of(self.count, SHOWN_MAX);
+        let mut answers: Vec<_> = self.shown[..shown].iter().map(answer).collect();
+        if shown < self.count {
+            let more = grouped(self.count - shown);
+            answers.push(format!("there are {more} more such TXT values"));
         }
         answers
     }
@@ -95,9 +89,12 @@ mod tests {
     fn of_thousands_of_values_the_first_ones_are_shown_and_the_rest_are_counted() {
         let challenge = "c".repeat(43);
         let values = (0..4_600).map(|n| format!("{n}"));
-        let values: ForeignValues = values.chain(vec![challenge.clone(); 4]).collect();
-        assert_eq!(values.others.shown.len(), SHOWN_MAX + 1);
-        let findings = values.findings(&[], &"alias.example.com".parse().unwrap());
+        let mut foreign = ForeignValues::default();
+        for value in values.chain(vec![challenge.clone(); 4]) {
+            foreign.add(&value);
+        }
+        assert_eq!(foreign.others.shown.len(), SHOWN_MAX + 1);
+        let findings = foreign.findings(&[], &"alias.example.com".parse().unwrap());
         let answers: Vec<_> = findings.iter().map(|finding| &*finding.answer).collect();
         assert_eq!(answers.len(), 8);
         assert!(

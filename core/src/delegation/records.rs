@@ -9,13 +9,13 @@ use super::caa_property::Property;
 use super::chain::{CnameChain, End};
 use crate::dns::{Caa, Dns, DnsError};
 use crate::name::DnsName;
-use crate::printable::{TEXT_MAX, grouped, printable};
+use crate::printable::{TEXT_MAX, grouped, printable, shown_of};
 use crate::txt::quoting::quoted_octets;
 
 /// TXT records at a challenge name that are named; the others are counted. What is found is kept for all names of the
 /// settings at a time, and a name may have thousands of records.
 const TXT_KEPT: usize = 16;
-/// CAA records of one name.
+/// A name with more CAA records is left out.
 const CAA_MAX: usize = 64;
 /// Octets in them.
 const CAA_OCTETS_MAX: usize = 4_096;
@@ -57,7 +57,7 @@ pub enum RecordData {
 pub enum Replaced {
     /// A CNAME with this target.
     Cname(String),
-    /// A TXT record with this text, which cannot exist beside a CNAME (RFC 1034 §3.6.2).
+    /// A TXT record with this text, or with text that begins so, which cannot exist beside a CNAME (RFC 1034 §3.6.2).
     Txt(String),
     /// More TXT records, and their number.
     MoreTxt(usize),
@@ -233,11 +233,7 @@ async fn in_the_way(dns: &Dns, chain: &CnameChain) -> Vec<Replaced> {
 
 /// The first TXT records, each with the beginning of its text, and how many more there are.
 fn replaced_txt(texts: &[String]) -> Vec<Replaced> {
-    let shown = match texts.len() {
-        // Showing the only one that is left takes no more room than counting it.
-        count if count <= TXT_KEPT + 1 => count,
-        _ => TXT_KEPT,
-    };
+    let shown = shown_of(texts.len(), TXT_KEPT);
     let first = texts[..shown]
         .iter()
         .map(|text| text.chars().take(TEXT_MAX).collect());

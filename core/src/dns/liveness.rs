@@ -18,7 +18,7 @@ pub(super) struct Liveness(Mutex<HashMap<SocketAddr, Resolver>>);
 struct Resolver {
     /// When it last answered anything.
     heard: Option<Instant>,
-    /// Whether its last answer was more than that it does not look for one.
+    /// Whether its last answer was a result or SERVFAIL: it looked for one.
     searches: bool,
     is_dead: bool,
 }
@@ -49,8 +49,8 @@ impl Liveness {
         heard.is_some_and(|heard| heard >= since)
     }
 
-    /// Whether the resolver did not answer the last time, not even what nobody else chooses. The others are asked
-    /// before it.
+    /// Whether the resolver answered neither its last question nor the one about the root. The others are asked before
+    /// it.
     pub(super) fn is_dead(&self, resolver: SocketAddr) -> bool {
         let resolvers = self.resolvers();
         resolvers.get(&resolver).is_some_and(|known| known.is_dead)

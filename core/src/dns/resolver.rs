@@ -221,7 +221,7 @@ impl Dns {
         answer
     }
 
-    /// Asks a resolver that is silent for long about the root: nobody can choose how long that takes.
+    /// Asks a resolver that has not answered for long about the root: no owner of a zone can delay that answer.
     async fn probe(&self, resolver: SocketAddr, begun: Instant, limit: Duration) {
         if self.config.resolvers.len() == 1 {
             return;

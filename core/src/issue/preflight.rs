@@ -238,15 +238,14 @@ fn foreign_values(
     aliases: &Aliases,
     challenges: &[Challenge],
 ) -> Vec<Finding> {
-    let mut by_name: BTreeMap<&DnsName, Vec<&str>> = BTreeMap::new();
+    let mut by_name: BTreeMap<&DnsName, ForeignValues> = BTreeMap::new();
     for TxtRecord { name, value } in &existing.foreign {
-        by_name.entry(name).or_default().push(value.as_str());
+        by_name.entry(name).or_default().add(value.as_str());
     }
     let findings = by_name.into_iter().flat_map(|(name, values)| {
         let leads_there = |challenge: &&Challenge| aliases.of(&challenge.name) == Some(name);
         let concerned = challenges.iter().filter(leads_there);
         let identifiers = concerned.flat_map(|challenge| challenge.identifiers.clone());
-        let values: ForeignValues = values.into_iter().collect();
         values.findings(&identifiers.collect::<Vec<_>>(), name)
     });
     findings.collect()

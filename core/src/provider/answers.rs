@@ -9,11 +9,11 @@ use tokio::time::{Instant, timeout_at};
 
 /// Answers that one client receives and reads at a time.
 const AT_ONCE: usize = 2;
-/// Octets of an answer for which there is always room.
+/// Octets of an answer that is not large.
 const SMALL: usize = 1 << 20;
-/// Larger answers that all clients of this process receive and read at a time, each client one.
+/// Large answers that this process receives and reads at a time. A client has one of them.
 const LARGE_AT_ONCE: usize = 4;
-/// How long a larger one may take while there is no room for another one: a backend that sends nothing more must not
+/// How long a large one may take while there is no room for another one: a backend that sends nothing more must not
 /// keep others waiting.
 const LARGE_TIME: Duration = Duration::from_secs(10);
 
@@ -61,8 +61,8 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// Waits until an answer may be received. It must have begun: a server that does not answer must not keep others
-    /// waiting.
+    /// Waits for a place for an answer. Call it when the answer has begun: a server that does not answer must not keep
+    /// others waiting.
     pub async fn begin(&self) -> Answer<'_> {
         Answer {
             octets: Vec::new(),

@@ -120,11 +120,11 @@ pub(super) async fn publish(
     }
 }
 
-/// Removes all values, by value, whether or not they were ever written. Tells for each publication, as soon as its own
-/// zones are done, which of them may still have some.
+/// Removes all values, by value, whether or not they were ever written. Calls `report` for each publication as soon as its
+/// own zones are done, with an error for each zone that may still have some.
 pub(super) async fn withdraw(
     publications: &[Publication],
-    mut tell: impl FnMut(usize, Vec<ZoneError>),
+    mut report: impl FnMut(usize, Vec<ZoneError>),
 ) {
     let mut zones = FuturesUnordered::new();
     for (writer, parts) in by_writer(publications) {
@@ -134,7 +134,7 @@ pub(super) async fn withdraw(
     for (index, publication) in publications.iter().enumerate() {
         let open = publication.zones.len();
         if open == 0 {
-            tell(index, Vec::new());
+            report(index, Vec::new());
         }
         waiting.push((open, Vec::new()));
     }
@@ -144,7 +144,7 @@ pub(super) async fn withdraw(
             left_behind.extend(error);
             *open -= 1;
             if *open == 0 {
-                tell(index, std::mem::take(left_behind));
+                report(index, std::mem::take(left_behind));
             }
         }
     }
@@ -156,9 +156,8 @@ async fn out_of_zone(writer: &ZoneWriter, parts: Vec<Part<'_>>) -> Vec<(usize, O
     // Nothing waits until the servers no longer have a value.
     let outcomes = parts.into_iter().zip(written);
     let outcomes = outcomes.map(|(part, outcome)| {
-        let zone = || writer.zone().clone();
         let failed = |source| ZoneError::Write {
-            zone: zone(),
+            zone: writer.zone().clone(),
             source,
         };
         (part.index, outcome.err().map(failed))

@@ -9,7 +9,7 @@ use crate::name::DnsName;
 
 /// Locks for alias names, for one process.
 ///
-/// Who waits holds nothing: otherwise a certificate with many alias names would hold some of them while it waits for the
+/// A caller that waits holds nothing: otherwise a certificate with many alias names would hold some of them while it waits for the
 /// others, one after the other.
 #[derive(Clone, Debug, Default)]
 pub struct NameLocks(Arc<Mutex<State>>);
@@ -36,7 +36,7 @@ pub struct LockedNames {
 
 impl NameLocks {
     /// Waits until nobody holds the names of one of these sets. Locks the names of that set, and of all others that are free
-    /// by then. Who came later does not wait: it may get its names first.
+    /// by then. A later caller whose names are free gets them first.
     pub async fn lock(&self, sets: Vec<BTreeSet<DnsName>>) -> LockedNames {
         self.lock_after(None, sets).await
     }
@@ -49,6 +49,7 @@ impl NameLocks {
     ) -> LockedNames {
         let waiting = {
             let mut state = self.state();
+            let gives_back = earlier.is_some();
             if let Some(mut earlier) = earlier {
                 state.give_back(std::mem::take(&mut earlier.names));
             }
@@ -61,7 +62,10 @@ impl NameLocks {
                     Err(waiting)
                 }
             };
-            self.grant(state);
+            // Otherwise nothing has become free.
+            if gives_back {
+                self.grant(state);
+            }
             match outcome {
                 Ok(locked) => return locked,
                 Err(waiting) => waiting,
@@ -130,7 +134,10 @@ impl LockedNames {
     /// Gives back all names but these.
     pub fn keep_only(&mut self, names: &BTreeSet<DnsName>) {
         let others = self.names.extract_if(.., |name| !names.contains(name));
-        let others = others.collect();
+        let others: BTreeSet<_> = others.collect();
+        if others.is_empty() {
+            return;
+        }
         let mut state = self.locks.state();
         state.give_back(others);
         self.locks.grant(state);
@@ -139,9 +146,7 @@ impl LockedNames {
 
 impl Drop for LockedNames {
     fn drop(&mut self) {
-        if !self.names.is_empty() {
-            self.keep_only(&BTreeSet::new());
-        }
+        self.keep_only(&BTreeSet::new());
     }
 }
 

@@ -137,7 +137,7 @@ impl Round {
         let kept = numbers.difference(&refused).copied().collect();
         inbox.all_given_up(&kept).await;
         inbox.begin_withdrawal(&numbers);
-        // Nobody waits for a zone of somebody else.
+        // Each member gets its answer as soon as its own zones are done.
         let mut again = BTreeSet::new();
         joint::withdraw(&publications, |index, left_behind| {
             let number = part[index].number;

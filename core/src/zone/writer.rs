@@ -240,12 +240,8 @@ impl ZoneWriter {
             .map(|values| values.iter().map(requested).collect());
         let mut outcomes = self.write_together(removals.collect()).await;
         if self.provider.reading() == Reading::AtServers {
-            self.still_there(&groups, &mut outcomes).await;
+            self.still_there(&names, &groups, &mut outcomes).await;
         }
-        let is_there = |open: &Arc<OpenValue>| {
-            let values = there.get(&open.name);
-            values.is_some_and(|values| values.contains(&open.value))
-        };
         let mut cleaned = CleanUp::default();
         for (values, outcome) in groups.into_iter().zip(outcomes) {
             let values = values.into_iter().cloned();
@@ -253,7 +249,7 @@ impl ZoneWriter {
                 cleaned.left.push((values.collect(), error));
                 continue;
             }
-            let (removed, gone): (Vec<_>, Vec<_>) = values.partition(is_there);
+            let (removed, gone): (Vec<_>, Vec<_>) = values.partition(|open| shows(&there, open));
             cleaned.removed.extend(removed);
             cleaned.gone += gone.len();
         }
@@ -264,21 +260,17 @@ impl ZoneWriter {
     /// nothing else would be reported.
     async fn still_there(
         &self,
+        names: &[DnsName],
         groups: &[Vec<&Arc<OpenValue>>],
         outcomes: &mut [Result<Applied, WriteError>],
     ) {
-        let names: Vec<_> = groups.iter().map(|values| values[0].name.clone()).collect();
         // If they cannot be read now, the next run reads them again: they are open in the ledger.
-        let Ok(there) = self.values(&names).await else {
+        let Ok(there) = self.values(names).await else {
             return;
         };
-        for (values, outcome) in groups.iter().zip(outcomes) {
-            let name = &values[0].name;
-            let values = values.iter().map(|open| &open.value);
-            let left: Vec<_> = values
-                .filter(|value| there.get(name).is_some_and(|set| set.contains(value)))
-                .cloned()
-                .collect();
+        for ((name, values), outcome) in names.iter().zip(groups).zip(outcomes) {
+            let left = values.iter().filter(|open| shows(&there, open));
+            let left: Vec<_> = left.map(|open| open.value.clone()).collect();
             if !left.is_empty() && outcome.is_ok() {
                 *outcome = Err(WriteError::NotCarriedOut {
                     server: self.provider.identity().endpoint,
@@ -289,6 +281,12 @@ impl ZoneWriter {
             }
         }
     }
+}
+
+/// Whether the backend shows the value.
+fn shows(sets: &TxtSets, open: &OpenValue) -> bool {
+    let set = sets.get(&open.name);
+    set.is_some_and(|set| set.contains(&open.value))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use tokio::time::timeout;
 
 /// Programs of one provider that run at a time.
 const OF_A_PROVIDER: usize = 20;
-/// Programs of all providers that run at a time: the first one of some providers, and others of any.
+/// Programs of all providers that run at a time. `FIRST` places are for providers that have no other one there, `MORE` are
+/// for all.
 const FIRST: usize = 25;
 const MORE: usize = 75;
 
@@ -18,7 +19,7 @@ static MORE_OF_ALL: Semaphore = Semaphore::const_new(MORE);
 #[derive(Debug)]
 pub(crate) struct Places {
     all: Semaphore,
-    /// One of them, which programs of other providers do not take.
+    /// Held by the program that has one of the `FIRST` places.
     first: Semaphore,
 }
 

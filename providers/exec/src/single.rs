@@ -16,8 +16,7 @@ use crate::parameters::{AcmeSh, Program};
 use crate::runner::Run;
 use crate::turns::Turns;
 
-/// After so many runs that hung, the program is not run again for the same request: something else is wrong, and others
-/// wait for a turn of the same program.
+/// After so many runs that hung, the rest of the request fails: others wait for a turn of the same program.
 const HUNG_MAX: usize = 2;
 /// How much longer than its timeout a run may take, until it was stopped.
 const STOPPING: Duration = Duration::from_secs(10);

@@ -147,7 +147,7 @@ impl Turns {
             return true;
         };
         let ended = self.queue.wait_for(limit, async {
-            while !self.queue.progress().is_locked && self.is_locked_by_others(&file) {
+            while !self.queue.progress().is_locked && !self.try_lock(&file) {
                 sleep(INTERVAL).await;
             }
         });
@@ -161,7 +161,7 @@ impl Turns {
         if let Some(until) = others_until {
             sleep_until(until).await;
         }
-        while self.is_locked_by_others(&file) {
+        while !self.try_lock(&file) {
             // Waiting in the system would block a thread for ever.
             sleep(INTERVAL).await;
         }
@@ -173,15 +173,15 @@ impl Turns {
         opened.inspect_err(|error| self.log(error)).ok()
     }
 
-    /// Locks the file unless another process has locked it.
-    fn is_locked_by_others(&self, file: &File) -> bool {
+    /// Tries to lock the file; `false` if another process has locked it. `true` as well if it cannot be locked at all.
+    fn try_lock(&self, file: &File) -> bool {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => true,
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
             Err(TryLockError::Error(error)) => {
                 self.log(&error);
-                false
+                true
             }
-            Ok(()) => false,
         }
     }
 

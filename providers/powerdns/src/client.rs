@@ -137,17 +137,15 @@ impl Client {
         let mut answer = self.answers.begin().await;
         let not_received = |error| match error {
             NotReceived::Failed(error) => failed(error),
+            NotReceived::NoRoom(_) if is_error => RequestError::Refused { status, text: None },
             NotReceived::NoRoom(reason) => RequestError::NoAnswer(reason.into()),
         };
+        let max = if is_error { ERROR_MAX } else { BODY_MAX };
         while answer
-            .receive(BODY_MAX, response.chunk())
+            .receive(max, response.chunk())
             .await
             .map_err(not_received)?
-        {
-            if is_error && answer.octets().len() > ERROR_MAX {
-                return Err(RequestError::Refused { status, text: None });
-            }
-        }
+        {}
         debug!(path, status, octets = answer.octets().len(), "response");
         if !is_error {
             return Ok(answer);

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::attempts::Attempts;
-use crate::connection::{Connection, Connections, Reserved, TooLarge, read_message};
+use crate::connection::{Connection, Connections, Reserved, read_message};
 use crate::error::{Cause, ExchangeError, Refusal, no_response, not_sent, timed_out};
 use crate::key::TsigKey;
 use crate::server::ServerAddress;
@@ -138,16 +138,13 @@ impl Client<'_> {
         // Each response has the whole time limit after the one before.
         while !pending.is_empty() {
             let error = match timeout(limit, responses.recv()).await {
-                Ok(Some(Ok(bytes))) => {
+                Ok(Some(response)) => {
+                    let bytes = response.map_err(no_response)?;
                     let request = answered(&bytes, &mut pending)?;
                     let take = take.clone();
                     let accept = move |bytes: &[u8]| request.accept(bytes, now).map(take);
                     accepted.push(self.connections.decoding.of(bytes, accept).await?);
                     continue;
-                }
-                Ok(Some(Err(TooLarge { max }))) => {
-                    let cause = format!("its responses have more than {max} octets");
-                    return Err(no_response(cause));
                 }
                 Ok(None) => connection.cause(),
                 Err(_) => {

@@ -97,14 +97,7 @@ impl fmt::Debug for Connection {
 /// Ids for requests, and where the responses to them arrive. Both end with the connection.
 pub(crate) struct Reserved {
     pub(crate) ids: Vec<u16>,
-    pub(crate) responses: mpsc::UnboundedReceiver<Result<Vec<u8>, TooLarge>>,
-}
-
-/// The responses have more octets than are kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TooLarge {
-    /// So many are kept.
-    pub(crate) max: usize,
+    pub(crate) responses: mpsc::UnboundedReceiver<Result<Vec<u8>, Cause>>,
 }
 
 impl Connection {
@@ -177,7 +170,7 @@ struct State {
 /// Where the responses to requests that were reserved together arrive.
 #[derive(Clone)]
 struct Waiting {
-    arrived: mpsc::UnboundedSender<Result<Vec<u8>, TooLarge>>,
+    arrived: mpsc::UnboundedSender<Result<Vec<u8>, Cause>>,
     /// Those that have arrived.
     octets: Arc<AtomicUsize>,
     max: usize,
@@ -240,13 +233,14 @@ impl Inbox {
             max,
         } = waiting.ok_or("it answers another request")?;
         let before = octets.fetch_add(message.len(), Ordering::Relaxed);
-        let is_too_large = before + message.len() > max;
-        // Nobody waits for a response to a request that was given up.
-        let _ = arrived.send(if is_too_large {
-            Err(TooLarge { max })
+        let response = if before + message.len() > max {
+            let cause = format!("its responses have more than {max} octets");
+            Err(cause.into())
         } else {
             Ok(message)
-        });
+        };
+        // Nobody waits for a response to a request that was given up.
+        let _ = arrived.send(response);
         Ok(())
     }
 
@@ -361,7 +355,7 @@ mod tests {
         for id in [second.ids[1], first.ids[0], second.ids[0]] {
             server.write_all(&framed(id)).await.unwrap();
         }
-        let id = |message: Option<Result<Vec<u8>, TooLarge>>| {
+        let id = |message: Option<Result<Vec<u8>, Cause>>| {
             u16::from_be_bytes(*message.unwrap().unwrap().first_chunk().unwrap())
         };
         assert_eq!(id(first.responses.recv().await), first.ids[0]);

@@ -44,6 +44,7 @@ const CHANGES_PER_MESSAGE: usize = 120;
 const VALUES_PER_NAME: usize = 100;
 /// Queries that are pending on one connection at a time.
 const PENDING_QUERIES: usize = 500;
+
 /// Writes TXT values by DNS UPDATE. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Rfc2136 {
