@@ -3,6 +3,7 @@
 mod output;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -399,14 +400,19 @@ pub async fn check_runnable(program: &str) -> Result<(), ProgramError> {
     if program.contains('/') {
         return executable(Path::new(program)).map_err(|error| not_run(program, error));
     }
-    // Without PATH, the C library looks there (execvp(3)).
-    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    let mut files = std::env::split_paths(&folders).map(|folder| folder.join(program));
-    if files.any(|file| executable(&file).is_ok()) {
+    if in_path(program, std::env::var_os("PATH").as_deref()).is_some() {
         return Ok(());
     }
     let problem = io::Error::new(ErrorKind::NotFound, "there is no such program in PATH");
     Err(not_run(program, problem))
+}
+
+/// The file that is run as `program`, by the rules of the C library (execvp(3)).
+pub(crate) fn in_path(program: &str, path: Option<&OsStr>) -> Option<PathBuf> {
+    // Without PATH, the C library looks there.
+    let folders = path.unwrap_or(OsStr::new("/bin:/usr/bin"));
+    let mut files = std::env::split_paths(folders).map(|folder| folder.join(program));
+    files.find(|file| executable(file).is_ok())
 }
 
 /// Fails unless this is a file that this user can run.

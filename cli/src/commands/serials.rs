@@ -1,16 +1,17 @@
 //! `acme-alias ledger diff-serial`: changes of alias zones that nobody explains.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::{fs, io};
 
-use acme_alias_core::engine::{Engine, RunError};
+use acme_alias_core::engine::{Engine, Environment, RunError};
 use acme_alias_core::ledger::{self, FileLedger, Ledger, OtherHosts, ZoneSerials};
 use acme_alias_core::name::DnsName;
 use acme_alias_core::printable::few;
 use acme_alias_core::txt::TxtValue;
 use acme_alias_core::zone::ConfiguredProvider;
+use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::outcome;
@@ -18,6 +19,9 @@ use crate::cli::DiffSerialArgs;
 use crate::failure::{Failure, Part};
 use crate::output::{Output, Report};
 use crate::setup::Setup;
+
+/// Zones whose serials are read at a time.
+const AT_ONCE: usize = 32;
 
 /// How the serials of the alias zones moved, and where no change of ours or of other hosts explains it. With a
 /// note, the movements that were found count as explained from now on.
@@ -46,12 +50,7 @@ pub(crate) async fn compare(
     }
     zones.retain(|zone, _| args.zone.as_ref().is_none_or(|only| only == zone));
     let (mut compared, mut unread) = (Vec::new(), Vec::new());
-    for (zone, mut serials) in zones {
-        let mut alias_zones = environment.alias_zones().iter();
-        let current = match alias_zones.find(|(apex, _)| **apex == zone) {
-            Some((_, provider)) => current_serial(provider, &zone).await,
-            None => Ok(None),
-        };
+    for (zone, mut serials, current) in current_serials(&environment, zones).await {
         let current = current.unwrap_or_else(|failure| {
             let remedy = failure.remedy.as_deref().unwrap_or_default();
             output.warning(&format!(
@@ -156,6 +155,25 @@ fn has_lines(folder: &Path) -> io::Result<()> {
         }
     }
     Err(io::Error::other("no `.jsonl` file is in this folder"))
+}
+
+/// Reads the current serials of the zones, many at a time.
+async fn current_serials(
+    environment: &Environment,
+    zones: BTreeMap<DnsName, ZoneSerials>,
+) -> Vec<(DnsName, ZoneSerials, Result<Option<u32>, Failure>)> {
+    let providers: BTreeMap<_, _> = environment.alias_zones().iter().collect();
+    let read = stream::iter(zones).map(|(zone, serials)| {
+        let provider = providers.get(&zone).copied();
+        async move {
+            let current = match provider {
+                Some(provider) => current_serial(provider, &zone).await,
+                None => Ok(None),
+            };
+            (zone, serials, current)
+        }
+    });
+    read.buffered(AT_ONCE).collect().await
 }
 
 async fn current_serial(

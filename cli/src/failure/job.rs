@@ -122,8 +122,8 @@ impl From<RevokeError> for Failure {
             error @ RevokeError::Unanswered { .. } => Failure::new(
                 Part::Ca,
                 &error,
-                "run the same command again at once: this version counts as revoked, and the next `acme-alias renew` \
-                 replaces it"
+                "run the same command again before the next `acme-alias renew`: this version counts as revoked, and \
+                 `renew` replaces it; after that, the command would revoke the new version"
                     .to_owned(),
             ),
             RevokeError::Unknown { id } => unknown_certificate(&id),

@@ -18,8 +18,13 @@ pub(crate) fn remedy(error: &LedgerError) -> String {
         LedgerError::TooLong { .. } => {
             "this is a defect of the program; please report it".to_owned()
         }
+        LedgerError::LongLine { .. } => {
+            "if it is a copy in `other-ledgers`, copy the ledger of that host again; if it is the ledger of this host, run \
+             `acme-alias ledger verify`"
+                .to_owned()
+        }
         LedgerError::TooManySteps { .. } => {
-            "remove the copy that has so many from `other-ledgers`".to_owned()
+            "compare one zone at a time: `acme-alias ledger diff-serial ZONE`".to_owned()
         }
         // No DNS change is requested that cannot be recorded.
         _ => "no DNS change was requested; check that this user can write in the folder of the ledger \

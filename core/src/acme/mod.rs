@@ -50,5 +50,5 @@ pub use self::config::{CaConfig, ExternalAccount, ExternalAccountSource};
 pub use self::error::{AcmeError, Operation, TransportError, ValidationFailure};
 pub use self::new_order::OrderRequest;
 pub use self::order::{Challenge, Order};
-pub use self::revocation::{Revocation, RevocationReason, RevokedBy, Revoker};
+pub use self::revocation::{Revocation, RevocationReason, RevokedBy};
 pub use self::transport::Timeouts;

@@ -192,8 +192,8 @@ impl Order {
         self.state.status == OrderStatus::Valid
     }
 
-    /// Returns the challenges to fulfil. There are none for names that the CA has validated before, and no authorization
-    /// is read when that is all of them: it may have expired since.
+    /// Returns the challenges to fulfil; none for names that the CA has validated before. Authorizations are read only while
+    /// the order is pending: later they are not needed, and may have expired.
     pub async fn challenges(&mut self) -> Result<Vec<Challenge>, AcmeError> {
         if self.authorizations.is_empty() && self.state.status == OrderStatus::Pending {
             let time = self.time.clone();

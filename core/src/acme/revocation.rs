@@ -104,8 +104,8 @@ pub struct Revocation {
     pub already: bool,
 }
 
-/// Asks a CA for revocations. All that is needed for that is there.
-pub struct Revoker<'a> {
+/// Asks a CA to revoke one certificate. The URL and the account were looked up before.
+pub(crate) struct Revoker<'a> {
     client: &'a Client,
     url: &'a str,
     /// The account, or why there is none.
@@ -113,8 +113,8 @@ pub struct Revoker<'a> {
 }
 
 impl Ca {
-    /// Gets ready for revocations. None is requested yet.
-    pub async fn revoker(&self, store: &dyn Store) -> Result<Revoker<'_>, CaError> {
+    /// Looks up what a revocation needs. Requests none.
+    pub(crate) async fn revoker(&self, store: &dyn Store) -> Result<Revoker<'_>, CaError> {
         let operation = Operation::Revocation;
         let url = self.client().directory().await?.revoke_cert();
         let url = url.ok_or(AcmeError::NotOffered { operation })?;
@@ -132,7 +132,7 @@ impl Ca {
 impl Revoker<'_> {
     /// Revokes the certificate with this DER encoding. The account in the store asks for it. If there is none, or the CA
     /// does not let it, the certificate's own key does, if it is given.
-    pub async fn revoke(
+    pub(crate) async fn revoke(
         self,
         der: &[u8],
         reason: RevocationReason,

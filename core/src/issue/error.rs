@@ -114,7 +114,7 @@ impl IssueError {
     }
 
     /// Whether the store failed, or what it has of the account cannot be used: neither the CA nor the certificate is why.
-    pub fn is_of_store(&self) -> bool {
+    pub(crate) fn is_of_store(&self) -> bool {
         matches!(
             self,
             IssueError::Store(_)

@@ -31,8 +31,20 @@ pub enum LedgerError {
         /// The octets that a line may have.
         max: usize,
     },
+    /// A line of a file is longer than any that a ledger writes.
+    #[error("line {line} of the ledger {location} has more than {max} octets: the file is damaged")]
+    LongLine {
+        /// The file.
+        location: String,
+        /// The line, from 1.
+        line: u64,
+        /// The octets up to which a line is read.
+        max: u64,
+    },
     /// The ledgers of other hosts have more changes than are kept to explain movements of serials.
-    #[error("the ledgers of other hosts have more than {max} changes when serials moved")]
+    #[error(
+        "the ledgers of other hosts have more than {max} changes at the times when serials moved"
+    )]
     TooManySteps {
         /// The most that are kept.
         max: usize,

@@ -4,8 +4,8 @@ use super::contract::Store;
 use super::error::StoreError;
 use super::status::CaStatus;
 
-/// Changes what is known of a CA, and returns what `change` returns. If another process came between, `change` is called
-/// once more with what that one stored.
+/// Changes what is known of a CA, and returns what `change` returns. If another process or task stored something
+/// meanwhile, `change` is called again with that, until it succeeds.
 pub async fn change_ca_status<T>(
     store: &dyn Store,
     directory: &str,

@@ -52,8 +52,8 @@ pub trait Store: fmt::Debug + Send + Sync {
         credentials: Option<&SecretString>,
     ) -> Result<(), StoreError>;
 
-    /// Copies the credentials of the account to a place of their own, where they stay, and then those that a change of its
-    /// key was begun with: the CA may have either key. Does nothing if there are none.
+    /// Copies the credentials of the account, and those of a change of its key that has not ended, to a place where they
+    /// stay: the CA may have either key. Does nothing if there are none.
     async fn keep_former_account(&self, directory: &str) -> Result<(), StoreError>;
 
     /// Returns the credentials that were kept by [`Store::keep_former_account`], oldest first.

@@ -33,11 +33,12 @@ pub(super) struct Configuration {
     /// Certificates whose settings cannot be used, as far as they were not reported.
     unreported: BTreeMap<CertificateId, Failure>,
     is_expired: bool,
-    /// Why newer ones are not in force.
+    /// Why the files, as they were read last, are not in force.
     refused: Option<Refused>,
 }
 
 /// Settings that were read and could not be used.
+#[derive(PartialEq, Eq)]
 struct Refused {
     /// Of their files.
     stamps: Vec<Stamp>,
@@ -46,20 +47,13 @@ struct Refused {
     is_mistake: bool,
 }
 
-impl Refused {
-    /// Whether somebody has read this before.
-    fn is_as(&self, other: &Self) -> bool {
-        self.stamps == other.stamps && self.message == other.message
-    }
-}
-
 /// What came of looking at the settings again.
 pub(super) enum Changed {
     /// They are as before, or still those that could not be used.
     Nothing,
     /// There are new ones.
     Settings,
-    /// There are new ones, which cannot be used.
+    /// They cannot be used, and this was not reported before.
     Refused(Failure),
 }
 
@@ -164,10 +158,7 @@ impl Configuration {
                     message: failure.message.clone(),
                     is_mistake: failure.settings.is_some(),
                 };
-                let is_new = self
-                    .refused
-                    .as_ref()
-                    .is_none_or(|last| !last.is_as(&refused));
+                let is_new = self.refused.as_ref() != Some(&refused);
                 self.refused = Some(refused);
                 if is_new || is_wanted {
                     Changed::Refused(failure)

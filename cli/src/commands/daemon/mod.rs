@@ -185,7 +185,7 @@ impl Daemon<'_> {
             output.report(&report);
         }
         if report.exit_code() != 0 || self.configuration.is_refused() {
-            // A secret or a resolver may have changed, which is read once, or a file that the settings name.
+            // A secret, a resolver or a file that the settings name may have changed: they are read only once.
             self.configuration.expire();
         }
         self.status.ran(self.configuration.now(), &report);

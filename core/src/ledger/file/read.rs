@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
+use std::path::PathBuf;
 
 use super::folder::{Folder, LINE_MAX, unavailable};
 use super::position::Position;
@@ -172,20 +173,23 @@ impl LineReader {
     }
 
     fn too_long(&self) -> LedgerError {
-        let line = self.current.as_ref().map_or(0, |file| file.number) + 1;
-        let problem = format!(
-            "line {line} has more than {} octets, so the file is damaged; if it is a copy, make it again",
-            self.line_max
-        );
-        self.failed(io::Error::new(io::ErrorKind::InvalidData, problem))
+        let number = self.current.as_ref().map_or(0, |file| file.number);
+        LedgerError::LongLine {
+            location: self.path().display().to_string(),
+            line: number + 1,
+            max: self.line_max,
+        }
     }
 
     fn failed(&self, error: io::Error) -> LedgerError {
-        let path = match &self.current {
+        unavailable(LedgerAction::Read, &self.path(), error)
+    }
+
+    fn path(&self) -> PathBuf {
+        match &self.current {
             Some(current) => self.folder.file(&current.name),
             None => self.folder.path().to_owned(),
-        };
-        unavailable(LedgerAction::Read, &path, error)
+        }
     }
 }
 

@@ -154,8 +154,7 @@ impl Git {
         }
     }
 
-    /// Disables the hooks that the configuration of the repository defines now, by their names: git 2.54 has no other
-    /// way.
+    /// Disables the hooks that the repository's configuration has at this moment. Git 2.54 can disable them only by name.
     pub(super) async fn disable_configured_hooks(&mut self) -> Result<(), GitExportError> {
         let list = [
             "config",

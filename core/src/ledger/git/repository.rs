@@ -290,7 +290,6 @@ async fn head(git: &Git) -> Result<Option<String>, GitExportError> {
     Ok(output.status.success().then_some(commit))
 }
 
-/// Whether the folder is in the work tree of a repository.
 /// Fails if the folder cannot be exported to. Nothing is changed.
 pub(super) async fn check(git: &Git) -> Result<(), GitExportError> {
     let mut git = git.clone();
@@ -325,6 +324,7 @@ async fn is_repository(git: &mut Git) -> Result<bool, GitExportError> {
     }
 }
 
+/// Whether the folder is in the work tree of a repository.
 async fn is_in_work_tree(git: &mut Git) -> Result<bool, GitExportError> {
     let mut outcome = ask(git).await;
     if let Err(GitExportError::Failed { stderr, .. }) = &outcome

@@ -31,8 +31,8 @@ pub(crate) struct RunExport {
 
 /// The runs to export, one after the other, in the order of their first rows.
 ///
-/// In memory are the rows of the files that have those of the oldest run that waits, and what the ledger has
-/// between them: neither the whole ledger nor the whole month.
+/// In memory are the rows, as far as they were read, of the files that runs still need: neither the whole ledger nor the
+/// whole month.
 pub(crate) struct RunExports<'a> {
     plan: Plan,
     lines: BoxStream<'a, Result<Line, LedgerError>>,
