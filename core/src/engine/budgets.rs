@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::core::Engine;
 use super::limits::PAUSE_MAX;
+use super::order_count::ended_runs;
 use super::report::RunError;
-use crate::renewal::Rate;
+use crate::renewal::{Rate, forget_unopened};
 
 /// What is left of the orders that a CA allows the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,10 @@ impl Engine {
         }
         let mut budgets = Vec::new();
         for (directory, rate) in rates {
-            let mut status = self.parts.store.ca_status(directory).await?;
+            let store = &*self.parts.store;
+            let ended = ended_runs(store, directory).await?;
+            let mut status = store.ca_status(directory).await?;
+            forget_unopened(&mut status.orders, &ended);
             // One that is far away was written when the clock was ahead.
             let is_now = |until: &Timestamp| *until > now && *until <= now + PAUSE_MAX;
             let left = rate.map(|rate| rate.left(&mut status.orders, now));

@@ -1,8 +1,11 @@
 //! What jobs have in common.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::decision::Urgency;
+use super::order_count::OrderCount;
 use crate::lease::LeaseId;
 use crate::ledger::RunId;
 
@@ -12,6 +15,8 @@ pub(super) struct JobContext {
     pub(super) run: RunId,
     /// The lease of the run, which covers the probes of rehearsals.
     pub(super) run_lease: LeaseId,
+    /// The orders that the run may open.
+    pub(super) orders: Arc<OrderCount>,
     pub(super) cancel: CancellationToken,
     pub(super) urgency: Urgency,
     /// Wait while another process works on the certificate.

@@ -52,7 +52,12 @@ impl Engine {
         let id = &entry.id;
         let current = match &entry.current {
             None => {
-                let needed = self.obtain_or_wait(entry, configured, Why::Missing, urgency);
+                let why = if entry.has_order {
+                    Why::Unfinished
+                } else {
+                    Why::Missing
+                };
+                let needed = self.obtain_or_wait(entry, configured, why, urgency);
                 return Ok(needed.await);
             }
             Some(Err(StoreError::Damaged { .. })) if urgency.replace => {

@@ -45,6 +45,7 @@ impl Engine {
         };
         let outcome = match needed {
             Ok(Needed::Certificate(_)) => {
+                context.orders.opens(certificate.id()).await;
                 let obtained = self.under_lease(prepared, context, &lease, seat).await;
                 if is_failed_validation(&obtained) {
                     self.record_failed_validation(certificate).await;

@@ -10,11 +10,12 @@ use super::context::JobContext;
 use super::core::Engine;
 use super::in_turn::in_turn;
 use super::options::{RunOptions, Selection};
+use super::order_count::OrderCount;
 use super::plan::{Schedule, Work};
 use super::record::is_of_account;
 use super::report::{JobReport, RunError, WaitReason, Waiting};
 use crate::name::DnsName;
-use crate::renewal::{Rate, Reason, Spent, Why};
+use crate::renewal::{Rate, Reason, Why};
 use crate::store::{CaStatus, CertificateId, StoreError, change_ca_status};
 
 /// No pause of a CA is longer.
@@ -31,7 +32,7 @@ pub(super) struct Orders {
 /// Orders that were counted before they are opened.
 #[derive(Debug)]
 struct Reserved {
-    spent: Spent,
+    at: Timestamp,
     ids: BTreeSet<CertificateId>,
 }
 
@@ -70,6 +71,7 @@ impl Engine {
     pub(super) async fn schedule(
         &self,
         options: &RunOptions,
+        count: &OrderCount,
     ) -> Result<(Schedule, Vec<Orders>), RunError> {
         let mut schedule = self.plan(options).await?;
         let is_one = match &options.selection {
@@ -90,7 +92,7 @@ impl Engine {
         let orders = if is_one || options.force {
             Vec::new()
         } else {
-            self.keep_limits(&mut schedule).await?
+            self.keep_limits(&mut schedule, count).await?
         };
         Ok((schedule, orders))
     }
@@ -156,7 +158,7 @@ impl Engine {
             };
             if recorded.insert(ca.directory().to_owned()) {
                 let set = |status: &mut CaStatus| status.no_orders_before = Some(until);
-                self.change_ca_status(ca.directory(), set).await?;
+                change_ca_status(&*self.parts.store, ca.directory(), set).await?;
             }
         }
         Ok(())
@@ -166,11 +168,12 @@ impl Engine {
     pub(super) async fn keep_limits(
         &self,
         schedule: &mut Schedule,
+        count: &OrderCount,
     ) -> Result<Vec<Orders>, StoreError> {
         let mut all = Vec::new();
-        let reserved = self.reserve_all(schedule, &mut all).await;
+        let reserved = self.reserve_all(schedule, &mut all, count).await;
         if let Err(error) = reserved {
-            self.move_up(all, &Opened::default()).await;
+            self.move_up(all, &Opened::default(), count).await;
             return Err(error);
         }
         Ok(all)
@@ -218,6 +221,7 @@ impl Engine {
         &self,
         schedule: &mut Schedule,
         all: &mut Vec<Orders>,
+        count: &OrderCount,
     ) -> Result<(), StoreError> {
         for (directory, Wanted { rate, certificates }) in self.wanted(schedule).await {
             // What ends first comes first, and what is new comes later, the domains in turn. Last comes what will probably fail
@@ -236,35 +240,13 @@ impl Engine {
                 if wanted.is_empty() {
                     continue;
                 }
-                let (reserved, waiting) = self.reserve(&orders.directory, rate, wanted).await?;
+                let reserved = reserve(count, &orders.directory, rate, wanted);
+                let (reserved, waiting) = reserved.await?;
                 orders.reserved.push(reserved);
                 schedule.wait(waiting, &mut orders.behind);
             }
         }
         Ok(())
-    }
-
-    /// Counts as many orders as are allowed. Returns those certificates that have to wait.
-    async fn reserve(
-        &self,
-        directory: &str,
-        rate: Rate,
-        mut wanted: Vec<(CertificateId, Why)>,
-    ) -> Result<(Reserved, Vec<Waiting>), StoreError> {
-        let count = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
-        let (spent, all) = self.spend(directory, rate, count).await?;
-        let late = wanted.split_off(usize::try_from(spent.count).unwrap_or(usize::MAX));
-        let next = rate.next(&all, spent.at);
-        let waiting = late.into_iter().zip(1..).map(|((id, why), place)| Waiting {
-            id,
-            why,
-            until: rate.estimate(place, next),
-            reason: WaitReason::Limit,
-            attempts: None,
-        });
-        let waiting = waiting.collect();
-        let ids = wanted.into_iter().map(|(id, _)| id).collect();
-        Ok((Reserved { spent, ids }, waiting))
     }
 
     /// Counts one more order for a certificate whose first one in this run has failed. Returns whether the CA allows it.
@@ -284,8 +266,8 @@ impl Engine {
         };
         // Those that fail again and again leave the second order, too, to others.
         let rate = if is_failing { rate.for_repeats() } else { rate };
-        match self.spend(ca.directory(), rate, 1).await {
-            Ok((spent, _)) => spent.count == 1,
+        match context.orders.open_one(ca.directory(), rate).await {
+            Ok(is_left) => is_left,
             Err(error) => {
                 tracing::warn!(%error, "no other order is opened, as it could not be counted");
                 false
@@ -293,28 +275,14 @@ impl Engine {
         }
     }
 
-    /// Counts so many orders, or as many as are left. Returns them, and all that count now.
-    async fn spend(
-        &self,
-        directory: &str,
-        rate: Rate,
-        wanted: u32,
-    ) -> Result<(Spent, Vec<Spent>), StoreError> {
-        let now = self.parts.clock.now();
-        let spend = |status: &mut CaStatus| {
-            let count = rate.left(&mut status.orders, now).min(wanted);
-            let spent = Spent { at: now, count };
-            if count > 0 {
-                status.orders.push(spent);
-            }
-            (spent, status.orders.clone())
-        };
-        self.change_ca_status(directory, spend).await
-    }
-
     /// Gives back the orders that were counted and not opened. Returns the certificates that have waited for them: none of a
     /// CA that does not answer, or takes no orders now.
-    pub(super) async fn move_up(&self, orders: Vec<Orders>, opened: &Opened) -> Schedule {
+    pub(super) async fn move_up(
+        &self,
+        orders: Vec<Orders>,
+        opened: &Opened,
+        count: &OrderCount,
+    ) -> Schedule {
         let mut next = Schedule::default();
         for Orders {
             directory,
@@ -328,15 +296,11 @@ impl Engine {
             // One of them may have settings of its own for this CA.
             let takes_none = unused.all(|report| report.is_of_account);
             let mut is_any = false;
-            for Reserved { spent, ids } in reserved {
+            for Reserved { at, ids } in reserved {
                 let found = ids.iter().filter_map(|id| opened.0.get(id));
                 let ordered = found.filter(|report| report.ordered).count();
-                let unused = ids.len() - ordered;
-                if unused == 0 {
-                    continue;
-                }
-                match self.give_back(&directory, spent, unused).await {
-                    Ok(()) => is_any = true,
+                match count.settle(&directory, at, ordered).await {
+                    Ok(()) => is_any |= ordered < ids.len(),
                     // At worst others wait longer than they need.
                     Err(error) => {
                         tracing::warn!(%error, "orders that were not opened count for a while");
@@ -349,30 +313,31 @@ impl Engine {
         }
         next
     }
+}
 
-    async fn give_back(
-        &self,
-        directory: &str,
-        spent: Spent,
-        unused: usize,
-    ) -> Result<(), StoreError> {
-        let give_back = |status: &mut CaStatus| {
-            if let Some(ours) = status.orders.iter_mut().find(|one| **one == spent) {
-                let unused = u32::try_from(unused).unwrap_or(u32::MAX);
-                ours.count = ours.count.saturating_sub(unused);
-            }
-            status.orders.retain(|one| one.count > 0);
-        };
-        self.change_ca_status(directory, give_back).await
-    }
-
-    async fn change_ca_status<T>(
-        &self,
-        directory: &str,
-        change: impl FnMut(&mut CaStatus) -> T + Send,
-    ) -> Result<T, StoreError> {
-        change_ca_status(self.parts.store.as_ref(), directory, change).await
-    }
+/// Counts as many orders as are allowed. Returns those certificates that have to wait.
+async fn reserve(
+    count: &OrderCount,
+    directory: &str,
+    rate: Rate,
+    mut wanted: Vec<(CertificateId, Why)>,
+) -> Result<(Reserved, Vec<Waiting>), StoreError> {
+    let all = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+    let counted = count.reserve(directory, rate, all).await?;
+    let late = wanted.split_off(usize::try_from(counted.count).unwrap_or(usize::MAX));
+    let next = rate.next(&counted.all, counted.at);
+    let waiting = late.into_iter().zip(1..).map(|((id, why), place)| Waiting {
+        id,
+        why,
+        until: rate.estimate(place, next),
+        reason: WaitReason::Limit,
+        attempts: None,
+    });
+    let waiting = waiting.collect();
+    let ids: BTreeSet<_> = wanted.into_iter().map(|(id, _)| id).collect();
+    count.expect(directory, ids.iter().cloned());
+    let at = counted.at;
+    Ok((Reserved { at, ids }, waiting))
 }
 
 /// The certificates for which orders are wanted of a CA with a limit, each with its first name.

@@ -42,6 +42,7 @@ mod notification;
 mod notify;
 mod obtain;
 mod options;
+mod order_count;
 mod overview;
 mod pipeline;
 mod plan;

@@ -75,7 +75,8 @@ impl Run {
             }
         }
         // The run was cancelled before it came to all of them.
-        self.engine().move_up(orders, &obtaining.opened).await;
+        let opened = &obtaining.opened;
+        self.engine().move_up(orders, opened, self.orders()).await;
         moved_up
     }
 
@@ -86,11 +87,11 @@ impl Run {
         opened: &Opened,
         options: &RunOptions,
     ) -> Option<(Schedule, Vec<Orders>)> {
-        let mut next = self.engine().move_up(orders, opened).await;
+        let mut next = self.engine().move_up(orders, opened, self.orders()).await;
         if next.work.is_empty() || options.cancel.is_cancelled() {
             return None;
         }
-        match self.engine().keep_limits(&mut next).await {
+        match self.engine().keep_limits(&mut next, self.orders()).await {
             Ok(orders) => Some((next, orders)),
             Err(error) => {
                 tracing::warn!(%error, "certificates that wait for orders get none in this run");

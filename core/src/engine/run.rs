@@ -18,6 +18,7 @@ use super::held_lease::HeldLease;
 use super::limits::Orders;
 use super::looks::Looks;
 use super::options::{RunOptions, Selection};
+use super::order_count::OrderCount;
 use super::plan::Schedule;
 use super::report::{Reconciliation, RunError, RunReport};
 use crate::lease::JobName;
@@ -40,6 +41,7 @@ pub struct Run {
     engine: Engine,
     id: RunId,
     lease: HeldLease,
+    orders: Arc<OrderCount>,
 }
 
 impl Engine {
@@ -59,7 +61,7 @@ impl Engine {
         let run = run?;
         let prepare = async {
             let reconciliation = run.reconcile().await?;
-            let (schedule, orders) = self.schedule(options).await?;
+            let (schedule, orders) = self.schedule(options, &run.orders).await?;
             Ok((reconciliation, schedule, orders))
         };
         let prepared = cancel.run_until_cancelled(prepare).await;
@@ -114,8 +116,10 @@ impl Engine {
         let id = RunId::new(self.parts.clock.now());
         let job = JobName::run(&id);
         let lease = HeldLease::acquire(&self.parts.store, &job, false).await?;
+        let (store, clock) = (Arc::clone(&self.parts.store), Arc::clone(&self.parts.clock));
         Ok(Run {
             engine: self.clone(),
+            orders: Arc::new(OrderCount::new(store, clock, id.clone())),
             id,
             lease,
         })
@@ -189,6 +193,10 @@ impl Run {
 
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub(super) fn orders(&self) -> &OrderCount {
+        &self.orders
     }
 
     /// The run's id, as the ledger has it.
@@ -327,6 +335,7 @@ impl Run {
         JobContext {
             run: self.id.clone(),
             run_lease: self.lease.id().clone(),
+            orders: Arc::clone(&self.orders),
             cancel: options.cancel.clone(),
             urgency: options.urgency(),
             wait: options.wait,

@@ -1,7 +1,11 @@
 //! What a CA allows an account, as far as it is known beforehand.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::ledger::RunId;
 
 /// How often a CA may want a certificate to be renewed at once. One whose windows are always in the past would get each
 /// certificate renewed and deployed in each run.
@@ -31,12 +35,37 @@ pub struct Rate {
 }
 
 /// Orders that were opened, or are about to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
-    /// When.
+    /// When they were counted.
     pub at: Timestamp,
     /// How many.
     pub count: u32,
+    /// The run that opens them, if it has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<Reservation>,
+}
+
+/// The run that has counted orders before it opens them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// The run.
+    pub run: RunId,
+    /// How many of them it has opened, or is about to open.
+    pub opened: u32,
+}
+
+/// Lets of the orders of these runs, which have ended, only those count that they have opened.
+pub fn forget_unopened(spent: &mut Vec<Spent>, ended: &BTreeSet<RunId>) {
+    for one in spent.iter_mut() {
+        if let Some(reserved) = one
+            .reserved
+            .take_if(|reserved| ended.contains(&reserved.run))
+        {
+            one.count = one.count.min(reserved.opened);
+        }
+    }
+    spent.retain(|one| one.count > 0);
 }
 
 impl Limits {
@@ -132,6 +161,7 @@ mod tests {
         let spent = |at, count| Spent {
             at: time(at),
             count,
+            reserved: None,
         };
         let mut all = vec![spent("00:00", 200), spent("02:00", 90)];
         assert_eq!(rate.left(&mut all, time("02:30")), 10);
@@ -140,6 +170,31 @@ mod tests {
         assert_eq!(all, [spent("02:00", 90)]);
         // The clock was ahead.
         assert_eq!(rate.left(&mut all, time("01:00")), 300);
+    }
+
+    #[test]
+    fn of_a_run_that_has_ended_only_the_orders_that_it_opened_count() {
+        let run = |at| RunId::new(time(at));
+        let (ended, live) = (run("00:00"), run("01:00"));
+        let spent = |run: &RunId, count, opened| Spent {
+            at: time("00:00"),
+            count,
+            reserved: Some(Reservation {
+                run: run.clone(),
+                opened,
+            }),
+        };
+        let mut all = vec![
+            spent(&ended, 200, 5),
+            spent(&ended, 100, 0),
+            spent(&live, 7, 0),
+        ];
+        forget_unopened(&mut all, &BTreeSet::from([ended]));
+        let counts: Vec<_> = all
+            .iter()
+            .map(|one| (one.count, one.reserved.is_some()))
+            .collect();
+        assert_eq!(counts, [(5, false), (7, true)]);
     }
 
     #[test]

@@ -43,7 +43,13 @@ mod tests {
                 let store = store.await.unwrap();
                 for number in first..first + 20 {
                     let at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(number);
-                    let add = |status: &mut CaStatus| status.orders.push(Spent { at, count: 1 });
+                    let add = |status: &mut CaStatus| {
+                        status.orders.push(Spent {
+                            at,
+                            count: 1,
+                            reserved: None,
+                        });
+                    };
                     change_ca_status(&store, DIRECTORY, add).await.unwrap();
                 }
                 store.ca_status(DIRECTORY).await.unwrap().orders

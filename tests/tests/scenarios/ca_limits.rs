@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use acme_alias_tests::{Result, Settings, SimulatedCa, Spoilt, TestBed, Validation};
+use acme_alias_core::crash::Point;
+use acme_alias_tests::{
+    Error, Profile, Result, Settings, SimulatedCa, Spoilt, TestBed, Validation,
+};
 
 use crate::hostile_ca::fail_before;
 
@@ -54,6 +57,32 @@ fn the_first_certificates_of_many_are_obtained_as_fast_as_the_ca_allows() -> Res
             .assert_success();
         assert_eq!(ca.certificates(), certificates, "{clock}");
     }
+    Ok(())
+}
+
+#[test]
+fn orders_that_a_killed_run_has_not_opened_do_not_count() -> Result {
+    let ca = SimulatedCa::start(Validation::Trust)?;
+    let bed = TestBed::builder().delegate_apart(&hosts());
+    let bed = bed.profile(Profile::Failpoints).start()?;
+    let mut settings = bed.settings_with(&ca).certificates(&hosts());
+    settings.more += &format!("[acme.limits]\norders = {CERTIFICATES}\n");
+    let program = bed.program(settings)?;
+    let killed_at = |point: Point| {
+        let crash = format!("{}=return", point.name());
+        let killed = program.clone().env("FAILPOINTS", crash).run(&["renew"])?;
+        assert_eq!(killed.code, None, "{killed}");
+        Ok::<_, Error>(())
+    };
+    // They are counted by then.
+    killed_at(Point::Preflight)?;
+    assert_eq!(ca.orders(), 0);
+    killed_at(Point::OrderKept)?;
+    assert!(ca.orders() > 0);
+    let last = program.run(&["renew"])?;
+    last.assert_success();
+    assert!(ca.certificates() > 0, "{last}");
+    assert!(ca.orders() <= CERTIFICATES, "{last}");
     Ok(())
 }
 

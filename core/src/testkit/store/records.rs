@@ -8,8 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::checks::{Outcome, SECRET, Suite, equal, id};
 use crate::deploy::{Deployment, Deployments};
+use crate::ledger::RunId;
 use crate::name::DnsName;
-use crate::renewal::{Attempts, Failure, RenewalInfo, Spent, Window};
+use crate::renewal::{Attempts, Failure, RenewalInfo, Reservation, Spent, Window};
 use crate::store::{CaStatus, CertificateStatus};
 
 /// Rounds in which two processes add alias names at once.
@@ -139,6 +140,10 @@ impl Suite<'_> {
             orders: vec![Spent {
                 at: Timestamp::UNIX_EPOCH,
                 count: 7,
+                reserved: Some(Reservation {
+                    run: RunId::new(Timestamp::UNIX_EPOCH),
+                    opened: 3,
+                }),
             }],
         };
         for (status, is_replaced) in [(&known, true), (&none, false)] {
